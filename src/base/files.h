@@ -1,0 +1,33 @@
+// Reading files: whole, or mapped into memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pippin {
+
+/// The file's bytes. Throws Error(not_found) where it cannot be opened or read.
+std::vector<std::uint8_t> read_file(const std::filesystem::path& file);
+std::string read_text(const std::filesystem::path& file);
+
+/// A file mapped read-only; the pages are the kernel's until touched. Move-only; unmaps on destruction.
+class MappedFile {
+ public:
+  /// Throws Error(not_found) where the file cannot be opened or mapped.
+  explicit MappedFile(const std::filesystem::path& file);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  std::span<const std::uint8_t> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace pippin

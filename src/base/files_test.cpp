@@ -1,0 +1,41 @@
+#include "base/files.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "pippin/error.h"
+
+namespace pippin {
+namespace {
+
+std::filesystem::path write_temp(const std::string& name, const std::string& text) {
+  const auto file = std::filesystem::path(::testing::TempDir()) / name;
+  std::ofstream(file, std::ios::binary) << text;
+  return file;
+}
+
+TEST(Files, MappedEqualsRead) {
+  const auto file = write_temp("pippin_files_test", std::string("a\0b\nc", 5));
+  const MappedFile mapped(file);
+  const auto bytes = read_file(file);
+  EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), mapped.bytes().begin(), mapped.bytes().end()));
+  EXPECT_EQ(read_text(file), std::string("a\0b\nc", 5));
+}
+
+TEST(Files, NameTheFileThatCannotBeRead) {
+  for (const auto& file : {std::filesystem::path("/nonexistent/x"), std::filesystem::path(::testing::TempDir())}) {
+    try {
+      read_file(file);
+      FAIL() << file;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::not_found);
+      EXPECT_NE(std::string(error.what()).find(file.string()), std::string::npos);
+    }
+  }
+  EXPECT_THROW(MappedFile("/nonexistent/x"), Error);
+  EXPECT_THROW(MappedFile(write_temp("pippin_empty", "")), Error);
+}
+
+}  // namespace
+}  // namespace pippin

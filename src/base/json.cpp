@@ -1,0 +1,102 @@
+#include "base/json.h"
+
+#include <cmath>
+
+#include "base/files.h"
+#include "pippin/error.h"
+
+namespace pippin {
+namespace {
+
+[[noreturn]] void throw_type(const Members& members, std::string_view key, const char* wanted,
+                             const json::value& got) {
+  const std::string field = members.path_of(key);
+  throw Error(Code::invalid_argument,
+              "'" + field + "' must be " + wanted + ", got " + std::string(json::to_string(got.kind())),
+              field);
+}
+
+}  // namespace
+
+json::value parse_json(std::string_view text, std::string_view what) {
+  // A request nested deeper than this is an attack on the parser's stack, not a request.
+  json::parse_options options;
+  options.max_depth = 64;
+  json::stream_parser parser({}, options);
+  boost::system::error_code error;
+  std::size_t used = parser.write(json::string_view(text.data(), text.size()), error);
+  if (!error) parser.finish(error);
+  if (error)
+    throw Error(Code::invalid_argument, std::string(what) + " is not valid JSON at byte " +
+                                            std::to_string(used) + ": " + error.message());
+  return parser.release();
+}
+
+json::object read_json_object(const std::filesystem::path& file) {
+  json::value value = parse_json(read_text(file), file.string());
+  if (!value.is_object())
+    throw Error(Code::invalid_argument, file.string() + " must hold a JSON object");
+  return std::move(value.as_object());
+}
+
+const json::value* Members::find(std::string_view key) const {
+  const auto it = object_.find(json::string_view(key.data(), key.size()));
+  return it == object_.end() || it->value().is_null() ? nullptr : &it->value();
+}
+
+std::string Members::path_of(std::string_view key) const {
+  return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+}
+
+std::optional<bool> Members::boolean(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return {};
+  if (!value->is_bool()) throw_type(*this, key, "a boolean", *value);
+  return value->as_bool();
+}
+
+std::optional<std::int64_t> Members::integer(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return {};
+  if (value->is_int64()) return value->as_int64();
+  // 2^53: past it a double no longer holds every integer.
+  if (value->is_double() && std::abs(value->as_double()) <= 9007199254740992.0 &&
+      std::trunc(value->as_double()) == value->as_double())
+    return static_cast<std::int64_t>(value->as_double());
+  throw_type(*this, key, "an integer", *value);
+}
+
+std::optional<double> Members::number(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return {};
+  if (!value->is_number()) throw_type(*this, key, "a number", *value);
+  return value->to_number<double>();
+}
+
+std::optional<std::string> Members::string(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return {};
+  if (!value->is_string()) throw_type(*this, key, "a string", *value);
+  return std::string(value->as_string());
+}
+
+const json::object* Members::object(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return nullptr;
+  if (!value->is_object()) throw_type(*this, key, "an object", *value);
+  return &value->as_object();
+}
+
+const json::array* Members::array(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return nullptr;
+  if (!value->is_array()) throw_type(*this, key, "an array", *value);
+  return &value->as_array();
+}
+
+std::int64_t Members::required_integer(std::string_view key) const {
+  if (auto value = integer(key)) return *value;
+  throw Error(Code::invalid_argument, "'" + path_of(key) + "' is missing", path_of(key));
+}
+
+}  // namespace pippin

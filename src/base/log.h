@@ -1,0 +1,14 @@
+// The process's one logger (stderr). The only global of the program.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+namespace pippin {
+
+/// Sends the log to stderr, one line a record with milliseconds, at `level` (trace|debug|info|warning|error|off).
+/// Throws Error(invalid_argument) on another level name. Prompts and answers are never logged.
+void init_log(const std::string& level);
+
+}  // namespace pippin
