@@ -1,12 +1,14 @@
-# The imported target `mlx`: MLX's pinned, hash-checked Python wheel unpacked into the build tree (Linux), or Homebrew's (macOS).
+# The imported target `mlx`: MLX's pinned, hash-checked Python wheel unpacked into the build tree, or Homebrew's library.
+# PIPPIN_MLX_ROOT is the unpacked wheel (empty for Homebrew's).
 if(NOT PIPPIN_MLX)
   set(PIPPIN_MLX cpu)
   if(APPLE)
-    set(PIPPIN_MLX brew)
+    set(PIPPIN_MLX metal)
   endif()
 endif()
 
 if(PIPPIN_MLX STREQUAL "brew")
+  # Whatever version Homebrew has today; the one that we test with is pinned in tools/setup/mlx.
   find_package(MLX CONFIG REQUIRED)
   return()
 endif()
@@ -21,6 +23,10 @@ execute_process(
 # which linking against libmlx does not need.
 add_library(mlx SHARED IMPORTED)
 set_target_properties(mlx PROPERTIES
-  IMPORTED_LOCATION "${PIPPIN_MLX_ROOT}/mlx/lib/libmlx.so"
-  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${PIPPIN_MLX_ROOT}/mlx/include"
+  IMPORTED_LOCATION "${PIPPIN_MLX_ROOT}/mlx/lib/${CMAKE_SHARED_LIBRARY_PREFIX}mlx${CMAKE_SHARED_LIBRARY_SUFFIX}"
   INTERFACE_INCLUDE_DIRECTORIES "${PIPPIN_MLX_ROOT}/mlx/include")
+if(NOT APPLE)
+  # RUNPATH, which LD_LIBRARY_PATH overrides (RPATH would not be): a program linked against one variant's libmlx runs with
+  # another's. And libmlx's own needs (the CUDA driver's library, say) are the running machine's business.
+  target_link_options(mlx INTERFACE LINKER:--enable-new-dtags LINKER:--allow-shlib-undefined)
+endif()

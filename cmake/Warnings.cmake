@@ -5,6 +5,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized)
 endif()
 if(PIPPIN_SANITIZE)
+  # The standard library's own checks come along: they see what a sanitizer can't, such as operator[] within the capacity.
   add_compile_options(-fsanitize=${PIPPIN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
   add_link_options(-fsanitize=${PIPPIN_SANITIZE})
 endif()

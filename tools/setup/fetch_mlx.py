@@ -1,54 +1,69 @@
 #!/usr/bin/env python3
-"""Unpacks MLX's pinned Python wheel (headers, libmlx, its bundled libraries) into a folder of the build tree.
+"""Unpacks MLX's pinned Python wheel (headers, libmlx, the libraries it needs) into a folder of the build tree.
 
-  fetch_mlx.py --variant cpu|cuda12|cuda13 --out DIR
+  fetch_mlx.py --variant cpu|cuda12|cuda13|metal --out DIR
 
-Repeatable: a folder that already holds the pinned version is left alone. pip verifies the hash.
+Which wheels, with their hashes: mlx/<variant>.txt. pip downloads and verifies them. Repeatable: a folder that already
+holds the pinned wheels is left alone.
 """
 import argparse
+import fcntl
 import pathlib
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 
-VERSION = "0.32.4"
-# SHA-256 of the wheel for each (variant, machine). A new version means new hashes: `pip download` and `sha256sum`.
-WHEELS = {
-    ("cpu", "x86_64"): ("mlx-cpu", "0e0a24fa2ce8b6b94d2e6a90604e8813aa8e29fcb918bb2aa01cfb6d133d8cee"),
-}
+PINS = pathlib.Path(__file__).resolve().parent / "mlx"
 
 
-def download(package: str, digest: str, folder: str) -> pathlib.Path:
-    requirement = pathlib.Path(folder, "requirements.txt")
-    requirement.write_text(f"{package}=={VERSION} --hash=sha256:{digest}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", "--require-hashes", "-r", str(requirement), "-d", folder]
+def find_pip(scratch: pathlib.Path) -> list[str]:
+    """Returns the command line of a pip: this Python's own, or that of a scratch virtual environment where it has none."""
+    own = [sys.executable, "-m", "pip"]
+    if not subprocess.run(own + ["--version"], capture_output=True).returncode:
+        return own
+    venv = scratch / "venv"
+    if subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True).returncode:
+        sys.exit("fetch_mlx: this Python has neither pip nor venv (Debian and Ubuntu: apt-get install python3-venv)")
+    return [str(venv / "bin" / "python"), "-m", "pip"]
+
+
+def download(pins: pathlib.Path, folder: pathlib.Path) -> None:
+    command = find_pip(folder.parent) + [
+        "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes",
+        "-r", str(pins), "-d", str(folder)]
     if subprocess.run(command).returncode:
-        sys.exit(f"fetch_mlx: pip could not download {package}=={VERSION} (is PyPI reachable, is pip installed?)")
-    return next(pathlib.Path(folder).glob("*.whl"))
+        sys.exit(f"fetch_mlx: pip could not download the wheels of {pins} "
+                 "(is PyPI reachable? are they published for this system?)")
+
+
+def fetch(pins: pathlib.Path, out: pathlib.Path) -> None:
+    """Replaces `out` by the unpacked wheels of `pins`; never leaves half of them there."""
+    stamp = out / "stamp"
+    if stamp.exists() and stamp.read_text() == pins.read_text():
+        return
+    print(f"-- Fetching MLX's wheels ({pins.stem}{', about 2 GB' if 'cuda' in pins.stem else ''})", flush=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        wheels = pathlib.Path(scratch, "wheels")
+        unpacked = pathlib.Path(scratch, "unpacked")
+        download(pins, wheels)
+        for wheel in sorted(wheels.glob("*.whl")):
+            zipfile.ZipFile(wheel).extractall(unpacked)
+        (unpacked / "stamp").write_text(pins.read_text())
+        shutil.rmtree(out, ignore_errors=True)
+        unpacked.rename(out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", required=True, choices=sorted({variant for variant, _ in WHEELS}))
+    parser.add_argument("--variant", required=True, choices=sorted(path.stem for path in PINS.glob("*.txt")))
     parser.add_argument("--out", required=True, type=pathlib.Path)
     args = parser.parse_args()
-
-    package, digest = WHEELS.get((args.variant, platform.machine())) or sys.exit(
-        f"fetch_mlx: no MLX wheel is pinned for {args.variant} on {platform.machine()}")
-    stamp = args.out / "stamp"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    print(f"-- Fetching {package} {VERSION}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = download(package, digest, folder)
-        shutil.rmtree(args.out, ignore_errors=True)
-        args.out.mkdir(parents=True)
-        zipfile.ZipFile(wheel).extractall(args.out)
-    stamp.write_text(digest)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with open(args.out.parent / ".lock", "w") as lock:  # two configurations may ask at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fetch(PINS / f"{args.variant}.txt", args.out)
 
 
 if __name__ == "__main__":
