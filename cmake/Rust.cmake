@@ -1,0 +1,55 @@
+# The Rust library (rust/) as the imported target pippin_rust, built by cargo from its lock file.
+# One artefact in <source>/build/rust serves every build directory, whatever its preset.
+
+set(PIPPIN_RUST_MINIMUM 1.87)
+find_program(CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+find_program(RUSTC rustc HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+set(_rust_version 0)
+if(CARGO AND RUSTC)
+  execute_process(COMMAND "${RUSTC}" --version OUTPUT_VARIABLE _rust_says ERROR_QUIET)
+  if(_rust_says MATCHES "rustc ([0-9]+\\.[0-9]+)")
+    set(_rust_version "${CMAKE_MATCH_1}")
+  endif()
+endif()
+if(_rust_version VERSION_LESS PIPPIN_RUST_MINIMUM)
+  if(_rust_version)
+    set(_rust_found "found ${_rust_version} at ${RUSTC}")
+  else()
+    set(_rust_found "found none")
+  endif()
+  # A later run looks again, with the PATH of that time.
+  unset(CARGO CACHE)
+  unset(RUSTC CACHE)
+  message(FATAL_ERROR "Pippin needs Rust ${PIPPIN_RUST_MINIMUM} or newer (cargo and rustc): "
+    "${_rust_found}. Install it with\n"
+    "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal\n"
+    "and run this again.")
+endif()
+
+set(_rust_source "${PROJECT_SOURCE_DIR}/rust")
+set(_rust_target "${PROJECT_SOURCE_DIR}/build/rust")
+set(_rust_archive "${_rust_target}/release/libpippin_rust.a")
+file(GLOB _rust_files CONFIGURE_DEPENDS "${_rust_source}/src/*.rs")
+add_custom_command(
+  OUTPUT "${_rust_archive}"
+  COMMAND ${CMAKE_COMMAND} -E env "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}"
+          "${CARGO}" build --release --locked --quiet
+  COMMAND ${CMAKE_COMMAND} -E touch "${_rust_archive}"
+  DEPENDS ${_rust_files} "${_rust_source}/Cargo.toml" "${_rust_source}/Cargo.lock"
+  WORKING_DIRECTORY "${_rust_source}"
+  COMMENT "Building the Rust library (one to two minutes the first time)"
+  VERBATIM)
+add_custom_target(pippin_rust_build DEPENDS "${_rust_archive}")
+
+find_package(Threads REQUIRED)
+add_library(pippin_rust STATIC IMPORTED GLOBAL)
+add_dependencies(pippin_rust pippin_rust_build)
+set_target_properties(pippin_rust PROPERTIES
+  IMPORTED_LOCATION "${_rust_archive}"
+  INTERFACE_INCLUDE_DIRECTORIES "${_rust_source}/include")
+target_link_libraries(pippin_rust INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+if(APPLE)
+  target_link_libraries(pippin_rust INTERFACE "-framework CoreFoundation" iconv)
+else()
+  target_link_libraries(pippin_rust INTERFACE m)
+endif()

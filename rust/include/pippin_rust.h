@@ -1,0 +1,138 @@
+// Pippin's Rust library (rust/): tokenizer, streaming detokenizer, chat templates and BLAKE3.
+//
+// Ownership: every pippin_*_new or _load has a matching _free; a PippinBuffer or PippinIds that the
+//   library filled goes back through pippin_buffer_free or pippin_ids_free. What is passed in is only read during the call.
+// Errors: a fallible function returns a PippinStatus and, when it is not PIPPIN_OK, a message in
+//   `error` (may be null when not wanted) that the caller frees. `out` is written only on PIPPIN_OK.
+//   No panic and no exception crosses the boundary.
+// Threads: a PippinTokenizer and a PippinTemplate are immutable and may be used from any number of
+//   threads at once; a PippinDetokenizer and a PippinBlake3 belong to one thread at a time.
+// Text is UTF-8, given as pointer and size in bytes, never NUL-terminated; it may contain NUL.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum PippinStatus {
+  PIPPIN_OK = 0,
+  PIPPIN_INVALID = 1,   ///< the input is at fault; the message says how
+  PIPPIN_INTERNAL = 2,  ///< a bug in the library (a panic that was caught)
+} PippinStatus;
+
+/// Bytes owned by the library's allocator. {NULL, 0} is the empty buffer.
+typedef struct PippinBuffer {
+  uint8_t* data;
+  size_t size;
+} PippinBuffer;
+
+/// Token ids owned by the library's allocator; size counts ids. {NULL, 0} is empty.
+typedef struct PippinIds {
+  int32_t* data;
+  size_t size;
+} PippinIds;
+
+/// Frees and empties ids filled by this library; null and empty ones are left alone.
+void pippin_ids_free(PippinIds* ids);
+/// Frees and empties a buffer filled by this library; null and empty buffers are left alone.
+void pippin_buffer_free(PippinBuffer* buffer);
+
+// ---- BLAKE3 -------------------------------------------------------------------------------------
+
+/// Writes the 32-byte digest of data[0, size) to `out`.
+void pippin_blake3(const uint8_t* data, size_t size, uint8_t out[32]);
+
+typedef struct PippinBlake3 PippinBlake3;
+PippinBlake3* pippin_blake3_new(void);
+void pippin_blake3_update(PippinBlake3* hasher, const uint8_t* data, size_t size);
+/// Writes the digest of everything fed so far; more may be fed afterwards.
+void pippin_blake3_finish(const PippinBlake3* hasher, uint8_t out[32]);
+void pippin_blake3_free(PippinBlake3* hasher);
+
+// ---- Tokenizer ----------------------------------------------------------------------------------
+
+typedef struct PippinTokenizer PippinTokenizer;
+
+/// Loads the bytes of a Hugging Face tokenizer.json. Its truncation and padding settings are
+/// dropped: a prompt is never cut or padded in silence.
+PippinStatus pippin_tokenizer_load(const uint8_t* json, size_t size, PippinTokenizer** out,
+                                   PippinBuffer* error);
+void pippin_tokenizer_free(PippinTokenizer* tokenizer);
+
+/// Encodes UTF-8 text; special tokens spelt out in it become their ids. With `add_special` the
+/// post-processor's tokens (BOS ...) are added.
+PippinStatus pippin_tokenizer_encode(const PippinTokenizer* tokenizer, const uint8_t* text,
+                                     size_t size, int add_special, PippinIds* out,
+                                     PippinBuffer* error);
+
+/// Decodes ids to UTF-8; ids outside the vocabulary are skipped, bytes that are no UTF-8 become U+FFFD.
+PippinStatus pippin_tokenizer_decode(const PippinTokenizer* tokenizer, const int32_t* ids,
+                                     size_t num_ids, int skip_special, PippinBuffer* out,
+                                     PippinBuffer* error);
+
+/// The id of a token's exact (vocabulary) spelling, or -1.
+int32_t pippin_tokenizer_token_to_id(const PippinTokenizer* tokenizer, const uint8_t* token,
+                                     size_t size);
+/// The vocabulary's spelling of an id in `out`; PIPPIN_INVALID when there is none.
+PippinStatus pippin_tokenizer_id_to_token(const PippinTokenizer* tokenizer, int32_t id,
+                                          PippinBuffer* out, PippinBuffer* error);
+/// One more than the largest id, added tokens included.
+int32_t pippin_tokenizer_vocab_size(const PippinTokenizer* tokenizer);
+/// 1 when the id is an added token marked special, else 0.
+int pippin_tokenizer_is_special(const PippinTokenizer* tokenizer, int32_t id);
+
+// ---- Streaming detokenizer ----------------------------------------------------------------------
+
+typedef struct PippinDetokenizer PippinDetokenizer;
+
+/// Starts an empty stream; keeps the tokenizer's data alive by itself.
+PippinStatus pippin_detokenizer_new(const PippinTokenizer* tokenizer, int skip_special,
+                                    PippinDetokenizer** out, PippinBuffer* error);
+void pippin_detokenizer_free(PippinDetokenizer* detokenizer);
+
+/// Feeds one id. *text and *size are the text that this id settled (possibly none): whole UTF-8
+/// characters, valid until the next call on this detokenizer. The concatenation of all pushes and the
+/// finish equals pippin_tokenizer_decode of all ids.
+PippinStatus pippin_detokenizer_push(PippinDetokenizer* detokenizer, int32_t id,
+                                     const uint8_t** text, size_t* size, PippinBuffer* error);
+/// Ends the stream and gives what was held back; afterwards the detokenizer is as new.
+PippinStatus pippin_detokenizer_finish(PippinDetokenizer* detokenizer, const uint8_t** text,
+                                       size_t* size, PippinBuffer* error);
+
+// ---- Chat template ------------------------------------------------------------------------------
+
+typedef struct PippinTemplate PippinTemplate;
+
+/// Compiles a Jinja chat template with the environment that transformers gives it.
+PippinStatus pippin_template_new(const uint8_t* source, size_t size, PippinTemplate** out,
+                                 PippinBuffer* error);
+void pippin_template_free(PippinTemplate* chat_template);
+
+/// One JSON document, or absent when data is NULL.
+typedef struct PippinText {
+  const uint8_t* data;
+  size_t size;
+} PippinText;
+
+/// What a template is rendered with.
+typedef struct PippinTemplateInput {
+  PippinText messages;        ///< JSON array
+  PippinText tools;           ///< JSON array; absent: the template sees none
+  PippinText kwargs;          ///< JSON object of further variables; absent: none
+  PippinText special_tokens;  ///< JSON object (bos_token ...); kwargs win over it; absent: none
+  PippinText now;             ///< "2026-11-22T19:32:12", what strftime_now says; absent: local time
+  int add_generation_prompt;
+} PippinTemplateInput;
+
+/// Renders; bounded in time, memory, recursion and output size whatever the template does.
+/// PIPPIN_INVALID carries raise_exception's words or the engine's, with the template's line.
+PippinStatus pippin_template_render(const PippinTemplate* chat_template,
+                                    const PippinTemplateInput* input, PippinBuffer* out,
+                                    PippinBuffer* error);
+
+#ifdef __cplusplus
+}
+#endif
