@@ -30,3 +30,10 @@ if(NOT APPLE)
   # another's. And libmlx's own needs (the CUDA driver's library, say) are the running machine's business.
   target_link_options(mlx INTERFACE LINKER:--enable-new-dtags LINKER:--allow-shlib-undefined)
 endif()
+
+if(PIPPIN_MLX STREQUAL "cpu" OR PIPPIN_MLX MATCHES "^cuda")
+  # MLX's Linux wheels bring the reference BLAS, one scalar thread. A program that links OpenBLAS lends its cblas_* symbols to
+  # libmlx: 20 to 70 times faster float32 products on two cores (256 x 384 x 1024: 77 ms -> 1.1 ms).
+  find_library(PIPPIN_OPENBLAS NAMES openblas REQUIRED)
+  target_link_libraries(mlx INTERFACE -Wl,--no-as-needed "${PIPPIN_OPENBLAS}" -Wl,--as-needed)
+endif()

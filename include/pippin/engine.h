@@ -20,15 +20,16 @@ class Answer;
 class Frontend;
 }  // namespace engine
 
-/// One answer as it is generated. Dropping it cancels the request: its pages are free within one step.
-/// Movable; used by one thread at a time.
+/// One answer as it is generated. Dropping it cancels the request: its pages are free within one
+/// step. Movable; used by one thread at a time.
 class ChatStream {
  public:
   ChatStream(ChatStream&&) noexcept;
   ChatStream& operator=(ChatStream&&) noexcept;
   ~ChatStream();
 
-  /// Waits for the next event; nullopt after the one with `finish`. Throws Error when the request failed.
+  /// Waits for the next event; nullopt after the one with `finish`. Throws Error when the request
+  /// failed.
   std::optional<ChatEvent> next();
 
   /// The same without waiting: nullopt also when nothing has arrived yet (see finished()).
@@ -37,8 +38,8 @@ class ChatStream {
   /// Whether the last event has been taken.
   bool finished() const;
 
-  /// Calls `ready` once, as soon as poll() has something (at once where it has): from the engine's thread or the
-  /// caller's; it must only pass the word on.
+  /// Calls `ready` once, as soon as poll() has something (at once where it has): from the engine's
+  /// thread or the caller's; it must only pass the word on.
   void when_ready(std::function<void()> ready);
 
  private:
@@ -52,26 +53,26 @@ struct EngineStats {
   std::int64_t sequences_running = 0;
   std::int64_t sequences_waiting = 0;
   std::int64_t pages_total = 0;
-  std::int64_t pages_free = 0;      ///< neither used by a sequence nor holding cached KV
-  std::int64_t pages_cached = 0;    ///< used by no sequence, holding KV that a later prompt may reuse
-  std::int64_t encoder_runs = 0;    ///< pictures encoded since the start
-  std::int64_t encoder_hits = 0;    ///< pictures whose features were found in the media cache
-  std::int64_t prompt_tokens = 0;   ///< since the start
-  std::int64_t cached_tokens = 0;   ///< of these, read from the page cache
+  std::int64_t pages_free = 0;    ///< neither used by a sequence nor holding cached KV
+  std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
+  std::int64_t encoder_runs = 0;  ///< pictures encoded since the start
+  std::int64_t encoder_hits = 0;  ///< pictures whose features were found in the media cache
+  std::int64_t prompt_tokens = 0;  ///< since the start
+  std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
-  bool healthy = true;              ///< false while a step takes longer than EngineOptions::stuck_after_s
+  bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s
 };
 
 struct ModelInfo {
-  std::string name;            ///< the directory's name
-  std::string model_type;      ///< as in config.json: "qwen3", "qwen3_vl"
+  std::string name;        ///< the directory's name
+  std::string model_type;  ///< as in config.json: "qwen3", "qwen3_vl"
   std::int64_t max_context = 0;
   bool takes_images = false;
   std::int64_t num_parameters = 0;
   std::int64_t weight_bytes = 0;
-  std::string device;          ///< "cpu" or "gpu"
+  std::string device;  ///< "cpu" or "gpu"
 };
 
 /// What a benchmark measured: one batch, prefilled and decoded.
@@ -80,7 +81,8 @@ struct BenchResult {
   double decode_s = 0;   ///< from then until the last token
 };
 
-/// A loaded model and the thread that runs it. All methods are thread-safe. The destructor cancels what is running.
+/// A loaded model and the thread that runs it. All methods are thread-safe. The destructor cancels
+/// what is running.
 class Engine {
  public:
   /// Called while weights load, with the fraction done in [0, 1].
@@ -92,13 +94,16 @@ class Engine {
   ~Engine();
 
   /// Renders, tokenizes and prepares pictures on the calling thread, then queues the request.
-  /// Throws Error(invalid_argument) for a prompt that can't be answered, Error(resource_exhausted) when the queue is full.
+  /// Throws Error(invalid_argument) for a prompt that can't be answered, Error(resource_exhausted)
+  /// when the queue is full.
   ChatStream chat(ChatRequest request);
 
   /// As chat, but of a plain text prompt (or token ids) without a template.
-  ChatStream complete(const std::string& prompt, const SamplingOptions& sampling, const StopOptions& stop);
+  ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
+                      const StopOptions& stop);
 
-  /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`, all at once.
+  /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
+  /// all at once.
   BenchResult bench(int batch, int prompt_tokens, int new_tokens);
 
   const ModelInfo& info() const;

@@ -7,7 +7,8 @@
 
 namespace pippin {
 
-/// What went wrong, in the caller's terms. The HTTP status follows from it in one place (server/errors).
+/// What went wrong, in the caller's terms. The HTTP status follows from it in one place
+/// (server/errors).
 enum class Code {
   invalid_argument,    ///< the request (or an option) is malformed or unsupported: 400
   not_found,           ///< a model, file or route that does not exist: 404

@@ -8,7 +8,8 @@ namespace pippin {
 
 /// Arithmetic of the model's activations (weights that are quantized stay so).
 enum class DType {
-  automatic,  ///< the checkpoint's on a GPU; float32 on a CPU, where MLX's half-precision arithmetic is slower
+  automatic,  ///< the checkpoint's on a GPU; float32 on a CPU, where MLX's half-precision
+              ///< arithmetic is slower
   float32,
   float16,
   bfloat16,
@@ -21,21 +22,23 @@ struct EngineOptions {
   /// Run on "gpu" (Metal or CUDA) or "cpu"; empty takes the GPU where MLX has one.
   std::string device;
 
-  /// Longest sequence (prompt + answer) in tokens; 0 takes the checkpoint's max_position_embeddings, but no more
-  /// than the page pool holds.
+  /// Longest sequence (prompt + answer) in tokens; 0 takes the checkpoint's
+  /// max_position_embeddings, but no more than the page pool holds.
   std::int64_t max_context = 0;
 
-  /// Tokens in one KV page: the unit of allocation and of prefix reuse. Smaller reuses more, larger costs less.
+  /// Tokens in one KV page: the unit of allocation and of prefix reuse. Smaller reuses more, larger
+  /// costs less.
   int page_size = 16;
 
-  /// Tokens the KV page pool holds over all sequences and the prefix cache; 0 takes 4 contexts, at most kv_pool_bytes.
+  /// Tokens the KV page pool holds over all sequences and the prefix cache; 0 takes 4 contexts, at
+  /// most kv_pool_bytes.
   std::int64_t kv_pool_tokens = 0;
 
   /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0.
   std::int64_t kv_pool_bytes = std::int64_t{2} << 30;
 
-  /// Tokens (decode rows and prefill chunks together) in one step. Smaller keeps running streams smooth while a long
-  /// prompt is read; larger reads prompts faster.
+  /// Tokens (decode rows and prefill chunks together) in one step. Smaller keeps running streams
+  /// smooth while a long prompt is read; larger reads prompts faster.
   int max_batch_tokens = 512;
 
   /// Sequences decoding at once; more wait in the queue.

@@ -1,4 +1,5 @@
-// A decoded picture: the form in which every image enters Pippin, whatever file or URL it came from.
+// A decoded picture: the form in which every image enters Pippin, whatever file or URL it came
+// from.
 #pragma once
 
 #include <array>
@@ -27,8 +28,9 @@ struct ImageLimits {
   std::int64_t max_pixels = 64 << 20;  ///< height * width, read from the header before decoding
 };
 
-/// Decodes PNG, JPEG, WebP, BMP or GIF (first frame). EXIF orientation is applied; transparency is laid on white.
-/// Throws Error(invalid_argument) on a broken or unknown file, Error(payload_too_large) over a limit.
+/// Decodes PNG, JPEG, WebP, BMP or GIF (first frame). EXIF orientation is applied; transparency is
+/// laid on white. Throws Error(invalid_argument) on a broken or unknown file,
+/// Error(payload_too_large) over a limit.
 Pixels decode_image(std::span<const std::uint8_t> bytes, const ImageLimits& limits = {});
 
 /// Reads and decodes a picture file. Throws like decode_image, and Error(not_found).

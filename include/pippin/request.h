@@ -15,7 +15,8 @@ namespace pippin {
 struct SamplingOptions {
   /// 0 is greedy: the most likely token, the lowest id on a tie.
   float temperature = 1.0f;
-  /// Keep the smallest set of most likely tokens whose probability reaches top_p, in (0, 1]; 1 keeps all.
+  /// Keep the smallest set of most likely tokens whose probability reaches top_p, in (0, 1]; 1
+  /// keeps all.
   float top_p = 1.0f;
   /// Keep the top_k most likely tokens; 0 keeps all.
   int top_k = 0;
@@ -27,7 +28,8 @@ struct SamplingOptions {
 
 /// When an answer ends.
 struct StopOptions {
-  /// Tokens generated at most; 0 takes all that the context still holds (to which a larger number is cut, too).
+  /// Tokens generated at most; 0 takes all that the context still holds (to which a larger number
+  /// is cut, too).
   std::int64_t max_tokens = 0;
   /// Token ids that end the answer beside the model's own end tokens; never part of the text.
   std::vector<std::int32_t> token_ids;
@@ -39,22 +41,23 @@ struct StopOptions {
 
 /// A piece of a message: text, or a picture.
 struct ContentPart {
-  std::string text;                      ///< used where `image` is null
-  std::shared_ptr<const Pixels> image;   ///< a decoded picture
+  std::string text;                     ///< used where `image` is null
+  std::shared_ptr<const Pixels> image;  ///< a decoded picture
 };
 
 /// One message of a chat.
 struct Message {
-  std::string role;                 ///< system, user, assistant, tool ... as the model's template knows them
+  std::string role;  ///< system, user, assistant, tool ... as the model's template knows them
   std::vector<ContentPart> content;
-  /// Further members of the message as a JSON object text ({"tool_calls": [...], "name": ...}), given to the
-  /// model's template as they are. Empty for none.
+  /// Further members of the message as a JSON object text ({"tool_calls": [...], "name": ...}),
+  /// given to the model's template as they are. Empty for none.
   std::string extra_json;
 };
 
 struct ChatRequest {
   std::vector<Message> messages;
-  std::string tools_json;            ///< JSON array of tools as OpenAI defines them, for the template; empty for none
+  std::string
+      tools_json;  ///< JSON array of tools as OpenAI defines them, for the template; empty for none
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
   SamplingOptions sampling;
   StopOptions stop;
@@ -66,14 +69,16 @@ enum class FinishReason { stop, length };
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
-  std::int64_t cached_tokens = 0;  ///< of the prompt's tokens, those whose KV pages were found in the cache
+  std::int64_t cached_tokens =
+      0;  ///< of the prompt's tokens, those whose KV pages were found in the cache
 };
 
-/// One event of an answer: text as it is generated, then exactly one event with `finish`, which ends the stream.
+/// One event of an answer: text as it is generated, then exactly one event with `finish`, which
+/// ends the stream.
 struct ChatEvent {
-  std::string text;                    ///< whole UTF-8 characters; may be empty
+  std::string text;  ///< whole UTF-8 characters; may be empty
   std::optional<FinishReason> finish;
-  Usage usage;                         ///< complete with `finish`; so far before
+  Usage usage;  ///< complete with `finish`; so far before
 };
 
 }  // namespace pippin

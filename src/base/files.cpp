@@ -45,11 +45,12 @@ std::string read_text(const std::filesystem::path& file) { return read_all<std::
 MappedFile::MappedFile(const std::filesystem::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw_unreadable(file, std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   void* mapped = MAP_FAILED;
   int error = 0;
   if (::fstat(fd, &info) == 0 && info.st_size > 0)
-    mapped = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    mapped = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE, fd, 0);
   error = errno;
   ::close(fd);
   if (mapped == MAP_FAILED)

@@ -14,7 +14,9 @@ namespace pippin {
 std::vector<std::uint8_t> read_file(const std::filesystem::path& file);
 std::string read_text(const std::filesystem::path& file);
 
-/// A file mapped read-only; the pages are the kernel's until touched. Move-only; unmaps on destruction.
+/// A file mapped privately; the pages are the kernel's until touched. Move-only; unmaps on
+/// destruction. The mapping is copy-on-write, so that an array library which recycles a buffer in
+/// place can't fault or change the file.
 class MappedFile {
  public:
   /// Throws Error(not_found) where the file cannot be opened or mapped.

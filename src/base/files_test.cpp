@@ -24,7 +24,8 @@ TEST(Files, MappedEqualsRead) {
 }
 
 TEST(Files, NameTheFileThatCannotBeRead) {
-  for (const auto& file : {std::filesystem::path("/nonexistent/x"), std::filesystem::path(::testing::TempDir())}) {
+  for (const auto& file :
+       {std::filesystem::path("/nonexistent/x"), std::filesystem::path(::testing::TempDir())}) {
     try {
       read_file(file);
       FAIL() << file;

@@ -11,9 +11,10 @@ namespace {
 [[noreturn]] void throw_type(const Members& members, std::string_view key, const char* wanted,
                              const json::value& got) {
   const std::string field = members.path_of(key);
-  throw Error(Code::invalid_argument,
-              "'" + field + "' must be " + wanted + ", got " + std::string(json::to_string(got.kind())),
-              field);
+  throw Error(
+      Code::invalid_argument,
+      "'" + field + "' must be " + wanted + ", got " + std::string(json::to_string(got.kind())),
+      field);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Small helpers over Boost.JSON: parsing with our errors, and typed members whose errors name the path.
+// Small helpers over Boost.JSON: parsing with our errors, and typed members whose errors name the
+// path.
 #pragma once
 
 #include <boost/json.hpp>
@@ -13,7 +14,8 @@ namespace pippin {
 
 namespace json = boost::json;
 
-/// Parses UTF-8 JSON. Throws Error(invalid_argument) naming `what` and the byte where parsing stopped.
+/// Parses UTF-8 JSON. Throws Error(invalid_argument) naming `what` and the byte where parsing
+/// stopped.
 json::value parse_json(std::string_view text, std::string_view what);
 
 /// Reads and parses a JSON file whose top level is an object.

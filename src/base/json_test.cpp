@@ -18,7 +18,8 @@ std::string error_field(const std::function<void()>& action) {
 }
 
 TEST(Json, TypedMembers) {
-  const auto value = parse_json(R"({"i": 3, "f": 2.0, "g": 2.5, "b": true, "s": "x", "n": null, "a": [1], "o": {}})", "test");
+  const auto value = parse_json(
+      R"({"i": 3, "f": 2.0, "g": 2.5, "b": true, "s": "x", "n": null, "a": [1], "o": {}})", "test");
   const Members m(value.as_object(), "root");
   EXPECT_EQ(m.integer("i"), 3);
   EXPECT_EQ(m.integer("f"), 2);
@@ -43,7 +44,8 @@ TEST(Json, ErrorsNameTheField) {
 }
 
 TEST(Json, BadTextIsAnErrorWithItsPlace) {
-  EXPECT_NE(error_field([] { parse_json(R"({"a": })", "the body"); }).find("byte 6"), std::string::npos);
+  EXPECT_NE(error_field([] { parse_json(R"({"a": })", "the body"); }).find("byte 6"),
+            std::string::npos);
   EXPECT_NE(error_field([] { parse_json("", "the body"); }), "no error");
   EXPECT_NE(error_field([] { parse_json("{} x", "the body"); }), "no error");
   EXPECT_NE(error_field([] { parse_json(std::string(100000, '['), "the body"); }), "no error");

@@ -9,7 +9,9 @@ namespace pippin {
 void init_log(const std::string& level) {
   const auto parsed = spdlog::level::from_str(level);
   if (parsed == spdlog::level::off && level != "off")
-    throw Error(Code::invalid_argument, "[log] level must be trace, debug, info, warning, error or off, got '" + level + "'");
+    throw Error(
+        Code::invalid_argument,
+        "[log] level must be trace, debug, info, warning, error or off, got '" + level + "'");
   if (!spdlog::get("pippin")) spdlog::set_default_logger(spdlog::stderr_color_mt("pippin"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
   spdlog::set_level(parsed);

@@ -7,8 +7,9 @@
 
 namespace pippin {
 
-/// Sends the log to stderr, one line a record with milliseconds, at `level` (trace|debug|info|warning|error|off).
-/// Throws Error(invalid_argument) on another level name. Prompts and answers are never logged.
+/// Sends the log to stderr, one line a record with milliseconds, at `level`
+/// (trace|debug|info|warning|error|off). Throws Error(invalid_argument) on another level name.
+/// Prompts and answers are never logged.
 void init_log(const std::string& level);
 
 }  // namespace pippin

@@ -1,4 +1,5 @@
-// A fixed set of worker threads for work that may take milliseconds: rendering, tokenizing, decoding pictures.
+// A fixed set of worker threads for work that may take milliseconds: rendering, tokenizing,
+// decoding pictures.
 #pragma once
 
 #include <condition_variable>
@@ -11,8 +12,9 @@
 
 namespace pippin {
 
-/// Owns its threads. Any thread may post. Tasks start in the order posted; an exception that leaves a task is logged and
-/// swallowed (a task answers for its own errors). The destructor finishes the queued tasks, then joins.
+/// Owns its threads. Any thread may post. Tasks start in the order posted; an exception that leaves
+/// a task is logged and swallowed (a task answers for its own errors). The destructor finishes the
+/// queued tasks, then joins.
 class ThreadPool {
  public:
   explicit ThreadPool(std::size_t num_threads);

@@ -1,0 +1,78 @@
+#include "kernels/ops.h"
+
+namespace pippin::kernels {
+namespace {
+
+// [B * n, H, D] -> [B, H, n, D], the order scaled_dot_product_attention wants.
+mx::array heads_first(const mx::array& x, int num_sequences) {
+  const int rows = x.shape(0) / num_sequences;
+  return mx::transpose(mx::reshape(x, {num_sequences, rows, x.shape(1), x.shape(2)}), {0, 2, 1, 3});
+}
+
+// Inverse of heads_first, with the heads joined: [B, H, n, D] -> [B * n, H * D].
+mx::array rows_first(const mx::array& x) {
+  return mx::reshape(mx::transpose(x, {0, 2, 1, 3}),
+                     {x.shape(0) * x.shape(2), x.shape(1) * x.shape(3)});
+}
+
+// pool [slots, Hkv, D] at [B, L] -> [B, Hkv, L, D].
+mx::array gather_context(const mx::array& pool, const mx::array& slots) {
+  return mx::transpose(mx::take(pool, slots, 0), {0, 2, 1, 3});
+}
+
+mx::array rows(const mx::array& x, int first, int count) {
+  if (first == 0 && count == x.shape(0)) return x;
+  return mx::slice(x, {first, 0, 0}, {first + count, x.shape(1), x.shape(2)});
+}
+
+mx::array attend(const mx::array& q, const mx::array& k_pool, const mx::array& v_pool,
+                 const PagedLayout::Group& group, float scale) {
+  const int count = group.num_sequences * group.rows_per_sequence;
+  const auto queries = heads_first(rows(q, group.first_row, count), group.num_sequences);
+  const auto keys = gather_context(k_pool, group.slots);
+  const auto values = gather_context(v_pool, group.slots);
+  // "causal" aligns the last query with the last key, which is just what a chunk at the context's
+  // end needs.
+  const std::string mode = group.mask ? "array" : group.rows_per_sequence > 1 ? "causal" : "";
+  return rows_first(
+      mx::fast::scaled_dot_product_attention(queries, keys, values, scale, mode, group.mask));
+}
+
+void write(mx::array& pool, const mx::array& slots, const mx::array& values) {
+  const auto updates = mx::expand_dims(mx::astype(values, pool.dtype()), 1);
+  pool = mx::scatter(pool, slots, updates, 0);
+}
+
+mx::array concatenate_rows(std::vector<mx::array> parts) {
+  return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
+}
+
+}  // namespace
+
+mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
+                          mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
+                          float scale) {
+  write(k_pool, layout.write_slots, k);
+  write(v_pool, layout.write_slots, v);
+  std::vector<mx::array> outputs;
+  for (const auto& group : layout.groups)
+    outputs.push_back(attend(q, k_pool, v_pool, group, scale));
+  return concatenate_rows(std::move(outputs));
+}
+
+mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,
+                            const std::vector<int>& segment_ends, float scale) {
+  std::vector<mx::array> outputs;
+  int begin = 0;
+  for (const int end : segment_ends) {
+    const auto part = [&](const mx::array& x) {
+      return heads_first(rows(x, begin, end - begin), 1);
+    };
+    outputs.push_back(
+        rows_first(mx::fast::scaled_dot_product_attention(part(q), part(k), part(v), scale)));
+    begin = end;
+  }
+  return concatenate_rows(std::move(outputs));
+}
+
+}  // namespace pippin::kernels

@@ -1,0 +1,158 @@
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <random>
+
+#include "kernels/ops.h"
+#include "kernels/testing.h"
+
+namespace pippin::kernels {
+namespace {
+
+using testing::max_abs_difference;
+using testing::random_array;
+using testing::to_vector;
+
+constexpr int H = 4, Hkv = 2, D = 8, num_slots = 96;
+constexpr float scale = 0.35f;
+
+// One sequence of a step: its context's slots in order, the last `rows` of which are new.
+struct Part {
+  std::vector<int> slots;
+  int rows;
+};
+
+// Softmax attention of row `query` over contexts[0, visible), in doubles.
+void attend_naive(const float* q, const std::vector<float>& keys, const std::vector<float>& values,
+                  const std::vector<int>& slots, int visible, std::vector<float>& out) {
+  for (int h = 0; h < H; ++h) {
+    const int kv = h / (H / Hkv);
+    std::vector<double> weights;
+    for (int j = 0; j < visible; ++j) {
+      double dot = 0;
+      for (int d = 0; d < D; ++d) dot += q[h * D + d] * keys[(slots[j] * Hkv + kv) * D + d];
+      weights.push_back(std::exp(dot * scale));
+    }
+    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    for (int d = 0; d < D; ++d) {
+      double sum = 0;
+      for (int j = 0; j < visible; ++j)
+        sum += weights[j] / total * values[(slots[j] * Hkv + kv) * D + d];
+      out.push_back(static_cast<float>(sum));
+    }
+  }
+}
+
+std::vector<int> write_slots(const std::vector<Part>& parts) {
+  std::vector<int> slots;
+  for (const auto& part : parts)
+    slots.insert(slots.end(), part.slots.end() - part.rows, part.slots.end());
+  return slots;
+}
+
+mx::array int_array(const std::vector<int>& values, mx::Shape shape) {
+  return mx::array(values.begin(), std::move(shape), mx::int32);
+}
+
+// Runs the op on a pool with garbage in unused slots and compares with the naive result over the
+// same pool.
+void check(const std::vector<Part>& parts, const PagedLayout& layout) {
+  const int T = static_cast<int>(write_slots(parts).size());
+  const auto q = random_array({T, H, D}, 1), k = random_array({T, Hkv, D}, 2),
+             v = random_array({T, Hkv, D}, 3);
+  auto k_pool = random_array({num_slots, Hkv, D}, 4), v_pool = random_array({num_slots, Hkv, D}, 5);
+  const auto got = to_vector(paged_attention(q, k, v, k_pool, v_pool, layout, scale));
+
+  const auto keys = to_vector(k_pool), values = to_vector(v_pool), queries = to_vector(q),
+             new_keys = to_vector(k);
+  std::vector<float> wanted;
+  int row = 0;
+  for (const auto& part : parts)
+    for (int i = 0; i < part.rows; ++i, ++row) {
+      const int position = static_cast<int>(part.slots.size()) - part.rows + i;
+      for (int d = 0; d < Hkv * D; ++d)  // the new key is where it was sent
+        ASSERT_EQ(keys[part.slots[position] * Hkv * D + d], new_keys[row * Hkv * D + d]);
+      attend_naive(queries.data() + row * H * D, keys, values, part.slots, position + 1, wanted);
+    }
+  EXPECT_LT(max_abs_difference(got, wanted), 1e-5f);
+}
+
+std::vector<int> shuffled_slots() {
+  std::vector<int> slots(num_slots);
+  std::iota(slots.begin(), slots.end(), 0);
+  std::shuffle(slots.begin(), slots.end(), std::mt19937(7));
+  return slots;
+}
+
+std::vector<int> take_slots(int first, int count) {
+  static const auto slots = shuffled_slots();
+  return {slots.begin() + first, slots.begin() + first + count};
+}
+
+TEST(PagedAttention, DecodeRowsOfUnequalContexts) {
+  const std::vector<Part> parts = {
+      {take_slots(0, 20), 1}, {take_slots(20, 3), 1}, {take_slots(23, 1), 1}};
+  std::vector<int> slots;
+  std::vector<char> mask;
+  for (const auto& part : parts)
+    for (std::size_t j = 0; j < 20; ++j) {
+      mask.push_back(j < part.slots.size());
+      slots.push_back(mask.back() ? part.slots[j] : 0);
+    }
+  const PagedLayout layout{
+      int_array(write_slots(parts), {3}),
+      {{0, 3, 1, int_array(slots, {3, 20}), mx::array(mask.begin(), {3, 1, 1, 20}, mx::bool_)}}};
+  check(parts, layout);
+}
+
+TEST(PagedAttention, ChunksAndDecodeRowsInOneStep) {
+  const std::vector<Part> parts = {
+      {take_slots(0, 9), 1}, {take_slots(9, 30), 12}, {take_slots(40, 17), 17}};
+  std::vector<PagedLayout::Group> groups;
+  int row = 0;
+  for (const auto& part : parts) {
+    groups.push_back(
+        {row, 1, part.rows, int_array(part.slots, {1, static_cast<int>(part.slots.size())}), {}});
+    row += part.rows;
+  }
+  check(parts, {int_array(write_slots(parts), {row}), groups});
+}
+
+TEST(PagedAttention, WritesIntoThePoolInPlace) {
+  auto k_pool = mx::zeros({num_slots, Hkv, D}), v_pool = mx::zeros({num_slots, Hkv, D});
+  mx::eval(k_pool, v_pool);
+  const void* before = k_pool.data<float>();
+  const PagedLayout layout{int_array({5}, {1}), {{0, 1, 1, int_array({5}, {1, 1}), {}}}};
+  const auto x = random_array({1, Hkv, D}, 6);
+  auto out = paged_attention(random_array({1, H, D}, 7), x, x, k_pool, v_pool, layout, scale);
+  mx::eval(out, k_pool, v_pool);
+  EXPECT_EQ(k_pool.data<float>(), before);
+}
+
+TEST(SegmentAttention, EqualsTheDefinitionWithinEachSegment) {
+  const std::vector<int> ends = {5, 6, 12};
+  const auto q = random_array({12, H, D}, 8), k = random_array({12, H, D}, 9),
+             v = random_array({12, H, D}, 10);
+  const auto qs = to_vector(q), ks = to_vector(k), vs = to_vector(v);
+  std::vector<float> wanted;
+  for (int row = 0, segment = 0; row < 12; ++row) {
+    if (row == ends[segment]) ++segment;
+    const int begin = segment ? ends[segment - 1] : 0;
+    for (int h = 0; h < H; ++h) {
+      std::vector<double> sums(D, 0.0);
+      double total = 0;
+      for (int j = begin; j < ends[segment]; ++j) {
+        double dot = 0;
+        for (int d = 0; d < D; ++d) dot += qs[(row * H + h) * D + d] * ks[(j * H + h) * D + d];
+        const double weight = std::exp(dot * scale);
+        total += weight;
+        for (int d = 0; d < D; ++d) sums[d] += weight * vs[(j * H + h) * D + d];
+      }
+      for (int d = 0; d < D; ++d) wanted.push_back(static_cast<float>(sums[d] / total));
+    }
+  }
+  EXPECT_LT(max_abs_difference(to_vector(segment_attention(q, k, v, ends, scale)), wanted), 1e-5f);
+}
+
+}  // namespace
+}  // namespace pippin::kernels

@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "kernels/ops.h"
+#include "kernels/testing.h"
+
+namespace pippin::kernels {
+namespace {
+
+using testing::max_abs_difference;
+using testing::random_array;
+using testing::to_vector;
+
+// MLX packs values from the least significant bit on, across word boundaries where bits does not
+// divide 32.
+int unpack(const std::uint32_t* row, int index, int bits) {
+  const int bit = index * bits;
+  std::uint64_t words = row[bit / 32];
+  if (bit % 32 + bits > 32) words |= static_cast<std::uint64_t>(row[bit / 32 + 1]) << 32;
+  return static_cast<int>((words >> (bit % 32)) & ((1u << bits) - 1));
+}
+
+// The definition, in doubles.
+std::vector<float> naive(const mx::array& x, const QuantizedWeight& w) {
+  const int T = x.shape(0), K = x.shape(1), N = w.weight.shape(0), groups = K / w.group_size;
+  const auto xs = to_vector(x), scales = to_vector(w.scales), biases = to_vector(w.biases);
+  std::vector<float> out;
+  for (int t = 0; t < T; ++t)
+    for (int n = 0; n < N; ++n) {
+      double sum = 0;
+      for (int k = 0; k < K; ++k) {
+        const int g = n * groups + k / w.group_size;
+        const int q = unpack(w.weight.data<std::uint32_t>() + n * w.weight.shape(1), k, w.bits);
+        sum += xs[t * K + k] * (static_cast<double>(scales[g]) * q + biases[g]);
+      }
+      out.push_back(static_cast<float>(sum));
+    }
+  return out;
+}
+
+class QuantizedLinear : public ::testing::TestWithParam<std::tuple<int, int, int>> {};
+
+TEST_P(QuantizedLinear, EqualsTheDefinition) {
+  const auto [rows, bits, group_size] = GetParam();
+  auto parts = mx::quantize(random_array({48, 256}, 1), group_size, bits);
+  mx::eval(parts);
+  const QuantizedWeight w{parts[0], parts[1], parts[2], group_size, bits};
+  const auto x = random_array({rows, 256}, 2);
+  // Sums of 256 products of order 1: float32 rounding stays well under 1e-4.
+  EXPECT_LT(max_abs_difference(to_vector(quantized_linear(x, w)), naive(x, w)), 1e-4f);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, QuantizedLinear,
+                         ::testing::Combine(::testing::Values(1, 3, 4, 9),
+                                            ::testing::Values(2, 3, 4, 5, 6, 8),
+                                            ::testing::Values(32, 64, 128)));
+
+}  // namespace
+}  // namespace pippin::kernels
