@@ -1,0 +1,205 @@
+"""Runs mlx-lm (text) and mlx-vlm (vision) in float32 over the cases of a checkpoint."""
+
+import zlib
+from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.models.cache import make_prompt_cache
+
+from checkpoints import EOS, IMAGE, SPECIAL, VISION_END, VISION_START, VOCAB_SIZE, Checkpoint
+from weights import SEED
+
+NUM_DECODE = 8
+# A greedy step is unambiguous when the best logit leads by this share of the logits' scale.
+MARGIN = 0.005
+
+
+@dataclass(frozen=True)
+class Case:
+    """A prompt: numbers are runs of so many random text tokens, strings are pictures."""
+
+    names: tuple[str, ...]  # one name a variant; all variants share the token ids
+    variants: tuple[tuple[int | str, ...], ...]
+
+
+def _case(name: str, *parts: int | str) -> Case:
+    return Case((name,), (parts,))
+
+
+# 1, 5, 17, 33, 70: within a page of 16 tokens, just past one, past two, past four.
+TEXT_CASES = [_case(f"text_{n}", n) for n in (1, 5, 17, 33, 70)]
+VISION_CASES = [
+    _case("text_5", 5),
+    _case("text_33", 33),
+    _case("image_one", 5, "noise_45x70", 7),
+    _case("image_long", 3, "blobs_64x160", 4),
+    _case("image_two", 4, "stripes_100x37", 6, "blobs_64x160", 5),
+    _case("image_turns", "noise_45x70", 15, "blobs_150x130", 8),
+    # The same words around the same grids: only the pixels, or only their order, differ.
+    Case(
+        ("image_ab", "image_ba", "image_aa"),
+        (
+            (3, "blobs_20x52", 2, "stripes_20x52", 4),
+            (3, "stripes_20x52", 2, "blobs_20x52", 4),
+            (3, "blobs_20x52", 2, "blobs_20x52", 4),
+        ),
+    ),
+]
+
+
+@dataclass
+class Features:
+    """What the decoder of Qwen3-VL is given: from the tokens and, with pictures, the tower."""
+
+    embeddings: mx.array  # [1, T, D]
+    positions: mx.array  # [3, 1, T]
+    rope_delta: int
+    visual_mask: mx.array | None = None  # [1, T]
+    features: mx.array | None = None  # [N, D]
+    deepstack: list[mx.array] | None = None  # S of [N, D]
+
+
+class TextReference:
+    """mlx-lm's Qwen3."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def new_cache(self):
+        return make_prompt_cache(self.model)
+
+    def prepare(self, tokens: np.ndarray, pictures: list[dict]) -> None:
+        return None
+
+    def logits(self, tokens: np.ndarray, cache, start: int, given: None) -> np.ndarray:
+        """[T, V] for tokens at sequence indices start..start+T-1."""
+        return np.array(self.model(mx.array(tokens)[None], cache=cache)[0])
+
+
+class VisionReference:
+    """mlx-vlm's Qwen3-VL, driven with explicit positions."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def new_cache(self):
+        return make_prompt_cache(self.model.language_model)
+
+    def prepare(self, tokens: np.ndarray, pictures: list[dict]) -> Features:
+        ids = mx.array(tokens)[None]
+        if not pictures:
+            positions = mx.broadcast_to(mx.arange(len(tokens)), (3, 1, len(tokens)))
+            return Features(self.model.language_model.model.embed_tokens(ids), positions, 0)
+        pixels = mx.array(np.concatenate([p["pixel_values"] for p in pictures]))
+        grids = mx.array(np.stack([p["grid_thw"] for p in pictures]))
+        given = self.model.get_input_embeddings(ids, pixels, image_grid_thw=grids)
+        features, deepstack = self.model.vision_tower(pixels, grids)
+        return Features(
+            given.inputs_embeds,
+            given.position_ids,
+            given.rope_deltas.item(),
+            given.visual_pos_masks,
+            features,
+            deepstack,
+        )
+
+    def logits(self, tokens: np.ndarray, cache, start: int, given: Features) -> np.ndarray:
+        """[T, V]; rows within the prompt take their embeddings and positions from `given`."""
+        end, prompt = start + len(tokens), given.embeddings.shape[1]
+        language = self.model.language_model
+        if start >= prompt:
+            index = mx.arange(start, end) + given.rope_delta
+            positions = mx.broadcast_to(index, (3, 1, len(tokens)))
+            out = language(mx.array(tokens)[None], cache=cache, position_ids=positions)
+            return np.array(out.logits[0])
+        extra = {}
+        if given.visual_mask is not None:
+            before = int(given.visual_mask[:, :start].sum())
+            count = int(given.visual_mask[:, start:end].sum())
+            extra["visual_pos_masks"] = given.visual_mask[:, start:end]
+            extra["deepstack_visual_embeds"] = [d[before : before + count] for d in given.deepstack]
+        out = language(
+            mx.array(tokens)[None],
+            inputs_embeds=given.embeddings[:, start:end],
+            cache=cache,
+            position_ids=given.positions[..., start:end],
+            **extra,
+        )
+        return np.array(out.logits[0])
+
+
+def reference_for(checkpoint: Checkpoint, model):
+    return VisionReference(model) if checkpoint.is_vision else TextReference(model)
+
+
+def _tokens(parts: tuple, pictures: dict, attempt: int) -> np.ndarray:
+    """Token ids of a prompt; text ids are random and never special."""
+    key = zlib.crc32(repr([p if isinstance(p, int) else "picture" for p in parts]).encode())
+    rng = np.random.default_rng([SEED, key, attempt])
+    words = np.array([t for t in range(VOCAB_SIZE) if t not in SPECIAL])
+    ids: list[int] = []
+    for part in parts:
+        if isinstance(part, int):
+            ids += rng.choice(words, part).tolist()
+        else:
+            num_merged = int(np.prod(pictures[part]["grid_thw"])) // 4
+            ids += [VISION_START] + [IMAGE] * num_merged + [VISION_END]
+    return np.array(ids, np.int32)
+
+
+def run_case(reference, tokens: np.ndarray, pictures: list[dict]) -> tuple[dict, int]:
+    """The arrays of one case and its rope delta."""
+    given = reference.prepare(tokens, pictures)
+    cache = reference.new_cache()
+    out = {"tokens": tokens, "logits": reference.logits(tokens, cache, 0, given)}
+    chosen, rows = [], [out["logits"][-1]]
+    for k in range(NUM_DECODE):
+        chosen.append(int(rows[-1].argmax()))
+        step = np.array(chosen[-1:], np.int32)
+        rows.append(reference.logits(step, cache, len(tokens) + k, given)[0])
+    out["decode_tokens"] = np.array(chosen, np.int32)
+    out["decode_logits"] = np.stack(rows[1:])
+    if isinstance(given, Features):
+        out["positions"] = np.array(given.positions[:, 0]).astype(np.int32)
+        if given.features is not None:
+            out["features"] = np.array(given.features)
+            out["deepstack"] = np.stack([np.array(d) for d in given.deepstack])
+    return out, given.rope_delta if isinstance(given, Features) else 0
+
+
+def _clear_winner(arrays: dict, scale: float) -> bool:
+    """Every greedy step is unambiguous and chooses a plain token (so no stop rule fires)."""
+    rows = np.concatenate([arrays["logits"][-1:], arrays["decode_logits"][:-1]])
+    best = np.sort(rows, axis=-1)
+    clear = (best[:, -1] - best[:, -2] > MARGIN * scale).all()
+    return bool(clear) and not SPECIAL & set(arrays["decode_tokens"].tolist())
+
+
+def _run_variants(reference, case: Case, pictures: dict, attempt: int) -> list | None:
+    """(picture names, arrays, rope delta) a variant; None when a greedy step is a close call."""
+    results = []
+    for parts in case.variants:
+        names = [part for part in parts if isinstance(part, str)]
+        tokens = _tokens(parts, pictures, attempt)
+        arrays, delta = run_case(reference, tokens, [pictures[name] for name in names])
+        # The checkpoint's scale isn't known yet; no case's own is half of it or less.
+        if not _clear_winner(arrays, 2 * np.abs(arrays["logits"]).max()):
+            return None
+        results.append((names, arrays, delta))
+    return results
+
+
+def run_cases(checkpoint: Checkpoint, reference, pictures: dict) -> tuple[list[dict], dict]:
+    """The entries of golden.json's "cases" and the arrays by "CASE.KIND"."""
+    entries, arrays = [], {}
+    for case in VISION_CASES if checkpoint.is_vision else TEXT_CASES:
+        attempts = (_run_variants(reference, case, pictures, attempt) for attempt in range(1000))
+        results = next(filter(None, attempts))
+        for name, (names, case_arrays, delta) in zip(case.names, results):
+            num_tokens = len(case_arrays["tokens"])
+            entries.append(
+                {"name": name, "num_tokens": num_tokens, "pictures": names, "rope_delta": delta}
+            )
+            arrays |= {f"{name}.{kind}": array for kind, array in case_arrays.items()}
+    return entries, arrays
