@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Holds src/ to the include rule of DESIGN.md: which folder may include which, and where a library may appear.
+
+  check_includes.py [ROOT]      prints each violation as file:line: message; exits 1 when there is one
+
+Checked for every .h and .cpp under src/, and for the DEPS of every src/*/CMakeLists.txt:
+  - includes between our folders follow FOLDERS; models see only MEDIA_STRUCTS of media/
+  - headers of libraries appear only where LIBRARIES allows them; a header that no table names is a violation
+  - DEPS name only folders that may be included, and reach every folder that is included
+  - a file has at most MAX_LINES lines
+"""
+import pathlib
+import re
+import sys
+from fnmatch import fnmatch
+from typing import Iterator, NamedTuple
+
+MAX_LINES = 600
+
+# Folder -> the folders that it may include (besides itself).
+FOLDERS = {
+    "base": set(),
+    "text": {"base"},
+    "media": {"base"},
+    "kernels": {"base"},
+    "nn": {"base", "kernels"},
+    "models": {"base", "kernels", "nn", "media"},
+    "engine": {"base", "kernels", "nn", "models", "text", "media"},
+    "server": {"base", "text", "media", "engine"},
+    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server"},  # files of src/ itself
+}
+# All of media/ that models may see: structs of numbers, no decoding.
+MEDIA_STRUCTS = {"media/patches.h"}
+
+# Header patterns of libraries and of the system -> the files of src/ that may include them.
+LIBRARIES = {
+    "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
+    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "main.cpp", "main/*"],
+    "boost/beast*": ["server/http*"],
+    "boost/asio*": ["server/http*"],
+    "boost/url*": ["media/fetch*", "server/*"],
+    "spdlog/fmt/*": ["*"],  # formatting alone
+    "spdlog/*": ["base/log*"],
+    "CLI/*": ["main.cpp", "main/*"],
+    "curl/*": ["media/fetch*"],
+    "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
+    "webp/*": ["media/*"], "gif_lib.h": ["media/*"],
+    "pippin_rust.h": ["base/*", "text/*"],
+    "gtest/*": ["*_test.cpp", "*testing.h"], "gmock/*": ["*_test.cpp"],
+    "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],
+    "pippin/*": ["*"],
+    "immintrin.h": ["kernels/*"], "cpuid.h": ["kernels/*"], "arm_neon.h": ["kernels/*"],
+    # POSIX: what Linux and macOS both have.
+    "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "netdb.h": ["*"],
+    "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
+    "sys/socket.h": ["*"], "sys/wait.h": ["*"], "sys/ioctl.h": ["*"],
+    "netinet/in.h": ["*"], "netinet/tcp.h": ["*"], "arpa/inet.h": ["*"],
+}
+# Headers that allowed folders as a whole may use, but not these files: what works on numbers alone never sees a tensor,
+# and the engine never sees JSON.
+EXCEPTIONS = {
+    "mlx/*": ["engine/scheduler*", "engine/page_cache*", "engine/sequence*"],
+    "base/json.h": ["engine/*", "kernels/*"],
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+STANDARD = re.compile(r"^[a-z_]+$")  # <vector>; C's own <stdio.h> has no place here
+
+
+class Violation(NamedTuple):
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+def folder_of(file: str) -> str:
+    """Returns the folder that a path below src/ belongs to: its first part, or "main" for files of src/ itself."""
+    return file.split("/")[0] if "/" in file else "main"
+
+
+def matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def check_include(file: str, header: str, quoted: bool) -> str | None:
+    """Returns what is wrong with `file` (below src/) including `header`, or None."""
+    for pattern, barred in EXCEPTIONS.items():
+        if fnmatch(header, pattern) and matches(file, barred):
+            return f"{header} may not be included here (see EXCEPTIONS)"
+    if not quoted and STANDARD.match(header):
+        return None
+    for pattern, allowed in LIBRARIES.items():
+        if fnmatch(header, pattern):
+            return None if matches(file, allowed) else f"{header} belongs to {', '.join(allowed)} only"
+    target = header.split("/")[0]
+    if not quoted or target not in FOLDERS:
+        return f"{header} is named by no table of check_includes"
+    source = folder_of(file)
+    if source not in FOLDERS:
+        return f"the folder {source} is not part of the house"
+    if target == source:
+        return None
+    if target not in FOLDERS[source]:
+        return f"{source} may not include {target} ({header})"
+    if source == "models" and target == "media" and header not in MEDIA_STRUCTS:
+        return f"models may include only {', '.join(sorted(MEDIA_STRUCTS))} of media, not {header}"
+    return None
+
+
+def includes_of(path: pathlib.Path) -> Iterator[tuple[int, str, bool]]:
+    """Yields (line number, header, whether in quotes)."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if found := INCLUDE.match(line):
+            yield number, found[2], found[1] == '"'
+
+
+def check_file(src: pathlib.Path, path: pathlib.Path) -> Iterator[Violation]:
+    name = str(path.relative_to(src))
+    lines = len(path.read_text().splitlines())
+    if lines > MAX_LINES:
+        yield Violation(name, MAX_LINES, f"{lines} lines; split it (at most {MAX_LINES})")
+    for number, header, quoted in includes_of(path):
+        if message := check_include(name, header, quoted):
+            yield Violation(name, number, message)
+
+
+def cmake_deps(text: str) -> tuple[set[str], set[str]]:
+    """Returns the folders that a CMakeLists.txt names as DEPS and as TEST_DEPS of its pippin_library."""
+    words = re.sub(r"#.*", "", text).replace("(", " ( ").replace(")", " ) ").split()
+    found: dict[str, set[str]] = {"DEPS": set(), "TEST_DEPS": set()}
+    section = ""
+    for word in words:
+        if word in ("SOURCES", "DEPS", "TESTS", "TEST_DEPS", ")"):
+            section = word
+        elif section in found and word.startswith("pippin_"):
+            found[section].add(word.removeprefix("pippin_"))
+    return found["DEPS"] - {"rust"}, found["TEST_DEPS"] - {"rust"}
+
+
+def reachable(folder: str, deps: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    todo = [folder]
+    while todo:
+        for target in deps.get(todo.pop(), set()) - seen:
+            seen.add(target)
+            todo.append(target)
+    return seen
+
+
+def check_cmake(src: pathlib.Path, included: dict[str, set[str]]) -> Iterator[Violation]:
+    """Compares the DEPS lists with the rule and with `included`: folder -> the folders that its non-test files include."""
+    deps: dict[str, set[str]] = {}
+    for path in sorted(src.glob("*/CMakeLists.txt")):
+        deps[path.parent.name], _ = cmake_deps(path.read_text())
+    for folder, targets in deps.items():
+        name = f"{folder}/CMakeLists.txt"
+        for target in sorted(targets - FOLDERS.get(folder, set())):
+            yield Violation(name, 1, f"DEPS names pippin_{target}, which {folder} may not include")
+        for target in sorted(included.get(folder, set()) - reachable(folder, deps) - {folder}):
+            yield Violation(name, 1, f"{folder} includes {target}, but DEPS does not lead to pippin_{target}")
+
+
+def check_tree(src: pathlib.Path) -> list[Violation]:
+    violations: list[Violation] = []
+    included: dict[str, set[str]] = {}
+    for path in sorted(src.rglob("*")):
+        if path.suffix not in (".h", ".cpp"):
+            continue
+        violations += check_file(src, path)
+        if not path.name.endswith("_test.cpp"):
+            targets = {header.split("/")[0] for _, header, quoted in includes_of(path) if quoted}
+            included.setdefault(folder_of(str(path.relative_to(src))), set()).update(targets & set(FOLDERS))
+    return violations + list(check_cmake(src, included))
+
+
+def main() -> None:
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
+    violations = check_tree(root / "src")
+    for violation in violations:
+        print(f"src/{violation}")
+    sys.exit(f"{len(violations)} violations of the include rule" if violations else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The clang and libc++ of the portability build (Debian, Ubuntu).
+#
+#   compiler.sh --packages    the apt packages that it comes from
+#   compiler.sh               the compiler's name: clang++-N
+#
+# One that is installed already is taken; else the oldest from 16 on that apt has, because Apple's compilers trail LLVM.
+set -euo pipefail
+
+for version in 19 18 17 16 20 21; do
+  if command -v "clang++-$version" >/dev/null && [ -d "/usr/lib/llvm-$version/include/c++/v1" ]; then
+    found=$version
+    break
+  fi
+done
+if [ -z "${found:-}" ]; then
+  for version in 16 17 18 19 20 21; do
+    if apt-cache show "clang-$version" "libc++-$version-dev" >/dev/null 2>&1; then
+      found=$version
+      break
+    fi
+  done
+fi
+if [ -z "${found:-}" ]; then
+  echo "portability: no clang with libc++ (16 or newer) is installed or offered by apt" >&2
+  exit 1
+fi
+
+if [ "${1:-}" = --packages ]; then
+  echo "clang-$found libc++-$found-dev libc++abi-$found-dev"
+else
+  echo "clang++-$found"
+fi
