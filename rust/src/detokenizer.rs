@@ -164,7 +164,11 @@ impl Stage {
             }
             Stage::ByteRuns { decoder, run: tokens } | Stage::Whole { decoder, tokens } => {
                 let tokens = std::mem::take(tokens);
-                if tokens.is_empty() { Ok(vec![]) } else { run(decoder, tokens) }
+                if tokens.is_empty() {
+                    Ok(vec![])
+                } else {
+                    run(decoder, tokens)
+                }
             }
         }
     }

@@ -21,7 +21,9 @@ pub fn to_value(json: Json) -> Value {
         },
         Json::String(s) => Value::from(s),
         Json::Array(items) => items.into_iter().map(to_value).collect(),
-        Json::Object(entries) => entries.into_iter().map(|(k, v)| (k, to_value(v))).collect(),
+        Json::Object(entries) => {
+            Value::from_pairs(entries.into_iter().map(|(k, v)| (k, to_value(v))))
+        }
     }
 }
 

@@ -69,11 +69,19 @@ fn failure(message: impl Into<String>) -> Error {
 }
 
 fn bounded(width: usize) -> Result<usize, Error> {
-    if width > 1_000_000 { Err(failure("the width is too large")) } else { Ok(width) }
+    if width > 1_000_000 {
+        Err(failure("the width is too large"))
+    } else {
+        Ok(width)
+    }
 }
 
 fn swap_case(c: char) -> String {
-    if c.is_lowercase() { c.to_uppercase().collect() } else { c.to_lowercase().collect() }
+    if c.is_lowercase() {
+        c.to_uppercase().collect()
+    } else {
+        c.to_lowercase().collect()
+    }
 }
 
 fn strip<'a>(s: &'a str, name: &str, args: &[Value]) -> Result<&'a str, Error> {
@@ -216,7 +224,7 @@ fn dict_method(value: &Value, name: &str, args: &[Value]) -> Result<Option<Value
             let keys = value.try_iter()?;
             let entries: Result<Vec<(Value, Value)>, Error> =
                 keys.map(|key| Ok((key.clone(), value.get_item(&key)?))).collect();
-            entries?.into_iter().collect()
+            Value::from_pairs(entries?)
         }
         _ => return Ok(None),
     }))

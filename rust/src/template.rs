@@ -74,7 +74,7 @@ fn variables(input: &Input) -> Outcome<Value> {
         ("add_generation_prompt".into(), Value::from(input.add_generation_prompt)),
         ("strftime_now".into(), clock(parse_now(input.now)?)),
     ]);
-    Ok(variables.into_iter().collect())
+    Ok(Value::from_pairs(variables))
 }
 
 fn parse(document: &str, what: &str) -> Outcome<Json> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokenizers::{Model, Tokenizer as HfTokenizer};
 
-use crate::ffi::{bytes, guard, guard_value, put_text, text, Buffer, Failure, Ids, Outcome, Status};
+use crate::ffi::{
+    bytes, guard, guard_value, put_text, text, Buffer, Failure, Ids, Outcome, Status,
+};
 
 /// A loaded tokenizer; immutable, shared with the detokenizers made from it.
 pub struct Tokenizer {
@@ -14,12 +16,14 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     pub fn load(json: &[u8]) -> Outcome<Tokenizer> {
-        let mut inner = HfTokenizer::from_bytes(json).map_err(|e| Failure::invalid(e.to_string()))?;
+        let mut inner =
+            HfTokenizer::from_bytes(json).map_err(|e| Failure::invalid(e.to_string()))?;
         inner.with_truncation(None).map_err(|e| Failure::invalid(e.to_string()))?;
         inner.with_padding(None);
         let largest = inner.get_vocab(true).into_values().max();
         let vocab_size = largest.map_or(Ok(0), |id| i32::try_from(id).map(|id| id + 1));
-        let vocab_size = vocab_size.map_err(|_| Failure::invalid("a token's id exceeds 2^31 - 2"))?;
+        let vocab_size =
+            vocab_size.map_err(|_| Failure::invalid("a token's id exceeds 2^31 - 2"))?;
         Ok(Tokenizer { inner, vocab_size })
     }
 
@@ -49,7 +53,8 @@ impl Tokenizer {
     /// The vocabulary's spelling of an id; none where decoding skips it.
     pub fn token(&self, id: u32, skip_special: bool) -> Option<String> {
         let added = self.inner.get_added_vocabulary();
-        let token = added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id))?;
+        let token =
+            added.simple_id_to_token(id).or_else(|| self.inner.get_model().id_to_token(id))?;
         (!skip_special || !added.is_special_token(&token)).then_some(token)
     }
 

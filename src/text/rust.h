@@ -1,0 +1,34 @@
+// What every caller of the Rust library needs: its buffers owned, its failures thrown.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pippin_rust.h"
+
+namespace pippin::text::rust {
+
+/// Owns a buffer that the library filled.
+class Buffer {
+ public:
+  Buffer() = default;
+  ~Buffer() { pippin_buffer_free(&raw_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  PippinBuffer* out() { return &raw_; }
+  std::string_view view() const { return {reinterpret_cast<const char*>(raw_.data), raw_.size}; }
+
+ private:
+  PippinBuffer raw_{nullptr, 0};
+};
+
+inline const std::uint8_t* bytes(std::string_view text) {
+  return reinterpret_cast<const std::uint8_t*>(text.data());
+}
+
+/// Throws where a call did not succeed: Error(invalid_argument) for bad input, Error(internal) for
+/// a bug in the library, reading "[where] message".
+void check(PippinStatus status, const Buffer& error, std::string_view where);
+
+}  // namespace pippin::text::rust
