@@ -150,6 +150,7 @@ CHECKPOINTS = [
             hidden_size=48,  # head_dim is not hidden_size / heads
             intermediate_size=80,
             rope_theta=31337.0,
+            rms_norm_eps=1e-3,  # large enough for 1e-6 in its place to show
             tie_word_embeddings=False,
         ),
     ),
