@@ -28,6 +28,7 @@ fi
 
 if [ "${1:-}" = --packages ]; then
   echo "clang-$found libc++-$found-dev libc++abi-$found-dev"
+  if [ "$(uname -m)" != aarch64 ]; then echo libc6-dev-arm64-cross; fi
 else
   echo "clang++-$found"
 fi
