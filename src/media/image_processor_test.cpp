@@ -115,6 +115,67 @@ TEST(MakePatches, OrdersRowsByMergeBlock) {
   }
 }
 
+// float32 rounding only: three operations on numbers of size 1.
+constexpr float kNormalizedError = 5e-7f;
+
+void expect_normalized(const Patches& patches, const ImageProcessorConfig& config,
+                       const std::vector<float>& expected) {
+  ASSERT_EQ(patches.values.size(), expected.size());
+  const Normalization normalization = config.normalization();
+  const std::size_t channel_size =
+      std::size_t{1} * config.temporal_patch_size * config.patch_size * config.patch_size;
+  float worst = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::size_t c = i / channel_size % 3;
+    const float got = patches.values[i] * normalization.scale[c] + normalization.offset[c];
+    worst = std::max(worst, std::abs(got - expected[i]));
+  }
+  EXPECT_LE(worst, kNormalizedError);
+}
+
+const std::filesystem::path kGolden = std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden";
+
+TEST(MakePatches, EqualsHuggingFace) {
+  const GoldenArrays arrays(kGolden / "processor/processor.safetensors");
+  const json::object index = read_json_object(kGolden / "processor/processor.json");
+  int num_normalized = 0;
+  for (const json::value& entry : index.at("cases").as_array()) {
+    const std::string name(entry.at("name").as_string());
+    SCOPED_TRACE(name);
+    const ImageProcessorConfig config =
+        config_of(entry.at("min_pixels").as_int64(), entry.at("max_pixels").as_int64());
+    const Pixels picture = arrays.pixels(name + ".rgb");
+    const Pixels resized = arrays.pixels(name + ".resized");
+    const ImageSize size = smart_resize({picture.height, picture.width}, config);
+    ASSERT_EQ(size, (ImageSize{resized.height, resized.width}));
+    EXPECT_EQ(resize_bicubic(picture, size.height, size.width), resized);
+    const Patches patches = make_patches(picture, config);
+    EXPECT_EQ(patches.grid, (PatchGrid{1, size.height / 16, size.width / 16}));
+    if (!entry.at("has_pixel_values").as_bool()) continue;
+    expect_normalized(patches, config, arrays.values<float>(name + ".pixel_values"));
+    ++num_normalized;
+  }
+  EXPECT_GE(num_normalized, 2);
+}
+
+TEST(MakePatches, GivesTheGoldenModelsInputs) {
+  const auto config = ImageProcessorConfig::load(kGolden / "qwen3_vl-f32");
+  const GoldenArrays arrays(kGolden / "pictures.safetensors");
+  int num_pictures = 0;
+  for (const auto& member : arrays.header()) {
+    const std::string key(member.key());
+    if (!key.ends_with(".rgb")) continue;
+    const std::string name = key.substr(0, key.size() - 4);
+    SCOPED_TRACE(name);
+    const Patches patches = make_patches(arrays.pixels(key), config);
+    const auto grid = arrays.values<std::int32_t>(name + ".grid_thw");
+    EXPECT_EQ(patches.grid, (PatchGrid{grid.at(0), grid.at(1), grid.at(2)}));
+    expect_normalized(patches, config, arrays.values<float>(name + ".pixel_values"));
+    ++num_pictures;
+  }
+  EXPECT_GE(num_pictures, 2);
+}
+
 TEST(MakePatches, ResizesFirst) {
   ImageProcessorConfig config = config_of(32 * 32, 64 * 64);
   const Pixels picture = counting_picture(70, 45);
