@@ -1,0 +1,32 @@
+// The one place where an error becomes an HTTP status and an OpenAI-shaped body.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "pippin/error.h"
+#include "server/exchange.h"
+
+namespace pippin::server {
+
+/// The HTTP status of an error's kind.
+int status_of(Code code);
+
+/// {"error": {"message", "type", "param", "code"}}; an empty `param` or `code` is null. `type`
+/// follows from the status as OpenAI's do. Bytes of `message` that are not UTF-8 are replaced.
+std::string error_body(int status, std::string_view message, std::string_view param = "",
+                       std::string_view code = "");
+
+HttpResponse error_response(int status, std::string_view message, std::string_view param = "",
+                            std::string_view code = "");
+HttpResponse error_response(const Error& error);
+
+/// The body alone, for an error in mid-stream.
+std::string error_body(const Error& error);
+
+/// Runs `work` and answers the exchange with the error that leaves it, if any. What is not an Error
+/// is a bug: logged with the request's id, answered 500 without details.
+void answering_errors(Exchange& exchange, const std::function<void()>& work);
+
+}  // namespace pippin::server

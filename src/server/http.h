@@ -1,0 +1,82 @@
+// The HTTP server: sockets in, exchanges out. Its .cpp files are the only ones that know the HTTP
+// library.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/exchange.h"
+#include "server/router.h"
+
+namespace pippin {
+class ThreadPool;
+}
+
+namespace pippin::server {
+
+class HttpCore;
+
+struct HttpOptions {
+  /// Address or name to listen on. 127.0.0.1 is reached from this machine only.
+  std::string host = "127.0.0.1";
+  /// 0 takes any free port (see HttpServer::port).
+  std::uint16_t port = 8000;
+
+  /// Largest request header and body, in bytes. Above them: 431 and 413, without reading the rest.
+  std::size_t max_header_bytes = 32 << 10;
+  std::size_t max_body_bytes = 16 << 20;
+
+  /// A header must have arrived this long after its first byte: 408.
+  std::chrono::milliseconds header_timeout{10'000};
+  /// A body may take this long, and longer by the time that its bytes need at min_body_bytes_per_s:
+  /// 408.
+  std::chrono::milliseconds body_timeout{10'000};
+  std::int64_t min_body_bytes_per_s = 16 << 10;
+  /// A kept-alive connection without a request is closed after this long.
+  std::chrono::milliseconds idle_timeout{75'000};
+  /// A client that takes no byte of its answer for this long is disconnected.
+  std::chrono::milliseconds write_timeout{60'000};
+
+  /// Connections at once; more are answered 503.
+  int max_connections = 512;
+  /// Threads that move bytes.
+  int num_io_threads = 1;
+};
+
+/// Listens, reads requests, routes them to handlers and sends their answers. Handlers run on the
+/// thread pool, except the routes of Where::io_thread. An Error that leaves a handler is answered
+/// in one place (server/errors). Owns its I/O threads; the pool must outlive it. All methods are
+/// thread-safe except as said.
+class HttpServer {
+ public:
+  /// Binds, so that a port in use is reported before anything long begins. Throws
+  /// Error(unavailable) where it can't, Error(invalid_argument) for a host that can't be resolved.
+  HttpServer(const HttpOptions& options, Router router, ThreadPool& pool);
+  /// As shutdown(0) and wait().
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  /// The port listened on.
+  std::uint16_t port() const;
+
+  /// Starts to accept connections and returns. Called once.
+  void start();
+
+  /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().
+  void stop_on_signals(std::chrono::milliseconds drain);
+
+  /// Stops accepting, closes idle connections, and gives running exchanges `drain` to end; then
+  /// cuts them off.
+  void shutdown(std::chrono::milliseconds drain);
+
+  /// Returns when a shutdown has closed the last connection. Called by one thread.
+  void wait();
+
+ private:
+  std::shared_ptr<HttpCore> core_;
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,212 @@
+#include "server/http_core.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <random>
+#include <utility>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/errors.h"
+#include "server/http_connection.h"
+
+namespace pippin::server {
+namespace {
+
+using boost::system::error_code;
+
+// Connections past the limit that are still told so; past these they are closed without a word.
+constexpr std::size_t max_refusals = 64;
+// Where the system has no file descriptor left, accepting again at once would only spin.
+constexpr std::chrono::milliseconds accept_pause{100};
+
+// splitmix64 (Steele, Lea, Flood 2014): distinct inputs give distinct, evenly spread outputs.
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+HttpCore::HttpCore(const HttpOptions& options, Router router, ThreadPool& pool)
+    : options_(options),
+      router_(std::move(router)),
+      pool_(pool),
+      io_(options.num_io_threads),
+      control_(asio::make_strand(io_)),
+      acceptor_(control_),
+      drain_timer_(control_),
+      accept_timer_(control_),
+      signals_(control_) {
+  std::random_device random;
+  id_seed_ = (std::uint64_t{random()} << 32) | random();
+  bind();
+}
+
+void HttpCore::bind() {
+  const std::string where = options_.host + ":" + std::to_string(options_.port);
+  error_code error;
+  tcp::resolver resolver(io_);
+  const auto found =
+      resolver.resolve(options_.host, std::to_string(options_.port), tcp::resolver::passive, error);
+  if (error || found.empty())
+    throw Error(Code::invalid_argument, "[http] can't find the address of host '" + options_.host +
+                                            "': " + error.message());
+  // "localhost" is ::1, too; clients that try one address only try 127.0.0.1.
+  const auto v4 = std::find_if(found.begin(), found.end(), [](const auto& entry) {
+    return entry.endpoint().address().is_v4();
+  });
+  const tcp::endpoint endpoint = (v4 == found.end() ? found.begin() : v4)->endpoint();
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (error)
+    throw Error(Code::unavailable, "[http] can't listen on " + where + ": " + error.message());
+  port_ = acceptor_.local_endpoint().port();
+}
+
+void HttpCore::start() {
+  error_code error;
+  acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  // Two servers may bind one port before either listens; the second one's listen() fails.
+  if (error)
+    throw Error(Code::unavailable, "[http] can't listen on " + options_.host + ":" +
+                                       std::to_string(port_) + ": " + error.message());
+  asio::post(control_, [this] { accept_next(); });
+  for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
+}
+
+void HttpCore::run_io() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::exception& bug) {
+      spdlog::error("[http] an event failed: {}", bug.what());
+    }
+  }
+}
+
+void HttpCore::wait() {
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void HttpCore::accept_next() {
+  if (draining_) return;
+  acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
+    if (draining_) return;
+    if (!error) {
+      admit(std::move(socket));
+      accept_next();
+    } else {
+      spdlog::warn("[http] can't accept a connection: {}", error.message());
+      retry_accept_later();
+    }
+  });
+}
+
+void HttpCore::admit(tcp::socket socket) {
+  const std::size_t limit = static_cast<std::size_t>(options_.max_connections);
+  if (connections_.size() >= limit + max_refusals) return;  // the socket closes
+  const bool full = connections_.size() >= limit;
+  const std::uint64_t number = next_connection_++;
+  auto connection = std::make_shared<HttpConnection>(shared_from_this(), number, std::move(socket));
+  connections_.emplace(number, connection);
+  connection->start(full);
+}
+
+void HttpCore::retry_accept_later() {
+  accept_timer_.expires_after(accept_pause);
+  accept_timer_.async_wait([this](error_code error) {
+    if (!error) accept_next();
+  });
+}
+
+void HttpCore::stop_on_signals(std::chrono::milliseconds drain) {
+  signals_.add(SIGINT);
+  signals_.add(SIGTERM);
+  await_signal(drain);
+}
+
+void HttpCore::await_signal(std::chrono::milliseconds drain) {
+  signals_.async_wait([this, drain](error_code error, int signal) {
+    if (error) return;
+    spdlog::info("[http] {}: {}", signal == SIGINT ? "SIGINT" : "SIGTERM",
+                 draining_ ? "closing now" : "finishing what runs, then stopping");
+    begin_drain(draining_ ? std::chrono::milliseconds(0) : drain);
+    if (!connections_.empty()) await_signal(drain);
+  });
+}
+
+void HttpCore::shutdown(std::chrono::milliseconds drain) {
+  asio::post(control_, [this, drain] { begin_drain(drain); });
+}
+
+void HttpCore::begin_drain(std::chrono::milliseconds drain) {
+  draining_ = true;
+  error_code ignored;
+  acceptor_.close(ignored);
+  accept_timer_.cancel();
+  drain_timer_.expires_after(drain);
+  drain_timer_.async_wait([this](error_code error) {
+    if (!error) stop_connections(true);
+  });
+  stop_connections(drain.count() == 0);
+  finish_if_empty();
+}
+
+void HttpCore::stop_connections(bool now) {
+  for (const auto& [number, weak] : connections_)
+    if (const auto connection = weak.lock()) connection->stop(now);
+}
+
+void HttpCore::remove(std::uint64_t number) {
+  asio::post(control_, [this, number] {
+    connections_.erase(number);
+    finish_if_empty();
+  });
+}
+
+// With the last connection gone nothing may keep the I/O threads waiting.
+void HttpCore::finish_if_empty() {
+  if (!draining_ || !connections_.empty()) return;
+  drain_timer_.cancel();
+  signals_.cancel();
+}
+
+void HttpCore::post(std::function<void()> task) { pool_.post(std::move(task)); }
+
+void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
+  const HttpRequest& request = exchange->request();
+  Router::Match match = router_.match(request.method, request.path);
+  if (!match.route) {
+    const bool known = !match.allowed.empty();
+    HttpResponse response = error_response(
+        known ? 405 : 404,
+        request.method + " " + request.path +
+            (known ? " is not allowed; allowed: " + match.allowed : " is unknown to this server"));
+    if (known) response.headers.add("Allow", match.allowed);
+    return exchange->respond(std::move(response));
+  }
+  const Handler& handler = match.route->handler;
+  auto work = [self = shared_from_this(), exchange, &handler] {
+    answering_errors(*exchange, [&] { handler(exchange); });
+  };
+  if (match.route->where == Where::io_thread)
+    work();
+  else
+    post(std::move(work));
+}
+
+std::string HttpCore::make_id() { return fmt::format("req_{:016x}", mix(id_seed_ + next_id_++)); }
+
+}  // namespace pippin::server

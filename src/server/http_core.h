@@ -1,0 +1,85 @@
+// What the connections of one server share. Internal to server/http*.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/http.h"
+
+namespace pippin::server {
+
+namespace asio = boost::asio;
+using boost::asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
+
+class HttpConnection;
+
+/// Owns the io_context, the listening socket and the I/O threads. Connections hold it, so that
+/// whatever still holds a connection keeps it valid; it keeps no connection alive (each lives by
+/// its own coroutine). What is marked "control" is touched on the control strand only.
+class HttpCore : public std::enable_shared_from_this<HttpCore> {
+ public:
+  HttpCore(const HttpOptions& options, Router router, ThreadPool& pool);
+
+  void start();
+  void wait();
+  void stop_on_signals(std::chrono::milliseconds drain);
+  void shutdown(std::chrono::milliseconds drain);
+
+  const HttpOptions& options() const { return options_; }
+  std::uint16_t port() const { return port_; }
+  bool draining() const { return draining_; }
+
+  /// Runs `task` on a worker.
+  void post(std::function<void()> task);
+  /// Routes the exchange to its handler, or answers 404 or 405.
+  void dispatch(std::shared_ptr<Exchange> exchange);
+  /// Called by a connection as it ends.
+  void remove(std::uint64_t number);
+  /// A request id that no other request has.
+  std::string make_id();
+
+ private:
+  void bind();
+  void accept_next();
+  void admit(tcp::socket socket);
+  void retry_accept_later();
+  void await_signal(std::chrono::milliseconds drain);
+  void begin_drain(std::chrono::milliseconds drain);
+  void stop_connections(bool now);
+  void finish_if_empty();
+  void run_io();
+
+  const HttpOptions options_;
+  const Router router_;
+  ThreadPool& pool_;
+  std::uint16_t port_ = 0;
+  std::uint64_t id_seed_ = 0;
+  std::atomic<std::uint64_t> next_id_{0};
+  std::atomic<bool> draining_ = false;
+
+  asio::io_context io_;
+  asio::strand<asio::io_context::executor_type> control_;
+  tcp::acceptor acceptor_;           // control
+  asio::steady_timer drain_timer_;   // control
+  asio::steady_timer accept_timer_;  // control
+  asio::signal_set signals_;         // control
+  std::map<std::uint64_t, std::weak_ptr<HttpConnection>>
+      connections_;                    // control; each removes itself
+  std::uint64_t next_connection_ = 0;  // control
+  std::vector<std::thread> threads_;   // start() and wait() only
+};
+
+}  // namespace pippin::server

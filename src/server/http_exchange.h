@@ -1,0 +1,40 @@
+// The exchange behind a connection. Internal to server/http*.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "server/exchange.h"
+#include "server/http_connection.h"
+
+namespace pippin::server {
+
+/// Forwards what any thread says to the connection's strand. Holds the connection weakly: one that
+/// outlives the server does nothing any more.
+class HttpExchange final : public Exchange {
+ public:
+  HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request);
+  ~HttpExchange() override;
+
+  const HttpRequest& request() const override { return request_; }
+  void respond(HttpResponse response) override;
+  void start_stream(Headers headers) override;
+  void write(std::string piece, std::function<void()> on_written) override;
+  void finish() override;
+  void on_disconnect(std::function<void()> gone) override;
+  bool disconnected() const override { return *gone_; }
+  bool started() const override { return started_; }
+
+ private:
+  using Change = std::function<void(HttpConnection&, Outgoing&)>;
+  void update(Change change);
+
+  const std::weak_ptr<HttpConnection> connection_;
+  const std::uint64_t serial_;
+  const std::shared_ptr<std::atomic<bool>> gone_;
+  const HttpRequest request_;
+  std::atomic<bool> started_ = false;
+  std::atomic<bool> ended_ = false;
+};
+
+}  // namespace pippin::server

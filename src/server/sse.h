@@ -1,0 +1,18 @@
+// Server-sent events as the OpenAI API uses them: unnamed events of one JSON text each.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace pippin::server {
+
+/// "data: <data>\n\n"; data of several lines gets a "data:" each, as the format demands.
+std::string sse_event(std::string_view data);
+
+/// A line that clients skip; keeps proxies from closing a quiet stream.
+std::string sse_comment(std::string_view text);
+
+/// The event that ends an OpenAI stream.
+inline constexpr std::string_view sse_done = "data: [DONE]\n\n";
+
+}  // namespace pippin::server
