@@ -1,0 +1,71 @@
+#include "kernels/layout.h"
+
+#include <algorithm>
+
+namespace pippin::kernels {
+namespace {
+
+mx::array int_array(const std::vector<std::int32_t>& values, mx::Shape shape) {
+  return mx::array(values.begin(), std::move(shape), mx::int32);
+}
+
+// Page numbers [B, P] -> slots [B, length]: only the page numbers travel to the device.
+mx::array slots_of_pages(const std::vector<std::int32_t>& pages, int num_sequences, int page_size,
+                         int length) {
+  const int num_pages = static_cast<int>(pages.size()) / num_sequences;
+  const auto first =
+      int_array(pages, {num_sequences, num_pages, 1}) * mx::array(page_size, mx::int32);
+  const auto slots =
+      mx::reshape(first + mx::arange(page_size, mx::int32), {num_sequences, num_pages * page_size});
+  return mx::slice(slots, {0, 0}, {num_sequences, length});
+}
+
+std::optional<mx::array> padding_mask(std::span<const ContextRows> parts, int longest) {
+  if (std::all_of(parts.begin(), parts.end(),
+                  [&](const auto& part) { return part.length == longest; }))
+    return {};
+  std::vector<std::int32_t> lengths;
+  for (const auto& part : parts) lengths.push_back(part.length);
+  const int count = static_cast<int>(lengths.size());
+  return mx::less(mx::arange(longest, mx::int32), int_array(lengths, {count, 1, 1, 1}));
+}
+
+PagedLayout::Group make_group(std::span<const ContextRows> parts, int first_row, int page_size) {
+  int longest = 0;
+  for (const auto& part : parts) longest = std::max(longest, part.length);
+  const auto pages_each = static_cast<std::size_t>((longest + page_size - 1) / page_size);
+  std::vector<std::int32_t> pages;
+  for (const auto& part : parts) {
+    const auto used = std::min(part.pages.size(), pages_each);
+    pages.insert(pages.end(), part.pages.begin(),
+                 part.pages.begin() + static_cast<std::ptrdiff_t>(used));
+    pages.insert(pages.end(), pages_each - used, part.pages.front());  // any valid page: masked
+  }
+  const int count = static_cast<int>(parts.size());
+  return {first_row, count, parts.front().rows, slots_of_pages(pages, count, page_size, longest),
+          padding_mask(parts, longest)};
+}
+
+}  // namespace
+
+PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size) {
+  std::vector<std::int32_t> write_slots;
+  for (const auto& part : parts)
+    for (int i = part.length - part.rows; i < part.length; ++i)
+      write_slots.push_back(part.pages[static_cast<std::size_t>(i / page_size)] * page_size +
+                            i % page_size);
+
+  PagedLayout layout{int_array(write_slots, {static_cast<int>(write_slots.size())}), {}};
+  int row = 0;
+  for (std::size_t begin = 0; begin < parts.size();) {
+    std::size_t end = begin + 1;
+    if (parts[begin].rows == 1)
+      while (end < parts.size() && parts[end].rows == 1) ++end;
+    layout.groups.push_back(
+        make_group(std::span(parts).subspan(begin, end - begin), row, page_size));
+    for (; begin < end; ++begin) row += parts[begin].rows;
+  }
+  return layout;
+}
+
+}  // namespace pippin::kernels

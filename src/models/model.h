@@ -1,0 +1,82 @@
+// What the engine knows of a model: a step's input, logits back, and pictures encoded.
+// T = rows (tokens of the step), R = rows whose logits are wanted, V = vocabulary, D = hidden size,
+// N = merged picture rows.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "media/patches.h"
+#include "nn/kv_cache.h"
+
+namespace pippin::models {
+
+namespace mx = mlx::core;
+
+/// What the engine must know before it can lay out a step.
+struct ModelTraits {
+  std::string model_type;
+  int vocab_size = 0;
+  int num_layers = 0;
+  int num_kv_heads = 0;
+  int head_dim = 0;
+  std::int64_t max_context = 0;          ///< max_position_embeddings
+  std::vector<std::int32_t> end_tokens;  ///< generation_config's (else config's) eos_token_id
+  std::optional<std::int32_t>
+      image_token;     ///< the placeholder that pictures replace; absent: no pictures
+  int merge_size = 1;  ///< patches a side that become one row of a picture
+};
+
+/// What the vision tower makes of a picture; added to the text's hidden states at the picture's
+/// rows.
+struct MediaFeatures {
+  mx::array embeddings;  ///< [N, D]
+  std::vector<mx::array>
+      deepstack;  ///< [N, D] for each of the first text layers (DeepStack); may be empty
+
+  std::size_t num_bytes() const {
+    std::size_t bytes = embeddings.nbytes();
+    for (const auto& x : deepstack) bytes += x.nbytes();
+    return bytes;
+  }
+};
+
+/// Picture rows of a step: features rows[i] replace (and deepstack is added to) the step's row
+/// rows[i].
+struct MediaRows {
+  mx::array rows;  ///< int32 [N]
+  MediaFeatures features;
+};
+
+/// One ragged batch: prefill chunks and decode rows are the same thing.
+struct StepInput {
+  mx::array tokens;      ///< int32 [T]
+  mx::array positions;   ///< int32 [3, T]: time, height, width (equal for text)
+  bool text_positions;   ///< the three rows of `positions` are equal
+  mx::array logit_rows;  ///< int32 [R]
+  kernels::PagedLayout layout;
+  std::vector<MediaRows> media;
+};
+
+/// A loaded model. Created, used and destroyed on the engine's thread.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const ModelTraits& traits() const = 0;
+  virtual std::int64_t num_parameters() const = 0;
+  virtual std::int64_t weight_bytes() const = 0;
+
+  /// Logits float32 [R, V] of the wanted rows; writes the rows' keys and values to the cache.
+  virtual mx::array forward(const StepInput& input, nn::KVCache& cache) const = 0;
+
+  /// Encodes one picture. Throws Error(invalid_argument) for a model without a vision tower.
+  virtual MediaFeatures encode(const media::Patches& patches) const;
+};
+
+}  // namespace pippin::models

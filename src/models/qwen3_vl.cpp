@@ -1,0 +1,86 @@
+#include "models/qwen3_vl.h"
+
+#include "base/json.h"
+#include "media/image_processor.h"
+#include "models/qwen3.h"
+#include "models/qwen3_vl_vision.h"
+#include "pippin/error.h"
+
+namespace pippin::models {
+namespace {
+
+class Qwen3VL final : public Model {
+ public:
+  Qwen3VL(ModelTraits traits, const DecoderConfig& text, const VisionConfig& vision,
+          nn::Checkpoint& checkpoint)
+      : traits_(std::move(traits)),
+        visual_(vision, checkpoint),
+        decoder_(text, checkpoint),
+        size_(checkpoint.size()) {}
+
+  const ModelTraits& traits() const override { return traits_; }
+  std::int64_t num_parameters() const override { return size_.num_parameters; }
+  std::int64_t weight_bytes() const override { return size_.bytes; }
+  mx::array forward(const StepInput& input, nn::KVCache& cache) const override {
+    return decoder_.forward(input, cache);
+  }
+  MediaFeatures encode(const media::Patches& patches) const override { return visual_(patches); }
+
+ private:
+  ModelTraits traits_;
+  Qwen3VLVision visual_;
+  Qwen3Decoder decoder_;
+  nn::CheckpointSize size_;
+};
+
+// Hugging Face: model.language_model.*, model.visual.*, lm_head.*. MLX: language_model.model.*,
+// vision_tower.*, language_model.lm_head.*. Ours: model.*, visual.*, lm_head.*, as the text model
+// alone is named.
+std::string sanitize(const std::string& name, bool tied) {
+  static constexpr std::pair<const char*, const char*> prefixes[] = {
+      {"model.language_model.", "model."},
+      {"language_model.model.", "model."},
+      {"language_model.lm_head.", "lm_head."},
+      {"model.visual.", "visual."},
+      {"vision_tower.", "visual."}};
+  std::string ours = name;
+  for (const auto& [theirs, mine] : prefixes)
+    if (name.starts_with(theirs)) ours = mine + name.substr(std::string(theirs).size());
+  if (tied && (ours.starts_with("lm_head.") || ours == "lm_head")) return "";
+  if (ours.ends_with(".rotary_emb.inv_freq") || ours.ends_with("position_ids")) return "";
+  return ours;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
+                                     const json::object& json, mx::Dtype dtype,
+                                     std::function<void(double)> progress) {
+  const Members members(json);
+  const auto *text_json = members.object("text_config"),
+             *vision_json = members.object("vision_config");
+  if (!text_json || !vision_json)
+    throw Error(Code::invalid_argument, "[config] qwen3_vl needs text_config and vision_config");
+  auto text = DecoderConfig::from_json(*text_json, "text_config");
+  text.tie_word_embeddings |= members.boolean("tie_word_embeddings").value_or(false);
+  auto vision = VisionConfig::from_json(*vision_json, "vision_config");
+  if (vision.out_hidden_size != text.hidden_size)
+    throw Error(Code::invalid_argument,
+                "[config] vision_config.out_hidden_size must equal text_config.hidden_size");
+  vision.normalization = media::ImageProcessorConfig::load(model_dir).normalization();
+
+  auto traits = decoder_traits(model_dir, json, text);
+  traits.model_type = "qwen3_vl";
+  traits.image_token = static_cast<std::int32_t>(members.required_integer("image_token_id"));
+  traits.merge_size = vision.spatial_merge_size;
+  const auto rename = [&](const std::string& name) {
+    return sanitize(name, text.tie_word_embeddings);
+  };
+  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), dtype, rename,
+                            std::move(progress));
+  auto model = std::make_unique<Qwen3VL>(std::move(traits), text, vision, checkpoint);
+  checkpoint.check_empty();
+  return model;
+}
+
+}  // namespace pippin::models

@@ -1,0 +1,24 @@
+// The architectures that Pippin knows, by the model_type of config.json.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "models/model.h"
+
+namespace pippin::models {
+
+/// Reads the directory's config.json and loads its model with float tensors as `dtype`.
+/// Throws Error(not_found) where it is no model directory, Error(invalid_argument) where something
+/// in it is wrong or not supported, always naming it.
+std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir, mx::Dtype dtype,
+                                  std::function<void(double)> progress = {});
+
+/// The dtype in which the directory says its weights are (config's dtype or torch_dtype; bfloat16
+/// where it is silent).
+mx::Dtype checkpoint_dtype(const std::filesystem::path& model_dir);
+
+}  // namespace pippin::models

@@ -1,0 +1,164 @@
+#include "nn/checkpoint.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/json.h"
+#include "pippin/error.h"
+
+namespace pippin::nn {
+namespace {
+
+[[noreturn]] void throw_invalid(const std::string& what) {
+  throw Error(Code::invalid_argument, "[checkpoint] " + what);
+}
+
+std::string to_text(const mx::Shape& shape) {
+  std::ostringstream out;
+  out << '[';
+  for (std::size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];
+  out << ']';
+  return out.str();
+}
+
+Quantization parse_quantization(const json::object& object, const std::string& path,
+                                const Quantization& fallback) {
+  const Members members(object, path);
+  const auto mode = members.string("mode").value_or("affine");
+  if (mode != "affine")
+    throw_invalid("quantization mode '" + mode + "' of " + path +
+                  " is not supported (only affine)");
+  const Quantization q{static_cast<int>(members.integer_or("group_size", fallback.group_size)),
+                       static_cast<int>(members.integer_or("bits", fallback.bits))};
+  const bool bits_known = q.bits >= 2 && q.bits <= 8 && q.bits != 7;
+  if (!bits_known || (q.group_size != 32 && q.group_size != 64 && q.group_size != 128))
+    throw_invalid(path + " asks for " + std::to_string(q.bits) + " bits in groups of " +
+                  std::to_string(q.group_size) +
+                  "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
+  return q;
+}
+
+std::vector<std::filesystem::path> shards_of_index(const std::filesystem::path& dir) {
+  const auto index = read_json_object(dir / "model.safetensors.index.json");
+  const auto* map = Members(index).object("weight_map");
+  if (!map) throw_invalid((dir / "model.safetensors.index.json").string() + " has no weight_map");
+  std::set<std::filesystem::path> files;
+  for (const auto& [name, file] : *map) {
+    if (!file.is_string())
+      throw_invalid("weight_map of '" + std::string(name) + "' is not a file name");
+    // Only the name: an index must not reach outside its directory.
+    files.insert(dir / std::filesystem::path(std::string(file.as_string())).filename());
+  }
+  return {files.begin(), files.end()};
+}
+
+std::vector<std::filesystem::path> weight_files(const std::filesystem::path& dir) {
+  if (std::filesystem::exists(dir / "model.safetensors.index.json")) return shards_of_index(dir);
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(dir))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  if (files.empty())
+    throw Error(Code::not_found, "[checkpoint] " + dir.string() + " holds no .safetensors file");
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+QuantizationConfig QuantizationConfig::from_json(const json::object& config) {
+  QuantizationConfig result;
+  const Members members(config);
+  const auto* object = members.object("quantization");
+  // MLX converters write the same object under both names; transformers' own formats only fill the
+  // second.
+  if (!object) object = members.object("quantization_config");
+  if (!object) return result;
+  if (object->contains("quant_method") && !object->contains("bits"))
+    throw_invalid("quant_method '" + Members(*object).string("quant_method").value_or("?") +
+                  "' is not supported");
+  result.defaults = parse_quantization(*object, "quantization", {64, 0});
+  for (const auto& [key, value] : *object) {
+    const std::string module(key);
+    if (value.is_object())
+      result.overrides[module] =
+          parse_quantization(value.as_object(), "quantization." + module, *result.defaults);
+    else if (value.is_bool() && !value.as_bool())
+      result.overrides[module] = {};
+  }
+  return result;
+}
+
+std::optional<Quantization> QuantizationConfig::of(const std::string& module) const {
+  const auto it = overrides.find(module);
+  return it == overrides.end() ? defaults : it->second;
+}
+
+Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
+                       const QuantizationConfig& quantization, mx::Dtype dtype,
+                       const RenameFn& rename, std::function<void(double)> progress)
+    : dtype_(dtype), progress_(std::move(progress)) {
+  quantization_.defaults = quantization.defaults;
+  for (const auto& [module, q] : quantization.overrides)
+    quantization_.overrides[rename(module)] = q;
+  for (const auto& file : weight_files(model_dir)) {
+    files_.emplace_back(file);
+    for (const auto& name : files_.back().names()) {
+      const auto ours = rename(name);
+      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1);
+    }
+  }
+}
+
+void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file) {
+  if (!tensors_.emplace(ours, Source{file, name}).second)
+    throw_invalid("tensor '" + name + "' occurs twice (again in " + files_[file].path().string() +
+                  ")");
+  const auto& shape = files_[file].shape(name);
+  std::int64_t values = 1;
+  for (const int n : shape) values *= n;
+  size_.bytes += static_cast<std::int64_t>(files_[file].tensor_bytes(name));
+  if (ours.ends_with(".scales") || ours.ends_with(".biases")) return;
+  const auto module = ours.substr(0, ours.rfind('.'));
+  const auto q = files_[file].dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
+  size_.num_parameters += q && q->bits ? values * 32 / q->bits : values;
+}
+
+mx::Shape Checkpoint::shape(const std::string& name) const {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
+  return files_[it->second.file].shape(it->second.name);
+}
+
+mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {
+  const auto found = shape(name);
+  if (found != wanted)
+    throw_invalid("tensor '" + name + "' has shape " + to_text(found) +
+                  ", but the config asks for " + to_text(wanted));
+  return take_any(name);
+}
+
+mx::array Checkpoint::take_any(const std::string& name) {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
+  const auto& file = files_[it->second.file];
+  auto tensor = file.tensor(it->second.name);
+  taken_bytes_ += static_cast<std::int64_t>(file.tensor_bytes(it->second.name));
+  tensors_.erase(it);
+  if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, dtype_);
+  tensor.eval();
+  if (progress_) progress_(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
+  return tensor;
+}
+
+void Checkpoint::check_empty() const {
+  if (tensors_.empty()) return;
+  std::string names;
+  int listed = 0;
+  for (const auto& [name, source] : tensors_)
+    if (listed++ < 5) names += (names.empty() ? "'" : ", '") + source.name + "'";
+  throw_invalid(
+      "left over, because the model has no place for them: " + names +
+      (tensors_.size() > 5 ? " and " + std::to_string(tensors_.size() - 5) + " more" : ""));
+}
+
+}  // namespace pippin::nn

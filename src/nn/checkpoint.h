@@ -1,0 +1,95 @@
+// A model directory's weights: all its tensors under the model's own names, taken one by one and
+// checked to the last.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <boost/json/fwd.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "nn/safetensors.h"
+
+namespace pippin::nn {
+
+/// How one module is quantized (MLX "affine"). bits 0 means: not quantized.
+struct Quantization {
+  int group_size = 0;
+  int bits = 0;
+};
+
+/// The "quantization" object of an MLX config.json: defaults, and overrides by module path
+/// ({"group_size": 64, "bits": 4, "model.layers.0.mlp.down_proj": {"bits": 8, ...} | false}).
+struct QuantizationConfig {
+  std::optional<Quantization> defaults;
+  std::map<std::string, Quantization> overrides;
+
+  /// Throws Error(invalid_argument) on modes other than affine and on impossible sizes.
+  static QuantizationConfig from_json(const boost::json::object& config);
+  /// What applies to a module; nullopt where the config says nothing about quantization at all.
+  std::optional<Quantization> of(const std::string& module) const;
+};
+
+/// Maps a checkpoint's tensor (or module) name to the model's name; an empty result drops the
+/// tensor.
+using RenameFn = std::function<std::string(const std::string&)>;
+
+/// What a checkpoint's tensors amount to.
+struct CheckpointSize {
+  std::int64_t num_parameters =
+      0;  ///< a packed weight counts as the values it stands for; its scales don't count
+  std::int64_t bytes = 0;  ///< as stored
+};
+
+/// Owned and used by the thread that builds the model. Every tensor may be taken once;
+/// check_empty() names what is left.
+class Checkpoint {
+ public:
+  /// Opens model.safetensors, the shards of model.safetensors.index.json, or every *.safetensors of
+  /// the directory. Floating-point tensors become `dtype`. Throws Error on unreadable files,
+  /// duplicate names or a missing shard.
+  Checkpoint(const std::filesystem::path& model_dir, const QuantizationConfig& quantization,
+             mx::Dtype dtype, const RenameFn& rename, std::function<void(double)> progress = {});
+
+  bool has(const std::string& name) const { return tensors_.count(name) > 0; }
+  /// The tensor's shape, without taking it. Throws Error(invalid_argument) naming it where missing.
+  mx::Shape shape(const std::string& name) const;
+  /// Throws Error(invalid_argument) naming the tensor where it is missing or its shape is another.
+  mx::array take(const std::string& name, const mx::Shape& shape);
+  /// As take, of whatever shape, in the file's dtype for integers (packed weights).
+  mx::array take_any(const std::string& name);
+  /// What the config says about a module; see QuantizationConfig::of.
+  std::optional<Quantization> quantization(const std::string& module) const {
+    return quantization_.of(module);
+  }
+  /// Throws Error(invalid_argument) naming the tensors that nobody took.
+  void check_empty() const;
+
+  mx::Dtype dtype() const { return dtype_; }
+  const CheckpointSize& size() const { return size_; }
+
+ private:
+  void add_tensor(const std::string& name, const std::string& ours, std::size_t file);
+
+  struct Source {
+    std::size_t file;
+    std::string name;
+  };
+
+  QuantizationConfig quantization_;
+  mx::Dtype dtype_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, Source> tensors_;  ///< not yet taken, by the model's name
+  CheckpointSize size_;
+  std::int64_t taken_bytes_ = 0;
+  std::function<void(double)> progress_;
+};
+
+}  // namespace pippin::nn

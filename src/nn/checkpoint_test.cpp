@@ -1,0 +1,143 @@
+#include "nn/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "kernels/testing.h"
+#include "nn/layers.h"
+#include "nn/testing.h"
+#include "pippin/error.h"
+
+namespace pippin::nn {
+namespace {
+
+using testing::error_message;
+using testing::random_array;
+using testing::TempDir;
+using testing::to_vector;
+
+std::string same_name(const std::string& name) { return name; }
+
+void save(const TempDir& dir, const std::string& file,
+          std::unordered_map<std::string, mx::array> tensors) {
+  mx::save_safetensors((dir.path() / file).string(), std::move(tensors));
+}
+
+QuantizationConfig quantization(const char* text) {
+  return QuantizationConfig::from_json(parse_json(text, "test").as_object());
+}
+
+TEST(Checkpoint, TakesEveryTensorOnceAndConvertsFloats) {
+  const TempDir dir;
+  const auto a = random_array({2, 3}, 1);
+  save(dir, "model.safetensors", {{"a", mx::astype(a, mx::bfloat16)}, {"old.b", mx::zeros({4})}});
+  const auto rename = [](const std::string& name) {
+    return name.starts_with("old.") ? name.substr(4) : name;
+  };
+  std::vector<double> progress;
+  Checkpoint checkpoint(dir.path(), {}, mx::float32, rename,
+                        [&](double done) { progress.push_back(done); });
+  EXPECT_EQ(checkpoint.size().num_parameters, 10);
+  const auto taken = checkpoint.take("a", {2, 3});
+  EXPECT_EQ(taken.dtype(), mx::float32);
+  EXPECT_EQ(to_vector(taken), to_vector(mx::astype(a, mx::bfloat16)));
+  EXPECT_FALSE(checkpoint.has("a"));
+  EXPECT_NE(error_message([&] { checkpoint.check_empty(); }).find("'old.b'"), std::string::npos);
+  checkpoint.take("b", {4});
+  checkpoint.check_empty();
+  EXPECT_EQ(progress.back(), 1.0);
+}
+
+TEST(Checkpoint, NamesWhatIsMissingOrMisshapen) {
+  const TempDir dir;
+  save(dir, "model.safetensors", {{"a", mx::zeros({2, 3})}});
+  Checkpoint checkpoint(dir.path(), {}, mx::float32, same_name);
+  EXPECT_NE(error_message([&] { checkpoint.take("b", {1}); }).find("'b' is missing"),
+            std::string::npos);
+  const auto message = error_message([&] { checkpoint.take("a", {3, 2}); });
+  EXPECT_NE(message.find("'a' has shape [2, 3]"), std::string::npos) << message;
+  EXPECT_NE(message.find("[3, 2]"), std::string::npos) << message;
+}
+
+TEST(Checkpoint, ReadsShardsThroughTheIndex) {
+  const TempDir dir;
+  save(dir, "one.safetensors", {{"a", mx::zeros({1})}});
+  save(dir, "two.safetensors", {{"b", mx::zeros({1})}});
+  save(dir, "unrelated.safetensors", {{"c", mx::zeros({1})}});
+  dir.write("model.safetensors.index.json",
+            R"({"weight_map": {"a": "one.safetensors", "b": "../x/two.safetensors"}})");
+  Checkpoint checkpoint(dir.path(), {}, mx::float32, same_name);
+  EXPECT_TRUE(checkpoint.has("a") && checkpoint.has("b"));
+  EXPECT_FALSE(checkpoint.has("c"));
+
+  dir.write("model.safetensors.index.json",
+            R"({"weight_map": {"a": "one.safetensors", "b": "three.safetensors"}})");
+  EXPECT_NE(error_message([&] {
+              Checkpoint(dir.path(), {}, mx::float32, same_name);
+            }).find("three.safetensors"),
+            std::string::npos);
+}
+
+TEST(Checkpoint, RefusesDuplicatesAndEmptyDirectories) {
+  const TempDir dir;
+  EXPECT_NE(error_message([&] {
+              Checkpoint(dir.path(), {}, mx::float32, same_name);
+            }).find(dir.path().string()),
+            std::string::npos);
+  save(dir, "one.safetensors", {{"a", mx::zeros({1})}});
+  save(dir, "two.safetensors", {{"a", mx::zeros({1})}});
+  EXPECT_NE(error_message([&] {
+              Checkpoint(dir.path(), {}, mx::float32, same_name);
+            }).find("'a' occurs twice"),
+            std::string::npos);
+}
+
+TEST(QuantizationConfig, DefaultsAndOverrides) {
+  EXPECT_FALSE(quantization("{}").of("x"));
+  const auto q = quantization(
+      R"({"quantization": {"group_size": 64, "bits": 4, "mode": "affine", "a": {"bits": 8}, "b": false, "c": {"group_size": 32, "bits": 6}}})");
+  EXPECT_EQ(q.of("other")->bits, 4);
+  EXPECT_EQ(q.of("a")->bits, 8);
+  EXPECT_EQ(q.of("a")->group_size, 64);
+  EXPECT_EQ(q.of("b")->bits, 0);
+  EXPECT_EQ(q.of("c")->group_size, 32);
+  EXPECT_NE(
+      error_message([] { quantization(R"({"quantization": {"group_size": 64, "bits": 7}})"); }),
+      "");
+  EXPECT_NE(
+      error_message([] { quantization(R"({"quantization": {"group_size": 48, "bits": 4}})"); }),
+      "");
+  EXPECT_NE(error_message([] {
+              quantization(R"({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}})");
+            }),
+            "");
+  EXPECT_NE(
+      error_message([] { quantization(R"({"quantization_config": {"quant_method": "awq"}})"); }),
+      "");
+}
+
+// What the config says of a module and what the file holds must agree, in either direction.
+TEST(Linear, HoldsTheConfigAgainstTheTensors) {
+  const TempDir dir;
+  auto parts = mx::quantize(random_array({8, 64}, 1), 64, 4);
+  save(dir, "model.safetensors",
+       {{"q.weight", parts[0]}, {"q.scales", parts[1]}, {"q.biases", parts[2]}});
+  const auto load = [&](const char* config) {
+    Checkpoint checkpoint(dir.path(), quantization(config), mx::float32, same_name);
+    return Linear::load(checkpoint, "q", 64, 8);
+  };
+  const auto x = random_array({2, 64}, 2);
+  const auto inferred = to_vector(load("{}")(x));
+  EXPECT_EQ(inferred, to_vector(load(R"({"quantization": {"group_size": 64, "bits": 4}})")(x)));
+  EXPECT_NE(error_message([&] {
+              load(R"({"quantization": {"group_size": 64, "bits": 8}})");
+            }).find("'q.weight'"),
+            std::string::npos);
+  EXPECT_NE(error_message([&] {
+              load(R"({"quantization": {"group_size": 64, "bits": 4, "q": false}})");
+            }).find("'q.scales'"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace pippin::nn
