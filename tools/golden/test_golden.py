@@ -1,4 +1,4 @@
-"""The references against themselves: reproducible, consistent, and sensitive to the usual mistakes."""
+"""The references against themselves: reproducible, consistent, sensitive to the usual mistakes."""
 
 import filecmp
 import json
