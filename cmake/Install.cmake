@@ -3,8 +3,11 @@
 include(GNUInstallDirs)
 
 if(TARGET pippin)
-  set_target_properties(pippin PROPERTIES INSTALL_RPATH
-    "$<IF:$<BOOL:${APPLE}>,@loader_path,$ORIGIN>/../lib/pippin/mlx/lib")
+  set(_origin "$ORIGIN")
+  if(APPLE)
+    set(_origin "@loader_path")
+  endif()
+  set_target_properties(pippin PROPERTIES INSTALL_RPATH "${_origin}/../lib/pippin/mlx/lib")
   install(TARGETS pippin RUNTIME DESTINATION bin)
 endif()
 

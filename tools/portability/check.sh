@@ -28,11 +28,11 @@ else
   flags="--target=aarch64-linux-gnu;$flags;-idirafter$arm;-idirafter/usr/include/$host"
 fi
 
-mkdir -p "$build/types/bits"
-sed -E 's/^typedef (un)?signed long int __(u?)int64_t;/typedef \1signed long long int __\2int64_t;/' \
-  "$arm/bits/types.h" >"$build/types/bits/types.h"
-[ "$(grep -c 'signed long long int __u\?int64_t;' "$build/types/bits/types.h")" -ge 2 ] ||
+types=$(sed -E 's/^typedef (un)?signed long int __(u?)int64_t;/typedef \1signed long long int __\2int64_t;/' "$arm/bits/types.h")
+[ "$(grep -c 'signed long long int __u\?int64_t;' <<<"$types")" -ge 2 ] ||
   { echo "portability: $arm/bits/types.h does not look as expected" >&2; exit 1; }
+mkdir -p "$build/types/bits"
+if [ "$(cat "$build/types/bits/types.h" 2>/dev/null)" != "$types" ]; then echo "$types" >"$build/types/bits/types.h"; fi
 
 cmake --preset portability -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS=-stdlib=libc++ -DPIPPIN_OBJECT_FLAGS="$flags" >/dev/null
 cmake --build --preset portability

@@ -1,0 +1,55 @@
+# The few commands of this repository. Each gets the machine ready first (tools/setup/setup.sh; nothing to do the second
+# time). The build itself is CMake's: see CMakePresets.json.
+#
+#   make build MLX=cuda13     another MLX: cpu, cuda12, cuda13 (Linux), metal, brew (macOS)
+
+MLX ?=
+PORT ?= 8080
+MODEL ?= demo
+export PATH := $(PATH):$(HOME)/.cargo/bin
+VENV := build/venv/bin
+PIPPIN := build/release/pippin
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo serve test asan tsan portability check format clean distclean
+.NOTPARALLEL:
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: ## Build build/release/pippin
+	@tools/setup/setup.sh build
+	@cmake --preset release $(if $(MLX),-DPIPPIN_MLX=$(MLX)) --log-level=WARNING
+	@cmake --build --preset release --target pippin
+
+demo: build ## Ask the built-in model about words and a picture, and see what its cache saves
+	@python3 tools/demo/demo.py --pippin $(PIPPIN)
+
+serve: build ## Serve the built-in model (MODEL=directory, PORT=8080) until Ctrl-C
+	@python3 tools/demo/serve.py --pippin $(PIPPIN) --model "$(MODEL)" --port $(PORT)
+
+test: ## Build and run every test: units, end to end, include rule, format
+	@tools/setup/setup.sh test
+	@$(VENV)/python tools/run_tests.py --preset release --checks
+
+asan: ## The unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/setup/setup.sh test
+	@$(VENV)/python tools/run_tests.py --preset asan
+
+tsan: ## The same under ThreadSanitizer
+	@tools/setup/setup.sh test
+	@$(VENV)/python tools/run_tests.py --preset tsan
+
+portability: ## Compile everything with clang and libc++, as nearly as a Mac would
+	@tools/setup/setup.sh portability
+	@tools/portability/check.sh
+
+format: ## Format the C++ sources
+	@tools/setup/setup.sh test
+	@git ls-files '*.h' '*.cpp' | xargs $(VENV)/clang-format -i
+
+clean: ## Remove what was built (keeps MLX, the Rust library and the tests' Python)
+	rm -rf build/release build/asan build/tsan build/portability
+
+distclean: ## Remove everything that was built or fetched
+	rm -rf build
