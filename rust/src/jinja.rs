@@ -2,10 +2,10 @@
 //! does where minijinja does otherwise.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{from_args, Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use crate::{json, pymethods};
+use crate::{filters, json, pymethods};
 
 /// Instructions a rendering may run, each worth 64 bytes of data: a second or two of work, a hundred
 /// times what the longest chat needs.
@@ -29,13 +29,7 @@ pub fn environment(name: &str, source: &str) -> Result<Environment<'static>, Err
 fn add_filters(env: &mut Environment) {
     env.add_filter("tojson", json::tojson);
     env.add_filter("string", |value: &Value| python_str(value));
-    env.add_filter("trim", trim);
-    env.add_filter("wordcount", |value: &Value| word_count(&python_str(value)));
-    env.add_filter("center", |value: &Value, width: Option<usize>| {
-        let width = Value::from(width.unwrap_or(80));
-        let text = Value::from(python_str(value));
-        pymethods::string_method(text.as_str().unwrap_or_default(), "center", &[width])
-    });
+    filters::add(env);
 }
 
 fn add_tests(env: &mut Environment) {
@@ -55,7 +49,7 @@ fn add_functions(env: &mut Environment) {
     env.add_function("raise_exception", |message: &Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, python_str(message)).with_source(Raised))
     });
-    env.add_function("cycler", minijinja_contrib::globals::cycler);
+    env.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }
 
@@ -93,6 +87,15 @@ fn scoped_generation_blocks(source: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// The positional arguments and the keyword ones. (A typed list of optional arguments would take the
+/// keywords for one of them.)
+pub fn split_kwargs(args: &[Value]) -> Result<(&[Value], Kwargs), Error> {
+    match args.split_last() {
+        Some((last, rest)) if last.is_kwargs() => Ok((rest, Kwargs::try_from(last.clone())?)),
+        _ => Ok((args, Kwargs::from_iter(std::iter::empty::<(String, Value)>()))),
+    }
 }
 
 fn write_value(out: &mut Output, _state: &mut State, value: &Value) -> Result<(), Error> {
@@ -149,22 +152,4 @@ pub fn python_title(text: &str) -> String {
         inside = c.is_alphabetic();
     }
     out
-}
-
-fn trim(value: &Value, args: minijinja::value::Rest<Value>) -> Result<String, Error> {
-    let (chars, kwargs): (Option<Value>, Kwargs) = from_args(&args)?;
-    let chars = chars.or(kwargs.get("chars")?).filter(|chars| !chars.is_none());
-    kwargs.assert_all_used()?;
-    let text = python_str(value);
-    let trimmed = match chars.map(|chars| python_str(&chars)) {
-        Some(chars) => text.trim_matches(|c| chars.contains(c)),
-        None => text.trim_matches(is_python_space),
-    };
-    Ok(trimmed.to_string())
-}
-
-/// Jinja's count of words: runs of letters, digits and underscores.
-fn word_count(text: &str) -> usize {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).count()
 }

@@ -1,10 +1,10 @@
 //! JSON in (to template values) and out (the `tojson` filter, byte for byte Python's `json.dumps`).
 
-use minijinja::value::{from_args, Kwargs, Rest, ValueKind};
+use minijinja::value::{from_args, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
-use crate::jinja::{float_repr, python_str};
+use crate::jinja::{float_repr, python_str, split_kwargs};
 
 /// Deeper nesting than any real message has; keeps the recursion below bounded.
 const MAX_DEPTH: usize = 200;
@@ -67,9 +67,11 @@ impl Layout {
 }
 
 /// The `tojson` filter of transformers: no HTML escaping, non-ASCII as it is, keys in order.
-pub fn tojson(state: &State, value: &Value, args: Rest<Value>) -> Result<Value, Error> {
-    type Args = (Option<Value>, Option<Value>, Option<Value>, Option<Value>, Kwargs);
-    let (ensure_ascii, indent, separators, sort_keys, kwargs): Args = from_args(&args)?;
+pub fn tojson(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let (args, kwargs) = split_kwargs(&args)?;
+    type Args = (Option<Value>, Option<Value>, Option<Value>, Option<Value>);
+    let (ensure_ascii, indent, separators, sort_keys): Args = from_args(args)?;
     let layout = Layout::new(
         ensure_ascii.or(kwargs.get("ensure_ascii")?),
         indent.or(kwargs.get("indent")?),

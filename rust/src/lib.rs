@@ -6,6 +6,7 @@
 pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
+mod filters;
 mod jinja;
 mod json;
 mod pymethods;

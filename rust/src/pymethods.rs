@@ -1,10 +1,10 @@
 //! Python's string, list and dict methods where minijinja-contrib lacks them or differs from Python.
 
-use minijinja::value::{from_args, Kwargs, Rest, Tuple, ValueKind};
+use minijinja::value::{from_args, Rest, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
-use crate::jinja::{is_python_space, python_str, python_title};
+use crate::jinja::{is_python_space, python_str, python_title, split_kwargs};
 
 /// Called for every method that the value itself does not have.
 pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -25,7 +25,8 @@ pub fn string_method(s: &str, name: &str, args: &[Value]) -> Result<Option<Value
         "strip" | "lstrip" | "rstrip" => strip(s, name, args)?.into(),
         "split" | "rsplit" => split(s, name == "rsplit", args)?,
         "splitlines" => {
-            let (keep, kwargs): (Option<bool>, Kwargs) = from_args(args)?;
+            let (args, kwargs) = split_kwargs(args)?;
+            let (keep,): (Option<bool>,) = from_args(args)?;
             let keep = keep.or(kwargs.get("keepends")?).unwrap_or(false);
             split_lines(s, keep)
         }
@@ -99,7 +100,8 @@ fn strip<'a>(s: &'a str, name: &str, args: &[Value]) -> Result<&'a str, Error> {
 }
 
 fn split(s: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
-    let (separator, limit, kwargs): (Option<Value>, Option<i64>, Kwargs) = from_args(args)?;
+    let (args, kwargs) = split_kwargs(args)?;
+    let (separator, limit): (Option<Value>, Option<i64>) = from_args(args)?;
     let separator = separator.or(kwargs.get("sep")?).filter(|value| !value.is_none());
     let limit = limit.or(kwargs.get("maxsplit")?).filter(|&limit| limit >= 0);
     kwargs.assert_all_used()?;
@@ -124,32 +126,40 @@ fn split(s: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
-/// str.split() without a separator: runs of white space, none at the ends.
+/// str.split() without a separator: runs of white space. Beyond the limit the rest stays whole, with
+/// the white space at its far end.
 fn split_space(s: &str, limit: usize, from_right: bool) -> Vec<&str> {
+    let near = |s| trim_side(s, from_right);
+    let far = |s| trim_side(s, !from_right);
     let mut parts = vec![];
-    let mut rest = s.trim_matches(is_python_space);
-    while !rest.is_empty() {
+    let mut rest = near(s);
+    while !far(rest).is_empty() {
         let at = if from_right { rest.rfind(is_python_space) } else { rest.find(is_python_space) };
-        match at.filter(|_| parts.len() < limit) {
-            None => {
-                parts.push(rest);
-                break;
-            }
-            Some(at) if from_right => {
-                let width = rest[at..].chars().next().map_or(0, char::len_utf8);
-                parts.push(&rest[at + width..]);
-                rest = rest[..at].trim_end_matches(is_python_space);
-            }
-            Some(at) => {
-                parts.push(&rest[..at]);
-                rest = rest[at..].trim_start_matches(is_python_space);
-            }
-        }
+        let Some(at) = at.filter(|_| parts.len() < limit) else {
+            parts.push(rest);
+            break;
+        };
+        let (left, right) = rest.split_at(at);
+        let (part, remainder) = if from_right {
+            (right.trim_start_matches(is_python_space), left)
+        } else {
+            (left, right)
+        };
+        parts.push(part);
+        rest = near(remainder);
     }
     if from_right {
         parts.reverse();
     }
     parts
+}
+
+fn trim_side(s: &str, right: bool) -> &str {
+    if right {
+        s.trim_end_matches(is_python_space)
+    } else {
+        s.trim_start_matches(is_python_space)
+    }
 }
 
 fn ends_line(c: char) -> bool {
@@ -194,7 +204,7 @@ fn zero_fill(s: &str, width: usize) -> String {
     }
 }
 
-fn justify(s: &str, name: &str, width: usize, fill: char) -> String {
+pub fn justify(s: &str, name: &str, width: usize, fill: char) -> String {
     let missing = width.saturating_sub(s.chars().count());
     let left = match name {
         "ljust" => 0,
