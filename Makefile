@@ -26,7 +26,10 @@ demo: build ## Ask the built-in model about words and a picture, and see what it
 	@python3 tools/demo/demo.py --pippin $(PIPPIN)
 
 serve: build ## Serve the built-in model (MODEL=directory, PORT=8080) until Ctrl-C
-	@python3 tools/demo/serve.py --pippin $(PIPPIN) --model "$(MODEL)" --port $(PORT)
+	@echo "Once the server is ready, try from another terminal:"
+	@echo "  curl http://127.0.0.1:$(PORT)/v1/chat/completions -H 'Content-Type: application/json' \\"
+	@echo "       -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is Pippin?\"}]}'"
+	@exec $(PIPPIN) serve "$(MODEL)" --host 127.0.0.1 --port $(PORT)
 
 test: ## Build and run every test: units, end to end, include rule, format
 	@tools/setup/setup.sh test
