@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -19,7 +21,7 @@ class LocalFile : public testing::Test {
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "pippin_local_file_XXXXXX").string();
     ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
+    folder_ = fs::canonical(name);
     root_ = folder_ / "root";
     fs::create_directories(root_ / "sub dir");
     write(root_ / "cat.png", "cat");
