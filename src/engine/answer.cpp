@@ -1,0 +1,68 @@
+#include "engine/answer.h"
+
+#include <utility>
+
+namespace pippin::engine {
+
+Answer::Answer(std::shared_ptr<TokenStream> tokens,
+               std::shared_ptr<const text::Tokenizer> tokenizer,
+               std::vector<std::string> stop_strings, std::int64_t prompt_tokens)
+    : tokens_(std::move(tokens)),
+      detokenizer_(std::move(tokenizer)),
+      stops_(std::move(stop_strings)) {
+  usage_.prompt_tokens = prompt_tokens;
+}
+
+Answer::~Answer() {
+  if (!finished_) tokens_->cancel();
+}
+
+std::optional<ChatEvent> Answer::poll() {
+  while (!finished_) {
+    const auto event = tokens_->poll();
+    if (!event) return {};
+    if (auto answer = accept(*event)) return answer;
+  }
+  return {};
+}
+
+std::optional<ChatEvent> Answer::next() {
+  while (!finished_) {
+    const auto event = tokens_->next();
+    if (!event) return {};
+    if (auto answer = accept(*event)) return answer;
+  }
+  return {};
+}
+
+void Answer::when_ready(std::function<void()> ready) {
+  if (finished_)
+    ready();
+  else
+    tokens_->when_ready(std::move(ready));
+}
+
+std::optional<ChatEvent> Answer::accept(const TokenEvent& event) {
+  usage_.cached_tokens = tokens_->cached_tokens();
+  std::string text;
+  if (event.finish) {
+    text = stops_.push(detokenizer_.finish());
+    text += stops_.finish();
+    return end(std::move(text), stops_.matched() ? FinishReason::stop : *event.finish);
+  }
+  ++usage_.completion_tokens;
+  text = stops_.push(detokenizer_.push(event.token));
+  if (stops_.matched()) {
+    tokens_->cancel();
+    return end(std::move(text), FinishReason::stop);
+  }
+  if (text.empty()) return {};
+  return ChatEvent{std::move(text), std::nullopt, usage_};
+}
+
+ChatEvent Answer::end(std::string text, FinishReason reason) {
+  finished_ = true;
+  return {std::move(text), reason, usage_};
+}
+
+}  // namespace pippin::engine

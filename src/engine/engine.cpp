@@ -1,0 +1,39 @@
+// The public Engine and ChatStream: thin shells that keep the insides out of the API.
+#include "pippin/engine.h"
+
+#include "engine/answer.h"
+#include "engine/frontend.h"
+
+namespace pippin {
+
+ChatStream::ChatStream(std::unique_ptr<engine::Answer> answer) : answer_(std::move(answer)) {}
+ChatStream::ChatStream(ChatStream&&) noexcept = default;
+ChatStream& ChatStream::operator=(ChatStream&&) noexcept = default;
+ChatStream::~ChatStream() = default;
+
+std::optional<ChatEvent> ChatStream::next() { return answer_->next(); }
+std::optional<ChatEvent> ChatStream::poll() { return answer_->poll(); }
+bool ChatStream::finished() const { return answer_->finished(); }
+void ChatStream::when_ready(std::function<void()> ready) { answer_->when_ready(std::move(ready)); }
+
+Engine::Engine(std::unique_ptr<engine::Frontend> frontend) : frontend_(std::move(frontend)) {}
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model_dir,
+                                     const EngineOptions& options, Progress progress) {
+  return std::unique_ptr<Engine>(
+      new Engine(std::make_unique<engine::Frontend>(model_dir, options, std::move(progress))));
+}
+
+ChatStream Engine::chat(ChatRequest request) { return frontend_->chat(request); }
+ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sampling,
+                            const StopOptions& stop) {
+  return frontend_->complete(prompt, sampling, stop);
+}
+BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens) {
+  return frontend_->bench(batch, prompt_tokens, new_tokens);
+}
+const ModelInfo& Engine::info() const { return frontend_->info(); }
+EngineStats Engine::stats() const { return frontend_->stats(); }
+
+}  // namespace pippin

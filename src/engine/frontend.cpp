@@ -1,0 +1,223 @@
+#include "engine/frontend.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "base/log.h"
+#include "engine/answer.h"
+#include "models/registry.h"
+
+namespace pippin::engine {
+namespace {
+
+void check(bool holds, const char* field, const std::string& rule) {
+  if (!holds)
+    throw Error(Code::invalid_argument, std::string("'") + field + "' must be " + rule, field);
+}
+
+void check(const SamplingOptions& s) {
+  check(s.temperature >= 0 && s.temperature <= 100, "temperature", "in [0, 100]");
+  check(s.top_p > 0 && s.top_p <= 1, "top_p", "in (0, 1]");
+  check(s.min_p >= 0 && s.min_p <= 1, "min_p", "in [0, 1]");
+  check(s.top_k >= 0, "top_k", "at least 0");
+}
+
+void check(const EngineOptions& o) {
+  check(o.device.empty() || o.device == "cpu" || o.device == "gpu", "device", "cpu or gpu");
+  check(o.page_size >= 1 && o.page_size <= 1024, "page_size", "in [1, 1024]");
+  check(o.max_sequences >= 1, "max_sequences", "at least 1");
+  check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
+  check(o.max_queue >= 1, "max_queue", "at least 1");
+  check(o.max_context >= 0 && o.kv_pool_tokens >= 0, "max_context", "at least 0");
+}
+
+void choose_device(const std::string& device) {
+  const bool has_gpu = mx::is_available(mx::Device::gpu);
+  if (device == "gpu" && !has_gpu)
+    throw Error(Code::invalid_argument, "this MLX has no GPU to run on", "device");
+  mx::set_default_device(has_gpu && device != "cpu" ? mx::Device::gpu : mx::Device::cpu);
+}
+
+mx::Dtype choose_dtype(DType dtype, const std::filesystem::path& model_dir) {
+  switch (dtype) {
+    case DType::float32:
+      return mx::float32;
+    case DType::float16:
+      return mx::float16;
+    case DType::bfloat16:
+      return mx::bfloat16;
+    case DType::automatic:
+      break;
+  }
+  return mx::default_device() == mx::Device::cpu ? mx::float32
+                                                 : models::checkpoint_dtype(model_dir);
+}
+
+std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits& traits,
+                         mx::Dtype dtype, std::int64_t context) {
+  if (options.kv_pool_tokens > 0) return options.kv_pool_tokens;
+  const auto token_bytes = static_cast<std::int64_t>(2 * mx::size_of(dtype)) * traits.num_layers *
+                           traits.num_kv_heads * traits.head_dim;
+  return std::min(4 * context,
+                  std::max<std::int64_t>(options.kv_pool_bytes / token_bytes, options.page_size));
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) | device();
+}
+
+std::string name_of(const std::filesystem::path& model_dir) {
+  const auto path = std::filesystem::weakly_canonical(model_dir);
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
+
+std::shared_ptr<const text::ChatTemplate> load_template(const std::filesystem::path& model_dir) {
+  try {
+    return std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(model_dir));
+  } catch (const Error& error) {
+    if (error.code() != Code::not_found) throw;
+    spdlog::warn("[engine] {}: chat requests will be refused", error.what());
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
+                   Engine::Progress progress) {
+  check(options);
+  info_.name = name_of(model_dir);
+  // What is cheap and often wrong comes before the weights.
+  if (!std::filesystem::exists(model_dir / "config.json"))
+    throw Error(Code::not_found,
+                "'" + model_dir.string() + "' is no model directory: it has no config.json");
+  prompts_.tokenizer = text::Tokenizer::load(model_dir);
+  prompts_.chat_template = load_template(model_dir);
+  loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
+}
+
+std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
+    const std::filesystem::path& model_dir, const EngineOptions& options,
+    const Engine::Progress& progress) {
+  choose_device(options.device);
+  const auto dtype = choose_dtype(options.dtype, model_dir);
+  auto model = models::load_model(model_dir, dtype, progress);
+  const auto& traits = model->traits();
+
+  std::int64_t context =
+      options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
+  const auto pages =
+      (pool_tokens(options, traits, dtype, context) + options.page_size - 1) / options.page_size;
+  context = std::min(context, pages * options.page_size);
+
+  info_.model_type = traits.model_type;
+  info_.max_context = context;
+  info_.takes_images = traits.image_token.has_value();
+  info_.num_parameters = model->num_parameters();
+  info_.weight_bytes = model->weight_bytes();
+  info_.device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
+  vocab_size_ = traits.vocab_size;
+  end_tokens_ = traits.end_tokens;
+  if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
+    end_tokens_.push_back(*prompts_.tokenizer->eos_id());
+  if (traits.image_token) {
+    prompts_.image_token = *traits.image_token;
+    prompts_.image_processor = media::ImageProcessorConfig::load(model_dir);
+    prompts_.image_processor_digest = prompts_.image_processor->digest();
+  }
+
+  RunnerOptions runner{options.page_size, static_cast<int>(pages), options.media_cache_bytes,
+                       dtype};
+  Loop::Options loop;
+  loop.num_pages = runner.num_pages;
+  loop.page_size = options.page_size;
+  loop.prefix_cache = options.prefix_cache;
+  loop.scheduler = {options.max_batch_tokens, options.max_sequences};
+  loop.max_queue = options.max_queue;
+  loop.stuck_after_s = options.stuck_after_s;
+  return {std::make_unique<Runner>(std::move(model), runner), loop};
+}
+
+void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
+                     Sequence& sequence) const {
+  check(sampling);
+  const auto room = info_.max_context - sequence.num_prompt;
+  if (room < 1)
+    throw Error(Code::invalid_argument,
+                "the prompt has " + std::to_string(sequence.num_prompt) +
+                    " tokens, but the context holds " + std::to_string(info_.max_context) +
+                    " with the answer",
+                "messages");
+  check(stop.max_tokens >= 0, "max_tokens", "at least 1");
+  sequence.sampling = sampling;
+  sequence.seed = sampling.seed.value_or(random_seed());
+  sequence.max_tokens = stop.max_tokens > 0 ? std::min(stop.max_tokens, room) : room;
+  sequence.end_tokens = stop.token_ids;
+  if (!stop.ignore_eos)
+    sequence.end_tokens.insert(sequence.end_tokens.end(), end_tokens_.begin(), end_tokens_.end());
+}
+
+ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop) {
+  auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, stop.strings,
+                                         sequence->num_prompt);
+  loop_->submit(std::move(sequence));
+  return ChatStream(std::move(answer));
+}
+
+ChatStream Frontend::chat(const ChatRequest& request) {
+  auto sequence = std::make_shared<Sequence>();
+  prompts_.build(request, *sequence);
+  apply(request.sampling, request.stop, *sequence);
+  return submit(std::move(sequence), request.stop);
+}
+
+ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& sampling,
+                              const StopOptions& stop) {
+  auto sequence = std::make_shared<Sequence>();
+  prompts_.build(prompt, *sequence);
+  apply(sampling, stop, *sequence);
+  return submit(std::move(sequence), stop);
+}
+
+BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
+  check(batch >= 1, "batch", "at least 1");
+  check(prompt_tokens >= 1, "prompt_tokens", "at least 1");
+  check(new_tokens >= 1, "new_tokens", "at least 1");
+  SamplingOptions greedy;
+  greedy.temperature = 0;
+  StopOptions stop;
+  stop.max_tokens = new_tokens;
+  stop.ignore_eos = true;
+  std::mt19937_64 random(
+      random_seed());  // other prompts each time, so that none is found in the cache
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (int i = 0; i < batch; ++i) {
+    auto sequence = std::make_shared<Sequence>();
+    while (sequence->num_tokens() < prompt_tokens) {
+      const auto token =
+          static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(vocab_size_));
+      if (token != prompts_.image_token) sequence->tokens.push_back(token);
+    }
+    sequence->num_prompt = prompt_tokens;
+    sequence->positions = models::mrope_positions(prompt_tokens, {});
+    apply(greedy, stop, *sequence);
+    sequences.push_back(std::move(sequence));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  for (const auto& sequence : sequences) loop_->submit(sequence);
+  for (const auto& sequence : sequences) sequence->output->next();
+  BenchResult result;
+  result.prefill_s = seconds();
+  for (const auto& sequence : sequences)
+    while (const auto event = sequence->output->next())
+      if (event->finish) break;
+  result.decode_s = seconds() - result.prefill_s;
+  return result;
+}
+
+}  // namespace pippin::engine

@@ -1,0 +1,41 @@
+// Behind the public Engine: the model's text side, and the loop that runs the model.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "engine/loop.h"
+#include "engine/prompt.h"
+#include "pippin/engine.h"
+
+namespace pippin::engine {
+
+/// All methods are thread-safe; see Engine.
+class Frontend {
+ public:
+  Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
+           Engine::Progress progress);
+
+  ChatStream chat(const ChatRequest& request);
+  ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
+                      const StopOptions& stop);
+  BenchResult bench(int batch, int prompt_tokens, int new_tokens);
+
+  const ModelInfo& info() const { return info_; }
+  EngineStats stats() const { return loop_->stats(); }
+
+ private:
+  std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
+                                                           const EngineOptions& options,
+                                                           const Engine::Progress& progress);
+  void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
+  ChatStream submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop);
+
+  ModelInfo info_;
+  PromptBuilder prompts_;
+  int vocab_size_ = 0;
+  std::vector<std::int32_t> end_tokens_;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,65 @@
+// The engine's thread: admit, step, hand tokens out, for ever.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/runner.h"
+#include "engine/scheduler.h"
+#include "pippin/engine.h"
+
+namespace pippin::engine {
+
+/// Owns the thread on which alone MLX is called: the model is loaded, run and destroyed there. submit() and stats() may be
+/// called from any thread; everything else they share with it is plain data.
+class Loop {
+ public:
+  struct Options {
+    int num_pages = 0;
+    int page_size = 16;
+    bool prefix_cache = true;
+    SchedulerOptions scheduler;
+    int max_queue = 1024;
+    double stuck_after_s = 60;
+  };
+  /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
+  using Setup = std::function<std::pair<std::unique_ptr<Runner>, Options>()>;
+
+  /// Starts the thread and waits for setup; rethrows what it throws.
+  explicit Loop(Setup setup);
+  /// Fails what is running with Error(unavailable), then joins.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// Throws Error(resource_exhausted) when the queue is full.
+  void submit(std::shared_ptr<Sequence> sequence);
+
+  EngineStats stats() const;
+
+ private:
+  void main(const Setup& setup, std::function<void(std::exception_ptr)> ready);
+  void serve(Runner& runner);
+  bool take_submitted(Scheduler& scheduler);
+  void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
+  void publish_stats(const Runner& runner, const Scheduler& scheduler, const PageCache& pages);
+  void wake();
+
+  Options options_;  ///< set before the constructor returns, then constant
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::shared_ptr<Sequence>> submitted_;  // guarded by mutex_
+  bool stopping_ = false;                             // guarded by mutex_
+  bool woken_ = false;  // guarded by mutex_: something was submitted or cancelled
+  EngineStats stats_;   // guarded by mutex_
+  std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
+  std::thread thread_;
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,36 @@
+#include "engine/media_cache.h"
+
+#include <cstring>
+#include <utility>
+
+namespace pippin::engine {
+
+std::size_t MediaCache::DigestHash::operator()(const Digest& digest) const {
+  std::size_t hash;  // any bytes of a cryptographic digest are evenly spread
+  std::memcpy(&hash, digest.data(), sizeof hash);
+  return hash;
+}
+
+std::shared_ptr<const models::MediaFeatures> MediaCache::find(const Digest& key) {
+  const auto it = entries_.find(key);
+  if (it == entries_.end()) return nullptr;
+  order_.splice(order_.begin(), order_, it->second);
+  return it->second->features;
+}
+
+void MediaCache::insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features) {
+  const auto bytes = static_cast<std::int64_t>(features->num_bytes());
+  if (bytes > max_bytes_ || entries_.count(key)) return;
+  while (num_bytes_ + bytes > max_bytes_) evict_oldest();
+  order_.push_front({key, std::move(features)});
+  entries_.emplace(key, order_.begin());
+  num_bytes_ += bytes;
+}
+
+void MediaCache::evict_oldest() {
+  num_bytes_ -= static_cast<std::int64_t>(order_.back().features->num_bytes());
+  entries_.erase(order_.back().key);
+  order_.pop_back();
+}
+
+}  // namespace pippin::engine

@@ -1,0 +1,45 @@
+// Encoded pictures by content: a picture seen before, whatever file or URL it comes from, runs no vision encoder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include "models/model.h"
+#include "pippin/pixels.h"
+
+namespace pippin::engine {
+
+/// Owned by the engine's thread (it holds MLX arrays). Keeps the most recently used features within a number of bytes;
+/// features in use outlive their eviction.
+class MediaCache {
+ public:
+  explicit MediaCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  /// The features of a picture (key: pixels' digest and processor's parameters), or null.
+  std::shared_ptr<const models::MediaFeatures> find(const Digest& key);
+  void insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features);
+
+  std::int64_t num_bytes() const { return num_bytes_; }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    Digest key;
+    std::shared_ptr<const models::MediaFeatures> features;
+  };
+  struct DigestHash {
+    std::size_t operator()(const Digest& digest) const;
+  };
+
+  void evict_oldest();
+
+  std::int64_t max_bytes_;
+  std::int64_t num_bytes_ = 0;
+  std::list<Entry> order_;  ///< most recently used first
+  std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> entries_;
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,34 @@
+// From a chat to what the engine computes: tokens with the pictures' placeholders in them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/sequence.h"
+#include "media/image_processor.h"
+#include "pippin/request.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace pippin::engine {
+
+/// What turns a model's chats into tokens. Immutable: any thread may use it at once.
+struct PromptBuilder {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::shared_ptr<const text::ChatTemplate> chat_template;  ///< null: the checkpoint has none
+  std::optional<media::ImageProcessorConfig>
+      image_processor;  ///< absent: the model takes no pictures
+  Digest image_processor_digest{};
+  std::int32_t image_token = -1;  ///< stands once for a picture in the rendered prompt
+
+  /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, media and
+  /// positions. Throws Error(invalid_argument) where the template refuses the messages or pictures can't be placed.
+  void build(const ChatRequest& request, Sequence& sequence) const;
+
+  /// The same for plain text.
+  void build(const std::string& text, Sequence& sequence) const;
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,123 @@
+#include "engine/runner.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/layout.h"
+
+namespace pippin::engine {
+namespace {
+
+mx::array int_array(const std::vector<std::int32_t>& values) {
+  return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
+}
+
+mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
+  return mx::slice(x, {static_cast<int>(begin), 0}, {static_cast<int>(end), x.shape(1)});
+}
+
+nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& options) {
+  return nn::KVCache(traits.num_layers, options.num_pages * options.page_size, traits.num_kv_heads,
+                     traits.head_dim, options.kv_dtype);
+}
+
+std::vector<SampleRow> sample_rows(const Batch& batch) {
+  std::vector<SampleRow> rows;
+  for (const auto& chunk : batch.chunks)
+    if (chunk.sample)
+      rows.push_back({chunk.sequence->sampling,
+                      uniform_of(chunk.sequence->seed, chunk.sequence->num_tokens())});
+  return rows;
+}
+
+}  // namespace
+
+Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options)
+    : model_(std::move(model)),
+      options_(options),
+      kv_(make_pools(model_->traits(), options)),
+      media_cache_(options.media_cache_bytes) {}
+
+void Runner::reset() { kv_ = make_pools(model_->traits(), options_); }
+
+std::vector<std::int32_t> Runner::run(const Batch& batch) {
+  const auto input = lay_out(batch);
+  const auto logits = model_->forward(input, kv_);
+  std::vector<mx::array> results = kv_.keys;
+  results.insert(results.end(), kv_.values.begin(), kv_.values.end());
+  const auto rows = sample_rows(batch);
+  if (rows.empty()) {  // the middle of a prompt: only the KV is wanted
+    mx::eval(std::move(results));
+    return {};
+  }
+  auto tokens = sample(logits, rows);
+  results.push_back(tokens);
+  mx::eval(std::move(results));
+  return {tokens.data<std::int32_t>(), tokens.data<std::int32_t>() + tokens.size()};
+}
+
+models::StepInput Runner::lay_out(const Batch& batch) {
+  std::vector<std::int32_t> tokens, logit_rows;
+  std::array<std::vector<std::int32_t>, 3> positions;
+  std::vector<kernels::ContextRows> contexts;
+  std::vector<models::MediaRows> media;
+  bool text_positions = true;
+  for (const auto& chunk : batch.chunks) {
+    const Sequence& sequence = *chunk.sequence;
+    const auto begin = sequence.num_computed, end = begin + chunk.count;
+    add_media(chunk, static_cast<int>(tokens.size()), media);
+    text_positions = text_positions && sequence.positions.one_axis(begin, end);
+    for (auto i = begin; i < end; ++i) {
+      tokens.push_back(sequence.tokens[static_cast<std::size_t>(i)]);
+      for (int axis = 0; axis < 3; ++axis)
+        positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
+    }
+    if (chunk.sample) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+    contexts.push_back({sequence.pages, static_cast<int>(end), chunk.count});
+  }
+  // A step in the middle of a long prompt wants no logits; the last row stands in, since arrays are never empty.
+  if (logit_rows.empty()) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+  std::vector<std::int32_t> flat;
+  for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
+  return {int_array(tokens),
+          mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
+          text_positions,
+          int_array(logit_rows),
+          kernels::make_layout(contexts, options_.page_size),
+          std::move(media)};
+}
+
+// Adds the part of each picture that lies within the chunk.
+void Runner::add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media) {
+  const auto chunk_begin = chunk.sequence->num_computed, chunk_end = chunk_begin + chunk.count;
+  for (const auto& item : chunk.sequence->media) {
+    const auto begin = std::max(chunk_begin, item.span.begin);
+    const auto end = std::min(chunk_end, item.span.begin + item.span.length);
+    if (begin >= end) continue;
+    const auto features = features_of(item);
+    const auto part = [&](const mx::array& x) {
+      return rows_of(x, begin - item.span.begin, end - item.span.begin);
+    };
+    models::MediaFeatures chosen{part(features->embeddings), {}};
+    for (const auto& tap : features->deepstack) chosen.deepstack.push_back(part(tap));
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(end - begin));
+    std::iota(rows.begin(), rows.end(), first_row + static_cast<std::int32_t>(begin - chunk_begin));
+    media.push_back({int_array(rows), std::move(chosen)});
+  }
+}
+
+std::shared_ptr<const models::MediaFeatures> Runner::features_of(const MediaItem& item) {
+  if (auto cached = media_cache_.find(item.digest)) {
+    ++encoder_hits_;
+    return cached;
+  }
+  ++encoder_runs_;
+  auto features = std::make_shared<models::MediaFeatures>(model_->encode(*item.patches));
+  auto arrays = features->deepstack;
+  arrays.push_back(features->embeddings);
+  mx::eval(std::move(arrays));
+  media_cache_.insert(item.digest, features);
+  return features;
+}
+
+}  // namespace pippin::engine

@@ -1,0 +1,56 @@
+// A sequence: one stream of tokens, its state in the engine and its pages. Plain data; owned by the engine's thread once
+// submitted.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/page_cache.h"
+#include "engine/token_stream.h"
+#include "media/patches.h"
+#include "models/positions.h"
+#include "pippin/pixels.h"
+#include "pippin/request.h"
+
+namespace pippin::engine {
+
+/// A picture in a prompt.
+struct MediaItem {
+  models::MediaSpan span;  ///< its placeholders
+  Digest digest;           ///< of the decoded pixels and the processor's parameters
+  std::shared_ptr<const media::Patches> patches;
+};
+
+struct Sequence {
+  // Set by who submits.
+  std::vector<std::int32_t> tokens;  ///< the prompt, then what was generated
+  std::int64_t num_prompt = 0;       ///< tokens of the prompt
+  std::vector<MediaItem> media;      ///< in order of their spans
+  models::Positions positions;
+  SamplingOptions sampling;
+  std::uint64_t seed = 0;       ///< sampling.seed, or a random one
+  std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
+  std::vector<std::int32_t> end_tokens;
+  std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
+
+  // Set by the scheduler.
+  std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
+  std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the step's next ones
+  std::size_t num_published = 0;  ///< of `pages`, those offered to the page cache
+  ChainId chain = root_chain;     ///< of the last offered page
+
+  std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
+  std::int64_t num_generated() const { return num_tokens() - num_prompt; }
+  bool is_end(std::int32_t token) const {
+    return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+  }
+};
+
+/// What page number `index` of the sequence holds, as the page cache compares it: the tokens, and each picture that lies in
+/// the page with the place where it does.
+std::string page_content(const Sequence& sequence, std::size_t index, int page_size);
+
+}  // namespace pippin::engine

@@ -1,0 +1,73 @@
+#include "engine/token_stream.h"
+
+#include <utility>
+
+namespace pippin::engine {
+
+void TokenStream::push(std::int32_t token) {
+  std::unique_lock lock(mutex_);
+  events_.push_back({token, std::nullopt});
+  publish(std::move(lock));
+}
+
+void TokenStream::finish(FinishReason reason) {
+  std::unique_lock lock(mutex_);
+  events_.push_back({0, reason});
+  publish(std::move(lock));
+}
+
+void TokenStream::fail(Error error) {
+  std::unique_lock lock(mutex_);
+  error_ = std::move(error);
+  publish(std::move(lock));
+}
+
+void TokenStream::publish(std::unique_lock<std::mutex> lock) {
+  auto ready = std::exchange(ready_, nullptr);
+  lock.unlock();
+  arrived_.notify_one();
+  if (ready) ready();
+}
+
+std::optional<TokenEvent> TokenStream::take() {
+  if (!events_.empty()) {
+    const TokenEvent event = events_.front();
+    events_.pop_front();
+    ended_ = event.finish.has_value();
+    return event;
+  }
+  if (error_ && !ended_) {
+    ended_ = true;
+    throw *error_;
+  }
+  return {};
+}
+
+std::optional<TokenEvent> TokenStream::poll() {
+  std::lock_guard lock(mutex_);
+  return take();
+}
+
+std::optional<TokenEvent> TokenStream::next() {
+  std::unique_lock lock(mutex_);
+  arrived_.wait(lock, [this] { return ended_ || readable(); });
+  return take();
+}
+
+void TokenStream::when_ready(std::function<void()> ready) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!readable() && !ended_) {
+      ready_ = std::move(ready);
+      return;
+    }
+  }
+  ready();
+}
+
+void TokenStream::cancel() {
+  cancelled_.store(true, std::memory_order_relaxed);
+  if (wake_) wake_();
+}
+
+}  // namespace pippin::engine

@@ -1,0 +1,66 @@
+// The channel from the engine's thread to whoever reads an answer.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "pippin/error.h"
+#include "pippin/request.h"
+
+namespace pippin::engine {
+
+/// One generated token, or (where finish is set) the end.
+struct TokenEvent {
+  std::int32_t token = 0;
+  std::optional<FinishReason> finish;
+};
+
+/// Shared by the engine's thread (push, fail) and one reader (poll, next, when_ready, cancel). Holds what was generated and
+/// not read yet: a slow reader costs four bytes a token, never the engine's time.
+class TokenStream {
+ public:
+  // The engine's side.
+  void push(std::int32_t token);
+  void finish(FinishReason reason);
+  /// Ends the stream with an error; what was pushed before is still read first.
+  void fail(Error error);
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  /// Of the prompt, tokens whose KV was found in the page cache. Set before the first token.
+  void set_cached_tokens(std::int64_t count) {
+    cached_tokens_.store(count, std::memory_order_relaxed);
+  }
+
+  // The reader's side.
+  /// The next event, or nullopt when none has arrived (or the end was read). Throws the Error of fail().
+  std::optional<TokenEvent> poll();
+  /// As poll, but waits. nullopt only after the end.
+  std::optional<TokenEvent> next();
+  /// Calls `ready` once, when poll() would give something or throw: at once, or later on the engine's thread.
+  void when_ready(std::function<void()> ready);
+  /// The answer is no longer wanted; the engine frees its pages within one step. `wake` is called by cancel().
+  void cancel();
+  void on_cancel(std::function<void()> wake) { wake_ = std::move(wake); }
+  std::int64_t cached_tokens() const { return cached_tokens_.load(std::memory_order_relaxed); }
+
+ private:
+  std::optional<TokenEvent> take();                             // mutex_ held
+  bool readable() const { return !events_.empty() || error_; }  // mutex_ held
+  void publish(std::unique_lock<std::mutex> lock);
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<TokenEvent> events_;  // guarded by mutex_
+  std::optional<Error> error_;     // guarded by mutex_
+  std::function<void()> ready_;    // guarded by mutex_
+  bool ended_ = false;             // guarded by mutex_: the end was read
+  std::function<void()> wake_;     // set before the stream is shared
+  std::atomic<bool> cancelled_ = false;
+  std::atomic<std::int64_t> cached_tokens_ = 0;
+};
+
+}  // namespace pippin::engine
