@@ -102,6 +102,8 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     const std::filesystem::path& model_dir, const EngineOptions& options,
     const Engine::Progress& progress) {
   choose_device(options.device);
+  // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
+  mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
   auto model = models::load_model(model_dir, dtype, progress);
   const auto& traits = model->traits();

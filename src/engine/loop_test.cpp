@@ -25,7 +25,6 @@ struct Config {
 
 std::unique_ptr<Loop> make_loop(const Config& config) {
   return std::make_unique<Loop>([config] {
-    mx::set_default_device(mx::Device::cpu);
     auto model = models::load_model(model_dir, mx::float32);
     RunnerOptions runner{16, config.num_pages, config.media_cache_bytes, mx::float32};
     Loop::Options loop;
