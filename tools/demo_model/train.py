@@ -104,6 +104,9 @@ def learn(net, packs, options, report):
         elapsed = time.time() - start if start else 0.0
         if elapsed > options.seconds or step >= options.steps:
             break
+        if options.save_at and elapsed > options.save_at:
+            save(net.model, options.out + "/middle")
+            options.save_at = 0
         pack, count = packs.next()
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = net.loss(pack)
@@ -131,6 +134,7 @@ def learn(net, packs, options, report):
 
 def save(model, out):
     """bfloat16 parts, small enough to be carried one by one."""
+    Path(out).mkdir(parents=True, exist_ok=True)
     from demo_model.safetensors_file import write
     tensors = {k: v.detach().float().cpu().numpy() for k, v in model.state_dict().items() if k != "lm_head.weight"}
     parts, size = [{}], 0
@@ -172,6 +176,7 @@ def options_from(arguments=None):
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--seconds", type=float, default=740)
+    p.add_argument("--save-at", type=float, default=0, help="also save after so many seconds, into OUT/middle")
     p.add_argument("--steps", type=int, default=10**9, help="stop after so many steps")
     p.add_argument("--seed", type=int, default=11)
     p.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
@@ -195,7 +200,6 @@ def main():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = True
     tokenizer, out = Tokenizer.from_file(options.tokenizer), Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     model = build(tokenizer, options.seed).to(device)
     net = Packed(model)
     if device.type == "cuda":
