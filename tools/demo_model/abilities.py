@@ -18,7 +18,11 @@ MIX = {
 
 
 def training_sample(dice):
-    return dice.choices(list(MIX), list(MIX.values()))[0](dice)
+    """One conversation; some without a thought begin their last answer as a prompt with thinking switched off does."""
+    conversation = dice.choices(list(MIX), list(MIX.values()))[0](dice)
+    if "reasoning_content" not in conversation.messages[-1] and dice.chance(0.08):
+        conversation.no_think = True
+    return conversation
 
 
 class Ability(NamedTuple):
