@@ -1,0 +1,38 @@
+#include "server/backend.h"
+
+#include <utility>
+
+namespace pippin::server {
+namespace {
+
+class EngineSource final : public EventSource {
+ public:
+  explicit EngineSource(ChatStream stream) : stream_(std::move(stream)) {}
+  std::optional<ChatEvent> poll() override { return stream_.poll(); }
+  bool finished() const override { return stream_.finished(); }
+  void when_ready(std::function<void()> ready) override { stream_.when_ready(std::move(ready)); }
+
+ private:
+  ChatStream stream_;
+};
+
+class EngineBackend final : public Backend {
+ public:
+  explicit EngineBackend(Engine& engine) : engine_(engine) {}
+  std::unique_ptr<EventSource> chat(ChatRequest request) override {
+    return std::make_unique<EngineSource>(engine_.chat(std::move(request)));
+  }
+  ModelInfo info() const override { return engine_.info(); }
+  EngineStats stats() const override { return engine_.stats(); }
+
+ private:
+  Engine& engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(Engine& engine) {
+  return std::make_unique<EngineBackend>(engine);
+}
+
+}  // namespace pippin::server

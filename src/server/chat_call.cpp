@@ -1,0 +1,157 @@
+#include "server/chat_call.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/json.h"
+#include "pippin/error.h"
+#include "server/chat_fields.h"
+
+namespace pippin::server {
+namespace {
+
+constexpr std::size_t max_stop_strings = 64;
+
+[[noreturn]] void refuse(const std::string& field, const std::string& why) {
+  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
+}
+
+json::object parse_body(std::string_view body) {
+  if (body.empty()) refuse("body", "is empty; a JSON object is needed");
+  json::value value;
+  try {
+    value = parse_json(body, "the request's body");
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what(), "body");
+  }
+  if (!value.is_object()) refuse("body", "must be a JSON object");
+  return std::move(value.as_object());
+}
+
+// Written so that NaN is outside.
+float number_in(const Members& body, std::string_view key, double low, double high,
+                double fallback) {
+  const double value = body.number_or(key, fallback);
+  if (!(value >= low && value <= high))
+    refuse(std::string(key), "must be between " + json::serialize(json::value(low)) + " and " +
+                                 json::serialize(json::value(high)));
+  return static_cast<float>(value);
+}
+
+SamplingOptions parse_sampling(const Members& body) {
+  SamplingOptions sampling;
+  sampling.temperature = number_in(body, "temperature", 0, 2, 1);
+  sampling.top_p = number_in(body, "top_p", 0, 1, 1);
+  sampling.min_p = number_in(body, "min_p", 0, 1, 0);
+  const std::int64_t top_k = body.integer_or("top_k", 0);
+  if (top_k < -1) refuse("top_k", "must be positive, or 0 or -1 for all");
+  sampling.top_k =
+      static_cast<int>(std::clamp<std::int64_t>(top_k, 0, std::numeric_limits<int>::max()));
+  if (sampling.top_p == 0) {
+    // The least that "the smallest set reaching 0" can mean: the most likely token.
+    sampling.top_p = 1;
+    sampling.top_k = 1;
+  }
+  if (const auto seed = body.integer("seed")) sampling.seed = static_cast<std::uint64_t>(*seed);
+  return sampling;
+}
+
+std::vector<std::string> parse_stop_strings(const Members& body) {
+  const json::value* stop = body.find("stop");
+  if (!stop) return {};
+  std::vector<std::string> strings;
+  if (stop->is_string()) strings.emplace_back(stop->as_string());
+  if (stop->is_array())
+    for (const json::value& item : stop->as_array()) {
+      if (!item.is_string()) refuse("stop", "must be a string or an array of strings");
+      strings.emplace_back(item.as_string());
+    }
+  if (!stop->is_string() && !stop->is_array())
+    refuse("stop", "must be a string or an array of strings");
+  if (strings.size() > max_stop_strings)
+    refuse("stop", "must have at most " + std::to_string(max_stop_strings) + " strings");
+  if (std::find(strings.begin(), strings.end(), "") != strings.end())
+    refuse("stop", "must not contain an empty string");
+  return strings;
+}
+
+std::vector<std::int32_t> parse_stop_tokens(const Members& body) {
+  std::vector<std::int32_t> ids;
+  const json::array* list = body.array("stop_token_ids");
+  if (!list) return ids;
+  for (const json::value& id : *list) {
+    if (!id.is_int64() || id.as_int64() < 0 ||
+        id.as_int64() > std::numeric_limits<std::int32_t>::max())
+      refuse("stop_token_ids", "must be an array of token ids");
+    ids.push_back(static_cast<std::int32_t>(id.as_int64()));
+  }
+  return ids;
+}
+
+StopOptions parse_stop(const Members& body) {
+  StopOptions stop;
+  // The newer name wins, as in vLLM.
+  for (const char* key : {"max_tokens", "max_completion_tokens"})
+    if (const auto limit = body.integer(key)) {
+      if (*limit < 1) refuse(key, "must be at least 1");
+      stop.max_tokens = *limit;
+    }
+  stop.strings = parse_stop_strings(body);
+  stop.token_ids = parse_stop_tokens(body);
+  stop.ignore_eos = body.boolean("ignore_eos").value_or(false);
+  return stop;
+}
+
+void parse_streaming(const Members& body, ChatCall& call) {
+  call.stream = body.boolean("stream").value_or(false);
+  const json::object* options = body.object("stream_options");
+  if (!options) return;
+  if (!call.stream) refuse("stream_options", "is only allowed when 'stream' is true");
+  const Members members(*options, "stream_options");
+  call.include_usage = members.boolean("include_usage").value_or(false);
+  members.boolean("include_obfuscation");  // padding against eavesdroppers; without influence
+  for (const auto& member : *options)
+    if (member.key() != "include_usage" && member.key() != "include_obfuscation")
+      call.ignored.push_back("stream_options." + std::string(member.key()));
+}
+
+void parse_tool_fields(const Members& body, ChatCall& call) {
+  const json::array* tools = body.array("tools");
+  if (tools) call.request.tools_json = parse_tools(*tools);
+  const bool has_tools = !call.request.tools_json.empty();
+  if (const json::value* choice = body.find("tool_choice")) {
+    if (*choice != "auto" && *choice != "none")
+      refuse("tool_choice", "must be \"auto\" or \"none\" (others are not supported)");
+    // A model that does not see the tools does not call them.
+    if (*choice == "none") call.request.tools_json.clear();
+  }
+  if (!body.boolean("parallel_tool_calls").value_or(true) && has_tools)
+    refuse("parallel_tool_calls", "must be true (others are not supported)");
+}
+
+}  // namespace
+
+ChatCall parse_chat(std::string_view text) {
+  const json::object object = parse_body(text);
+  const Members body(object);
+  ChatCall call;
+  call.ignored = check_chat_fields(object);
+  call.model = body.string("model").value_or("");
+  parse_streaming(body, call);
+  call.request.sampling = parse_sampling(body);
+  call.request.stop = parse_stop(body);
+  parse_tool_fields(body, call);
+  if (const json::object* kwargs = body.object("chat_template_kwargs"))
+    call.request.template_kwargs_json = json::serialize(*kwargs);
+  const json::array* messages = body.array("messages");
+  if (!messages) refuse("messages", "is missing");
+  ParsedMessages parsed = parse_messages(*messages);
+  call.request.messages = std::move(parsed.messages);
+  call.images = std::move(parsed.images);
+  call.ignored.insert(call.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
+  return call;
+}
+
+}  // namespace pippin::server

@@ -1,0 +1,26 @@
+// A chat completion request: JSON -> native types. Past this point there is no JSON.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pippin/request.h"
+#include "server/chat_messages.h"
+
+namespace pippin::server {
+
+/// POST /v1/chat/completions, understood.
+struct ChatCall {
+  ChatRequest request;  ///< complete but for the pixels of `images`
+  std::vector<ImageSource> images;
+  std::string model;  ///< as sent; empty where absent
+  bool stream = false;
+  bool include_usage = false;        ///< a last chunk with the usage
+  std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"
+};
+
+/// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
+ChatCall parse_chat(std::string_view body);
+
+}  // namespace pippin::server

@@ -1,0 +1,218 @@
+#include "server/chat_messages.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+#include "pippin/error.h"
+
+namespace pippin::server {
+namespace {
+
+[[noreturn]] void refuse(const std::string& field, const std::string& why) {
+  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
+}
+
+std::string at(const std::string& path, std::size_t index) {
+  return path + "." + std::to_string(index);
+}
+
+const json::object& object_at(const json::value& value, const std::string& path) {
+  if (!value.is_object()) refuse(path, "must be an object");
+  return value.as_object();
+}
+
+std::string required_string(const Members& members, std::string_view key) {
+  if (auto value = members.string(key)) return *value;
+  refuse(members.path_of(key), "is missing");
+}
+
+void note_unknown(const json::object& object, const std::string& path,
+                  std::initializer_list<std::string_view> known,
+                  std::vector<std::string>& ignored) {
+  for (const auto& member : object) {
+    const std::string_view key(member.key().data(), member.key().size());
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      ignored.push_back(path + "." + std::string(key));
+  }
+}
+
+// Converts one message; ParsedMessages is filled in passing.
+class MessageParser {
+ public:
+  MessageParser(const json::object& object, std::string path, ParsedMessages& out)
+      : object_(object), path_(std::move(path)), members_(object, path_), out_(out) {}
+
+  void parse();
+
+ private:
+  void parse_role();
+  void parse_content();
+  void parse_part(const json::value& value, const std::string& path);
+  void parse_image(const Members& part, const std::string& path);
+  void parse_extra();
+  json::array tool_calls();
+  json::object tool_call(const json::value& value, const std::string& path);
+
+  const json::object& object_;
+  const std::string path_;
+  const Members members_;
+  ParsedMessages& out_;
+  std::string role_;  // as sent
+  Message message_;
+};
+
+void MessageParser::parse() {
+  parse_role();
+  parse_content();
+  parse_extra();
+  note_unknown(object_, path_,
+               {"role", "content", "name", "tool_calls", "tool_call_id", "refusal",
+                "reasoning_content", "reasoning", "function_call", "audio", "annotations"},
+               out_.ignored);
+  out_.messages.push_back(std::move(message_));
+}
+
+void MessageParser::parse_role() {
+  role_ = required_string(members_, "role");
+  constexpr std::string_view roles[] = {"system", "developer", "user", "assistant", "tool"};
+  if (std::find(std::begin(roles), std::end(roles), role_) == std::end(roles))
+    refuse(members_.path_of("role"),
+           "must be system, developer, user, assistant or tool, got '" + role_ + "'");
+  // Templates know OpenAI's newer name for the same thing rarely, and pass over roles that they don't know.
+  message_.role = role_ == "developer" ? "system" : role_;
+}
+
+void MessageParser::parse_content() {
+  const std::string path = members_.path_of("content");
+  const json::value* content = members_.find("content");
+  if (!content) {
+    if (role_ != "assistant" || !members_.find("tool_calls")) refuse(path, "is missing");
+    return;
+  }
+  if (content->is_string()) {
+    message_.content.push_back({std::string(content->as_string()), nullptr});
+    return;
+  }
+  if (!content->is_array()) refuse(path, "must be a string or an array of parts");
+  const json::array& parts = content->as_array();
+  if (parts.empty()) refuse(path, "must not be empty");
+  for (std::size_t i = 0; i < parts.size(); ++i) parse_part(parts[i], at(path, i));
+}
+
+void MessageParser::parse_part(const json::value& value, const std::string& path) {
+  const json::object& object = object_at(value, path);
+  const Members part(object, path);
+  const std::string type = required_string(part, "type");
+  note_unknown(object, path, {"type", "text", "image_url", "refusal", "cache_control"},
+               out_.ignored);
+  if (type == "text")
+    message_.content.push_back({required_string(part, "text"), nullptr});
+  else if (type == "refusal" && role_ == "assistant")
+    message_.content.push_back({required_string(part, "refusal"), nullptr});
+  else if (type == "image_url")
+    parse_image(part, path);
+  else
+    refuse(part.path_of("type"),
+           "must be text or image_url (others are not supported), got '" + type + "'");
+}
+
+void MessageParser::parse_image(const Members& part, const std::string& path) {
+  const std::string field = path + ".image_url";
+  const json::object* image = part.object("image_url");
+  if (!image) refuse(field, "is missing");
+  const Members members(*image, field);
+  const std::string detail = members.string("detail").value_or("auto");
+  if (detail != "auto" && detail != "low" && detail != "high")
+    refuse(members.path_of("detail"), "must be auto, low or high, got '" + detail + "'");
+  note_unknown(*image, field, {"url", "detail"}, out_.ignored);
+  out_.images.push_back({out_.messages.size(), message_.content.size(),
+                         required_string(members, "url"), detail == "low", field});
+  message_.content.emplace_back();
+}
+
+// What templates read of a message beside its role and content.
+void MessageParser::parse_extra() {
+  if (members_.find("function_call"))
+    refuse(members_.path_of("function_call"), "is not supported; use 'tool_calls'");
+  if (members_.find("audio")) refuse(members_.path_of("audio"), "is not supported");
+  json::object extra;
+  for (const char* key : {"name", "tool_call_id", "refusal", "reasoning_content"})
+    if (auto value = members_.string(key)) extra[key] = *value;
+  // vLLM's newer name.
+  if (auto reasoning = members_.string("reasoning");
+      reasoning && !extra.contains("reasoning_content"))
+    extra["reasoning_content"] = *reasoning;
+  if (members_.find("tool_calls")) extra["tool_calls"] = tool_calls();
+  if (!extra.empty()) message_.extra_json = json::serialize(extra);
+}
+
+json::array MessageParser::tool_calls() {
+  const std::string path = members_.path_of("tool_calls");
+  if (role_ != "assistant") refuse(path, "may only be in an assistant's message");
+  const json::array& calls = *members_.array("tool_calls");
+  json::array out;
+  for (std::size_t i = 0; i < calls.size(); ++i) out.push_back(tool_call(calls[i], at(path, i)));
+  return out;
+}
+
+json::object MessageParser::tool_call(const json::value& value, const std::string& path) {
+  json::object call = object_at(value, path);
+  const Members members(call, path);
+  const std::string type = members.string("type").value_or("function");
+  if (type != "function") refuse(members.path_of("type"), "must be function, got '" + type + "'");
+  const json::object* function = members.object("function");
+  if (!function) refuse(members.path_of("function"), "is missing");
+  const Members inner(*function, members.path_of("function"));
+  json::object named{{"name", required_string(inner, "name")}};
+  // OpenAI sends the arguments as a string of JSON; templates write them out themselves, from an object.
+  const std::string arguments = inner.string("arguments").value_or("");
+  json::value parsed = json::object();
+  if (!arguments.empty()) {
+    try {
+      parsed = parse_json(arguments, "arguments");
+    } catch (const Error& error) {
+      refuse(inner.path_of("arguments"), std::string("must be JSON: ") + error.what());
+    }
+  }
+  if (!parsed.is_object()) refuse(inner.path_of("arguments"), "must be a JSON object");
+  named["arguments"] = std::move(parsed);
+  call["type"] = "function";
+  call["function"] = std::move(named);
+  return call;
+}
+
+void check_tool(const json::value& value, const std::string& path) {
+  const Members tool(object_at(value, path), path);
+  const std::string type = required_string(tool, "type");
+  if (type != "function") refuse(tool.path_of("type"), "must be function, got '" + type + "'");
+  const json::object* object = tool.object("function");
+  if (!object) refuse(tool.path_of("function"), "is missing");
+  const Members function(*object, tool.path_of("function"));
+  if (required_string(function, "name").empty())
+    refuse(function.path_of("name"), "must not be empty");
+  function.string("description");
+  function.object("parameters");
+  if (function.boolean("strict").value_or(false))
+    refuse(function.path_of("strict"), "must be false (constrained arguments are not supported)");
+}
+
+}  // namespace
+
+ParsedMessages parse_messages(const json::array& messages) {
+  if (messages.empty()) refuse("messages", "must not be empty");
+  ParsedMessages out;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const std::string path = at("messages", i);
+    MessageParser(object_at(messages[i], path), path, out).parse();
+  }
+  return out;
+}
+
+std::string parse_tools(const json::array& tools) {
+  for (std::size_t i = 0; i < tools.size(); ++i) check_tool(tools[i], at("tools", i));
+  return tools.empty() ? "" : json::serialize(tools);
+}
+
+}  // namespace pippin::server

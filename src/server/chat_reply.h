@@ -1,0 +1,39 @@
+// Native types -> the JSON of a chat completion, streamed and whole.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "pippin/request.h"
+
+namespace pippin::server {
+
+/// What every piece of one answer repeats.
+class ChatReply {
+ public:
+  /// `id` names the answer, `created` is in seconds since 1970; with `include_usage` every chunk has a usage member.
+  ChatReply(std::string id, std::string model, std::int64_t created, bool include_usage)
+      : id_(std::move(id)),
+        model_(std::move(model)),
+        created_(created),
+        include_usage_(include_usage) {}
+
+  /// The chat.completion.chunk objects, in the order in which they are sent.
+  std::string role_chunk() const;
+  std::string text_chunk(std::string_view text) const;
+  std::string finish_chunk(FinishReason reason) const;
+  /// After the last, where the usage was asked for.
+  std::string usage_chunk(const Usage& usage) const;
+
+  /// The chat.completion object.
+  std::string completion(std::string_view text, FinishReason reason, const Usage& usage) const;
+
+ private:
+  const std::string id_;
+  const std::string model_;
+  const std::int64_t created_;
+  const bool include_usage_;
+};
+
+}  // namespace pippin::server

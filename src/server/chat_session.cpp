@@ -1,0 +1,98 @@
+#include "server/chat_session.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "server/errors.h"
+#include "server/sse.h"
+
+namespace pippin::server {
+
+ChatSession::ChatSession(std::shared_ptr<Exchange> exchange, ChatReply reply, Options options,
+                         ThreadPool& workers)
+    : exchange_(std::move(exchange)),
+      reply_(std::move(reply)),
+      options_(std::move(options)),
+      workers_(workers) {}
+
+void ChatSession::start(std::unique_ptr<EventSource> source) {
+  source_ = std::move(source);
+  if (options_.stream) {
+    Headers headers = options_.headers;
+    headers.add("Content-Type", "text/event-stream; charset=utf-8");
+    headers.add("Cache-Control", "no-cache");
+    headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
+    exchange_->start_stream(std::move(headers));
+    text_ = sse_event(reply_.role_chunk());
+  }
+  // Weakly, as the exchange holds the callback and the session the exchange.
+  exchange_->on_disconnect([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->cancel();
+  });
+  pump();
+}
+
+void ChatSession::cancel() {
+  std::lock_guard lock(mutex_);
+  source_.reset();
+}
+
+void ChatSession::pump() {
+  std::lock_guard lock(mutex_);
+  if (!source_) return;
+  try {
+    drain();
+  } catch (const Error& error) {
+    fail(error);
+  } catch (const std::exception& bug) {
+    const std::string& id = exchange_->request().id;
+    spdlog::error("[chat] {} failed: {}", id, bug.what());
+    fail(
+        Error(Code::internal, "internal error; the server's log says more under request id " + id));
+  }
+}
+
+// Takes what has arrived, passes it on, and asks to be called again.
+void ChatSession::drain() {
+  while (auto event = source_->poll()) take(*event);
+  if (source_->finished()) return end();
+  auto again = [self = shared_from_this()] { self->pump(); };
+  if (options_.stream && !text_.empty())
+    exchange_->write(std::exchange(text_, {}), std::move(again));
+  else
+    source_->when_ready([again = std::move(again), &workers = workers_] { workers.post(again); });
+}
+
+void ChatSession::take(const ChatEvent& event) {
+  if (!options_.stream)
+    text_ += event.text;
+  else if (!event.text.empty())
+    text_ += sse_event(reply_.text_chunk(event.text));
+  usage_ = event.usage;
+  if (event.finish) finish_ = *event.finish;
+}
+
+void ChatSession::end() {
+  source_.reset();
+  if (!options_.stream) {
+    HttpResponse response = json_response(200, reply_.completion(text_, finish_, usage_));
+    for (const auto& [name, value] : options_.headers) response.headers.add(name, value);
+    return exchange_->respond(std::move(response));
+  }
+  text_ += sse_event(reply_.finish_chunk(finish_));
+  if (options_.include_usage) text_ += sse_event(reply_.usage_chunk(usage_));
+  text_ += sse_done;
+  exchange_->write(std::move(text_), {});
+  exchange_->finish();
+}
+
+void ChatSession::fail(const Error& error) {
+  source_.reset();
+  if (!options_.stream) return exchange_->respond(error_response(error));
+  // A stream that has begun can only say so in an event.
+  exchange_->write(text_ + sse_event(error_body(error)), {});
+  exchange_->finish();
+}
+
+}  // namespace pippin::server

@@ -1,0 +1,156 @@
+#include "server/openai.h"
+
+#include <algorithm>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/chat_call.h"
+#include "server/chat_reply.h"
+#include "server/chat_session.h"
+#include "server/errors.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+constexpr std::string_view models_path = "/v1/models/";
+// Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
+constexpr std::size_t max_ignored_bytes = 1000;
+
+// A field's name as a header may carry it: percent-encoded where it has other than the characters of plain names.
+std::string header_safe(std::string_view name) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : name) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+        c == '.' || c == '-') {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return out;
+}
+
+std::string join_ignored(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) {
+    const std::string safe = header_safe(name);
+    if (out.size() + safe.size() > max_ignored_bytes) return out + (out.empty() ? "..." : ", ...");
+    if (!out.empty()) out += ", ";
+    out += safe;
+  }
+  return out;
+}
+
+json::object model_object(const std::string& name, std::int64_t created, const ModelInfo& info) {
+  return {{"id", valid_utf8(name)},
+          {"object", "model"},
+          {"created", created},
+          {"owned_by", "pippin"},
+          {"max_model_len", info.max_context}};
+}
+
+}  // namespace
+
+OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, ThreadPool& loaders)
+    : backend_(backend),
+      options_(std::move(options)),
+      names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
+                                          : options_.model_names),
+      fetcher_(options_.fetch),
+      created_(std::time(nullptr)),
+      workers_(workers),
+      loaders_(loaders) {}
+
+void OpenAi::add_routes(Router& router) {
+  router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
+  router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
+  router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
+  router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Chat
+
+void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
+  ChatCall call = parse_chat(exchange->request().body);
+  check_model(call.model);
+  if (options_.strict_fields && !call.ignored.empty())
+    throw Error(Code::invalid_argument,
+                "'" + call.ignored.front() +
+                    "' is unknown to this server, which was started to refuse unknown fields",
+                call.ignored.front());
+  loaders_.post([this, exchange = std::move(exchange), call = std::move(call)]() mutable {
+    answering_errors(*exchange, [&] { begin(exchange, std::move(call)); });
+  });
+}
+
+void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
+  load_images(call, fetcher_, options_.images, [&] { return exchange->disconnected(); });
+  const std::string& id = exchange->request().id;
+  ChatReply reply("chatcmpl-" + id, call.model.empty() ? names_.front() : call.model,
+                  std::time(nullptr), call.include_usage);
+  ChatSession::Options options{call.stream, call.include_usage, report_ignored(call, id)};
+  auto session =
+      std::make_shared<ChatSession>(exchange, std::move(reply), std::move(options), workers_);
+  session->start(backend_.chat(std::move(call.request)));
+}
+
+Headers OpenAi::report_ignored(const ChatCall& call, const std::string& request_id) const {
+  if (call.ignored.empty()) return {};
+  const std::string list = join_ignored(call.ignored);
+  spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
+  return {{"X-Pippin-Ignored", list}};
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Models and health
+
+void OpenAi::check_model(const std::string& name) const {
+  if (name.empty() || std::find(names_.begin(), names_.end(), name) != names_.end()) return;
+  throw Error(Code::not_found,
+              "the model '" + name + "' does not exist; this server has '" + names_.front() + "'",
+              "model");
+}
+
+void OpenAi::list_models(Exchange& exchange) const {
+  json::array list;
+  for (const std::string& name : names_)
+    list.push_back(model_object(name, created_, backend_.info()));
+  exchange.respond(json_response(
+      200, json::serialize(json::object{{"object", "list"}, {"data", std::move(list)}})));
+}
+
+void OpenAi::show_model(Exchange& exchange) const {
+  const std::string name = exchange.request().path.substr(models_path.size());
+  check_model(name);
+  exchange.respond(
+      json_response(200, json::serialize(model_object(name, created_, backend_.info()))));
+}
+
+void OpenAi::show_health(Exchange& exchange) const {
+  const EngineStats stats = backend_.stats();
+  const json::object body{
+      {"status", stats.healthy ? "ok" : "unhealthy"},
+      {"model", valid_utf8(names_.front())},
+      {"sequences", {{"running", stats.sequences_running}, {"waiting", stats.sequences_waiting}}},
+      {"pages",
+       {{"total", stats.pages_total}, {"free", stats.pages_free}, {"cached", stats.pages_cached}}},
+      {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
+      {"tokens",
+       {{"prompt", stats.prompt_tokens},
+        {"cached", stats.cached_tokens},
+        {"generated", stats.generated_tokens}}},
+      {"preemptions", stats.preemptions},
+      {"steps", stats.steps}};
+  exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
+}
+
+}  // namespace pippin::server

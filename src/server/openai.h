@@ -1,0 +1,58 @@
+// The OpenAI-compatible API: which requests there are and what answers them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "media/fetch.h"
+#include "server/backend.h"
+#include "server/chat_images.h"
+#include "server/exchange.h"
+#include "server/router.h"
+
+namespace pippin {
+class ThreadPool;
+}
+
+namespace pippin::server {
+
+struct OpenAiOptions {
+  /// Names under which the model is served; the first is the one that answers carry. Empty: the model's own.
+  std::vector<std::string> model_names;
+  /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
+  bool strict_fields = false;
+  ChatImageLimits images;
+  media::FetchOptions fetch;
+};
+
+/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health. Holds no state of a request: each lives in a
+/// ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
+class OpenAi {
+ public:
+  /// Requests are parsed and answers formatted on `workers`; `loaders` do what may take long or wait for the network:
+  /// fetching and decoding pictures, rendering and tokenizing. Apart, so that slow pictures hold up no running answer.
+  OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, ThreadPool& loaders);
+
+  void add_routes(Router& router);
+
+ private:
+  void chat(std::shared_ptr<Exchange> exchange);
+  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call);
+  void list_models(Exchange& exchange) const;
+  void show_model(Exchange& exchange) const;
+  void show_health(Exchange& exchange) const;
+  void check_model(const std::string& name) const;
+  Headers report_ignored(const ChatCall& call, const std::string& request_id) const;
+
+  Backend& backend_;
+  const OpenAiOptions options_;
+  const std::vector<std::string> names_;
+  const media::MediaFetcher fetcher_;
+  const std::int64_t created_;  // when the model was loaded, in seconds since 1970
+  ThreadPool& workers_;
+  ThreadPool& loaders_;
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,410 @@
+#include "server/openai.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/http.h"
+#include "server/http_test_client.h"
+
+namespace pippin::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What the test and one answer of the fake engine share: the test pushes events, the server takes them.
+class Script {
+ public:
+  void push(ChatEvent event) {
+    std::unique_lock lock(mutex_);
+    events_.push_back(std::move(event));
+    notify(std::move(lock));
+  }
+  void fail(Error error) {
+    std::unique_lock lock(mutex_);
+    error_ = std::move(error);
+    notify(std::move(lock));
+  }
+  std::optional<ChatEvent> poll() {
+    std::lock_guard lock(mutex_);
+    if (events_.empty() && error_) throw *error_;
+    if (events_.empty()) return {};
+    ChatEvent event = std::move(events_.front());
+    events_.pop_front();
+    finished_ = event.finish.has_value();
+    return event;
+  }
+  bool finished() {
+    std::lock_guard lock(mutex_);
+    return finished_;
+  }
+  void when_ready(std::function<void()> ready) {
+    std::unique_lock lock(mutex_);
+    ready_ = std::move(ready);
+    if (!events_.empty() || error_) notify(std::move(lock));
+  }
+  void drop() {
+    dropped_.set_value();
+    std::unique_lock lock(mutex_);
+    ready_ = {};
+  }
+  bool dropped() {
+    return dropped_.get_future().wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+  }
+
+ private:
+  void notify(std::unique_lock<std::mutex> lock) {
+    auto ready = std::exchange(ready_, {});
+    lock.unlock();
+    if (ready) ready();
+  }
+
+  std::mutex mutex_;
+  std::deque<ChatEvent> events_;
+  std::optional<Error> error_;
+  std::function<void()> ready_;
+  bool finished_ = false;
+  std::promise<void> dropped_;
+};
+
+class ScriptSource final : public EventSource {
+ public:
+  explicit ScriptSource(std::shared_ptr<Script> script) : script_(std::move(script)) {}
+  ~ScriptSource() override { script_->drop(); }
+  std::optional<ChatEvent> poll() override { return script_->poll(); }
+  bool finished() const override { return script_->finished(); }
+  void when_ready(std::function<void()> ready) override { script_->when_ready(std::move(ready)); }
+
+ private:
+  std::shared_ptr<Script> script_;
+};
+
+// An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
+class FakeBackend final : public Backend {
+ public:
+  std::unique_ptr<EventSource> chat(ChatRequest request) override {
+    std::lock_guard lock(mutex_);
+    last_ = std::move(request);
+    if (error_) throw *error_;
+    auto script = std::exchange(next_, nullptr);
+    if (!script) {
+      script = std::make_shared<Script>();
+      for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
+      script->push({"!", FinishReason::length, {7, 4, 3}});
+    }
+    return std::make_unique<ScriptSource>(std::move(script));
+  }
+  ModelInfo info() const override {
+    ModelInfo info;
+    info.name = "tiny";
+    info.max_context = 512;
+    return info;
+  }
+  EngineStats stats() const override {
+    EngineStats stats;
+    stats.healthy = healthy_;
+    stats.pages_free = 5;
+    return stats;
+  }
+
+  std::mutex mutex_;
+  ChatRequest last_;
+  std::optional<Error> error_;
+  std::shared_ptr<Script> next_;
+  std::atomic<bool> healthy_ = true;
+};
+
+class OpenAiTest : public ::testing::Test {
+ protected:
+  void start(OpenAiOptions options = {}) {
+    api_.emplace(backend_, std::move(options), workers_, loaders_);
+    Router router;
+    api_->add_routes(router);
+    HttpOptions http;
+    http.port = 0;
+    server_.emplace(http, std::move(router), workers_);
+    server_->start();
+  }
+
+  TestResponse get(const std::string& path) {
+    return send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
+  }
+
+  static std::string chat_request(const std::string& body) {
+    return "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+
+  static std::string with(const std::string& members) {
+    return R"({"model": "tiny", "messages": [{"role": "user", "content": "hi"}])" + members + "}";
+  }
+
+  TestResponse chat(const std::string& body) { return send(chat_request(body)); }
+
+  TestResponse send(const std::string& bytes) {
+    TestClient client(server_->port());
+    client.send(bytes);
+    return client.receive();
+  }
+
+  static json::object error_of(const TestResponse& response) {
+    return parse_json(response.body, "body").as_object().at("error").as_object();
+  }
+
+  // The JSON of each event before [DONE], which must be the last.
+  static std::vector<json::value> events_of(const std::string& body) {
+    std::vector<json::value> events;
+    std::string_view rest = body;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find("\n\n");
+      const std::string_view event = rest.substr(0, end);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
+      EXPECT_TRUE(event.starts_with("data: ")) << event;
+      if (event == "data: [DONE]") {
+        EXPECT_TRUE(rest.empty());
+        return events;
+      }
+      events.push_back(parse_json(event.substr(6), "event"));
+    }
+    return events;
+  }
+
+  FakeBackend backend_;
+  ThreadPool workers_{2};
+  ThreadPool loaders_{2};
+  std::optional<OpenAi> api_;
+  std::optional<HttpServer> server_;
+};
+
+TEST_F(OpenAiTest, AnswersWhole) {
+  start();
+  const TestResponse response = chat(with(R"(, "max_tokens": 9)"));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.headers.at("content-type"), "application/json");
+  const json::value answer = parse_json(response.body, "body");
+  EXPECT_EQ(answer.at("object"), "chat.completion");
+  EXPECT_EQ(answer.at("model"), "tiny");
+  EXPECT_EQ(answer.at("choices").at(0).at("message").at("content"), "Hello world!");
+  EXPECT_EQ(answer.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(answer.at("usage").at("total_tokens"), 11);
+  EXPECT_EQ(answer.at("usage").at("prompt_tokens_details").at("cached_tokens"), 3);
+  EXPECT_EQ(backend_.last_.stop.max_tokens, 9);
+}
+
+TEST_F(OpenAiTest, StreamsTheSame) {
+  start();
+  const TestResponse response = chat(with(R"(, "stream": true)"));
+  EXPECT_EQ(response.headers.at("content-type"), "text/event-stream; charset=utf-8");
+  EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n"));
+  const auto events = events_of(response.body);
+  EXPECT_EQ(events.front().at("choices").at(0).at("delta").at("role"), "assistant");
+  EXPECT_EQ(events.back().at("choices").at(0).at("finish_reason"), "length");
+  std::string text;
+  for (const auto& event : events) {
+    EXPECT_EQ(event.at("object"), "chat.completion.chunk");
+    EXPECT_EQ(event.at("id"), events.front().at("id"));
+    EXPECT_FALSE(event.as_object().contains("usage"));
+    const json::object& delta = event.at("choices").at(0).at("delta").as_object();
+    if (delta.contains("content")) text += delta.at("content").as_string();
+  }
+  EXPECT_EQ(text, "Hello world!");
+}
+
+TEST_F(OpenAiTest, StreamsUsageWhenAsked) {
+  start();
+  const auto events =
+      events_of(chat(with(R"(, "stream": true, "stream_options": {"include_usage": true})")).body);
+  EXPECT_TRUE(events.back().at("choices").as_array().empty());
+  EXPECT_EQ(events.back().at("usage").at("completion_tokens"), 4);
+  for (std::size_t i = 0; i + 1 < events.size(); ++i) EXPECT_TRUE(events[i].at("usage").is_null());
+}
+
+TEST_F(OpenAiTest, SendsEachPieceAsItArrives) {
+  start();
+  auto script = backend_.next_ = std::make_shared<Script>();
+  TestClient client(server_->port());
+  client.send(chat_request(with(R"(, "stream": true)")));
+  for (const char* text : {"one", "two", "three"}) {
+    script->push({text, {}, {}});
+    EXPECT_NE(client.receive_until("\n\n\r\n").find("data: "), std::string::npos);
+    if (std::string(text) != "one") continue;
+  }
+  script->push({"", FinishReason::stop, {}});
+  const std::string rest = client.receive_until("0\r\n\r\n");
+  EXPECT_NE(rest.find("[DONE]"), std::string::npos);
+}
+
+TEST_F(OpenAiTest, CancelsWhenTheClientLeaves) {
+  start();
+  for (const char* stream : {"true", "false"}) {
+    auto script = std::make_shared<Script>();
+    backend_.next_ = script;
+    TestClient client(server_->port());
+    client.send(chat_request(with(std::string(R"(, "stream": )") + stream)));
+    if (std::string(stream) == "true") client.receive_until("assistant");
+    std::this_thread::sleep_for(milliseconds(50));
+    script->push({"x", {}, {}});
+    client.close();
+    EXPECT_TRUE(script->dropped()) << stream;
+  }
+}
+
+TEST_F(OpenAiTest, TellsOfAFailureInMidStream) {
+  start();
+  auto script = backend_.next_ = std::make_shared<Script>();
+  script->push({"begun", {}, {}});
+  script->fail(Error(Code::unavailable, "a step failed"));
+  const auto events = events_of(chat(with(R"(, "stream": true)")).body);
+  EXPECT_EQ(events.at(1).at("choices").at(0).at("delta").at("content"), "begun");
+  EXPECT_EQ(events.back().at("error").at("message"), "a step failed");
+
+  script = backend_.next_ = std::make_shared<Script>();
+  script->push({"begun", {}, {}});
+  script->fail(Error(Code::unavailable, "a step failed"));
+  EXPECT_EQ(chat(with("")).status, 503);
+}
+
+TEST_F(OpenAiTest, PassesOnTheEnginesErrors) {
+  start();
+  backend_.error_ =
+      Error(Code::invalid_argument, "prompt of 600 tokens is longer than the context", "messages");
+  TestResponse response = chat(with(R"(, "stream": true)"));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(error_of(response).at("param"), "messages");
+  backend_.error_ = Error(Code::resource_exhausted, "full");
+  response = chat(with(""));
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(response.headers.at("retry-after"), "1");
+}
+
+TEST_F(OpenAiTest, KnowsItsModels) {
+  OpenAiOptions options;
+  options.model_names = {"one", "org/two"};
+  start(options);
+  EXPECT_EQ(chat(R"({"model": "org/two", "messages": [{"role": "user", "content": "hi"}]})").status,
+            200);
+  const TestResponse unknown = chat(with(""));
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_EQ(error_of(unknown).at("param"), "model");
+  EXPECT_EQ(error_of(unknown).at("code"), "model_not_found");
+  const json::value list = parse_json(get("/v1/models").body, "body");
+  EXPECT_EQ(list.at("data").at(0).at("id"), "one");
+  EXPECT_EQ(list.at("data").at(1).at("max_model_len"), 512);
+  EXPECT_EQ(parse_json(get("/v1/models/org/two").body, "body").at("id"), "org/two");
+  EXPECT_EQ(parse_json(get("/v1/models/org%2Ftwo").body, "body").at("id"), "org/two");
+  EXPECT_EQ(get("/v1/models/three").status, 404);
+}
+
+TEST_F(OpenAiTest, ReportsHealth) {
+  start();
+  EXPECT_EQ(get("/health").status, 200);
+  EXPECT_EQ(parse_json(get("/health").body, "body").at("pages").at("free"), 5);
+  backend_.healthy_ = false;
+  const TestResponse response = get("/health");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(parse_json(response.body, "body").at("status"), "unhealthy");
+}
+
+TEST_F(OpenAiTest, ListsUnknownFieldsInAHeader) {
+  start();
+  const TestResponse response = chat(with(R"(, "tempature": 1, "a\r\nSet-Cookie: b": 2)"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("x-pippin-ignored"), "tempature, a%0D%0ASet-Cookie%3A%20b");
+  EXPECT_FALSE(chat(with("")).headers.contains("x-pippin-ignored"));
+  EXPECT_EQ(chat(with(R"(, "stream": true, "x": 1)")).headers.at("x-pippin-ignored"), "x");
+}
+
+TEST_F(OpenAiTest, RefusesUnknownFieldsWhenStrict) {
+  OpenAiOptions options;
+  options.strict_fields = true;
+  start(options);
+  const TestResponse response = chat(with(R"(, "tempature": 1)"));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(error_of(response).at("param"), "tempature");
+  EXPECT_EQ(chat(with(R"(, "user": "me")")).status, 200);
+}
+
+// A 2 x 1 picture: red, blue.
+const std::string bmp_url =
+    "data:image/"
+    "bmp;base64,Qk0+AAAAAAAAADYAAAAoAAAAAgAAAAEAAAABABgAAAAAAAgAAAAAAAAAAAAAAAAAAAAAAAAAAAD//"
+    "wAAAAA=";
+
+std::string with_picture(const std::string& url) {
+  return R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "what?"},
+      {"type": "image_url", "image_url": {"url": ")" +
+         url + R"("}}]}]})";
+}
+
+TEST_F(OpenAiTest, GivesTheEnginePixels) {
+  start();
+  const TestResponse response = chat(with_picture(bmp_url));
+  ASSERT_EQ(response.status, 200) << response.body;
+  const auto& content = backend_.last_.messages.at(0).content;
+  ASSERT_EQ(content.size(), 2u);
+  EXPECT_EQ(content[0].text, "what?");
+  ASSERT_TRUE(content[1].image);
+  EXPECT_EQ(*content[1].image, (Pixels{1, 2, {255, 0, 0, 0, 0, 255}}));
+}
+
+TEST_F(OpenAiTest, NamesThePictureThatIsWrong) {
+  OpenAiOptions options;
+  options.images.image.max_pixels = 1;
+  start(options);
+  for (const std::string url : {"data:image/png;base64,AAAA", "nonsense", "file:///etc/passwd",
+                                "http://169.254.169.254/x", "ftp://x/y"}) {
+    const TestResponse response = chat(with_picture(url));
+    EXPECT_EQ(response.status, 400) << url;
+    EXPECT_EQ(error_of(response).at("param"), "messages.0.content.1.image_url") << url;
+  }
+  EXPECT_EQ(chat(with_picture(bmp_url)).status, 413);
+}
+
+TEST_F(OpenAiTest, LimitsTheSumOfPictures) {
+  OpenAiOptions options;
+  options.images.max_pixels = 3;
+  start(options);
+  const std::string part = R"({"type": "image_url", "image_url": {"url": ")" + bmp_url + R"("}})";
+  const TestResponse response =
+      chat(R"({"messages": [{"role": "user", "content": [)" + part + "," + part + "]}]}");
+  EXPECT_EQ(response.status, 413);
+  EXPECT_EQ(error_of(response).at("param"), "messages.0.content.1.image_url");
+}
+
+TEST_F(OpenAiTest, ShrinksPicturesOfLowDetail) {
+  start();
+  // 600 x 1 pixels, PBM-like in a BMP without padding questions: made here, so that the sizes are seen.
+  const int width = 600;
+  std::string bmp("BM", 2);
+  const auto put = [&](std::uint32_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) bmp += static_cast<char>(value >> (8 * i) & 255);
+  };
+  put(54 + width * 3, 4), put(0, 4), put(54, 4), put(40, 4), put(width, 4), put(1, 4), put(1, 2),
+      put(24, 2), put(0, 24);
+  bmp += std::string(width * 3, '\x40');
+  std::string url = "data:image/bmp,";
+  for (const char byte : bmp) {
+    char text[4];
+    std::snprintf(text, sizeof(text), "%%%02X", static_cast<unsigned char>(byte));
+    url += text;
+  }
+  const auto ask = [&](const std::string& detail) {
+    const TestResponse response = chat(
+        R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": ")" +
+        url + R"(", "detail": ")" + detail + R"("}}]}]})");
+    EXPECT_EQ(response.status, 200) << response.body;
+    return backend_.last_.messages.at(0).content.at(0).image->width;
+  };
+  EXPECT_EQ(ask("high"), 600);
+  EXPECT_EQ(ask("low"), 512);
+}
+
+}  // namespace
+}  // namespace pippin::server
