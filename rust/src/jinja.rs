@@ -7,9 +7,9 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value}
 
 use crate::{filters, json, pymethods};
 
-/// Instructions a rendering may run, each worth 64 bytes of data: a second or two of work, a hundred
-/// times what the longest chat needs.
-pub const FUEL: u64 = 10_000_000;
+/// Instructions a rendering may run, or 64 bytes each of data it may produce: a few tenths of a second
+/// of work, and many times what a chat of a million tokens needs.
+pub const FUEL: u64 = 4_000_000;
 
 /// An environment holding one template under `name`.
 pub fn environment(name: &str, source: &str) -> Result<Environment<'static>, Error> {

@@ -1,12 +1,16 @@
 //! Chat templates: compiled once, rendered many times, from any thread, within bounds.
 
+use std::any::Any;
 use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-use crate::ffi::{guard, put_text, text, Buffer, Failure, Outcome, Status};
+use crate::ffi::{guard, panic_message, put_text, text, Buffer, Failure, Outcome, Status};
 use crate::jinja::{environment, python_str, Raised};
 use crate::json::to_value;
 use crate::strftime::{parse_now, strftime};
@@ -14,12 +18,18 @@ use crate::strftime::{parse_now, strftime};
 const NAME: &str = "chat_template";
 /// The longest prompt text that a template may produce.
 const MAX_OUTPUT_BYTES: usize = 256 << 20;
+/// Values that a template nests into each other are freed, printed and compared recursively, some
+/// 600 bytes of stack a level. The first of these stacks holds as many levels as the fuel can buy; it
+/// costs address space, not memory, until it is used. The others serve where that much is refused.
+const STACK_BYTES: [usize; 3] = [2 << 30, 256 << 20, 16 << 20];
+/// Slices of slices of slices are lazy and cost time that the fuel does not see.
+const MAX_TIME: Duration = Duration::from_secs(10);
 /// Variables that the renderer itself gives; kwargs may not replace them in silence.
 const RESERVED: [&str; 3] = ["messages", "tools", "add_generation_prompt"];
 
 /// A compiled template; immutable.
 pub struct Template {
-    env: Environment<'static>,
+    env: Arc<Environment<'static>>,
 }
 
 /// What one rendering sees; the JSON documents as text.
@@ -35,16 +45,41 @@ pub struct Input<'a> {
 
 impl Template {
     pub fn new(source: &str) -> Outcome<Template> {
-        Ok(Template { env: environment(NAME, source).map_err(describe)? })
+        Ok(Template { env: Arc::new(environment(NAME, source).map_err(describe)?) })
     }
 
+    /// Renders on a thread of its own, for its stack and so that it can be left alone when it takes
+    /// forever.
     pub fn render(&self, input: &Input) -> Outcome<String> {
         let variables = variables(input)?;
-        let mut output = Bounded(Vec::new());
-        let template = self.env.get_template(NAME).map_err(describe)?;
-        template.render_captured_to(variables, &mut output).map_err(describe)?;
-        String::from_utf8(output.0).map_err(|e| Failure::invalid(e.to_string()))
+        let (sender, receiver) = mpsc::channel();
+        let spawn = |&bytes| {
+            let (env, variables, sender) = (self.env.clone(), variables.clone(), sender.clone());
+            let work = move || {
+                let body = AssertUnwindSafe(|| render_with(&env, variables));
+                let outcome = catch_unwind(body).unwrap_or_else(|panic| Err(internal(panic)));
+                let _ = sender.send(outcome); // nobody may be waiting any more
+            };
+            std::thread::Builder::new().name(NAME.into()).stack_size(bytes).spawn(work).ok()
+        };
+        if STACK_BYTES.iter().find_map(spawn).is_none() {
+            let message = "no thread to render the chat template".into();
+            return Err(Failure { status: Status::Internal, message });
+        }
+        let late = |_| Failure::invalid(format!("the template took over {MAX_TIME:?}"));
+        receiver.recv_timeout(MAX_TIME).map_err(late)?
     }
+}
+
+fn internal(panic: Box<dyn Any + Send>) -> Failure {
+    Failure { status: Status::Internal, message: panic_message(panic) }
+}
+
+fn render_with(env: &Environment<'static>, variables: Value) -> Outcome<String> {
+    let mut output = Bounded(Vec::new());
+    let template = env.get_template(NAME).map_err(describe)?;
+    template.render_captured_to(variables, &mut output).map_err(describe)?;
+    String::from_utf8(output.0).map_err(|e| Failure::invalid(e.to_string()))
 }
 
 /// The variables as transformers passes them: tools and documents are None when not given, special
