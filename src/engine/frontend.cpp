@@ -54,6 +54,11 @@ mx::Dtype choose_dtype(DType dtype, const std::filesystem::path& model_dir) {
                                                  : models::checkpoint_dtype(model_dir);
 }
 
+// See LoadOptions: on a CPU, up to 268 M parameters in float32.
+std::int64_t max_expanded_bytes() {
+  return mx::default_device() == mx::Device::cpu ? std::int64_t{1} << 30 : 0;
+}
+
 std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits& traits,
                          mx::Dtype dtype, std::int64_t context) {
   if (options.kv_pool_tokens > 0) return options.kv_pool_tokens;
@@ -105,7 +110,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
   mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
-  auto model = models::load_model(model_dir, dtype, progress);
+  auto model = models::load_model(model_dir, {dtype, max_expanded_bytes(), progress});
   const auto& traits = model->traits();
 
   std::int64_t context =

@@ -25,7 +25,7 @@ struct Config {
 
 std::unique_ptr<Loop> make_loop(const Config& config) {
   return std::make_unique<Loop>([config] {
-    auto model = models::load_model(model_dir, mx::float32);
+    auto model = models::load_model(model_dir, {});
     RunnerOptions runner{16, config.num_pages, config.media_cache_bytes, mx::float32};
     Loop::Options loop;
     loop.num_pages = config.num_pages;

@@ -37,16 +37,22 @@ std::vector<std::int32_t> to_ints(mx::array x) {
   return {x.data<std::int32_t>(), x.data<std::int32_t>() + x.size()};
 }
 
+struct GoldenParam {
+  const char* checkpoint;
+  bool expand;  ///< quantized weights expanded at load, as on CPUs
+};
+
 // A checkpoint, its golden data and a KV cache in which sequences get pages from a shuffled pool.
-class Golden : public ::testing::TestWithParam<const char*> {
+class Golden : public ::testing::TestWithParam<GoldenParam> {
  protected:
   Golden()
-      : arrays_(golden_dir / (std::string(GetParam()) + ".golden.safetensors")),
+      : arrays_(golden_dir / (checkpoint() + ".golden.safetensors")),
         pictures_(golden_dir / "pictures.safetensors"),
-        model_(load_model(golden_dir / GetParam(), mx::float32)),
+        model_(load_model(golden_dir / checkpoint(),
+                          {.max_expanded_bytes = GetParam().expand ? 1 << 30 : 0})),
         cache_(model_->traits().num_layers, num_pages * page_size, model_->traits().num_kv_heads,
                model_->traits().head_dim, mx::float32) {
-    const auto info = read_json_object(golden_dir / (std::string(GetParam()) + ".golden.json"));
+    const auto info = read_json_object(golden_dir / (checkpoint() + ".golden.json"));
     scale_ = static_cast<float>(info.at("logit_scale").to_number<double>());
     for (const auto& value : info.at("cases").as_array()) {
       const auto& object = value.as_object();
@@ -61,6 +67,8 @@ class Golden : public ::testing::TestWithParam<const char*> {
     }
   }
 
+  static std::string checkpoint() { return GetParam().checkpoint; }
+
   mx::array golden(const Case& c, const std::string& kind) const {
     return arrays_.tensor(c.name + "." + kind);
   }
@@ -69,7 +77,8 @@ class Golden : public ::testing::TestWithParam<const char*> {
     const auto rgb = pictures_.tensor(picture + ".rgb");
     Pixels pixels{rgb.shape(0), rgb.shape(1), {}};
     pixels.rgb.assign(rgb.data<std::uint8_t>(), rgb.data<std::uint8_t>() + rgb.size());
-    return media::make_patches(pixels, media::ImageProcessorConfig::load(golden_dir / GetParam()));
+    return media::make_patches(pixels,
+                               media::ImageProcessorConfig::load(golden_dir / checkpoint()));
   }
 
   std::vector<MediaSpan> spans(const Case& c) const {
@@ -259,17 +268,21 @@ TEST_P(Golden, BatchOfUnequalLengths) {
   check(step(parts), wanted, "decoding beside a prefill");
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden,
-                         ::testing::Values("qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16",
-                                           "qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
-                                           "qwen3-mlx-mixed", "qwen3_vl-f32", "qwen3_vl-mlx-4bit",
-                                           "qwen3_vl-mlx-8bit"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           for (char& c : name)
-                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                           return name;
-                         });
+std::vector<GoldenParam> params() {
+  std::vector<GoldenParam> all;
+  for (const char* name : {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32"})
+    all.push_back({name, false});
+  for (const char* name : {"qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
+                           "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit", "qwen3_vl-mlx-8bit"})
+    for (const bool expand : {false, true}) all.push_back({name, expand});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden, ::testing::ValuesIn(params()), [](const auto& info) {
+  std::string name = info.param.checkpoint;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name + (info.param.expand ? "_expanded" : "");
+});
 
 }  // namespace
 }  // namespace pippin::models

@@ -147,16 +147,14 @@ ModelTraits decoder_traits(const std::filesystem::path& model_dir,
 }
 
 std::unique_ptr<Model> load_qwen3(const std::filesystem::path& model_dir,
-                                  const boost::json::object& json, mx::Dtype dtype,
-                                  std::function<void(double)> progress) {
+                                  const boost::json::object& json, const nn::LoadOptions& options) {
   const auto config = DecoderConfig::from_json(json, "");
   auto traits = decoder_traits(model_dir, json, config);
   traits.model_type = "qwen3";
   const auto rename = [&](const std::string& name) {
     return sanitize(name, config.tie_word_embeddings);
   };
-  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), dtype, rename,
-                            std::move(progress));
+  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), rename, options);
   auto model = std::make_unique<Qwen3>(std::move(traits), config, checkpoint);
   checkpoint.check_empty();
   return model;

@@ -65,7 +65,7 @@ ModelTraits decoder_traits(const std::filesystem::path& model_dir,
 
 /// Opens a directory whose config.json says model_type "qwen3".
 std::unique_ptr<Model> load_qwen3(const std::filesystem::path& model_dir,
-                                  const boost::json::object& config, mx::Dtype dtype,
-                                  std::function<void(double)> progress);
+                                  const boost::json::object& config,
+                                  const nn::LoadOptions& options);
 
 }  // namespace pippin::models

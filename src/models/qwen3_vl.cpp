@@ -54,8 +54,7 @@ std::string sanitize(const std::string& name, bool tied) {
 }  // namespace
 
 std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
-                                     const json::object& json, mx::Dtype dtype,
-                                     std::function<void(double)> progress) {
+                                     const json::object& json, const nn::LoadOptions& options) {
   const Members members(json);
   const auto *text_json = members.object("text_config"),
              *vision_json = members.object("vision_config");
@@ -76,8 +75,7 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
   const auto rename = [&](const std::string& name) {
     return sanitize(name, text.tie_word_embeddings);
   };
-  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), dtype, rename,
-                            std::move(progress));
+  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), rename, options);
   auto model = std::make_unique<Qwen3VL>(std::move(traits), text, vision, checkpoint);
   checkpoint.check_empty();
   return model;

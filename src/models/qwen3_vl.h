@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "models/model.h"
+#include "nn/checkpoint.h"
 
 #include <boost/json.hpp>
 #include <filesystem>
@@ -13,7 +14,7 @@ namespace pippin::models {
 
 /// Opens a directory whose config.json says model_type "qwen3_vl".
 std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
-                                     const boost::json::object& config, mx::Dtype dtype,
-                                     std::function<void(double)> progress);
+                                     const boost::json::object& config,
+                                     const nn::LoadOptions& options);
 
 }  // namespace pippin::models

@@ -9,7 +9,7 @@ namespace pippin::models {
 namespace {
 
 using LoadFn = std::unique_ptr<Model> (*)(const std::filesystem::path&, const json::object&,
-                                          mx::Dtype, std::function<void(double)>);
+                                          const nn::LoadOptions&);
 
 struct Entry {
   const char* model_type;
@@ -37,12 +37,12 @@ json::object read_config(const std::filesystem::path& model_dir) {
 
 }  // namespace
 
-std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir, mx::Dtype dtype,
-                                  std::function<void(double)> progress) {
+std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
+                                  const nn::LoadOptions& options) {
   const auto config = read_config(model_dir);
   const auto type = Members(config).string("model_type").value_or("");
   for (const auto& entry : entries)
-    if (type == entry.model_type) return entry.load(model_dir, config, dtype, std::move(progress));
+    if (type == entry.model_type) return entry.load(model_dir, config, options);
   throw Error(Code::invalid_argument,
               "[model] model_type '" + type + "' is not supported; known are: " + known_types());
 }

@@ -8,14 +8,15 @@
 #include <memory>
 
 #include "models/model.h"
+#include "nn/checkpoint.h"
 
 namespace pippin::models {
 
-/// Reads the directory's config.json and loads its model with float tensors as `dtype`.
+/// Reads the directory's config.json and loads its model.
 /// Throws Error(not_found) where it is no model directory, Error(invalid_argument) where something
 /// in it is wrong or not supported, always naming it.
-std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir, mx::Dtype dtype,
-                                  std::function<void(double)> progress = {});
+std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
+                                  const nn::LoadOptions& options);
 
 /// The dtype in which the directory says its weights are (config's dtype or torch_dtype; bfloat16
 /// where it is silent).

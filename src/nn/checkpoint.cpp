@@ -94,9 +94,9 @@ std::optional<Quantization> QuantizationConfig::of(const std::string& module) co
 }
 
 Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
-                       const QuantizationConfig& quantization, mx::Dtype dtype,
-                       const RenameFn& rename, std::function<void(double)> progress)
-    : dtype_(dtype), progress_(std::move(progress)) {
+                       const QuantizationConfig& quantization, const RenameFn& rename,
+                       LoadOptions options)
+    : options_(std::move(options)) {
   quantization_.defaults = quantization.defaults;
   for (const auto& [module, q] : quantization.overrides)
     quantization_.overrides[rename(module)] = q;
@@ -144,10 +144,16 @@ mx::array Checkpoint::take_any(const std::string& name) {
   auto tensor = file.tensor(it->second.name);
   taken_bytes_ += static_cast<std::int64_t>(file.tensor_bytes(it->second.name));
   tensors_.erase(it);
-  if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, dtype_);
+  if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, options_.dtype);
   tensor.eval();
-  if (progress_) progress_(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
+  if (options_.progress)
+    options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
   return tensor;
+}
+
+bool Checkpoint::expands_quantized() const {
+  return size_.num_parameters * static_cast<std::int64_t>(mx::size_of(options_.dtype)) <=
+         options_.max_expanded_bytes;
 }
 
 void Checkpoint::check_empty() const {

@@ -48,6 +48,17 @@ struct CheckpointSize {
   std::int64_t bytes = 0;  ///< as stored
 };
 
+/// How a checkpoint becomes arrays.
+struct LoadOptions {
+  /// Floating-point tensors are converted to this.
+  mx::Dtype dtype = mx::float32;
+  /// Quantized weights are expanded to dtype at load where all weights then take at most this many bytes; 0 never expands.
+  /// Worth it for small models on CPUs, where MLX multiplies by quantized weights with one scalar thread.
+  std::int64_t max_expanded_bytes = 0;
+  /// Called with the fraction done, in [0, 1].
+  std::function<void(double)> progress = {};
+};
+
 /// Owned and used by the thread that builds the model. Every tensor may be taken once;
 /// check_empty() names what is left.
 class Checkpoint {
@@ -56,7 +67,7 @@ class Checkpoint {
   /// the directory. Floating-point tensors become `dtype`. Throws Error on unreadable files,
   /// duplicate names or a missing shard.
   Checkpoint(const std::filesystem::path& model_dir, const QuantizationConfig& quantization,
-             mx::Dtype dtype, const RenameFn& rename, std::function<void(double)> progress = {});
+             const RenameFn& rename, LoadOptions options);
 
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
   /// The tensor's shape, without taking it. Throws Error(invalid_argument) naming it where missing.
@@ -72,7 +83,9 @@ class Checkpoint {
   /// Throws Error(invalid_argument) naming the tensors that nobody took.
   void check_empty() const;
 
-  mx::Dtype dtype() const { return dtype_; }
+  mx::Dtype dtype() const { return options_.dtype; }
+  /// Whether quantized weights are to be expanded; see LoadOptions::max_expanded_bytes.
+  bool expands_quantized() const;
   const CheckpointSize& size() const { return size_; }
 
  private:
@@ -84,12 +97,11 @@ class Checkpoint {
   };
 
   QuantizationConfig quantization_;
-  mx::Dtype dtype_;
+  LoadOptions options_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, Source> tensors_;  ///< not yet taken, by the model's name
   CheckpointSize size_;
   std::int64_t taken_bytes_ = 0;
-  std::function<void(double)> progress_;
 };
 
 }  // namespace pippin::nn

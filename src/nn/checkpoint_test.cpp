@@ -35,8 +35,8 @@ TEST(Checkpoint, TakesEveryTensorOnceAndConvertsFloats) {
     return name.starts_with("old.") ? name.substr(4) : name;
   };
   std::vector<double> progress;
-  Checkpoint checkpoint(dir.path(), {}, mx::float32, rename,
-                        [&](double done) { progress.push_back(done); });
+  Checkpoint checkpoint(dir.path(), {}, rename,
+                        {.progress = [&](double done) { progress.push_back(done); }});
   EXPECT_EQ(checkpoint.size().num_parameters, 10);
   const auto taken = checkpoint.take("a", {2, 3});
   EXPECT_EQ(taken.dtype(), mx::float32);
@@ -51,7 +51,7 @@ TEST(Checkpoint, TakesEveryTensorOnceAndConvertsFloats) {
 TEST(Checkpoint, NamesWhatIsMissingOrMisshapen) {
   const TempDir dir;
   save(dir, "model.safetensors", {{"a", mx::zeros({2, 3})}});
-  Checkpoint checkpoint(dir.path(), {}, mx::float32, same_name);
+  Checkpoint checkpoint(dir.path(), {}, same_name, {});
   EXPECT_NE(error_message([&] { checkpoint.take("b", {1}); }).find("'b' is missing"),
             std::string::npos);
   const auto message = error_message([&] { checkpoint.take("a", {3, 2}); });
@@ -66,30 +66,27 @@ TEST(Checkpoint, ReadsShardsThroughTheIndex) {
   save(dir, "unrelated.safetensors", {{"c", mx::zeros({1})}});
   dir.write("model.safetensors.index.json",
             R"({"weight_map": {"a": "one.safetensors", "b": "../x/two.safetensors"}})");
-  Checkpoint checkpoint(dir.path(), {}, mx::float32, same_name);
+  Checkpoint checkpoint(dir.path(), {}, same_name, {});
   EXPECT_TRUE(checkpoint.has("a") && checkpoint.has("b"));
   EXPECT_FALSE(checkpoint.has("c"));
 
   dir.write("model.safetensors.index.json",
             R"({"weight_map": {"a": "one.safetensors", "b": "three.safetensors"}})");
-  EXPECT_NE(error_message([&] {
-              Checkpoint(dir.path(), {}, mx::float32, same_name);
-            }).find("three.safetensors"),
-            std::string::npos);
+  EXPECT_NE(
+      error_message([&] { Checkpoint(dir.path(), {}, same_name, {}); }).find("three.safetensors"),
+      std::string::npos);
 }
 
 TEST(Checkpoint, RefusesDuplicatesAndEmptyDirectories) {
   const TempDir dir;
-  EXPECT_NE(error_message([&] {
-              Checkpoint(dir.path(), {}, mx::float32, same_name);
-            }).find(dir.path().string()),
-            std::string::npos);
+  EXPECT_NE(
+      error_message([&] { Checkpoint(dir.path(), {}, same_name, {}); }).find(dir.path().string()),
+      std::string::npos);
   save(dir, "one.safetensors", {{"a", mx::zeros({1})}});
   save(dir, "two.safetensors", {{"a", mx::zeros({1})}});
-  EXPECT_NE(error_message([&] {
-              Checkpoint(dir.path(), {}, mx::float32, same_name);
-            }).find("'a' occurs twice"),
-            std::string::npos);
+  EXPECT_NE(
+      error_message([&] { Checkpoint(dir.path(), {}, same_name, {}); }).find("'a' occurs twice"),
+      std::string::npos);
 }
 
 TEST(QuantizationConfig, DefaultsAndOverrides) {
@@ -122,13 +119,15 @@ TEST(Linear, HoldsTheConfigAgainstTheTensors) {
   auto parts = mx::quantize(random_array({8, 64}, 1), 64, 4);
   save(dir, "model.safetensors",
        {{"q.weight", parts[0]}, {"q.scales", parts[1]}, {"q.biases", parts[2]}});
-  const auto load = [&](const char* config) {
-    Checkpoint checkpoint(dir.path(), quantization(config), mx::float32, same_name);
+  const auto load = [&](const char* config, const LoadOptions& options = {}) {
+    Checkpoint checkpoint(dir.path(), quantization(config), same_name, options);
     return Linear::load(checkpoint, "q", 64, 8);
   };
   const auto x = random_array({2, 64}, 2);
   const auto inferred = to_vector(load("{}")(x));
   EXPECT_EQ(inferred, to_vector(load(R"({"quantization": {"group_size": 64, "bits": 4}})")(x)));
+  const auto expanded = to_vector(load("{}", {.max_expanded_bytes = 1 << 20})(x));
+  EXPECT_LT(testing::max_abs_difference(inferred, expanded), 1e-5f);
   EXPECT_NE(error_message([&] {
               load(R"({"quantization": {"group_size": 64, "bits": 8}})");
             }).find("'q.weight'"),

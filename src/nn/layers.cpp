@@ -34,8 +34,19 @@ QuantizedWeight load_quantized(Checkpoint& checkpoint, const std::string& name, 
           q->group_size, q->bits};
 }
 
+mx::array expand(const QuantizedWeight& w, mx::Dtype dtype) {
+  auto dense =
+      mx::astype(mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits), dtype);
+  dense.eval();
+  return dense;
+}
+
 Weight load_weight(Checkpoint& checkpoint, const std::string& name, int in, int out) {
-  if (checkpoint.has(name + ".scales")) return load_quantized(checkpoint, name, in, out);
+  if (checkpoint.has(name + ".scales")) {
+    auto quantized = load_quantized(checkpoint, name, in, out);
+    if (!checkpoint.expands_quantized()) return quantized;
+    return expand(quantized, checkpoint.dtype());
+  }
   return checkpoint.take(name + ".weight", {out, in});
 }
 
