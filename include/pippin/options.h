@@ -34,8 +34,8 @@ struct EngineOptions {
   /// most kv_pool_bytes.
   std::int64_t kv_pool_tokens = 0;
 
-  /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0.
-  std::int64_t kv_pool_bytes = std::int64_t{2} << 30;
+  /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0; 0 takes a quarter of the device's memory.
+  std::int64_t kv_pool_bytes = 0;
 
   /// Tokens (decode rows and prefill chunks together) in one step. Smaller keeps running streams
   /// smooth while a long prompt is read; larger reads prompts faster.

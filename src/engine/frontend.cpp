@@ -1,5 +1,7 @@
 #include "engine/frontend.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -59,13 +61,24 @@ std::int64_t max_expanded_bytes() {
   return mx::default_device() == mx::Device::cpu ? std::int64_t{1} << 30 : 0;
 }
 
+std::int64_t device_memory_bytes() {
+  if (mx::default_device() == mx::Device::cpu)
+    return static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  const auto& info = mx::device_info();
+  for (const char* key : {"memory_size", "total_memory"})  // Metal's and CUDA's names
+    if (const auto it = info.find(key);
+        it != info.end() && std::holds_alternative<std::size_t>(it->second))
+      return static_cast<std::int64_t>(std::get<std::size_t>(it->second));
+  return std::int64_t{8} << 30;
+}
+
 std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits& traits,
                          mx::Dtype dtype, std::int64_t context) {
   if (options.kv_pool_tokens > 0) return options.kv_pool_tokens;
   const auto token_bytes = static_cast<std::int64_t>(2 * mx::size_of(dtype)) * traits.num_layers *
                            traits.num_kv_heads * traits.head_dim;
-  return std::min(4 * context,
-                  std::max<std::int64_t>(options.kv_pool_bytes / token_bytes, options.page_size));
+  const auto bytes = options.kv_pool_bytes > 0 ? options.kv_pool_bytes : device_memory_bytes() / 4;
+  return std::min(4 * context, std::max<std::int64_t>(bytes / token_bytes, options.page_size));
 }
 
 std::uint64_t random_seed() {
@@ -117,7 +130,11 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   const auto pages =
       (pool_tokens(options, traits, dtype, context) + options.page_size - 1) / options.page_size;
-  context = std::min(context, pages * options.page_size);
+  if (pages * options.page_size < context) {
+    context = pages * options.page_size;
+    spdlog::warn("[engine] the KV pool holds {} tokens, fewer than the model's context of {}",
+                 context, traits.max_context);
+  }
 
   info_.model_type = traits.model_type;
   info_.max_context = context;
