@@ -6,8 +6,8 @@
 
 namespace pippin::server {
 
-HttpServer::HttpServer(const HttpOptions& options, Router router, ThreadPool& pool)
-    : core_(std::make_shared<HttpCore>(options, std::move(router), pool)) {}
+HttpServer::HttpServer(const HttpOptions& options, ThreadPool& pool)
+    : core_(std::make_shared<HttpCore>(options, pool)) {}
 
 HttpServer::~HttpServer() {
   shutdown(std::chrono::milliseconds(0));
@@ -15,9 +15,13 @@ HttpServer::~HttpServer() {
 }
 
 std::uint16_t HttpServer::port() const { return core_->port(); }
-void HttpServer::start() { core_->start(); }
+void HttpServer::start(Router router) { core_->start(std::move(router)); }
 void HttpServer::stop_on_signals(std::chrono::milliseconds drain) { core_->stop_on_signals(drain); }
 void HttpServer::shutdown(std::chrono::milliseconds drain) { core_->shutdown(drain); }
 void HttpServer::wait() { core_->wait(); }
+
+bool HttpServer::wait_for_handlers(std::chrono::milliseconds patience) {
+  return core_->exchanges()->wait_until_none(patience);
+}
 
 }  // namespace pippin::server

@@ -53,7 +53,7 @@ class HttpServer {
  public:
   /// Binds, so that a port in use is reported before anything long begins. Throws
   /// Error(unavailable) where it can't, Error(invalid_argument) for a host that can't be resolved.
-  HttpServer(const HttpOptions& options, Router router, ThreadPool& pool);
+  HttpServer(const HttpOptions& options, ThreadPool& pool);
   /// As shutdown(0) and wait().
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -63,7 +63,7 @@ class HttpServer {
   std::uint16_t port() const;
 
   /// Starts to accept connections and returns. Called once.
-  void start();
+  void start(Router router);
 
   /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().
   void stop_on_signals(std::chrono::milliseconds drain);
@@ -74,6 +74,10 @@ class HttpServer {
 
   /// Returns when a shutdown has closed the last connection. Called by one thread.
   void wait();
+
+  /// Returns when no exchange is held by anyone any more, so that what handlers use may be destroyed; false after
+  /// `patience`. Called after wait().
+  bool wait_for_handlers(std::chrono::milliseconds patience);
 
  private:
   std::shared_ptr<HttpCore> core_;

@@ -303,7 +303,8 @@ void HttpConnection::begin_exchange() {
   out.label = request.method + " " + printable(request.path);
   out.request_id = request.id;
   out.gone = std::make_shared<std::atomic<bool>>(false);
-  auto exchange = std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request));
+  auto exchange =
+      std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request), core_->exchanges());
   out_ = std::move(out);
   core_->dispatch(std::move(exchange));
 }

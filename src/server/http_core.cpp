@@ -36,9 +36,19 @@ std::uint64_t mix(std::uint64_t x) {
 
 }  // namespace
 
-HttpCore::HttpCore(const HttpOptions& options, Router router, ThreadPool& pool)
+void ExchangeCount::add(int change) {
+  std::lock_guard lock(mutex_);
+  count_ += change;
+  if (count_ == 0) none_.notify_all();
+}
+
+bool ExchangeCount::wait_until_none(std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  return none_.wait_for(lock, patience, [this] { return count_ == 0; });
+}
+
+HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
     : options_(options),
-      router_(std::move(router)),
       pool_(pool),
       io_(options.num_io_threads),
       control_(asio::make_strand(io_)),
@@ -73,7 +83,8 @@ void HttpCore::bind() {
   port_ = acceptor_.local_endpoint().port();
 }
 
-void HttpCore::start() {
+void HttpCore::start(Router router) {
+  router_ = std::move(router);
   error_code error;
   acceptor_.listen(asio::socket_base::max_listen_connections, error);
   // Two servers may bind one port before either listens; the second one's listen() fails.

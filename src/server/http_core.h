@@ -9,9 +9,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,19 +28,32 @@ using Clock = std::chrono::steady_clock;
 
 class HttpConnection;
 
+/// How many exchanges are alive; each holds it, as it may outlive the server. Thread-safe.
+class ExchangeCount {
+ public:
+  void add(int change);
+  bool wait_until_none(std::chrono::milliseconds patience);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  int count_ = 0;  // guarded by mutex_
+};
+
 /// Owns the io_context, the listening socket and the I/O threads. Connections hold it, so that
 /// whatever still holds a connection keeps it valid; it keeps no connection alive (each lives by
 /// its own coroutine). What is marked "control" is touched on the control strand only.
 class HttpCore : public std::enable_shared_from_this<HttpCore> {
  public:
-  HttpCore(const HttpOptions& options, Router router, ThreadPool& pool);
+  HttpCore(const HttpOptions& options, ThreadPool& pool);
 
-  void start();
+  void start(Router router);
   void wait();
   void stop_on_signals(std::chrono::milliseconds drain);
   void shutdown(std::chrono::milliseconds drain);
 
   const HttpOptions& options() const { return options_; }
+  const std::shared_ptr<ExchangeCount>& exchanges() { return exchanges_; }
   std::uint16_t port() const { return port_; }
   bool draining() const { return draining_; }
 
@@ -63,12 +78,13 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void run_io();
 
   const HttpOptions options_;
-  const Router router_;
+  Router router_;  // set by start(), before the threads
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   std::uint64_t id_seed_ = 0;
   std::atomic<std::uint64_t> next_id_{0};
   std::atomic<bool> draining_ = false;
+  const std::shared_ptr<ExchangeCount> exchanges_ = std::make_shared<ExchangeCount>();
 
   asio::io_context io_;
   asio::strand<asio::io_context::executor_type> control_;

@@ -7,14 +7,18 @@
 namespace pippin::server {
 
 HttpExchange::HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out,
-                           HttpRequest request)
+                           HttpRequest request, std::shared_ptr<ExchangeCount> count)
     : connection_(std::move(connection)),
       serial_(out.serial),
       gone_(out.gone),
-      request_(std::move(request)) {}
+      request_(std::move(request)),
+      count_(std::move(count)) {
+  count_->add(1);
+}
 
 HttpExchange::~HttpExchange() {
   if (!ended_) update([](HttpConnection& connection, Outgoing& out) { connection.cut_off(out); });
+  count_->add(-1);
 }
 
 void HttpExchange::update(Change change) {

@@ -13,7 +13,8 @@ namespace pippin::server {
 /// outlives the server does nothing any more.
 class HttpExchange final : public Exchange {
  public:
-  HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request);
+  HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request,
+               std::shared_ptr<ExchangeCount> count);
   ~HttpExchange() override;
 
   const HttpRequest& request() const override { return request_; }
@@ -33,6 +34,7 @@ class HttpExchange final : public Exchange {
   const std::uint64_t serial_;
   const std::shared_ptr<std::atomic<bool>> gone_;
   const HttpRequest request_;
+  const std::shared_ptr<ExchangeCount> count_;
   std::atomic<bool> started_ = false;
   std::atomic<bool> ended_ = false;
 };

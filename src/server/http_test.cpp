@@ -46,8 +46,8 @@ class HttpTest : public ::testing::Test {
   void start(HttpOptions options = {}) {
     options.host = "127.0.0.1";
     options.port = 0;
-    server_.emplace(options, routes(), pool_);
-    server_->start();
+    server_.emplace(options, pool_);
+    server_->start(routes());
   }
 
   Router routes() {
@@ -414,9 +414,11 @@ TEST_F(HttpTest, CutsOffWhatDoesNotEnd) {
   EXPECT_GE(ms_since(before), 150);
   EXPECT_LT(ms_since(before), 2000);
   EXPECT_TRUE(told_gone());
-  server_.reset();
+  EXPECT_FALSE(server_->wait_for_handlers(milliseconds(10)));
   held_->write("late", {});  // nobody is left to send it, and nothing breaks
   held_->finish();
+  held_.reset();
+  EXPECT_TRUE(server_->wait_for_handlers(milliseconds(1000)));
 }
 
 TEST_F(HttpTest, SaysWhyItCannotListen) {
@@ -424,13 +426,13 @@ TEST_F(HttpTest, SaysWhyItCannotListen) {
   HttpOptions options;
   options.port = port();
   try {
-    HttpServer(options, {}, pool_);
+    HttpServer(options, pool_);
     FAIL() << "two servers on one port";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find(std::to_string(port())), std::string::npos);
   }
   options.host = "no.such.host.invalid";
-  EXPECT_THROW(HttpServer(options, {}, pool_), Error);
+  EXPECT_THROW(HttpServer(options, pool_), Error);
 }
 
 }  // namespace

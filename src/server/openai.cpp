@@ -114,7 +114,10 @@ Headers OpenAi::report_ignored(const ChatCall& call, const std::string& request_
 // Models and health
 
 void OpenAi::check_model(const std::string& name) const {
-  if (name.empty() || std::find(names_.begin(), names_.end(), name) != names_.end()) return;
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (name.empty() || has(names_) || has(options_.model_aliases)) return;
   throw Error(Code::not_found,
               "the model '" + name + "' does not exist; this server has '" + names_.front() + "'",
               "model");

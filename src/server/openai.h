@@ -21,6 +21,8 @@ namespace pippin::server {
 struct OpenAiOptions {
   /// Names under which the model is served; the first is the one that answers carry. Empty: the model's own.
   std::vector<std::string> model_names;
+  /// Further names that requests may use, which are not listed.
+  std::vector<std::string> model_aliases;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatImageLimits images;

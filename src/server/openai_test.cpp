@@ -129,8 +129,8 @@ class OpenAiTest : public ::testing::Test {
     api_->add_routes(router);
     HttpOptions http;
     http.port = 0;
-    server_.emplace(http, std::move(router), workers_);
-    server_->start();
+    server_.emplace(http, workers_);
+    server_->start(std::move(router));
   }
 
   TestResponse get(const std::string& path) {
@@ -287,8 +287,11 @@ TEST_F(OpenAiTest, PassesOnTheEnginesErrors) {
 TEST_F(OpenAiTest, KnowsItsModels) {
   OpenAiOptions options;
   options.model_names = {"one", "org/two"};
+  options.model_aliases = {"uno"};
   start(options);
   EXPECT_EQ(chat(R"({"model": "org/two", "messages": [{"role": "user", "content": "hi"}]})").status,
+            200);
+  EXPECT_EQ(chat(R"({"model": "uno", "messages": [{"role": "user", "content": "hi"}]})").status,
             200);
   const TestResponse unknown = chat(with(""));
   EXPECT_EQ(unknown.status, 404);

@@ -1,0 +1,243 @@
+#include "main/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace pippin {
+namespace {
+
+constexpr const char* model_help =
+    "Directory of a Hugging Face or MLX model, or 'demo' for the built-in one";
+
+// Options counted in other units than the structs hold; copied over when parsing has ended.
+struct Units {
+  std::int64_t max_body_mb = 16;
+  std::int64_t max_image_mb = 20;
+  std::int64_t max_image_megapixels = 64;
+  double kv_gb = 0;
+  std::int64_t media_cache_mb = 512;
+  int drain_s = 30;
+  int port = 8000;
+  std::string dtype = "auto";
+  bool no_prefix_cache = false;
+};
+
+const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
+                                             {"float32", DType::float32},
+                                             {"float16", DType::float16},
+                                             {"bfloat16", DType::bfloat16}};
+
+constexpr std::int64_t no_limit = std::int64_t{1} << 40;
+
+// Options of a subcommand under one heading of its help.
+class Group {
+ public:
+  Group(CLI::App& app, std::string title) : app_(app), title_(std::move(title)) {}
+
+  template <class T>
+  CLI::Option* add(const char* name, T& value, const char* type, const std::string& help) {
+    return app_.add_option(name, value, help)->type_name(type)->group(title_);
+  }
+  template <class T>
+  CLI::Option* number(const char* name, T& value, T low, T high, const std::string& help) {
+    return add(name, value, "N", help)->check(CLI::Range(low, high).description(""));
+  }
+  void flag(const char* name, bool& value, const std::string& help) {
+    app_.add_flag(name, value, help)->group(title_);
+  }
+
+ private:
+  CLI::App& app_;
+  const std::string title_;
+};
+
+void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
+  Group group(app, "Engine");
+  group.add("--device", engine.device, "NAME", "cpu or gpu [a GPU where there is one]")
+      ->check(CLI::IsMember({"cpu", "gpu"}).description(""));
+  group
+      .add("--dtype", units.dtype, "NAME", "Arithmetic: auto, float32, float16 or bfloat16 [auto]")
+      ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
+  group.number("--max-context", engine.max_context, std::int64_t{1}, no_limit,
+               "Longest prompt and answer together, in tokens [the model's]");
+  group.number("--kv-gb", units.kv_gb, 0.001, 1e6,
+               "Memory for the attention cache, in GB [a quarter of all]");
+  group.number("--kv-tokens", engine.kv_pool_tokens, std::int64_t{1}, no_limit,
+               "Tokens that this cache holds [4 contexts, within --kv-gb]");
+  group.number("--page-size", engine.page_size, 1, 1024, "Tokens in a page of this cache [16]");
+  group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
+               "Tokens computed in one step [512]");
+  group.number("--max-sequences", engine.max_sequences, 1, 1 << 16,
+               "Answers generated at once [64]");
+  group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
+               "Memory for encoded pictures, in MB; 0 keeps none [512]");
+  group.flag("--no-prefix-cache", units.no_prefix_cache, "Read every prompt anew (to compare)");
+}
+
+void finish_engine(EngineOptions& engine, const Units& units) {
+  engine.kv_pool_bytes = static_cast<std::int64_t>(units.kv_gb * (1 << 30));
+  engine.media_cache_bytes = units.media_cache_mb << 20;
+  engine.prefix_cache = !units.no_prefix_cache;
+  engine.dtype = dtypes.at(units.dtype);
+}
+
+void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
+  Group group(app, "Network");
+  group.add("--host", serve.http.host, "ADDRESS",
+            "Address to listen on; 0.0.0.0 for all [127.0.0.1]");
+  group.number("--port", units.port, 0, 65535, "Port to listen on; 0 for any free one [8000]");
+  group.number("--max-connections", serve.http.max_connections, 1, 1 << 16,
+               "Clients connected at once [512]");
+  group.number("--max-queue", serve.engine.max_queue, 1, 1 << 20,
+               "Requests waiting at most; more are answered 429 [1024]");
+  group.number("--drain-seconds", units.drain_s, 0, 86400,
+               "Time for running answers to end after SIGTERM [30]");
+}
+
+void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
+  Group group(app, "Requests");
+  group
+      .add("--served-model-name", serve.api.model_names, "NAME",
+           "Name of the model for clients; may be repeated [the directory's]")
+      ->allow_extra_args(false);
+  group.flag("--strict-fields", serve.api.strict_fields,
+             "Refuse unknown fields instead of listing them in X-Pippin-Ignored");
+  group.number("--max-body-mb", units.max_body_mb, std::int64_t{1}, std::int64_t{4096},
+               "Largest request, in MB [16]");
+  group.number("--max-image-mb", units.max_image_mb, std::int64_t{1}, std::int64_t{4096},
+               "Largest picture file, in MB [20]");
+  group.number("--max-image-megapixels", units.max_image_megapixels, std::int64_t{1},
+               std::int64_t{1024}, "Largest picture, in millions of pixels [64]");
+  group
+      .add("--media-root", serve.api.fetch.media_root, "FOLDER",
+           "Folder whose files requests may name by file: URLs [none]")
+      ->check(CLI::ExistingDirectory.description(""));
+  group.flag("--allow-private-urls", serve.api.fetch.allow_private_networks,
+             "Let requests fetch pictures from private addresses, too");
+}
+
+void finish_serve(ServeCommand& serve, const Units& units) {
+  finish_engine(serve.engine, units);
+  serve.http.port = static_cast<std::uint16_t>(units.port);
+  serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
+  serve.api.fetch.max_bytes = serve.api.images.image.max_bytes = units.max_image_mb << 20;
+  serve.api.images.image.max_pixels = units.max_image_megapixels * 1'000'000;
+  serve.api.images.max_pixels = 2 * serve.api.images.image.max_pixels;
+  serve.drain = std::chrono::seconds(units.drain_s);
+}
+
+CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
+  CLI::App* serving = app.add_subcommand("serve", "Serve a model through the OpenAI API");
+  serving->add_option("MODEL", serve.model, std::string(model_help) + " [demo]")->type_name("");
+  add_network_options(*serving, serve, units);
+  add_request_options(*serving, serve, units);
+  add_engine_options(*serving, serve.engine, units);
+  return serving;
+}
+
+void add_sampling_options(CLI::App& app, RunCommand& run) {
+  Group group(app, "Sampling");
+  group.number("--temperature", run.sampling.temperature, 0.0f, 2.0f,
+               "0 takes the most likely token each time [1]");
+  group.number("--top-p", run.sampling.top_p, 1e-6f, 1.0f,
+               "Keep the likeliest tokens up to this probability [1]");
+  group.number("--top-k", run.sampling.top_k, 0, 1 << 30,
+               "Keep this many of the likeliest tokens; 0 keeps all [0]");
+  group.number("--min-p", run.sampling.min_p, 0.0f, 1.0f,
+               "Drop tokens less likely than this times the likeliest [0]");
+  group.add("--seed", run.sampling.seed, "N", "Equal seeds give equal answers [random]");
+  group.number("--max-tokens", run.stop.max_tokens, std::int64_t{1}, no_limit,
+               "Longest answer [what the context holds]");
+  group.add("--stop", run.stop.strings, "TEXT", "Text that ends the answer; may be repeated")
+      ->allow_extra_args(false);
+}
+
+CLI::App* add_run(CLI::App& app, RunCommand& run, Units& units) {
+  CLI::App* running = app.add_subcommand("run", "Answer one prompt in the terminal");
+  running->add_option("MODEL", run.model, model_help)->type_name("")->required();
+  running
+      ->add_option("PROMPT", run.prompt,
+                   "The question; read from standard input where it is left out")
+      ->type_name("");
+  running
+      ->add_option("--image", run.images,
+                   "Picture to show before the prompt: a file or URL; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  running->add_option("--system", run.system, "System prompt")->type_name("TEXT");
+  running->add_flag("--stats", run.stats, "Print tokens and speed at the end");
+  add_sampling_options(*running, run);
+  add_engine_options(*running, run.engine, units);
+  return running;
+}
+
+void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
+  CLI::App* measuring = app.add_subcommand("bench", "Measure a model's speed");
+  measuring->add_option("MODEL", bench.model, std::string(model_help) + " [demo]")->type_name("");
+  Group group(*measuring, "Measurements");
+  group.add("--batch", bench.batches, "LIST", "Sequences at once, with commas [1,4,16]")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096).description(""));
+  group
+      .add("--prompt-tokens", bench.prompts, "LIST",
+           "Lengths of their prompts, with commas [128,512]")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20).description(""));
+  group.number("--new-tokens", bench.new_tokens, 2, 1 << 20, "Tokens that each generates [64]");
+  group.number("--repeat", bench.repeats, 1, 100, "Runs of each; the best counts [1]");
+  group.flag("--json", bench.json, "Print JSON instead of a table");
+  add_engine_options(*measuring, bench.engine, units);
+}
+
+}  // namespace
+
+std::optional<CommandLine> parse_command_line(int argc, const char* const* argv, int& status) {
+  CLI::App app("Language and vision-language models on your own machine.", "pippin");
+  app.set_version_flag("--version", std::string("pippin ") + PIPPIN_VERSION);
+  app.get_formatter()->column_width(34);
+  app.require_subcommand(1);
+  app.fallthrough();
+  CommandLine line;
+  app.add_option("--log-level", line.log_level, "trace, debug, info, warning, error or off [info]")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""));
+
+  ServeCommand serve;
+  RunCommand run;
+  BenchCommand bench;
+  Units units;
+  const CLI::App* serving = add_serve(app, serve, units);
+  const CLI::App* running = add_run(app, run, units);
+  add_bench(app, bench, units);
+  app.footer(
+      "Examples:\n"
+      "  pippin serve                                     the built-in model at "
+      "http://127.0.0.1:8000/v1\n"
+      "  pippin serve ~/models/Qwen3-0.6B-4bit --port 9000\n"
+      "  pippin run demo \"What is in the picture?\" --image picture.png\n"
+      "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n\n"
+      "`pippin serve --help` lists the options of serve, and so on. Defaults are in brackets.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11's own statuses are all different; a script only wants to know whether the usage was wrong.
+    status = app.exit(error) == 0 ? 0 : 2;
+    return {};
+  }
+  finish_serve(serve, units);
+  finish_engine(run.engine, units);
+  finish_engine(bench.engine, units);
+  if (serving->parsed())
+    line.command = std::move(serve);
+  else if (running->parsed())
+    line.command = std::move(run);
+  else
+    line.command = std::move(bench);
+  return line;
+}
+
+}  // namespace pippin

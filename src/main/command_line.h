@@ -1,0 +1,59 @@
+// The command line: what the user asked for, as options structs.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "pippin/options.h"
+#include "pippin/request.h"
+#include "server/http.h"
+#include "server/openai.h"
+
+namespace pippin {
+
+/// pippin serve [MODEL]
+struct ServeCommand {
+  std::string model = "demo";
+  EngineOptions engine;
+  server::HttpOptions http;
+  server::OpenAiOptions api;
+  /// Time that running answers get to end after SIGTERM.
+  std::chrono::seconds drain{30};
+};
+
+/// pippin run MODEL PROMPT [--image F]...
+struct RunCommand {
+  std::string model;
+  std::string prompt;               ///< empty: read from standard input
+  std::vector<std::string> images;  ///< files or URLs, put before the prompt
+  std::string system;               ///< empty for none
+  SamplingOptions sampling;
+  StopOptions stop;
+  EngineOptions engine;
+  bool stats = false;  ///< print tokens and speed to standard error at the end
+};
+
+/// pippin bench [MODEL]
+struct BenchCommand {
+  std::string model = "demo";
+  std::vector<int> batches{1, 4, 16};
+  std::vector<int> prompts{128, 512};  ///< tokens
+  int new_tokens = 64;
+  int repeats = 1;    ///< the best one counts
+  bool json = false;  ///< instead of a table
+  EngineOptions engine;
+};
+
+struct CommandLine {
+  std::string log_level = "info";
+  std::variant<ServeCommand, RunCommand, BenchCommand> command;
+};
+
+/// Parses the arguments. Where there is nothing to run (--help, --version, a mistake) it has printed what there is to say
+/// and returns the exit status in `status`.
+std::optional<CommandLine> parse_command_line(int argc, const char* const* argv, int& status);
+
+}  // namespace pippin

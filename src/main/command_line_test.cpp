@@ -1,0 +1,127 @@
+#include "main/command_line.h"
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+
+namespace pippin {
+namespace {
+
+int status_of_last = 0;
+
+std::optional<CommandLine> parse(std::initializer_list<const char*> arguments) {
+  std::vector<const char*> argv{"pippin"};
+  argv.insert(argv.end(), arguments);
+  status_of_last = -1;
+  return parse_command_line(static_cast<int>(argv.size()), argv.data(), status_of_last);
+}
+
+// The exit status with which the arguments are turned down.
+int turned_down(std::initializer_list<const char*> arguments) {
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  const bool parsed = parse(arguments).has_value();
+  ::testing::internal::GetCapturedStdout();
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_FALSE(parsed);
+  return status_of_last;
+}
+
+TEST(CommandLine, ServesTheDemoByDefault) {
+  const auto line = parse({"serve"});
+  ASSERT_TRUE(line);
+  const auto& serve = std::get<ServeCommand>(line->command);
+  EXPECT_EQ(serve.model, "demo");
+  EXPECT_EQ(serve.http.host, "127.0.0.1");
+  EXPECT_EQ(serve.http.port, 8000);
+  EXPECT_EQ(line->log_level, "info");
+  // The command line's own defaults are the structs'.
+  EXPECT_EQ(serve.engine.kv_pool_bytes, EngineOptions().kv_pool_bytes);
+  EXPECT_EQ(serve.engine.media_cache_bytes, EngineOptions().media_cache_bytes);
+  EXPECT_EQ(serve.http.max_body_bytes, server::HttpOptions().max_body_bytes);
+  EXPECT_EQ(serve.api.images.image.max_bytes, ImageLimits().max_bytes);
+}
+
+TEST(CommandLine, TakesOptionsOfServe) {
+  const auto line = parse({"serve",
+                           "dir",
+                           "--port",
+                           "0",
+                           "--host",
+                           "::1",
+                           "--served-model-name",
+                           "a",
+                           "--served-model-name",
+                           "b",
+                           "--strict-fields",
+                           "--max-body-mb",
+                           "2",
+                           "--max-image-mb",
+                           "3",
+                           "--dtype",
+                           "bfloat16",
+                           "--kv-gb",
+                           "0.5",
+                           "--no-prefix-cache",
+                           "--media-root",
+                           "/tmp",
+                           "--log-level",
+                           "debug"});
+  ASSERT_TRUE(line);
+  const auto& serve = std::get<ServeCommand>(line->command);
+  EXPECT_EQ(serve.model, "dir");
+  EXPECT_EQ(serve.http.port, 0);
+  EXPECT_EQ(serve.api.model_names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(serve.api.strict_fields);
+  EXPECT_EQ(serve.http.max_body_bytes, 2u << 20);
+  EXPECT_EQ(serve.api.images.image.max_bytes, 3 << 20);
+  EXPECT_EQ(serve.api.fetch.max_bytes, 3 << 20);
+  EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
+  EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
+  EXPECT_FALSE(serve.engine.prefix_cache);
+  EXPECT_EQ(serve.api.fetch.media_root, "/tmp");
+  EXPECT_EQ(line->log_level, "debug");
+}
+
+TEST(CommandLine, TakesOptionsOfRun) {
+  const auto line =
+      parse({"run", "demo", "--image", "a.png", "--image", "b.png", "compare", "--temperature", "0",
+             "--seed", "7", "--stop", "x", "--max-tokens", "5"});
+  ASSERT_TRUE(line);
+  const auto& run = std::get<RunCommand>(line->command);
+  EXPECT_EQ(run.model, "demo");
+  EXPECT_EQ(run.prompt, "compare");
+  EXPECT_EQ(run.images, (std::vector<std::string>{"a.png", "b.png"}));
+  EXPECT_EQ(run.sampling.temperature, 0);
+  EXPECT_EQ(run.sampling.seed, 7u);
+  EXPECT_EQ(run.stop.strings, std::vector<std::string>{"x"});
+  EXPECT_EQ(run.stop.max_tokens, 5);
+}
+
+TEST(CommandLine, TakesOptionsOfBench) {
+  const auto line = parse({"bench", "demo", "--batch", "1,2", "--prompt-tokens", "64", "--json"});
+  ASSERT_TRUE(line);
+  const auto& bench = std::get<BenchCommand>(line->command);
+  EXPECT_EQ(bench.batches, (std::vector<int>{1, 2}));
+  EXPECT_EQ(bench.prompts, std::vector<int>{64});
+  EXPECT_TRUE(bench.json);
+}
+
+TEST(CommandLine, HelpIsNoMistake) {
+  for (const char* flag : {"--help", "--version"}) EXPECT_EQ(turned_down({flag}), 0);
+  EXPECT_EQ(turned_down({"serve", "--help"}), 0);
+}
+
+TEST(CommandLine, MistakesAreToldApart) {
+  EXPECT_EQ(turned_down({}), 2);
+  EXPECT_EQ(turned_down({"server"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--prot", "1"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--port", "70000"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--dtype", "int3"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--media-root", "/no/such/folder"}), 2);
+  EXPECT_EQ(turned_down({"run"}), 2);
+  EXPECT_EQ(turned_down({"bench", "demo", "--batch", "0"}), 2);
+}
+
+}  // namespace
+}  // namespace pippin

@@ -1,0 +1,53 @@
+#include "main/load.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "base/log.h"
+#include "main/model_dir.h"
+
+namespace pippin {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Shows a fraction as it grows. Used by one thread at a time.
+class Progress {
+ public:
+  explicit Progress(std::string what)
+      : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (terminal_) std::fputs("\r\033[K", stderr);  // the line is cleared for what follows
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void show(double fraction) {
+    const int percent = static_cast<int>(fraction * 100);
+    if (terminal_) {
+      std::fprintf(stderr, "\rLoading %s %3d %%", what_.c_str(), percent);
+      std::fflush(stderr);
+    } else if (Clock::now() - said_ > std::chrono::seconds(2)) {
+      said_ = Clock::now();
+      spdlog::info("loading {}: {} %", what_, percent);
+    }
+  }
+
+ private:
+  const std::string what_;
+  const bool terminal_;
+  Clock::time_point said_ = Clock::now();
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> load_model(const std::string& model, const std::filesystem::path& program,
+                                   const EngineOptions& options) {
+  const std::filesystem::path dir = find_model(model, program);
+  Progress progress(dir.filename().string());
+  return Engine::load(dir, options, [&](double fraction) { progress.show(fraction); });
+}
+
+}  // namespace pippin

@@ -1,0 +1,87 @@
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "main/commands.h"
+#include "main/load.h"
+#include "media/fetch.h"
+#include "pippin/engine.h"
+#include "pippin/error.h"
+
+namespace pippin {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool is_url(const std::string& name) {
+  return name.starts_with("data:") || name.starts_with("http://") || name.starts_with("https://");
+}
+
+// The user's own machine and network: any address may be fetched from.
+Pixels load_picture(const std::string& name) {
+  if (!is_url(name)) return load_image(name);
+  media::FetchOptions options;
+  options.allow_private_networks = true;
+  options.use_environment_proxy = true;
+  return decode_image(media::MediaFetcher(options).fetch(name));
+}
+
+std::string read_prompt(const RunCommand& command) {
+  if (!command.prompt.empty()) return command.prompt;
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  while (text.ends_with('\n')) text.pop_back();
+  if (text.empty())
+    throw Error(Code::invalid_argument, "the prompt is empty: pippin run MODEL \"prompt\"");
+  return text;
+}
+
+ChatRequest build_request(const RunCommand& command) {
+  ChatRequest request;
+  if (!command.system.empty())
+    request.messages.push_back({"system", {{command.system, nullptr}}, ""});
+  Message user{"user", {}, ""};
+  for (const std::string& image : command.images)
+    user.content.push_back({"", std::make_shared<const Pixels>(load_picture(image))});
+  user.content.push_back({read_prompt(command), nullptr});
+  request.messages.push_back(std::move(user));
+  request.sampling = command.sampling;
+  request.stop = command.stop;
+  return request;
+}
+
+void print_stats(const Usage& usage, Clock::time_point begun, Clock::time_point first) {
+  const auto seconds = [](Clock::duration time) {
+    return std::chrono::duration<double>(time).count();
+  };
+  const double rest = seconds(Clock::now() - first);
+  std::fprintf(stderr,
+               "[%lld prompt tokens read in %.2f s; %lld tokens generated, %.1f a second]\n",
+               static_cast<long long>(usage.prompt_tokens), seconds(first - begun),
+               static_cast<long long>(usage.completion_tokens),
+               rest > 0 ? static_cast<double>(usage.completion_tokens - 1) / rest : 0.0);
+}
+
+}  // namespace
+
+int run(const RunCommand& command, const std::filesystem::path& program) {
+  ChatRequest request = build_request(command);  // before the load: a mistyped file is told at once
+  const std::unique_ptr<Engine> engine = load_model(command.model, program, command.engine);
+  const auto begun = Clock::now();
+  auto first = begun;
+  ChatStream stream = engine->chat(std::move(request));
+  Usage usage;
+  while (const auto event = stream.next()) {
+    if (first == begun) first = Clock::now();
+    std::cout << event->text << std::flush;
+    usage = event->usage;
+  }
+  std::cout << std::endl;
+  if (command.stats) print_stats(usage, begun, first);
+  return EXIT_SUCCESS;
+}
+
+}  // namespace pippin

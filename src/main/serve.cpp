@@ -1,0 +1,96 @@
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "main/commands.h"
+#include "main/load.h"
+#include "server/backend.h"
+
+namespace pippin {
+namespace {
+
+// What is still being done for clients that are gone (a picture being fetched) gets this long before the process ends anyway.
+constexpr std::chrono::seconds last_patience{25};
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+// Every connection is a file descriptor; the usual soft limit of 1024 (256 on macOS) is less than what the system allows.
+void raise_file_limit(int num_connections) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = static_cast<rlim_t>(num_connections) + 512;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, wanted);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void warn_of_exposure(const ServeCommand& command) {
+  if (!is_loopback(command.http.host))
+    spdlog::warn(
+        "listening on {}: whoever reaches this machine can use the server; there is no password",
+        command.http.host);
+  if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
+    spdlog::warn("--allow-private-urls lets them fetch pictures from inside your network");
+}
+
+server::OpenAiOptions api_options(const ServeCommand& command) {
+  server::OpenAiOptions options = command.api;
+  options.model_aliases.push_back(command.model);  // what the user calls it
+  return options;
+}
+
+std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
+  const bool v6 = http.host.find(':') != std::string::npos;
+  const std::string host = http.host == "0.0.0.0" ? "127.0.0.1"
+                           : v6                   ? "[" + http.host + "]"
+                                                  : http.host;
+  return "http://" + host + ":" + std::to_string(port) + "/v1";
+}
+
+void announce(const Engine& engine, const std::string& url) {
+  const ModelInfo& info = engine.info();
+  spdlog::info("serving {} at {}", info.name, url);
+  spdlog::info(
+      "{}, {:.1f} M parameters, {:.0f} MB, on the {}; context {} tokens, attention cache {} pages",
+      info.model_type, static_cast<double>(info.num_parameters) / 1e6,
+      static_cast<double>(info.weight_bytes) / 1e6, info.device, info.max_context,
+      engine.stats().pages_total);
+}
+
+}  // namespace
+
+int serve(const ServeCommand& command, const std::filesystem::path& program) {
+  raise_file_limit(command.http.max_connections);
+  warn_of_exposure(command);
+  const std::size_t num_threads = std::max(2u, std::thread::hardware_concurrency());
+  ThreadPool workers(num_threads);
+  ThreadPool loaders(num_threads + 2);             // some of them wait for the network
+  server::HttpServer http(command.http, workers);  // before the load: a port in use is told at once
+
+  const std::unique_ptr<Engine> engine = load_model(command.model, program, command.engine);
+  const std::unique_ptr<server::Backend> backend = server::make_backend(*engine);
+  server::OpenAi api(*backend, api_options(command), workers, loaders);
+  server::Router router;
+  api.add_routes(router);
+  http.stop_on_signals(command.drain);
+  http.start(std::move(router));
+  announce(*engine, url_of(command.http, http.port()));
+  http.wait();
+  if (!http.wait_for_handlers(last_patience)) {
+    spdlog::warn("a request is still being worked on; leaving it");
+    spdlog::shutdown();
+    std::_Exit(EXIT_SUCCESS);
+  }
+  spdlog::info("stopped");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace pippin
