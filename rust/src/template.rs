@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{mpsc, Arc};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -52,22 +53,31 @@ impl Template {
     /// forever.
     pub fn render(&self, input: &Input) -> Outcome<String> {
         let variables = variables(input)?;
-        let (sender, receiver) = mpsc::channel();
+        let (done, caller) = (Arc::new(AtomicBool::new(false)), std::thread::current());
         let spawn = |&bytes| {
-            let (env, variables, sender) = (self.env.clone(), variables.clone(), sender.clone());
+            let (env, variables) = (self.env.clone(), variables.clone());
+            let (done, caller) = (done.clone(), caller.clone());
             let work = move || {
-                let body = AssertUnwindSafe(|| render_with(&env, variables));
-                let outcome = catch_unwind(body).unwrap_or_else(|panic| Err(internal(panic)));
-                let _ = sender.send(outcome); // nobody may be waiting any more
+                let outcome = catch_unwind(AssertUnwindSafe(|| render_with(&env, variables)));
+                done.store(true, Ordering::Release);
+                caller.unpark();
+                outcome
             };
             std::thread::Builder::new().name(NAME.into()).stack_size(bytes).spawn(work).ok()
         };
-        if STACK_BYTES.iter().find_map(spawn).is_none() {
+        let Some(thread) = STACK_BYTES.iter().find_map(spawn) else {
             let message = "no thread to render the chat template".into();
             return Err(Failure { status: Status::Internal, message });
+        };
+        let deadline = Instant::now() + MAX_TIME;
+        while !done.load(Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Failure::invalid(format!("the template took over {MAX_TIME:?}")));
+            }
+            std::thread::park_timeout(left);
         }
-        let late = |_| Failure::invalid(format!("the template took over {MAX_TIME:?}"));
-        receiver.recv_timeout(MAX_TIME).map_err(late)?
+        thread.join().and_then(|outcome| outcome).map_err(internal)?
     }
 }
 
