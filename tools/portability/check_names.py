@@ -4,7 +4,8 @@
   check_names.py [ROOT]     prints file:line: name: why; exits 1 when there is one
 
 A complement to the objects-only build with clang and libc++: LLVM's libc++ has some of what Apple's, which trails it, has
-not. Code between `#if ... __linux__` (or the like) and its #else or #endif is Linux's own and not looked at.
+not. Code between `#if ... __linux__` (or the like) and its #else or #endif is Linux's own and not looked at; nor is a line
+that says `// Linux only`, for what compiles anywhere and has a fallback.
 """
 import pathlib
 import re
@@ -51,7 +52,7 @@ def code_lines(text: str) -> Iterator[tuple[int, str]]:
                 linux_only = linux_only[:-1]
             elif linux_only:
                 linux_only[-1] = False
-        elif not any(linux_only):
+        elif not any(linux_only) and "// Linux only" not in line:
             yield number, re.sub(r"(^|\s)//.*", "", line)
 
 

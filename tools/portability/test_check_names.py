@@ -32,6 +32,7 @@ def test_refused(line):
     'fmt::format("{}", 1);',
     "text::format(x);",
     'fetch("http://host/proc/x");',
+    'read_symlink("/proc/self/exe", error);  // Linux only',
     '#ifdef __linux__\nopen("/proc/self/exe");\n#else\nf();\n#endif',
     '#if defined(__linux__) && X\n#if Y\neventfd(0, 0);\n#endif\n#endif',
 ])
