@@ -20,7 +20,7 @@ SPECIAL_TOKENS = {
 class GenerationBlocks(jinja2.ext.Extension):
     """Renders {% generation %} ... {% endgeneration %} as its body, in a scope of its own."""
 
-    tags = {"generation"}
+    tags = frozenset({"generation"})
 
     def parse(self, parser):
         line = next(parser.stream).lineno
