@@ -1,7 +1,7 @@
 //! The Jinja environment that transformers gives chat templates, on minijinja: what Python's Jinja2
 //! does where minijinja does otherwise.
 //!
-//! Known to differ still, none of it seen in published chat templates: `%` on strings is an error
+//! Known to differ still: `%` on strings is an error
 //! (the `format` filter and str.format work), so are unary plus, `urlencode` and `random`; `\/` in a
 //! string is a slash alone; `d.items` without a call is the key of that name;
 //! the view that d.items() gives prints as a list; floats with an exponent print as Rust does inside
