@@ -35,4 +35,4 @@ mkdir -p "$build/types/bits"
 if [ "$(cat "$build/types/bits/types.h" 2>/dev/null)" != "$types" ]; then echo "$types" >"$build/types/bits/types.h"; fi
 
 cmake --preset portability -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS=-stdlib=libc++ -DPIPPIN_OBJECT_FLAGS="$flags" >/dev/null
-cmake --build --preset portability
+cmake --build --preset portability -- -k 0
