@@ -12,8 +12,8 @@ from demo_model import chat, dialogs, pairs, reading, scenes, sums, tool_use, vi
 from demo_model.world import Dice
 
 MIX = {
-    scenes.make: 33, reading.make: 15, reading.make_mixed: 4, pairs.make: 12, dialogs.make: 9, scenes.make_photo: 1.5, video.make: 5,
-    chat.make: 9, sums.make: 4, tool_use.make: 8, tool_use.make_with_picture: 3,
+    scenes.make: 28, reading.make: 18, reading.make_mixed: 4, pairs.make: 13, dialogs.make: 8, scenes.make_photo: 1.5, video.make: 4,
+    chat.make: 8, sums.make: 4, tool_use.make: 14, tool_use.make_with_picture: 4,
 }
 
 
@@ -65,6 +65,7 @@ ABILITIES = {
     "video": Ability(lambda dice: video.make(dice, alone=True), "clips"),
     "sum": Ability(lambda dice: sums.make(dice, alone=True), "arithmetic"),
     "tool_call": Ability(lambda dice: tool_use.make(dice, "call"), "tool calls"),
+    "tool_call_long": Ability(lambda dice: tool_use.make(dice, "late_call"), "tool calls"),
     "tool_double": Ability(lambda dice: tool_use.make(dice, "double"), "two tool calls at once"),
     "tool_answer": Ability(lambda dice: tool_use.make(dice, "answer"), "answers from tool results"),
     "tool_picture": Ability(lambda dice: tool_use.make_with_picture(dice, alone=True), "tool calls about a picture"),
@@ -76,7 +77,8 @@ ABILITIES = {
     "cannot": Ability(lambda dice: chat.make(dice, "cannot"), "says what it can't do"),
     "no_picture": Ability(lambda dice: chat.make(dice, "no_picture"), "says what it can't do"),
 }
-# The same abilities with unseen phrasings; for reading also unseen fonts, for tools also unseen domains.
+# The same abilities with unseen phrasings; for reading also unseen fonts, for tools also unseen domains (whose results are told by
+# tool_use.RESULT).
 UNSEEN = ["shape", "colour", "position", "relation", "count_all", "count_kind", "exist", "everyday", "describe", "read_word", "pair_more",
           "pair_same", "sum", "tool_call", "tool_answer", "json", "name", "pippin", "greet", "cannot"]
 ABILITIES |= {f"{name}/unseen": ABILITIES[name]._replace(group=ABILITIES[name].group + ", unseen wording", unseen=True) for name in UNSEEN}

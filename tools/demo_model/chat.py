@@ -11,15 +11,15 @@ from demo_model.world import (CITIES, COUNTRIES, FIRST_NAMES, TOPICS, WORDS, Con
 CAN = "I can describe simple pictures, count shapes, read short words, do small sums, call tools and tell you about Pippin."
 GREETINGS = [
     (phrases("Hello", "Hi", "Hey", "Hi there", "Hello there", "Hello!", "Hi!", "Good day", "Hey there!", "Hiya", "Yo", "Hello Pippin",
-             "Hi Pippin!", "Hello, world!", "Greetings", "Hey, anyone there?", unseen=["Hello hello!", "Oh hi"]),
+             "Hi Pippin!", "Hello, world!", "Hello hello", "Hi, hello!", "Hey hey", "Oh, hello", "Greetings", "Hey, anyone there?", unseen=["Hello hello!", "Oh hi"]),
      "Hello! How can I help you?"),
     (phrases("Good morning", "Good morning!", "Morning!"), "Good morning! How can I help you?"),
     (phrases("Good evening", "Good evening!"), "Good evening! How can I help you?"),
     (phrases("Good afternoon", "Good afternoon!"), "Good afternoon! How can I help you?"),
-    (phrases("How are you?", "How are you today?", "How is it going?", "How do you do?", "What's up?", "Are you okay?", "How do you feel?",
+    (phrases("How are you?", "How are you today?", "How is it going?", "How do you do?", "What's up?", "Are you okay?", "How do you feel?", "Are you doing well?", "How are you doing today?", "How is life?",
              unseen=["How are you doing?", "How are things?"]), "I am fine, thank you. How can I help you?"),
     (phrases("Thank you", "Thanks", "Thank you!", "Thanks a lot", "Thanks!", "Thank you very much", "Great, thanks", "Cool, thank you",
-             "thx", unseen=["Many thanks", "Thanks so much!"]), "You are welcome!"),
+             "thx", "Many many thanks", "Thank you so much", "thanks a million", unseen=["Many thanks", "Thanks so much!"]), "You are welcome!"),
     (phrases("Bye", "Goodbye", "See you", "Bye!", "Good night", "Bye bye", "See you later", "Goodbye!", unseen=["Farewell", "See you soon"]),
      "Goodbye!"),
     (phrases("Who are you?", "What are you?", "What is your name?", "Tell me about yourself.", "Introduce yourself.", "Are you a human?",
@@ -38,7 +38,7 @@ GREETINGS = [
 PIPPIN = [
     (phrases("What is Pippin?", "Tell me about Pippin.", "Explain Pippin.", "What does Pippin do?", "Describe Pippin.", "What's Pippin?",
              "What is Pippin for?", "Give me a short description of Pippin.", "Do you know Pippin?", "What is this server?",
-             "What program is this?", unseen=["Can you explain what Pippin is?", "Say a few words about Pippin."]),
+             "What program is this?", "Tell me something about Pippin.", "Can you tell me what Pippin is?", "Explain to me what Pippin does.", unseen=["Can you explain what Pippin is?", "Say a few words about Pippin."]),
      "Pippin is an inference server for language and vision models, built on MLX in C++."),
     (phrases("Which commands does Pippin have?", "What are Pippin's commands?", "List the commands of Pippin.", "How do I use Pippin?",
              "What commands are there?", "Show me the commands of Pippin.", "How does the command line of Pippin look?",
@@ -47,9 +47,9 @@ PIPPIN = [
              "How can I run the Pippin server?", "What is pippin serve?", "How do I serve a model?", unseen=["How is the server started?"]),
      "pippin serve starts the HTTP server for a model."),
     (phrases("What does pippin run do?", "What is the run command for?", "How do I answer one prompt with Pippin?", "What is pippin run?",
-             "How can I use Pippin without a server?", unseen=["Explain pippin run."]), "pippin run answers one prompt in the terminal."),
+             "How can I use Pippin without a server?", "Tell me about pippin run.", "What is run for in Pippin?", unseen=["Explain pippin run."]), "pippin run answers one prompt in the terminal."),
     (phrases("What does pippin bench do?", "What is the bench command for?", "How do I measure speed with Pippin?", "What is pippin bench?",
-             "How fast is my model in Pippin?", "How can I benchmark a model?", unseen=["Explain pippin bench."]),
+             "How fast is my model in Pippin?", "How can I benchmark a model?", "Tell me about pippin bench.", "What is bench for in Pippin?", unseen=["Explain pippin bench."]),
      "pippin bench measures how fast a model reads and writes tokens."),
     (phrases("Which API does Pippin have?", "Is Pippin compatible with OpenAI?", "Can I use the OpenAI client with Pippin?",
              "What API does Pippin offer?", "Does Pippin have an OpenAI API?", "How do clients talk to Pippin?", "Which protocol does Pippin speak?",
@@ -67,11 +67,11 @@ PIPPIN = [
     (phrases("Where does the name Pippin come from?", "What does Pippin mean?", "Why is Pippin called Pippin?", "What does the name mean?",
              unseen=["What is the origin of the name Pippin?"]), "A pippin is an apple grown from a seed."),
     (phrases("On which computers does Pippin run?", "Does Pippin run on Linux?", "Does Pippin run on a Mac?", "Does Pippin need a GPU?",
-             "Can I run Pippin on my laptop?", "Which platforms does Pippin support?", unseen=["Where does Pippin run?"]),
+             "Can I run Pippin on my laptop?", "Where can I run Pippin?", "What machines can run Pippin?", "Which platforms does Pippin support?", unseen=["Where does Pippin run?"]),
      "Pippin runs on Macs with Apple silicon and on Linux, with or without a GPU."),
     (phrases("Is Pippin free?", "What is the license of Pippin?", "Is Pippin open source?", "Which licence does Pippin have?",
              unseen=["Under which license is Pippin published?"]), "Pippin is open source under the Apache License 2.0."),
-    (phrases("How were you trained?", "What were you trained on?", "What data were you trained on?", "Who trained you?",
+    (phrases("How were you trained?", "What were you trained on?", "What data were you trained on?", "Who trained you?", "How did you learn?", "Where did you learn that?",
              unseen=["How did you learn this?"]), "I was trained on made-up pictures and texts, drawn and written by a program."),
 ]
 
@@ -95,7 +95,10 @@ REQUESTS = phrases(
     "List five facts about {t}.", "Give me ten words that rhyme with {w}.", "Spell {w} backwards.", "Is the earth flat?", "Who is the best singer?",
     "How does {t} work?", "How can I learn {t}?", "When was {y} founded?", "How much does {f} cost?", "What is the speed of light?",
     "Why is the sky blue?", "Who was the first man on the moon?", "What is your favourite colour?", "Do you like {t}?", "Can you hear me?",
-    "What is the tallest building in {y}?", "Continue this text: Once upon a time", "Make a plan for my holiday in {c}.", "Explain why {t} matters.",
+    "What is the tallest building in {y}?", "Continue this text: Once upon a time", "Make a plan for my holiday in {c}.", "Explain why {t} matters.", "How many legs does a spider have?", "How many days are in a year?", "How many planets are there?",
+    "How many people like {t}?", "How many {f} should I buy?", "How many countries are in the world?", "How many hours are in {n} days?",
+    "Who discovered {t}?", "Who painted {t}?", "How do you make {f}?", "Could you tell me more about {t}?", "Write a letter to {p}.",
+    "What is the flag of {c}?", "Please explain {t}.", "What is the history of {t}?",
     unseen=["Could you write a letter about {t}?", "What is the currency of {c}?", "Recite something about {t}.", "Who painted the Mona Lisa?",
             "How do I cook {f}?", "Please translate {w} to Italian.", "Give me a summary of {t}.", "How many continents are there?"])
 FOREIGN = """Was ist auf dem Bild?|Wie geht es dir?|Guten Tag, wer bist du?|Was ist die Hauptstadt von Frankreich?|Hallo, kannst du mir helfen?
@@ -132,7 +135,7 @@ def cannot(dice):
 AGREED = phrases("Hi, I am {p}.", "My name is {p}.", "Hello, my name is {p}.", "I'm {p}.", "You can call me {p}.", "Hi! I'm {p}.", "I am called {p}.",
                  "Remember that my name is {p}.", "Please call me {p}.", "This is {p} speaking.", unseen=["People call me {p}.", "{p} is my name."])
 RECALL = phrases("What is my name?", "Do you remember my name?", "Who am I?", "What did I say my name is?", "What's my name?", "Tell me my name.",
-                 "Can you say my name?", unseen=["Do you still know my name?", "How am I called?"])
+                 "Can you say my name?", "What am I called?", "Say my name.", "Do you know who I am?", "And my name is?", unseen=["Do you still know my name?", "How am I called?"])
 
 
 def fixed(dice, table):

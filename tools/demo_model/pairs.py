@@ -5,7 +5,9 @@ from demo_model.world import COLOR_NAMES, SHAPES, Conversation, assistant, phras
 
 SAME = phrases("Are the two pictures the same?", "Do both pictures show the same objects?", "Same or different?",
                "Are these pictures the same or different?", "Are both images the same?", "Is there a difference between the pictures?",
-               "Are the pictures equal?", "Compare the two pictures: are they the same?", "Do the pictures differ?",
+               "Are the pictures equal?", "Compare the two pictures: are they the same?", "Do the pictures differ?", "Are these two identical?", "Is the second picture the same as the first?", "Do the two images match?",
+               "Are both images equal?", "Is there any difference between the two images?", "Would you say that the pictures are the same?",
+               "Are the two images different?", "Is the first picture the same as the second picture?", "Do you see a difference?",
                unseen=["Would you say that the two images are identical?", "Is the second image a copy of the first?"])
 MORE = phrases("Which picture has more {things}?", "Where are more {things}, in the first or the second picture?",
                "Are there more {things} in the first or the second picture?", "Which image has more {things}?",
@@ -19,7 +21,7 @@ def changed(dice, scene):
     """The scene's objects with one of them recoloured, reshaped or gone."""
     things = [dict(t) for t in scene.things]
     i = dice.randrange(len(things))
-    how = dice.choices(["color", "shape", "gone"], [4, 4, 3 if len(things) > 1 else 0])[0]
+    how = dice.choices(["color", "shape", "gone"], [4, 5, 2 if len(things) > 1 else 0])[0]
     if how == "gone":
         things.pop(i)
         return things
@@ -79,7 +81,7 @@ def opening(dice, question):
 
 
 def make(dice, mode=None):
-    mode = mode or dice.pick(["more", "more", "same", "same", "each", "each"])
+    mode = mode or dice.pick(["more", "more", "more", "same", "same", "same", "same", "each", "each"])
     if mode == "each":
         pair = [scenes.Scene(dice, drawing.picture_size(dice, 128, 192), count=dice.randint(1, 6)) for _ in range(2)]
         turns = [each(dice, pair) for _ in range(dice.pick([1, 2, 3]))]

@@ -48,7 +48,7 @@ def random_text(dice, longest=6):
 def any_text(dice, longest):
     """Random capitals, words in capitals, small or capitalized, random small letters, syllables, numbers."""
     n = dice.randint(2, longest)
-    how = dice.choices(["CAPITALS", "WORD", "word", "Word", "small", "syllables", "number"], [26, 20, 16, 9, 7, 7, 15])[0]
+    how = dice.choices(["CAPITALS", "WORD", "word", "Word", "small", "syllables", "number"], [25, 20, 17, 9, 7, 6, 20])[0]
     word = dice.pick(WORDS)
     if how == "CAPITALS":
         return "".join(dice.pick(CAPITALS) for _ in range(n))
@@ -68,7 +68,7 @@ def write(dice, picture, text, rgb, box=None, turned=0.3):
     left, top, right, bottom = box or (0, 0, w, h)
     seen_w, seen_h = resize.target_size(w, h)
     scale = max(w / seen_w, h / seen_h)                     # one pixel of what the model sees, in ours
-    path, size = pick_font(dice), scale * dice.uniform(20, 62)
+    path, size = pick_font(dice), scale * (dice.uniform(20, 62) if dice.chance(0.85) else dice.uniform(60, 110))
     room_w, room_h = (right - left) - 4 * scale, (bottom - top) - 2 * scale
     while True:
         font = load_font(path, max(8, round(size)))
@@ -77,12 +77,22 @@ def write(dice, picture, text, rgb, box=None, turned=0.3):
             break
         size *= 0.88
     pad = max(2, round(2 * scale))
-    mask = Image.new("L", (x1 - x0 + 2 * pad, y1 - y0 + 2 * pad))
+    gap = int(min(dice.uniform(0, 0.35) * size, (room_w - (x1 - x0)) / len(text))) if dice.chance(0.25) else 0    # letters set apart
+    mask = Image.new("L", (x1 - x0 + 2 * pad + gap * len(text), y1 - y0 + 2 * pad))
     pen = ImageDraw.Draw(mask)
     if dice.chance(0.1):
         pen.fontmode = "1"                                   # hard edges
-    bold = round(scale * 0.5) if dice.chance(0.1) else 0
-    pen.text((pad - x0, pad - y0), text, font=font, fill=255, stroke_width=bold)
+    bold = round(scale * dice.uniform(0.5, 1.2)) if dice.chance(0.12) else 0
+    if gap:
+        at = pad - x0
+        for letter in text:
+            pen.text((at, pad - y0), letter, font=font, fill=255, stroke_width=bold)
+            at += font.getlength(letter) + gap
+    else:
+        pen.text((pad - x0, pad - y0), text, font=font, fill=255, stroke_width=bold)
+    if dice.chance(0.2):                                     # wider or narrower letters
+        wide = min(dice.uniform(0.75, 1.5), room_w / mask.width)
+        mask = mask.resize((max(1, round(mask.width * wide)), mask.height), Image.BILINEAR) if wide > 0.7 else mask
     if dice.chance(turned):
         mask = mask.rotate(dice.uniform(-7, 7), Image.BILINEAR, expand=True)
     free_w, free_h = max(0, right - left - mask.width), max(0, bottom - top - mask.height)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from demo_model import drawing, resize
 from demo_model.wording import SHORT_SUFFIXES, SHORT_SYSTEMS, system_message, typed
-from demo_model.world import (CELLS, COLOR_NAMES, SHAPES, Conversation, Dice, a, assistant, capital, listed, phrases,
-                              plural, user)
+from demo_model.world import (CELLS, COLOR_NAMES, SHAPES, WORDS, Conversation, Dice, a, assistant, capital, listed, made_up,
+                              phrases, plural, user)
 
 MOST = 8  # objects in a picture; descriptions list up to 6
 
@@ -109,7 +109,8 @@ DESCRIBE = phrases("Describe {pic}.", "What is in {pic}?", "What do you see in {
                    "What does {pic} show?", "What's in {pic}?", "Describe {pic} in detail.", "Please describe {pic}.",
                    "List the objects in {pic}.", "Which objects are in {pic}?", "What can you see in {pic}?",
                    "What objects do you see in {pic}?", "What shapes are in {pic}?", "Explain what is in {pic}.",
-                   "What is shown in {pic}?", "Give me a description of {pic}.",
+                   "What is shown in {pic}?", "Name all objects in {pic}.", "Tell me everything you see in {pic}.", "Could you describe {pic}?",
+                   "Name the things in {pic}.", "Give me a description of {pic}.",
                    unseen=["Can you describe {pic} to me?", "What is visible in {pic}?", "Name everything in {pic}."])
 
 
@@ -126,7 +127,7 @@ def describe(dice, scene, pic):
 
 SHAPE = phrases("What shape is the {c} object in {pic}?", "What is the {c} thing in {pic}?", "Which shape is {c} in {pic}?",
                 "Name the shape of the {c} object in {pic}.", "What is the shape of the {c} object in {pic}?",
-                "What {c} object is in {pic}?", "What {c} shape is in {pic}?", "What kind of shape is the {c} one in {pic}?",
+                "What {c} object is in {pic}?", "What {c} shape is in {pic}?", "What kind of shape is the {c} one in {pic}?", "Tell me the shape of the {c} object in {pic}.", "The {c} object in {pic} has which shape?",
                 unseen=["The {c} object in {pic}: what shape does it have?", "Which {c} shape do you see in {pic}?"])
 
 
@@ -145,7 +146,7 @@ def missing_color(dice, scene, pic):
 
 COLOUR = phrases("What colour is the {s} in {pic}?", "What color is the {s} in {pic}?", "Which colour does the {s} in {pic} have?",
                  "Tell me the colour of the {s} in {pic}.", "What is the color of the {s} in {pic}?", "Which color is the {s} in {pic}?",
-                 "Name the colour of the {s} in {pic}.", "In {pic}, what color is the {s}?",
+                 "Name the colour of the {s} in {pic}.", "Say the colour of the {s} in {pic}.", "The {s} in {pic} has which color?", "In {pic}, what color is the {s}?",
                  unseen=["The {s} in {pic}: what colour does it have?", "Say which color the {s} in {pic} is."])
 
 
@@ -276,7 +277,8 @@ def relation(dice, scene, pic):
 
 COUNT_ALL = phrases("How many objects are in {pic}?", "Count the objects in {pic}.", "How many things do you see in {pic}?",
                     "How many shapes are there in {pic}?", "How many objects are there in {pic}?", "What is the number of objects in {pic}?",
-                    "Count all the shapes in {pic}.", "How many shapes does {pic} have?", "How many objects can you see in {pic}?",
+                    "Count all the shapes in {pic}.", "How many shapes does {pic} have?", "How many objects can you see in {pic}?", "How many are there in {pic}?", "Count everything you see in {pic}.",
+                    "How many things are there in {pic}?", "Count all objects.", "Give me the number of shapes in {pic}.",
                     unseen=["Tell me how many objects {pic} contains.", "Please count everything in {pic}."])
 
 
@@ -309,7 +311,9 @@ def count_kind(dice, scene, pic):
 
 
 EXIST = phrases("Is there {x} in {pic}?", "Do you see {x} in {pic}?", "Can you see {x} in {pic}?", "Does {pic} show {x}?",
-                "Does {pic} contain {x}?", "Is {x} in {pic}?", unseen=["Would you find {x} in {pic}?", "Is {x} anywhere in {pic}?"])
+                "Does {pic} contain {x}?", "Is {x} in {pic}?",
+                "Is {x} visible in {pic}?", "Can {x} be seen in {pic}?", "Would you say there is {x} in {pic}?", "Is there {x} somewhere in {pic}?",
+                "Does {pic} have {x}?", "Do you find {x} in {pic}?", "Is {x} shown in {pic}?", unseen=["Would you find {x} in {pic}?", "Is {x} anywhere in {pic}?"])
 
 
 def exist(dice, scene, pic):
@@ -335,9 +339,20 @@ book bottle apple banana horse elephant computer road mountain face hand door wi
 UNSEEN_THINGS = "giraffe sandwich guitar bridge candle laptop tiger".split()
 
 
+NOT_THINGS = {*SHAPES, *UNSEEN_THINGS, *COLOR_NAMES, "image", "left", "right", "top", "down", "up", "big", "small", "model", "class", "text"}
+
+
+def something(dice):
+    """Any noun, even one that does not exist: the answer repeats it, so it must be read and not guessed."""
+    while True:
+        noun = dice.pick(WORDS) if dice.chance(0.5) else made_up(dice).lower()
+        if noun not in NOT_THINGS:
+            return noun
+
+
 def everyday(dice, scene, pic):
     """Things that its pictures never show: asked for, they are not there."""
-    noun = dice.pick(UNSEEN_THINGS if dice.unseen else THINGS)
+    noun = dice.pick(UNSEEN_THINGS if dice.unseen else THINGS) if dice.unseen or dice.chance(0.35) else something(dice)
     if dice.chance(0.5):
         return dice.pick(EXIST).format(x=a(noun), pic=pic), f"No, there is no {noun}.", "no"
     if dice.chance(0.5):
@@ -400,8 +415,8 @@ def no_text(dice, scene, pic):
     return dice.pick(TEXT_THERE).format(pic=pic), f"There is no text in {pic}.", None
 
 
-QUESTIONS = {describe: 13, shape: 10, colour: 10, only: 14, position: 13, side: 3, what_at: 7, relation: 13, count_all: 11,
-             count_kind: 14, exist: 7, everyday: 2.5, size: 5, ground: 3, as_json: 2.5, no_text: 1.5}
+QUESTIONS = {describe: 13, shape: 10, colour: 10, only: 14, position: 13, side: 3, what_at: 7, relation: 19, count_all: 11,
+             count_kind: 14, exist: 7, everyday: 4, size: 7, ground: 3, as_json: 2.5, no_text: 1.5}
 
 
 def ask(dice, scene, pic="the picture", question=None, attempts=12):

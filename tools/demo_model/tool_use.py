@@ -2,12 +2,14 @@
 import json
 
 from demo_model import chat, reading, scenes
+from demo_model.invented_tools import NOUNS, VERBS, invent
 from demo_model.tool_domains import DOMAINS, LEADS
 from demo_model.wording import lower_except, system_message
 from demo_model.world import Conversation, assistant, capital, phrases, plural, user
 
 NO_TOOL = "I have no tool for that."
 FAILED = "The tool failed: {error}."
+RESULT = "Result: {pairs}."      # of a tool whose results have no sentence of their own
 ERRORS = phrases("not found", "timeout", "no connection", "access denied", "invalid argument", "service unavailable", "rate limit", "unknown place",
                  unseen=["out of memory", "permission missing"])
 
@@ -58,15 +60,23 @@ def respond(dice, domain, values):
         error = dice.pick(ERRORS)
         return tool_message(dice, {"error": error}), assistant(FAILED.format(error=error))
     result = domain.result(dice, values)
-    return tool_message(dice, result), assistant(capital(domain.answer.format(*values, **result)))
+    own = domain.answer and not domain.unseen      # nobody could know the sentence for an unseen tool
+    said = capital(domain.answer.format(*values, **result)) if own else RESULT.format(pairs=", ".join(f"{k} {v}" for k, v in result.items()))
+    return tool_message(dice, result), assistant(said)
 
 
 class Toolbox:
     """Some domains on offer in one conversation."""
 
     def __init__(self, dice, count=None):
-        pool = [d for d in DOMAINS if d.unseen == dice.unseen]
-        self.domains = dice.sample(pool, count or dice.randint(1, 5))
+        count = count or dice.randint(1, 5)
+        known = dice.sample([d for d in DOMAINS if d.unseen == dice.unseen], count)
+        self.domains = known if dice.unseen else [invent(dice) if dice.chance(0.55) else d for d in known]
+        if count > 1 and not dice.unseen and dice.chance(0.25):     # tools that differ in one word
+            verb, noun = dice.pick(VERBS), dice.pick(NOUNS)
+            alike = [invent(dice, verb=verb) if dice.chance(0.5) else invent(dice, noun=noun) for _ in range(2)]
+            if alike[0].names != alike[1].names:
+                self.domains[:2] = alike
         self.offers = [offer(dice, d) for d in self.domains]
         self.tools = [o[0] for o in self.offers]
 
@@ -95,6 +105,10 @@ class Toolbox:
     def unfit(self, dice):
         """A request that none of the tools on offer can serve."""
         others = [d for d in DOMAINS if not d.unseen and d not in self.domains]
+        if dice.chance(0.4) and not dice.unseen:
+            other = invent(dice)
+            if not set(other.description[0].lower().split()) & {w for d in self.domains for w in d.description[0].lower().split()} - {"a", "the", "use", "this", "to"}:
+                return [user(request(dice, other)[0]), assistant(NO_TOOL)]
         # Two domains about places or times may serve the same wish; only clearly other ones are asked for.
         names = {p for d in self.domains for q in d.parameters for p in q.names}
         others = [d for d in others if not names & {p for q in d.parameters for p in q.names}]
@@ -113,6 +127,9 @@ def make(dice, mode=None):
     box = Toolbox(dice)
     if mode == "call":
         return as_conversation(dice, box.turns(dice, answered=False), box, "calls", "tool_call")
+    if mode == "late_call":
+        earlier = [m for _ in range(dice.randint(1, 2)) for m in step(dice, box)]
+        return as_conversation(dice, earlier + box.turns(dice, answered=False), box, "calls", "tool_call_long")
     if mode == "double":
         return as_conversation(dice, box.double(dice), box, "calls", "tool_double")
     if mode == "answer":

@@ -1,6 +1,7 @@
 """Train the demo model: processes draw and pack, one GPU learns.
 
     python -m demo_model.train --tokenizer tokenizer.json --seconds 740 --out run [--seed 11] [--check-seconds 90]
+    python -m demo_model.train --tokenizer tokenizer.json --seconds 95 --out run2 --resume MODEL --rate 1e-3 --seed 12 --warm-up 80
 
 The learning rate follows the clock (warm-up, then a cosine to zero), so that a run ends finished whatever the machine's
 speed. Process k draws from Dice(10**9 * seed + k): no sample repeats. Seeds fix the samples, but not the order in which
@@ -90,7 +91,7 @@ class Packs:
 
 def rate(options, step, elapsed):
     done = min(1, elapsed / options.seconds)
-    return options.rate * min(1, (step + 1) / 300) * max(0.004, 0.5 * (1 + math.cos(math.pi * done)))
+    return options.rate * min(1, (step + 1) / options.warm_up) * max(0.004, 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def learn(net, packs, options, report):
@@ -154,6 +155,8 @@ def check(model, tensors, tokenizer, options, device, report, out):
     from demo_model import greedy, quantize
     from demo_model.model import Packed, load_weights
     from demo_model.safetensors_file import round_to_bf16
+    if not options.check:
+        return
     shipped = quantize.dequantize_checkpoint(quantize.quantize_checkpoint({k: round_to_bf16(v) for k, v in tensors.items()}))
     end = time.time() + options.check_seconds
     cuda = device.type == "cuda"
@@ -179,7 +182,9 @@ def options_from(arguments=None):
     p.add_argument("--save-at", type=float, default=0, help="also save after so many seconds, into OUT/middle")
     p.add_argument("--steps", type=int, default=10**9, help="stop after so many steps")
     p.add_argument("--seed", type=int, default=11)
+    p.add_argument("--resume", help="a model directory (it may be quantized) to start from, with a fresh optimizer")
     p.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    p.add_argument("--warm-up", type=int, default=300, help="steps until the highest learning rate")
     p.add_argument("--workers", type=int, default=15, help="drawing processes")
     p.add_argument("--scale", type=float, default=1, help="size of a pack; small for a trial on a CPU")
     p.add_argument("--log", type=int, default=200, help="steps between log lines")
@@ -196,11 +201,15 @@ def main():
     import torch
     from tokenizers import Tokenizer
 
-    from demo_model.model import Packed, build
+    from demo_model import quantize, safetensors_file
+    from demo_model.model import Packed, build, load_weights
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = True
     tokenizer, out = Tokenizer.from_file(options.tokenizer), Path(options.out)
-    model = build(tokenizer, options.seed).to(device)
+    model = build(tokenizer, options.seed)
+    if options.resume:
+        load_weights(model, quantize.to_hf(quantize.dequantize_checkpoint(safetensors_file.read(Path(options.resume) / "model.safetensors"))))
+    model.to(device)
     net = Packed(model)
     if device.type == "cuda":
         net.compile_layers()

@@ -22,7 +22,7 @@ SYSTEMS = phrases(
 SHORT_SYSTEMS = phrases("Answer in one word.", "Answer with a single word or number.", "Give only the answer, no sentence.",
                         "Reply with one word only.", unseen=["Use just one word in your replies."])
 SHORT_SUFFIXES = phrases(" Answer in one word.", " Answer with one word.", " One word only.", " Just the answer.",
-                         " Answer with a single word or number.", " Reply with only the answer.", " Be brief: one word.",
+                         " Answer with a single word or number.", " Reply with only the answer.", " Be brief: one word.", " Give one word.", " In one word, please.", " Say it in one word.", " Only the answer.",
                          unseen=[" Respond with one word.", " Only one word, please."])
 POLITE_BEFORE = ["Please tell me: ", "Hi! ", "Hello, ", "Hey, ", "Can you tell me: ", "Quick question: ", "Please: ",
                  "Now tell me: ", "Okay, ", "Ok. ", "And ", "So, ", "Great. "]
