@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "main/commands.h"
 #include "main/load.h"
+#include "main/model_dir.h"
 #include "pippin/engine.h"
 
 namespace pippin {
@@ -50,7 +51,8 @@ json::object to_json(const Row& row) {
 }  // namespace
 
 int bench(const BenchCommand& command, const std::filesystem::path& program) {
-  const std::unique_ptr<Engine> engine = load_model(command.model, program, command.engine);
+  const std::unique_ptr<Engine> engine =
+      load_model(find_model(command.model, program), command.engine);
   engine->bench(1, command.prompts.front(),
                 2);  // warms up: first steps allocate and, on GPUs, compile
   if (!command.json) {

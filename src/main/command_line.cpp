@@ -42,8 +42,8 @@ class Group {
   CLI::Option* add(const char* name, T& value, const char* type, const std::string& help) {
     return app_.add_option(name, value, help)->type_name(type)->group(title_);
   }
-  template <class T>
-  CLI::Option* number(const char* name, T& value, T low, T high, const std::string& help) {
+  template <class T, class Bound>
+  CLI::Option* number(const char* name, T& value, Bound low, Bound high, const std::string& help) {
     return add(name, value, "N", help)->check(CLI::Range(low, high).description(""));
   }
   void flag(const char* name, bool& value, const std::string& help) {
@@ -140,16 +140,15 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
 }
 
 void add_sampling_options(CLI::App& app, RunCommand& run) {
-  Group group(app, "Sampling");
-  group.number("--temperature", run.sampling.temperature, 0.0f, 2.0f,
-               "0 takes the most likely token each time [1]");
-  group.number("--top-p", run.sampling.top_p, 1e-6f, 1.0f,
-               "Keep the likeliest tokens up to this probability [1]");
-  group.number("--top-k", run.sampling.top_k, 0, 1 << 30,
-               "Keep this many of the likeliest tokens; 0 keeps all [0]");
-  group.number("--min-p", run.sampling.min_p, 0.0f, 1.0f,
-               "Drop tokens less likely than this times the likeliest [0]");
-  group.add("--seed", run.sampling.seed, "N", "Equal seeds give equal answers [random]");
+  Group group(app, "Sampling (the model's recommendation where left out)");
+  group.number("--temperature", run.temperature, 0.0, 2.0,
+               "0 takes the most likely token each time");
+  group.number("--top-p", run.top_p, 1e-6, 1.0, "Keep the likeliest tokens up to this probability");
+  group.number("--top-k", run.top_k, 0, 1 << 30,
+               "Keep this many of the likeliest tokens; 0 keeps all");
+  group.number("--min-p", run.min_p, 0.0, 1.0,
+               "Drop tokens less likely than this times the likeliest");
+  group.add("--seed", run.seed, "N", "Equal seeds give equal answers [random]");
   group.number("--max-tokens", run.stop.max_tokens, std::int64_t{1}, no_limit,
                "Longest answer [what the context holds]");
   group.add("--stop", run.stop.strings, "TEXT", "Text that ends the answer; may be repeated")

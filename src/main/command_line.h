@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -30,7 +31,10 @@ struct RunCommand {
   std::string prompt;               ///< empty: read from standard input
   std::vector<std::string> images;  ///< files or URLs, put before the prompt
   std::string system;               ///< empty for none
-  SamplingOptions sampling;
+  /// What the user chose; the model's recommendation holds for the rest.
+  std::optional<float> temperature, top_p, min_p;
+  std::optional<int> top_k;
+  std::optional<std::uint64_t> seed;
   StopOptions stop;
   EngineOptions engine;
   bool stats = false;  ///< print tokens and speed to standard error at the end

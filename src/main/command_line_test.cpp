@@ -92,8 +92,8 @@ TEST(CommandLine, TakesOptionsOfRun) {
   EXPECT_EQ(run.model, "demo");
   EXPECT_EQ(run.prompt, "compare");
   EXPECT_EQ(run.images, (std::vector<std::string>{"a.png", "b.png"}));
-  EXPECT_EQ(run.sampling.temperature, 0);
-  EXPECT_EQ(run.sampling.seed, 7u);
+  EXPECT_EQ(run.temperature, 0);
+  EXPECT_EQ(run.seed, 7u);
   EXPECT_EQ(run.stop.strings, std::vector<std::string>{"x"});
   EXPECT_EQ(run.stop.max_tokens, 5);
 }

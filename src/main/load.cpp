@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "main/model_dir.h"
 
 namespace pippin {
 namespace {
@@ -43,9 +42,7 @@ class Progress {
 
 }  // namespace
 
-std::unique_ptr<Engine> load_model(const std::string& model, const std::filesystem::path& program,
-                                   const EngineOptions& options) {
-  const std::filesystem::path dir = find_model(model, program);
+std::unique_ptr<Engine> load_model(const std::filesystem::path& dir, const EngineOptions& options) {
   Progress progress(dir.filename().string());
   return Engine::load(dir, options, [&](double fraction) { progress.show(fraction); });
 }

@@ -10,9 +10,8 @@
 
 namespace pippin {
 
-/// Finds MODEL (see find_model) and loads it. A terminal on standard error sees the progress; otherwise the log does where
+/// Loads the model of a directory. A terminal on standard error sees the progress; otherwise the log does where
 /// it takes long.
-std::unique_ptr<Engine> load_model(const std::string& model, const std::filesystem::path& program,
-                                   const EngineOptions& options);
+std::unique_ptr<Engine> load_model(const std::filesystem::path& dir, const EngineOptions& options);
 
 }  // namespace pippin

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "main/commands.h"
+#include "main/generation_config.h"
 #include "main/load.h"
+#include "main/model_dir.h"
 #include "media/fetch.h"
 #include "pippin/engine.h"
 #include "pippin/error.h"
@@ -39,6 +41,15 @@ std::string read_prompt(const RunCommand& command) {
   return text;
 }
 
+SamplingOptions sampling_of(const RunCommand& command, SamplingOptions sampling) {
+  sampling.temperature = command.temperature.value_or(sampling.temperature);
+  sampling.top_p = command.top_p.value_or(sampling.top_p);
+  sampling.top_k = command.top_k.value_or(sampling.top_k);
+  sampling.min_p = command.min_p.value_or(sampling.min_p);
+  sampling.seed = command.seed;
+  return sampling;
+}
+
 ChatRequest build_request(const RunCommand& command) {
   ChatRequest request;
   if (!command.system.empty())
@@ -48,7 +59,6 @@ ChatRequest build_request(const RunCommand& command) {
     user.content.push_back({"", std::make_shared<const Pixels>(load_picture(image))});
   user.content.push_back({read_prompt(command), nullptr});
   request.messages.push_back(std::move(user));
-  request.sampling = command.sampling;
   request.stop = command.stop;
   return request;
 }
@@ -68,8 +78,10 @@ void print_stats(const Usage& usage, Clock::time_point begun, Clock::time_point 
 }  // namespace
 
 int run(const RunCommand& command, const std::filesystem::path& program) {
+  const std::filesystem::path dir = find_model(command.model, program);
   ChatRequest request = build_request(command);  // before the load: a mistyped file is told at once
-  const std::unique_ptr<Engine> engine = load_model(command.model, program, command.engine);
+  const std::unique_ptr<Engine> engine = load_model(dir, command.engine);
+  request.sampling = sampling_of(command, recommended_sampling(dir));
   const auto begun = Clock::now();
   auto first = begun;
   ChatStream stream = engine->chat(std::move(request));

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "main/commands.h"
+#include "main/generation_config.h"
 #include "main/load.h"
+#include "main/model_dir.h"
 #include "server/backend.h"
 
 namespace pippin {
@@ -41,8 +43,13 @@ void warn_of_exposure(const ServeCommand& command) {
     spdlog::warn("--allow-private-urls lets them fetch pictures from inside your network");
 }
 
-server::OpenAiOptions api_options(const ServeCommand& command) {
+server::OpenAiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {
   server::OpenAiOptions options = command.api;
+  options.sampling = recommended_sampling(dir);
+  const SamplingOptions& sampling = options.sampling;
+  spdlog::info(
+      "sampling, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p {}",
+      sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p);
   options.model_aliases.push_back(command.model);  // what the user calls it
   return options;
 }
@@ -68,6 +75,7 @@ void announce(const Engine& engine, const std::string& url) {
 }  // namespace
 
 int serve(const ServeCommand& command, const std::filesystem::path& program) {
+  const std::filesystem::path dir = find_model(command.model, program);
   raise_file_limit(command.http.max_connections);
   warn_of_exposure(command);
   const std::size_t num_threads = std::max(2u, std::thread::hardware_concurrency());
@@ -75,9 +83,9 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   ThreadPool loaders(num_threads + 2);             // some of them wait for the network
   server::HttpServer http(command.http, workers);  // before the load: a port in use is told at once
 
-  const std::unique_ptr<Engine> engine = load_model(command.model, program, command.engine);
+  const std::unique_ptr<Engine> engine = load_model(dir, command.engine);
   const std::unique_ptr<server::Backend> backend = server::make_backend(*engine);
-  server::OpenAi api(*backend, api_options(command), workers, loaders);
+  server::OpenAi api(*backend, api_options(command, dir), workers, loaders);
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);

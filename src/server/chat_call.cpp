@@ -40,12 +40,11 @@ float number_in(const Members& body, std::string_view key, double low, double hi
   return static_cast<float>(value);
 }
 
-SamplingOptions parse_sampling(const Members& body) {
-  SamplingOptions sampling;
-  sampling.temperature = number_in(body, "temperature", 0, 2, 1);
-  sampling.top_p = number_in(body, "top_p", 0, 1, 1);
-  sampling.min_p = number_in(body, "min_p", 0, 1, 0);
-  const std::int64_t top_k = body.integer_or("top_k", 0);
+SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling) {
+  sampling.temperature = number_in(body, "temperature", 0, 2, sampling.temperature);
+  sampling.top_p = number_in(body, "top_p", 0, 1, sampling.top_p);
+  sampling.min_p = number_in(body, "min_p", 0, 1, sampling.min_p);
+  const std::int64_t top_k = body.integer_or("top_k", sampling.top_k);
   if (top_k < -1) refuse("top_k", "must be positive, or 0 or -1 for all");
   sampling.top_k =
       static_cast<int>(std::clamp<std::int64_t>(top_k, 0, std::numeric_limits<int>::max()));
@@ -133,14 +132,14 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
 
 }  // namespace
 
-ChatCall parse_chat(std::string_view text) {
+ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   const json::object object = parse_body(text);
   const Members body(object);
   ChatCall call;
   call.ignored = check_chat_fields(object);
   call.model = body.string("model").value_or("");
   parse_streaming(body, call);
-  call.request.sampling = parse_sampling(body);
+  call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
   parse_tool_fields(body, call);
   if (const json::object* kwargs = body.object("chat_template_kwargs"))

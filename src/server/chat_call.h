@@ -20,7 +20,8 @@ struct ChatCall {
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"
 };
 
+/// `defaults` is how the answer is sampled where the request says nothing.
 /// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
-ChatCall parse_chat(std::string_view body);
+ChatCall parse_chat(std::string_view body, const SamplingOptions& defaults = {});
 
 }  // namespace pippin::server

@@ -51,6 +51,15 @@ TEST(ChatCall, DefaultsAreOpenAis) {
   EXPECT_EQ(call.request.messages[0].content.at(0).text, "hello");
 }
 
+TEST(ChatCall, TakesTheModelsDefaultsWhereTheRequestSaysNothing) {
+  SamplingOptions model;
+  model.temperature = 0.6f;
+  model.top_k = 20;
+  const ChatCall call = parse_chat("{" + hello + R"(, "top_k": 0})", model);
+  EXPECT_FLOAT_EQ(call.request.sampling.temperature, 0.6f);
+  EXPECT_EQ(call.request.sampling.top_k, 0);
+}
+
 TEST(ChatCall, TakesEveryHonouredField) {
   const ChatCall call =
       parse_with(R"("model": "m", "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1,

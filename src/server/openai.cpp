@@ -80,7 +80,7 @@ void OpenAi::add_routes(Router& router) {
 // Chat
 
 void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
-  ChatCall call = parse_chat(exchange->request().body);
+  ChatCall call = parse_chat(exchange->request().body, options_.sampling);
   check_model(call.model);
   if (options_.strict_fields && !call.ignored.empty())
     throw Error(Code::invalid_argument,

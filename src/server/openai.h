@@ -23,6 +23,8 @@ struct OpenAiOptions {
   std::vector<std::string> model_names;
   /// Further names that requests may use, which are not listed.
   std::vector<std::string> model_aliases;
+  /// How answers are sampled where the request says nothing.
+  SamplingOptions sampling;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatImageLimits images;

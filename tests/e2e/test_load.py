@@ -1,0 +1,115 @@
+"""Many clients at once, some of which leave."""
+import json
+import socket
+import threading
+import time
+
+from e2e_harness import MODEL, SLOWDOWN, Server
+from e2e_pictures import RED_CIRCLE, data_url, part
+
+
+def request_bytes(body: dict) -> bytes:
+    data = json.dumps(body).encode()
+    return (b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(data)) + data
+
+
+def leave_after(server: Server, body: dict, num_events: int) -> None:
+    """Streams an answer and closes the connection in the middle."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60 * SLOWDOWN) as client:
+        client.sendall(request_bytes({**body, "stream": True}))
+        received = b""
+        while received.count(b"data: ") < num_events:
+            piece = client.recv(4096)
+            assert piece, received
+            received += piece
+
+
+def test_sixteen_clients_half_of_which_leave(server: Server):
+    long = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "temperature": 0, "ignore_eos": True,
+            "max_tokens": 64}
+    expected = server.post(long).body["choices"][0]["message"]["content"]
+    answers: list[str] = []
+    problems: list[BaseException] = []
+
+    def client(number: int) -> None:
+        try:
+            if number % 2:
+                # In their prefill, early and late in the answer; longer, so that none has ended by then.
+                leave_after(server, {**long, "max_tokens": 1000}, number // 2)
+            else:
+                answers.append(server.post(long).body["choices"][0]["message"]["content"])
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert answers == [expected] * 8, "the answer in a batch differs from the one alone"
+    pages = server.wait_until_idle()["pages"]
+    assert pages["free"] + pages["cached"] == pages["total"]
+
+
+def test_pages_are_free_soon_after_a_client_leaves(server: Server):
+    leave_after(server, {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True,
+                         "max_tokens": 3000}, 3)
+    started = time.monotonic()
+    server.wait_until_idle()
+    # Three thousand tokens would take far longer.
+    assert time.monotonic() - started < 2 * SLOWDOWN
+
+
+def test_a_client_that_leaves_before_its_answer_stops_it(server: Server):
+    body = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True, "max_tokens": 3000}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(request_bytes(body))
+        deadline = time.monotonic() + 30 * SLOWDOWN
+        while not server.health()["sequences"]["running"]:
+            assert time.monotonic() < deadline
+    started = time.monotonic()
+    server.wait_until_idle()
+    assert time.monotonic() - started < 2 * SLOWDOWN
+
+
+def test_a_slow_reader_holds_up_nobody(server: Server):
+    body = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True, "max_tokens": 200,
+            "stream": True}
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(request_bytes(body))
+        assert "MLX" in server.text("What is Pippin?")
+        slow.settimeout(60 * SLOWDOWN)
+        received = b""
+        while b"[DONE]" not in received:
+            piece = slow.recv(512)
+            assert piece
+            received += piece
+
+
+def test_health_answers_within_50_ms_during_load(server: Server):
+    busy = request_bytes({"model": MODEL.name, "ignore_eos": True, "max_tokens": 400, "messages": [
+        {"role": "user", "content": [part(data_url(RED_CIRCLE.resize((640, 640)))),
+                                     {"type": "text", "text": "What is Pippin? " * 200}]}]})
+    # Not streamed and not read, so that this process has nothing to do meanwhile.
+    clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+    for client in clients:
+        client.sendall(busy)
+    connection = server.connect()
+    waits, seen_running = [], 0
+    for _ in range(60):
+        started = time.monotonic()
+        connection.request("GET", "/health")
+        health = json.loads(connection.getresponse().read())
+        waits.append(1000 * (time.monotonic() - started))
+        seen_running += health["sequences"]["running"] > 0
+        time.sleep(0.02)
+    for client in clients:
+        client.close()
+    server.wait_until_idle()
+    assert seen_running > 30, "there was no load"
+    # The machine may give the processor to someone else for a while now and then; the server may not.
+    assert sorted(waits)[-4] < 50 * SLOWDOWN, sorted(waits)[-8:]
