@@ -1,0 +1,37 @@
+"""Tests of `cmake --install`: the tree works wherever it is put, and another MLX can take the place of the one it was built with."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """An installed tree, moved after its installation."""
+    first = tmp_path_factory.mktemp("install")
+    build = pathlib.Path(os.environ["PIPPIN_BINARY"]).parent
+    subprocess.run(["cmake", "--install", str(build), "--prefix", str(first / "here")], check=True, capture_output=True)
+    return shutil.move(first / "here", first / "there")
+
+
+def libraries(program: pathlib.Path, env: dict[str, str] | None = None) -> str:
+    return subprocess.run(["ldd", str(program)], check=True, capture_output=True, text=True, env=env).stdout
+
+
+def test_the_moved_tree_answers_with_its_own_mlx_and_model(installed):
+    program = installed / "bin/pippin"
+    answer = subprocess.run([str(program), "run", "demo", "What is Pippin?", "--temperature", "0"], check=True,
+                            capture_output=True, text=True, cwd="/", timeout=120)
+    assert "Pippin" in answer.stdout
+    if sys.platform == "linux":
+        assert f"libmlx.so => {installed}/" in libraries(program).replace("bin/../", "")
+
+
+if sys.platform == "linux":  # where the loader has a RUNPATH, which LD_LIBRARY_PATH overrides
+    def test_another_mlx_found_first_is_used(installed, tmp_path):
+        other = shutil.copy(installed / "lib/pippin/mlx/lib/libmlx.so", tmp_path)
+        found = libraries(installed / "bin/pippin", {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
+        assert f"libmlx.so => {other}" in found
