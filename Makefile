@@ -4,7 +4,7 @@
 #   make build MLX=cuda13     another MLX: cpu, cuda12, cuda13 (Linux), metal, brew (macOS)
 
 MLX ?=
-PORT ?= 8080
+PORT ?= 8000
 MODEL ?= demo
 export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := build/venv/bin
@@ -25,7 +25,7 @@ build: ## Build build/release/pippin
 demo: build ## Ask the built-in model about words and a picture, and see what its cache saves
 	@python3 tools/demo/demo.py --pippin $(PIPPIN)
 
-serve: build ## Serve the built-in model (MODEL=directory, PORT=8080) until Ctrl-C
+serve: build ## Serve the built-in model (MODEL=directory, PORT=8000) until Ctrl-C
 	@echo "Once the server is ready, try from another terminal:"
 	@echo "  curl http://127.0.0.1:$(PORT)/v1/chat/completions -H 'Content-Type: application/json' \\"
 	@echo "       -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is Pippin?\"}]}'"
