@@ -2,9 +2,25 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <mutex>
+
 #include "pippin/error.h"
 
 namespace pippin {
+
+namespace {
+
+void use_stderr() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    spdlog::set_default_logger(spdlog::stderr_color_mt("pippin"));
+    spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+  });
+}
+
+}  // namespace
+
+void init_default_log() { use_stderr(); }
 
 void init_log(const std::string& level) {
   const auto parsed = spdlog::level::from_str(level);
@@ -12,8 +28,7 @@ void init_log(const std::string& level) {
     throw Error(
         Code::invalid_argument,
         "[log] level must be trace, debug, info, warning, error or off, got '" + level + "'");
-  if (!spdlog::get("pippin")) spdlog::set_default_logger(spdlog::stderr_color_mt("pippin"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+  use_stderr();
   spdlog::set_level(parsed);
 }
 

@@ -7,6 +7,9 @@
 
 namespace pippin {
 
+/// Sends the log to stderr where init_log has not been called; the library must not write to a program's stdout.
+void init_default_log();
+
 /// Sends the log to stderr, one line a record with milliseconds, at `level`
 /// (trace|debug|info|warning|error|off). Throws Error(invalid_argument) on another level name.
 /// Prompts and answers are never logged.

@@ -46,6 +46,7 @@ std::optional<ChatEvent> Answer::accept(const TokenEvent& event) {
   usage_.cached_tokens = tokens_->cached_tokens();
   std::string text;
   if (event.finish) {
+    if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
     text = stops_.push(detokenizer_.finish());
     text += stops_.finish();
     return end(std::move(text), stops_.matched() ? FinishReason::stop : *event.finish);

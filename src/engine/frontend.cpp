@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <limits>
 #include <random>
 
 #include "base/log.h"
@@ -31,7 +33,11 @@ void check(const EngineOptions& o) {
   check(o.max_sequences >= 1, "max_sequences", "at least 1");
   check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
   check(o.max_queue >= 1, "max_queue", "at least 1");
-  check(o.max_context >= 0 && o.kv_pool_tokens >= 0, "max_context", "at least 0");
+  check(o.max_context >= 0, "max_context", "at least 0");
+  check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
+  check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
+  check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
+  check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
 }
 
 void choose_device(const std::string& device) {
@@ -61,9 +67,17 @@ std::int64_t max_expanded_bytes() {
   return mx::default_device() == mx::Device::cpu ? std::int64_t{1} << 30 : 0;
 }
 
+// What this process may use of the machine's memory: a container's limit counts (cgroup v2).
+std::int64_t host_memory_bytes() {
+  const auto installed =
+      static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  std::int64_t limit = 0;
+  return std::ifstream("/sys/fs/cgroup/memory.max") >> limit ? std::min(installed, limit)
+                                                             : installed;
+}
+
 std::int64_t device_memory_bytes() {
-  if (mx::default_device() == mx::Device::cpu)
-    return static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  if (mx::default_device() == mx::Device::cpu) return host_memory_bytes();
   const auto& info = mx::device_info();
   for (const char* key : {"memory_size", "total_memory"})  // Metal's and CUDA's names
     if (const auto it = info.find(key);
@@ -86,6 +100,13 @@ std::uint64_t random_seed() {
   return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 
+std::size_t longest_token(const text::Tokenizer& tokenizer) {
+  std::size_t longest = 1;
+  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+    if (const auto token = tokenizer.id_to_token(id)) longest = std::max(longest, token->size());
+  return longest;
+}
+
 std::string name_of(const std::filesystem::path& model_dir) {
   const auto path = std::filesystem::weakly_canonical(model_dir);
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
@@ -105,6 +126,7 @@ std::shared_ptr<const text::ChatTemplate> load_template(const std::filesystem::p
 
 Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
                    Engine::Progress progress) {
+  init_default_log();
   check(options);
   info_.name = name_of(model_dir);
   // What is cheap and often wrong comes before the weights.
@@ -112,6 +134,7 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
     throw Error(Code::not_found,
                 "'" + model_dir.string() + "' is no model directory: it has no config.json");
   prompts_.tokenizer = text::Tokenizer::load(model_dir);
+  prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);
   loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
 }
@@ -130,6 +153,9 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   const auto pages =
       (pool_tokens(options, traits, dtype, context) + options.page_size - 1) / options.page_size;
+  // Slots are numbered in 32 bits.
+  check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
+        "less than 2^31");
   if (pages * options.page_size < context) {
     context = pages * options.page_size;
     spdlog::warn("[engine] the KV pool holds {} tokens, fewer than the model's context of {}",
@@ -142,7 +168,8 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   info_.num_parameters = model->num_parameters();
   info_.weight_bytes = model->weight_bytes();
   info_.device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
-  vocab_size_ = traits.vocab_size;
+  prompts_.max_context = context;
+  prompts_.vocab_size = traits.vocab_size;
   end_tokens_ = traits.end_tokens;
   if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
     end_tokens_.push_back(*prompts_.tokenizer->eos_id());
@@ -159,6 +186,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   loop.page_size = options.page_size;
   loop.prefix_cache = options.prefix_cache;
   loop.scheduler = {options.max_batch_tokens, options.max_sequences};
+  max_queue_ = options.max_queue;
   loop.max_queue = options.max_queue;
   loop.stuck_after_s = options.stuck_after_s;
   return {std::make_unique<Runner>(std::move(model), runner), loop};
@@ -167,13 +195,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
 void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
                      Sequence& sequence) const {
   check(sampling);
-  const auto room = info_.max_context - sequence.num_prompt;
-  if (room < 1)
-    throw Error(Code::invalid_argument,
-                "the prompt has " + std::to_string(sequence.num_prompt) +
-                    " tokens, but the context holds " + std::to_string(info_.max_context) +
-                    " with the answer",
-                "messages");
+  const auto room = info_.max_context - sequence.num_prompt;  // at least 1: PromptBuilder saw to it
   check(stop.max_tokens >= 0, "max_tokens", "at least 1");
   sequence.sampling = sampling;
   sequence.seed = sampling.seed.value_or(random_seed());
@@ -209,6 +231,9 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
   check(batch >= 1, "batch", "at least 1");
   check(prompt_tokens >= 1, "prompt_tokens", "at least 1");
   check(new_tokens >= 1, "new_tokens", "at least 1");
+  check(std::int64_t{prompt_tokens} + new_tokens <= info_.max_context, "prompt_tokens",
+        "within the context of " + std::to_string(info_.max_context) + " with the new tokens");
+  check(batch <= max_queue_, "batch", "at most the queue's " + std::to_string(max_queue_));
   SamplingOptions greedy;
   greedy.temperature = 0;
   StopOptions stop;
@@ -221,7 +246,7 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
     auto sequence = std::make_shared<Sequence>();
     while (sequence->num_tokens() < prompt_tokens) {
       const auto token =
-          static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(vocab_size_));
+          static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(prompts_.vocab_size));
       if (token != prompts_.image_token) sequence->tokens.push_back(token);
     }
     sequence->num_prompt = prompt_tokens;

@@ -33,7 +33,7 @@ class Frontend {
 
   ModelInfo info_;
   PromptBuilder prompts_;
-  int vocab_size_ = 0;
+  int max_queue_ = 0;
   std::vector<std::int32_t> end_tokens_;
   std::unique_ptr<Loop> loop_;
 };

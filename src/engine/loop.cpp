@@ -19,14 +19,15 @@ std::int64_t now_ns() {
 }  // namespace
 
 Loop::Loop(Setup setup) {
-  std::promise<void> started;
-  auto result = started.get_future();
-  thread_ = std::thread([this, setup = std::move(setup), &started] {
-    main(setup, [&started](std::exception_ptr error) {
+  // Shared, since the thread may still be leaving set_value when this one has its answer.
+  auto started = std::make_shared<std::promise<void>>();
+  auto result = started->get_future();
+  thread_ = std::thread([this, setup = std::move(setup), started] {
+    main(setup, [started](std::exception_ptr error) {
       if (error)
-        started.set_exception(error);
+        started->set_exception(error);
       else
-        started.set_value();
+        started->set_value();
     });
   });
   try {
@@ -39,49 +40,55 @@ Loop::Loop(Setup setup) {
 
 Loop::~Loop() {
   {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
+    std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
   }
-  changed_.notify_one();
+  shared_->changed.notify_one();
   thread_.join();
 }
 
-void Loop::wake() {
+void Loop::Shared::wake() {
   {
-    std::lock_guard lock(mutex_);
-    woken_ = true;
+    std::lock_guard lock(mutex);
+    woken = true;
   }
-  changed_.notify_one();
+  changed.notify_one();
 }
 
 void Loop::submit(std::shared_ptr<Sequence> sequence) {
-  sequence->output->on_cancel([this] { wake(); });
+  sequence->output->on_cancel([weak = std::weak_ptr<Shared>(shared_)] {
+    if (const auto shared = weak.lock()) shared->wake();
+  });
   {
-    std::lock_guard lock(mutex_);
-    const auto waiting = static_cast<std::int64_t>(submitted_.size()) + stats_.sequences_waiting;
+    std::lock_guard lock(shared_->mutex);
+    if (shared_->broken)
+      throw Error(Code::unavailable, "the engine has stopped after a failure; see its log");
+    const auto waiting =
+        static_cast<std::int64_t>(shared_->submitted.size()) + shared_->stats.sequences_waiting;
     if (waiting >= options_.max_queue)
       throw Error(Code::resource_exhausted,
                   "the queue is full: " + std::to_string(waiting) + " requests are waiting");
-    submitted_.push_back(std::move(sequence));
+    shared_->submitted.push_back(std::move(sequence));
   }
-  wake();
+  shared_->wake();
 }
 
 EngineStats Loop::stats() const {
-  std::lock_guard lock(mutex_);
-  EngineStats stats = stats_;
-  stats.sequences_waiting += static_cast<std::int64_t>(submitted_.size());
+  std::lock_guard lock(shared_->mutex);
+  EngineStats stats = shared_->stats;
+  stats.sequences_waiting += static_cast<std::int64_t>(shared_->submitted.size());
   const auto started = step_started_ns_.load();
-  stats.healthy =
-      started == 0 || static_cast<double>(now_ns() - started) < options_.stuck_after_s * 1e9;
+  const bool stuck =
+      started != 0 && static_cast<double>(now_ns() - started) > options_.stuck_after_s * 1e9;
+  stats.healthy = !stuck && !shared_->broken;
   return stats;
 }
 
-void Loop::main(const Setup& setup, std::function<void(std::exception_ptr)> ready) {
+void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready) {
   std::unique_ptr<Runner> runner;
   try {
     std::tie(runner, options_) = setup();
-    stats_.pages_total = stats_.pages_free = options_.num_pages;
+    shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
   } catch (...) {
     ready(std::current_exception());
     return;
@@ -93,21 +100,31 @@ void Loop::main(const Setup& setup, std::function<void(std::exception_ptr)> read
 void Loop::serve(Runner& runner) {
   PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
   Scheduler scheduler(options_.scheduler, pages);
-  while (take_submitted(scheduler)) {
-    const Batch batch = scheduler.next();
-    if (!batch.chunks.empty()) step(runner, scheduler, pages, batch);
-    publish_stats(runner, scheduler, pages);
+  try {
+    while (take_submitted(scheduler)) {
+      const Batch batch = scheduler.next();
+      if (!batch.chunks.empty()) step(runner, scheduler, pages, batch);
+      publish_stats(runner, scheduler, pages);
+    }
+  } catch (const std::exception& failure) {
+    spdlog::critical("[engine] gives up: {}", failure.what());
+    std::lock_guard lock(shared_->mutex);
+    shared_->broken = true;
+    for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   }
   scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
+  publish_stats(runner, scheduler, pages);
 }
 
 // Waits while there is nothing to do. False when the loop is to end.
 bool Loop::take_submitted(Scheduler& scheduler) {
-  std::unique_lock lock(mutex_);
-  if (scheduler.idle()) changed_.wait(lock, [this] { return stopping_ || woken_; });
-  woken_ = false;
-  for (auto& sequence : std::exchange(submitted_, {})) scheduler.add(std::move(sequence));
-  return !stopping_;
+  std::unique_lock lock(shared_->mutex);
+  if (scheduler.idle())
+    shared_->changed.wait(lock, [this] { return shared_->stopping || shared_->woken; });
+  shared_->woken = false;
+  for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
+  shared_->stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
+  return !shared_->stopping;
 }
 
 void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
@@ -120,28 +137,33 @@ void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Ba
     scheduler.fail(
         batch, Error(Code::unavailable,
                      std::string("the engine could not compute this request: ") + failure.what()));
-    // The pools' content is lost with the step: others start over, and nothing cached may be trusted.
-    scheduler.preempt_all();
-    pages.forget_cached();
-    runner.reset();
+    recover(runner, scheduler, pages);
   }
   step_started_ns_ = 0;
 }
 
+// The pools' content is lost with the step: others start over, and nothing cached may be trusted.
+void Loop::recover(Runner& runner, Scheduler& scheduler, PageCache& pages) {
+  scheduler.preempt_all();
+  pages.forget_cached();
+  runner.reset();
+}
+
 void Loop::publish_stats(const Runner& runner, const Scheduler& scheduler, const PageCache& pages) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(shared_->mutex);
+  auto& stats = shared_->stats;
   const auto& counters = scheduler.counters();
-  stats_.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
-  stats_.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
-  stats_.pages_free = pages.num_free();
-  stats_.pages_cached = pages.num_cached();
-  stats_.encoder_runs = runner.encoder_runs();
-  stats_.encoder_hits = runner.encoder_hits();
-  stats_.prompt_tokens = counters.prompt_tokens;
-  stats_.cached_tokens = counters.cached_tokens;
-  stats_.generated_tokens = counters.generated_tokens;
-  stats_.preemptions = counters.preemptions;
-  ++stats_.steps;
+  stats.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
+  stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
+  stats.pages_free = pages.num_free();
+  stats.pages_cached = pages.num_cached();
+  stats.encoder_runs = runner.encoder_runs();
+  stats.encoder_hits = runner.encoder_hits();
+  stats.prompt_tokens = counters.prompt_tokens;
+  stats.cached_tokens = counters.cached_tokens;
+  stats.generated_tokens = counters.generated_tokens;
+  stats.preemptions = counters.preemptions;
+  ++stats.steps;
 }
 
 }  // namespace pippin::engine

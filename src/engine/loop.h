@@ -38,26 +38,34 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// Throws Error(resource_exhausted) when the queue is full.
+  /// Throws Error(resource_exhausted) when the queue is full, Error(unavailable) when the engine has given up.
   void submit(std::shared_ptr<Sequence> sequence);
 
   EngineStats stats() const;
 
  private:
-  void main(const Setup& setup, std::function<void(std::exception_ptr)> ready);
+  /// What the threads share. Held by the streams' cancel callbacks, too, which may outlive the loop.
+  struct Shared {
+    mutable std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<std::shared_ptr<Sequence>> submitted;  // guarded by mutex
+    bool stopping = false;                             // guarded by mutex
+    bool broken = false;  // guarded by mutex: the engine's thread has given up
+    bool woken = false;   // guarded by mutex: something was submitted or cancelled
+    EngineStats stats;    // guarded by mutex
+
+    void wake();
+  };
+
+  void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
   void serve(Runner& runner);
   bool take_submitted(Scheduler& scheduler);
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
+  void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
   void publish_stats(const Runner& runner, const Scheduler& scheduler, const PageCache& pages);
-  void wake();
 
   Options options_;  ///< set before the constructor returns, then constant
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::shared_ptr<Sequence>> submitted_;  // guarded by mutex_
-  bool stopping_ = false;                             // guarded by mutex_
-  bool woken_ = false;  // guarded by mutex_: something was submitted or cancelled
-  EngineStats stats_;   // guarded by mutex_
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
   std::thread thread_;
 };

@@ -239,6 +239,24 @@ TEST(Loop, DestroyingItEndsWhatIsRunning) {
   EXPECT_THROW(read_all(*sequence), Error);
 }
 
+TEST(Loop, AStreamMayOutliveIt) {
+  auto loop = make_loop({});
+  auto sequence = make_sequence(40, 1);
+  sequence->max_tokens = 400;
+  loop->submit(sequence);
+  loop.reset();
+  sequence->output->cancel();  // must not reach the loop that is gone
+  EXPECT_THROW(read_all(*sequence), Error);
+}
+
+TEST(Loop, APictureOverSeveralChunksIsEncodedAndCountedOnce) {
+  const auto loop = make_loop({.max_batch_tokens = 16, .media_cache_bytes = 0});
+  answer(*loop, make_sequence(10, 1, {5}));  // 6 x 8 patches: 12 rows beside the words
+  answer(*loop, make_sequence(21, 1, {5}));
+  EXPECT_EQ(idle_stats(*loop).encoder_runs, 2);
+  EXPECT_EQ(idle_stats(*loop).encoder_hits, 0);
+}
+
 TEST(Loop, ASetupThatFailsReachesTheCaller) {
   EXPECT_THROW(Loop([]() -> std::pair<std::unique_ptr<Runner>, Loop::Options> {
                  throw Error(Code::not_found, "none");

@@ -17,17 +17,23 @@ std::vector<std::shared_ptr<const Pixels>> pictures_of(const ChatRequest& reques
   return pictures;
 }
 
-MediaItem make_item(const PromptBuilder& builder, const Pixels& picture, std::int64_t begin) {
-  const auto& processor = *builder.image_processor;
-  auto patches = std::make_shared<media::Patches>(media::make_patches(picture, processor));
-  media::PatchGrid merged = patches->grid;
-  merged.h /= processor.merge_size;
-  merged.w /= processor.merge_size;
+// The rows that a picture will take, known from its size alone.
+media::PatchGrid merged_grid(const media::ImageProcessorConfig& processor, const Pixels& picture) {
+  media::ImageSize size{picture.height, picture.width};
+  if (processor.do_resize) size = media::smart_resize(size, processor);
+  const int side = processor.patch_size * processor.merge_size;
+  return {1, size.height / side, size.width / side};
+}
+
+MediaItem make_item(const PromptBuilder& builder, const Pixels& picture,
+                    const models::MediaSpan& span) {
+  auto patches =
+      std::make_shared<media::Patches>(media::make_patches(picture, *builder.image_processor));
   // The same pixels cut up otherwise are other features.
   Hasher hasher;
   hasher.update(media::pixel_digest(picture));
   hasher.update(builder.image_processor_digest);
-  return {{begin, merged.num_patches(), merged}, hasher.finish(), std::move(patches)};
+  return {span, hasher.finish(), std::move(patches)};
 }
 
 void check_placeholders(std::ptrdiff_t found, std::size_t pictures) {
@@ -39,16 +45,30 @@ void check_placeholders(std::ptrdiff_t found, std::size_t pictures) {
               "messages");
 }
 
-void finish(Sequence& sequence) {
-  if (sequence.tokens.empty())
-    throw Error(Code::invalid_argument, "the prompt is empty", "messages");
-  sequence.num_prompt = sequence.num_tokens();
-  std::vector<models::MediaSpan> spans;
-  for (const auto& item : sequence.media) spans.push_back(item.span);
-  sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
+}  // namespace
+
+void PromptBuilder::check_length(std::int64_t num_tokens) const {
+  if (num_tokens < max_context) return;
+  throw Error(Code::invalid_argument,
+              "the prompt has " + std::to_string(num_tokens) + " tokens, but the context holds " +
+                  std::to_string(max_context) + " with the answer",
+              "messages");
 }
 
-}  // namespace
+std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool add_special) const {
+  // Normalising may shrink a text, hence the factor; past it no tokenization can fit, and trying would take seconds.
+  if (text.size() / 4 > static_cast<std::size_t>(max_context) * max_token_bytes)
+    check_length(static_cast<std::int64_t>(text.size() / 4 / max_token_bytes));
+  auto tokens = tokenizer->encode(text, add_special);
+  if (tokens.empty()) throw Error(Code::invalid_argument, "the prompt is empty", "messages");
+  for (const auto token : tokens)
+    if (token >= vocab_size)
+      throw Error(Code::invalid_argument,
+                  "the tokenizer gives the id " + std::to_string(token) +
+                      ", but the model knows only " + std::to_string(vocab_size) + " tokens",
+                  "messages");
+  return tokens;
+}
 
 void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
   if (!chat_template)
@@ -61,27 +81,34 @@ void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const 
   input.messages_json = text::messages_json(request.messages);
   input.tools_json = request.tools_json;
   input.kwargs_json = request.template_kwargs_json;
-  const auto rendered = tokenizer->encode(chat_template->render(input));
+  const auto rendered = encode(chat_template->render(input), false);
 
-  const bool places = image_processor.has_value();
-  check_placeholders(places ? std::count(rendered.begin(), rendered.end(), image_token) : 0,
-                     pictures.size());
+  const auto is_place = [&](std::int32_t token) { return image_processor && token == image_token; };
+  check_placeholders(std::count_if(rendered.begin(), rendered.end(), is_place), pictures.size());
+  std::vector<models::MediaSpan> spans;
   for (const auto token : rendered) {
-    if (!places || token != image_token) {
+    if (!is_place(token)) {
       sequence.tokens.push_back(token);
       continue;
     }
-    auto item = make_item(*this, *pictures[sequence.media.size()], sequence.num_tokens());
-    sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(item.span.length),
+    const auto grid = merged_grid(*image_processor, *pictures[spans.size()]);
+    spans.push_back({sequence.num_tokens(), grid.num_patches(), grid});
+    check_length(sequence.num_tokens() + grid.num_patches());
+    sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(grid.num_patches()),
                            image_token);
-    sequence.media.push_back(std::move(item));
   }
-  finish(sequence);
+  check_length(sequence.num_tokens());
+  for (std::size_t i = 0; i < spans.size(); ++i)
+    sequence.media.push_back(make_item(*this, *pictures[i], spans[i]));
+  sequence.num_prompt = sequence.num_tokens();
+  sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
 }
 
 void PromptBuilder::build(const std::string& text, Sequence& sequence) const {
-  sequence.tokens = tokenizer->encode(text, true);
-  finish(sequence);
+  sequence.tokens = encode(text, true);
+  check_length(sequence.num_tokens());
+  sequence.num_prompt = sequence.num_tokens();
+  sequence.positions = models::mrope_positions(sequence.num_prompt, {});
 }
 
 }  // namespace pippin::engine

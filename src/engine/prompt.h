@@ -23,12 +23,21 @@ struct PromptBuilder {
   Digest image_processor_digest{};
   std::int32_t image_token = -1;  ///< stands once for a picture in the rendered prompt
 
+  std::int64_t max_context = 0;     ///< tokens of prompt and answer together
+  std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding
+  std::size_t max_token_bytes = 0;  ///< of the longest token, to refuse endless prompts unread
+
   /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, media and
-  /// positions. Throws Error(invalid_argument) where the template refuses the messages or pictures can't be placed.
+  /// positions. Throws Error(invalid_argument) where the template refuses the
+  /// messages, pictures can't be placed, or the context can't hold the prompt: before any picture is cut up.
   void build(const ChatRequest& request, Sequence& sequence) const;
 
   /// The same for plain text.
   void build(const std::string& text, Sequence& sequence) const;
+
+ private:
+  std::vector<std::int32_t> encode(const std::string& text, bool add_special) const;
+  void check_length(std::int64_t num_tokens) const;
 };
 
 }  // namespace pippin::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "kernels/layout.h"
 
@@ -38,7 +39,14 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
       kv_(make_pools(model_->traits(), options)),
       media_cache_(options.media_cache_bytes) {}
 
-void Runner::reset() { kv_ = make_pools(model_->traits(), options_); }
+void Runner::reset() {
+  // The old pools go first: memory may be what the step ran out of.
+  kv_.keys.clear();
+  kv_.values.clear();
+  in_flight_.clear();
+  mx::clear_cache();
+  kv_ = make_pools(model_->traits(), options_);
+}
 
 std::vector<std::int32_t> Runner::run(const Batch& batch) {
   const auto input = lay_out(batch);
@@ -62,10 +70,11 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
   bool text_positions = true;
+  Features started = std::exchange(in_flight_, {});
   for (const auto& chunk : batch.chunks) {
     const Sequence& sequence = *chunk.sequence;
     const auto begin = sequence.num_computed, end = begin + chunk.count;
-    add_media(chunk, static_cast<int>(tokens.size()), media);
+    add_media(chunk, static_cast<int>(tokens.size()), started, media);
     text_positions = text_positions && sequence.positions.one_axis(begin, end);
     for (auto i = begin; i < end; ++i) {
       tokens.push_back(sequence.tokens[static_cast<std::size_t>(i)]);
@@ -88,13 +97,17 @@ models::StepInput Runner::lay_out(const Batch& batch) {
 }
 
 // Adds the part of each picture that lies within the chunk.
-void Runner::add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media) {
+void Runner::add_media(const Chunk& chunk, int first_row, const Features& started,
+                       std::vector<models::MediaRows>& media) {
   const auto chunk_begin = chunk.sequence->num_computed, chunk_end = chunk_begin + chunk.count;
   for (const auto& item : chunk.sequence->media) {
-    const auto begin = std::max(chunk_begin, item.span.begin);
-    const auto end = std::min(chunk_end, item.span.begin + item.span.length);
+    const auto item_end = item.span.begin + item.span.length;
+    const auto begin = std::max(chunk_begin, item.span.begin), end = std::min(chunk_end, item_end);
     if (begin >= end) continue;
-    const auto features = features_of(item);
+    // A picture over several chunks is looked up once, and is not lost when the cache is too small for it.
+    const auto it = started.find(item.digest);
+    const auto features = it != started.end() ? it->second : features_of(item);
+    if (end < item_end) in_flight_[item.digest] = features;
     const auto part = [&](const mx::array& x) {
       return rows_of(x, begin - item.span.begin, end - item.span.begin);
     };

@@ -1,8 +1,8 @@
 // Runs one step on the device: lays the batch out, encodes the pictures it needs, forward, sample.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -40,13 +40,16 @@ class Runner {
 
  private:
   models::StepInput lay_out(const Batch& batch);
-  void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
+  using Features = std::map<Digest, std::shared_ptr<const models::MediaFeatures>>;
+  void add_media(const Chunk& chunk, int first_row, const Features& started,
+                 std::vector<models::MediaRows>& media);
   std::shared_ptr<const models::MediaFeatures> features_of(const MediaItem& item);
 
   std::unique_ptr<models::Model> model_;
   RunnerOptions options_;
   nn::KVCache kv_;
   MediaCache media_cache_;
+  Features in_flight_;  ///< of pictures whose last rows are still to come
   std::int64_t encoder_runs_ = 0;
   std::int64_t encoder_hits_ = 0;
 };

@@ -20,7 +20,8 @@ mx::array column(const std::vector<SampleRow>& rows, const Get& get) {
   return mx::array(values.begin(), {static_cast<int>(values.size()), 1}, mx::float32);
 }
 
-bool greedy(const SampleRow& row) { return row.options.temperature <= 0; }
+// A temperature so low that dividing by it leaves float32's range is greedy in all but name.
+bool greedy(const SampleRow& row) { return row.options.temperature < 1e-5f; }
 
 // Probabilities [R, V] in descending order, those that the filters drop set to zero.
 mx::array filtered(const mx::array& sorted_logits, const std::vector<SampleRow>& rows) {
@@ -34,7 +35,7 @@ mx::array filtered(const mx::array& sorted_logits, const std::vector<SampleRow>&
   const auto min_p = column(rows, [](const auto& r) { return r.options.min_p; });
 
   const auto zero = mx::array(0.0f);
-  auto p = mx::softmax(sorted_logits / temperature, -1, true);
+  auto p = mx::softmax((sorted_logits - mx::max(sorted_logits, -1, true)) / temperature, -1, true);
   p = mx::where(mx::less(mx::arange(0.0, V, mx::float32), top_k), p, zero);
   p = p / mx::sum(p, -1, true);
   // The most likely token stays whatever top_p: before it nothing has accumulated.
@@ -65,7 +66,7 @@ mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows) {
   // How many tokens lie wholly before the target; rounding must not step past the last one kept.
   const auto passed = mx::sum(mx::less_equal(cumulative, target), -1, true);
   const auto last = mx::sum(mx::greater(p, mx::array(0.0f)), -1, true) - mx::array(1);
-  const auto choice = mx::astype(mx::minimum(passed, last), mx::int32);
+  const auto choice = mx::maximum(mx::astype(mx::minimum(passed, last), mx::int32), mx::array(0));
   const auto drawn = mx::astype(mx::squeeze(mx::take_along_axis(order, choice, -1), 1), mx::int32);
   const auto is_greedy =
       mx::squeeze(column(rows, [](const auto& r) { return greedy(r) ? 1.0f : 0.0f; }), 1);

@@ -109,6 +109,18 @@ TEST(Sampler, ARowIsTheSameAloneAndInABatch) {
               together[static_cast<std::size_t>(i)]);
 }
 
+TEST(Sampler, ATinyTemperatureIsGreedy) {
+  const auto logits = random_array({1, 150}, 6);
+  SampleRow row;
+  row.options.temperature = 0;
+  const auto best = tokens_of(sample(logits, {row}));
+  for (const float temperature : {1e-45f, 1e-38f, 1e-20f, 1e-6f, 1e-4f}) {
+    row.options.temperature = temperature;
+    row.uniform = 0.999f;
+    EXPECT_EQ(tokens_of(sample(logits, {row})), best) << temperature;
+  }
+}
+
 TEST(Sampler, DrawsInProportion) {
   const std::vector<float> probabilities = {0.5f, 0.3f, 0.15f, 0.05f};
   std::vector<float> logits;

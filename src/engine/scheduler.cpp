@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pippin::engine {
 namespace {
@@ -75,7 +76,7 @@ void Scheduler::admit(Batch& batch) {
     if (!place(*sequence)) return;  // in order: a later, shorter one must not starve it
     waiting_.pop_front();
     running_.push_back(sequence);
-    if (sequence->num_generated() == 0) {  // not when it comes back from preemption
+    if (!std::exchange(sequence->admitted, true)) {  // not when it comes back from preemption
       counters_.prompt_tokens += sequence->num_prompt;
       counters_.cached_tokens += sequence->num_computed;
       sequence->output->set_cached_tokens(sequence->num_computed);

@@ -37,6 +37,7 @@ struct Sequence {
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
+  bool admitted = false;          ///< has been given pages before
   std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
   std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the step's next ones
   std::size_t num_published = 0;  ///< of `pages`, those offered to the page cache

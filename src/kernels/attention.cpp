@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/ops.h"
 
 namespace pippin::kernels {
@@ -62,14 +64,19 @@ mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::arra
 
 mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                             const std::vector<int>& segment_ends, float scale) {
+  // Where MLX has no fused kernel it holds all scores of a call at once; tiles of queries bound them (rows are independent).
+  constexpr int max_scores_per_head = 1 << 22;
   std::vector<mx::array> outputs;
   int begin = 0;
   for (const int end : segment_ends) {
-    const auto part = [&](const mx::array& x) {
-      return heads_first(rows(x, begin, end - begin), 1);
-    };
-    outputs.push_back(
-        rows_first(mx::fast::scaled_dot_product_attention(part(q), part(k), part(v), scale)));
+    const auto keys = heads_first(rows(k, begin, end - begin), 1);
+    const auto values = heads_first(rows(v, begin, end - begin), 1);
+    const int tile = std::max(64, max_scores_per_head / (end - begin));
+    for (int first = begin; first < end; first += tile) {
+      const auto queries = heads_first(rows(q, first, std::min(tile, end - first)), 1);
+      outputs.push_back(
+          rows_first(mx::fast::scaled_dot_product_attention(queries, keys, values, scale)));
+    }
     begin = end;
   }
   return concatenate_rows(std::move(outputs));

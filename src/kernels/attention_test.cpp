@@ -154,5 +154,16 @@ TEST(SegmentAttention, EqualsTheDefinitionWithinEachSegment) {
   EXPECT_LT(max_abs_difference(to_vector(segment_attention(q, k, v, ends, scale)), wanted), 1e-5f);
 }
 
+// More rows than one tile of queries holds.
+TEST(SegmentAttention, TilesGiveTheSame) {
+  constexpr int n = 3000;
+  const auto x = random_array({n, 1, D}, 11);
+  const auto whole = mx::fast::scaled_dot_product_attention(mx::reshape(x, {1, 1, n, D}),
+                                                            mx::reshape(x, {1, 1, n, D}),
+                                                            mx::reshape(x, {1, 1, n, D}), scale);
+  EXPECT_LT(max_abs_difference(to_vector(segment_attention(x, x, x, {n}, scale)), to_vector(whole)),
+            1e-5f);
+}
+
 }  // namespace
 }  // namespace pippin::kernels

@@ -46,6 +46,22 @@ PagedLayout::Group make_group(std::span<const ContextRows> parts, int first_row,
           padding_mask(parts, longest)};
 }
 
+// A group pads every context to its longest. Contexts join while that at most doubles what is read (or it is little).
+constexpr std::int64_t negligible_padding = 8192;  // tokens
+
+std::size_t group_end(const std::vector<ContextRows>& parts, std::size_t begin) {
+  std::size_t end = begin + 1;
+  if (parts[begin].rows != 1) return end;
+  std::int64_t longest = parts[begin].length, total = longest;
+  for (; end < parts.size() && parts[end].rows == 1; ++end) {
+    longest = std::max<std::int64_t>(longest, parts[end].length);
+    total += parts[end].length;
+    const auto padded = longest * static_cast<std::int64_t>(end + 1 - begin);
+    if (padded > 2 * total + negligible_padding) break;
+  }
+  return end;
+}
+
 }  // namespace
 
 PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size) {
@@ -58,9 +74,7 @@ PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size) {
   PagedLayout layout{int_array(write_slots, {static_cast<int>(write_slots.size())}), {}};
   int row = 0;
   for (std::size_t begin = 0; begin < parts.size();) {
-    std::size_t end = begin + 1;
-    if (parts[begin].rows == 1)
-      while (end < parts.size() && parts[end].rows == 1) ++end;
+    const std::size_t end = group_end(parts, begin);
     layout.groups.push_back(
         make_group(std::span(parts).subspan(begin, end - begin), row, page_size));
     for (; begin < end; ++begin) row += parts[begin].rows;

@@ -32,6 +32,21 @@ TEST(Layout, GroupsDecodeRowsAndKeepsChunksApart) {
   EXPECT_FALSE(chunk.mask);
 }
 
+TEST(Layout, OneLongContextDoesNotPadTheShortOnes) {
+  const std::vector<std::int32_t> long_pages(2000, 1), short_pages = {2};
+  std::vector<ContextRows> parts = {{long_pages, 32000, 1}};
+  for (int i = 0; i < 63; ++i) parts.push_back({short_pages, 16, 1});
+  std::int64_t gathered = 0;
+  int rows = 0;
+  for (const auto& group : make_layout(parts, 16).groups) {
+    EXPECT_EQ(group.first_row, rows);
+    rows += group.num_sequences;
+    gathered += static_cast<std::int64_t>(group.slots.size());
+  }
+  EXPECT_EQ(rows, 64);
+  EXPECT_LT(gathered, 80000);
+}
+
 TEST(Layout, EqualLengthsNeedNoMask) {
   const std::vector<std::int32_t> a = {0}, b = {1};
   EXPECT_FALSE(make_layout({{a, 3, 1}, {b, 3, 1}}, 4).groups[0].mask);

@@ -11,11 +11,18 @@ namespace {
 }
 
 // A size that arrays will have: positive, and small enough that no product of a few overflows.
-int required_size(const Members& members, const char* key) {
-  const auto value = members.required_integer(key);
+int checked_size(const Members& members, const char* key, std::int64_t value) {
   if (value < 1 || value > (1 << 24))
     throw_invalid(members.path_of(key) + " must be a positive size, got " + std::to_string(value));
   return static_cast<int>(value);
+}
+
+int required_size(const Members& members, const char* key) {
+  return checked_size(members, key, members.required_integer(key));
+}
+
+int optional_size(const Members& members, const char* key, std::int64_t fallback) {
+  return checked_size(members, key, members.integer_or(key, fallback));
 }
 
 // transformers 4 writes rope_theta and rope_scaling, transformers 5 one rope_parameters.
@@ -33,8 +40,9 @@ void read_rope(const Members& members, DecoderConfig& config) {
       if (sections->size() != 3)
         throw_invalid(rope.path_of("mrope_section") + " must hold three sizes");
       for (std::size_t i = 0; i < 3; ++i) {
-        if (!(*sections)[i].is_int64())
-          throw_invalid(rope.path_of("mrope_section") + " must hold integers");
+        if (!(*sections)[i].is_int64() || (*sections)[i].as_int64() < 0 ||
+            (*sections)[i].as_int64() > 4096)
+          throw_invalid(rope.path_of("mrope_section") + " must hold small integers");
         config.mrope_section[i] = static_cast<int>((*sections)[i].as_int64());
       }
     }
@@ -60,9 +68,9 @@ DecoderConfig DecoderConfig::from_json(const json::object& object, const std::st
   config.intermediate_size = required_size(members, "intermediate_size");
   config.num_attention_heads = required_size(members, "num_attention_heads");
   config.num_key_value_heads =
-      static_cast<int>(members.integer_or("num_key_value_heads", config.num_attention_heads));
-  config.head_dim = static_cast<int>(
-      members.integer_or("head_dim", config.hidden_size / config.num_attention_heads));
+      optional_size(members, "num_key_value_heads", config.num_attention_heads);
+  config.head_dim =
+      optional_size(members, "head_dim", config.hidden_size / config.num_attention_heads);
   config.vocab_size = required_size(members, "vocab_size");
   config.max_position_embeddings = members.integer_or("max_position_embeddings", 32768);
   config.rms_norm_eps = static_cast<float>(members.number_or("rms_norm_eps", 1e-6));
@@ -74,11 +82,13 @@ DecoderConfig DecoderConfig::from_json(const json::object& object, const std::st
                   " must divide num_attention_heads, got " +
                   std::to_string(config.num_key_value_heads) + " and " +
                   std::to_string(config.num_attention_heads));
+  if (std::int64_t{config.num_attention_heads} * config.head_dim > (1 << 24))
+    throw_invalid(members.path_of("head_dim") + " times num_attention_heads is too large");
   if (config.head_dim < 2 || config.head_dim % 2 != 0)
     throw_invalid(members.path_of("head_dim") + " must be even, got " +
                   std::to_string(config.head_dim));
-  if (config.max_position_embeddings < 1)
-    throw_invalid(members.path_of("max_position_embeddings") + " must be positive");
+  if (config.max_position_embeddings < 1 || config.max_position_embeddings > (1 << 28))
+    throw_invalid(members.path_of("max_position_embeddings") + " must be in [1, 2^28]");
   if (members.boolean("attention_bias").value_or(false))
     throw_invalid(members.path_of("attention_bias") + " is not supported");
   if (members.boolean("use_sliding_window").value_or(false))

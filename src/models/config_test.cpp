@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "models/qwen3_vl_vision.h"
 #include "models/registry.h"
 #include "pippin/error.h"
 
@@ -53,6 +54,32 @@ TEST(DecoderConfig, NamesWhatIsWrong) {
   EXPECT_NE(with("rope_scaling", parse_json(R"({"type": "yarn"})", "test")).find("yarn"),
             std::string::npos);
   EXPECT_NE(with("attention_bias", true).find("attention_bias"), std::string::npos);
+}
+
+TEST(VisionConfig, NamesWhatIsWrong) {
+  const auto with = [](const char* key, json::value value) {
+    auto config =
+        parse_json(R"({"depth": 4, "hidden_size": 64, "num_heads": 4, "intermediate_size": 96,
+      "out_hidden_size": 64, "patch_size": 16, "temporal_patch_size": 2, "spatial_merge_size": 2,
+      "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 3]})",
+                   "test")
+            .as_object();
+    config[key] = std::move(value);
+    try {
+      return std::to_string(VisionConfig::from_json(config, "vision_config").depth);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_EQ(with("depth", 4), "4");
+  for (const auto& [key, value] : {std::pair<const char*, json::value>{"num_heads", 3},
+                                   {"num_heads", 32},
+                                   {"depth", 0},
+                                   {"patch_size", 100000},
+                                   {"in_channels", 1},
+                                   {"deepstack_visual_indexes", json::array{4}},
+                                   {"deepstack_visual_indexes", json::array{"one"}}})
+    EXPECT_NE(with(key, value).find(std::string("vision_config.") + key), std::string::npos) << key;
 }
 
 TEST(Registry, SaysWhatItKnows) {

@@ -66,7 +66,14 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
   if (vision.out_hidden_size != text.hidden_size)
     throw Error(Code::invalid_argument,
                 "[config] vision_config.out_hidden_size must equal text_config.hidden_size");
-  vision.normalization = media::ImageProcessorConfig::load(model_dir).normalization();
+  const auto processor = media::ImageProcessorConfig::load(model_dir);
+  if (processor.patch_size != vision.patch_size ||
+      processor.merge_size != vision.spatial_merge_size ||
+      processor.temporal_patch_size != vision.temporal_patch_size)
+    throw Error(Code::invalid_argument,
+                "[config] preprocessor_config.json and vision_config disagree on patch, merge or "
+                "temporal patch size");
+  vision.normalization = processor.normalization();
 
   auto traits = decoder_traits(model_dir, json, text);
   traits.model_type = "qwen3_vl";

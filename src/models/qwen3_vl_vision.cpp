@@ -42,12 +42,13 @@ nn::Linear load_patch_embed(const VisionConfig& c, nn::Checkpoint& checkpoint) {
 
 VisionConfig VisionConfig::from_json(const json::object& object, const std::string& path) {
   const Members members(object, path);
-  const auto size = [&](const char* key) {
+  const auto require = [&](bool holds, const char* key, const std::string& rule) {
+    if (!holds)
+      throw Error(Code::invalid_argument, "[config] " + members.path_of(key) + " must " + rule);
+  };
+  const auto size = [&](const char* key, std::int64_t largest = 1 << 20) {
     const auto value = members.required_integer(key);
-    if (value < 1 || value > (1 << 24))
-      throw Error(Code::invalid_argument, "[config] " + members.path_of(key) +
-                                              " must be a positive size, got " +
-                                              std::to_string(value));
+    require(value >= 1 && value <= largest, key, "be a size of at most " + std::to_string(largest));
     return static_cast<int>(value);
   };
   VisionConfig c;
@@ -56,18 +57,20 @@ VisionConfig VisionConfig::from_json(const json::object& object, const std::stri
   c.num_heads = size("num_heads");
   c.intermediate_size = size("intermediate_size");
   c.out_hidden_size = size("out_hidden_size");
-  c.patch_size = size("patch_size");
-  c.temporal_patch_size = size("temporal_patch_size");
-  c.spatial_merge_size = size("spatial_merge_size");
-  c.in_channels = static_cast<int>(members.integer_or("in_channels", 3));
+  c.patch_size = size("patch_size", 256);
+  c.temporal_patch_size = size("temporal_patch_size", 16);
+  c.spatial_merge_size = size("spatial_merge_size", 16);
   c.num_grid_per_side =
-      static_cast<int>(std::sqrt(static_cast<double>(size("num_position_embeddings"))));
+      static_cast<int>(std::sqrt(static_cast<double>(size("num_position_embeddings", 1 << 24))));
+  require(members.integer_or("in_channels", c.in_channels) == c.in_channels, "in_channels", "be 3");
+  require(c.hidden_size % (4 * c.num_heads) == 0, "num_heads",
+          "divide hidden_size into multiples of 4");
   if (const auto* indexes = members.array("deepstack_visual_indexes"))
-    for (const auto& index : *indexes)
-      c.deepstack_visual_indexes.push_back(json::value_to<int>(index));
-  if (c.in_channels != 3)
-    throw Error(Code::invalid_argument,
-                "[config] " + members.path_of("in_channels") + " must be 3");
+    for (const auto& index : *indexes) {
+      require(index.is_int64() && index.as_int64() >= 0 && index.as_int64() < c.depth,
+              "deepstack_visual_indexes", "hold block numbers below depth");
+      c.deepstack_visual_indexes.push_back(static_cast<int>(index.as_int64()));
+    }
   return c;
 }
 

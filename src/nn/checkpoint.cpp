@@ -28,14 +28,8 @@ Quantization parse_quantization(const json::object& object, const std::string& p
   if (mode != "affine")
     throw_invalid("quantization mode '" + mode + "' of " + path +
                   " is not supported (only affine)");
-  const Quantization q{static_cast<int>(members.integer_or("group_size", fallback.group_size)),
-                       static_cast<int>(members.integer_or("bits", fallback.bits))};
-  const bool bits_known = q.bits >= 2 && q.bits <= 8 && q.bits != 7;
-  if (!bits_known || (q.group_size != 32 && q.group_size != 64 && q.group_size != 128))
-    throw_invalid(path + " asks for " + std::to_string(q.bits) + " bits in groups of " +
-                  std::to_string(q.group_size) +
-                  "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
-  return q;
+  return checked_quantization(members.integer_or("group_size", fallback.group_size),
+                              members.integer_or("bits", fallback.bits), path);
 }
 
 std::vector<std::filesystem::path> shards_of_index(const std::filesystem::path& dir) {
@@ -64,6 +58,16 @@ std::vector<std::filesystem::path> weight_files(const std::filesystem::path& dir
 }
 
 }  // namespace
+
+Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
+                                  const std::string& what) {
+  const bool bits_known = bits >= 2 && bits <= 8 && bits != 7;
+  if (!bits_known || (group_size != 32 && group_size != 64 && group_size != 128))
+    throw_invalid(what + " asks for " + std::to_string(bits) + " bits in groups of " +
+                  std::to_string(group_size) +
+                  "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
+  return {static_cast<int>(group_size), static_cast<int>(bits)};
+}
 
 QuantizationConfig QuantizationConfig::from_json(const json::object& config) {
   QuantizationConfig result;
@@ -98,8 +102,11 @@ Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
                        LoadOptions options)
     : options_(std::move(options)) {
   quantization_.defaults = quantization.defaults;
-  for (const auto& [module, q] : quantization.overrides)
-    quantization_.overrides[rename(module)] = q;
+  for (const auto& [module, q] : quantization.overrides) {
+    // The rule speaks of tensors: a module is renamed as its weight is.
+    const auto weight = rename(module + ".weight");
+    if (!weight.empty()) quantization_.overrides[weight.substr(0, weight.rfind('.'))] = q;
+  }
   for (const auto& file : weight_files(model_dir)) {
     files_.emplace_back(file);
     for (const auto& name : files_.back().names()) {

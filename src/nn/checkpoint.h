@@ -25,6 +25,10 @@ struct Quantization {
   int bits = 0;
 };
 
+/// The same after a check. Throws Error(invalid_argument) naming `what` where MLX has no such quantization.
+Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
+                                  const std::string& what);
+
 /// The "quantization" object of an MLX config.json: defaults, and overrides by module path
 /// ({"group_size": 64, "bits": 4, "model.layers.0.mlp.down_proj": {"bits": 8, ...} | false}).
 struct QuantizationConfig {

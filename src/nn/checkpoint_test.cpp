@@ -138,5 +138,30 @@ TEST(Linear, HoldsTheConfigAgainstTheTensors) {
             std::string::npos);
 }
 
+TEST(Linear, RefusesShapesThatNoQuantizationHas) {
+  const TempDir dir;
+  auto parts = mx::quantize(random_array({8, 64}, 1), 64, 4);
+  save(dir, "model.safetensors",
+       {{"q.weight", parts[0]},
+        {"q.scales", mx::zeros({8, 100})},
+        {"q.biases", mx::zeros({8, 100})}});
+  Checkpoint checkpoint(dir.path(), {}, same_name, {});
+  EXPECT_NE(error_message([&] { Linear::load(checkpoint, "q", 64, 8); }).find("'q'"),
+            std::string::npos);
+}
+
+TEST(Checkpoint, RenamesTheModulesOfOverrides) {
+  const TempDir dir;
+  save(dir, "model.safetensors", {{"a", mx::zeros({1})}});
+  const auto rename = [](const std::string& name) {
+    return name.starts_with("outer.") ? name.substr(6) : name;
+  };
+  Checkpoint checkpoint(
+      dir.path(),
+      quantization(R"({"quantization": {"group_size": 64, "bits": 4, "outer.lm_head": false}})"),
+      rename, {});
+  EXPECT_EQ(checkpoint.quantization("lm_head")->bits, 0);
+}
+
 }  // namespace
 }  // namespace pippin::nn

@@ -11,14 +11,15 @@ namespace {
 using Weight = std::variant<mx::array, kernels::QuantizedWeight>;
 using kernels::QuantizedWeight;
 
-// What the tensors' own shapes say, for a config that is silent: weight holds in * bits / 32 words,
-// scales in / group_size.
+// What the tensors' own shapes say, for a config that is silent: weight holds in * bits / 32 words, scales in / group_size.
 Quantization infer_quantization(const Checkpoint& checkpoint, const std::string& name, int in) {
   const auto words = checkpoint.shape(name + ".weight"),
              groups = checkpoint.shape(name + ".scales");
-  if (words.size() != 2 || groups.size() != 2 || groups[1] == 0)
-    throw Error(Code::invalid_argument, "[checkpoint] tensor '" + name + ".scales' is no matrix");
-  return {in / groups[1], words[1] * 32 / in};
+  if (words.size() != 2 || groups.size() != 2 || groups[1] < 1)
+    throw Error(Code::invalid_argument,
+                "[checkpoint] tensor '" + name + ".scales' is no matrix of groups");
+  const auto bits = static_cast<std::int64_t>(words[1]) * 32 / in;
+  return checked_quantization(in / groups[1], bits, "'" + name + "'");
 }
 
 QuantizedWeight load_quantized(Checkpoint& checkpoint, const std::string& name, int in, int out) {
