@@ -54,6 +54,7 @@ ABILITIES = {
     "describe": Ability(scene(scenes.describe), "whole description"),
     "picture_json": Ability(scene(scenes.as_json), "whole description"),
     "read_word": Ability(lambda dice: reading.make(dice, reading.word_of(dice)), "reading words to 6 letters"),
+    "read_letters": Ability(lambda dice: reading.make(dice, reading.letters_of(dice)), "reading random letters"),
     "read_number": Ability(lambda dice: reading.make(dice, str(dice.randint(0, 999999))), "reading numbers"),
     "mixed": Ability(reading.make_mixed, "word and shapes in one picture"),
     "pair_more": Ability(lambda dice: pairs.make(dice, "more"), "two pictures compared"),

@@ -192,7 +192,7 @@ def write(canvas, text, color, thick):
 
 
 def make_word(dice):
-    text = reading.word_of(dice).upper()
+    text = dice.pick([reading.word_of, reading.letters_of])(dice).upper()
     w, h = dice.pick([(256, 96), (300, 120), (224, 224), (400, 150)])
     ink = rgb(dice.pick(PALETTE[dice.pick(["black", "black", "red", "blue", "green", "purple"])]))
     canvas = backdrop(dice, w, h, rgb(dice.pick([g for g in GROUNDS if far(ink, rgb(g))])))

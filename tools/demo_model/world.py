@@ -123,15 +123,12 @@ def assistant(text, think=None, calls=()):
 
 
 # Small grammar.
-PLURALS = {"cross": "crosses"}
-
-
 def a(noun):
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
 def plural(noun, n=2):
-    return noun if n == 1 else PLURALS.get(noun, noun + "s")
+    return noun if n == 1 else noun + ("es" if noun.endswith("s") else "s")
 
 
 def listed(items):
