@@ -39,11 +39,11 @@ std::vector<float> naive(const mx::array& x, const QuantizedWeight& w) {
   return out;
 }
 
-class QuantizedLinear : public ::testing::TestWithParam<std::tuple<int, int, int>> {};
+class QuantizedLinear : public ::testing::TestWithParam<std::tuple<int, int, int, int>> {};
 
 TEST_P(QuantizedLinear, EqualsTheDefinition) {
-  const auto [rows, bits, group_size] = GetParam();
-  auto parts = mx::quantize(random_array({48, 256}, 1), group_size, bits);
+  const auto [rows, bits, group_size, outputs] = GetParam();
+  auto parts = mx::quantize(random_array({outputs, 256}, 1), group_size, bits);
   mx::eval(parts);
   const QuantizedWeight w{parts[0], parts[1], parts[2], group_size, bits};
   const auto x = random_array({rows, 256}, 2);
@@ -51,10 +51,19 @@ TEST_P(QuantizedLinear, EqualsTheDefinition) {
   EXPECT_LT(max_abs_difference(to_vector(quantized_linear(x, w)), naive(x, w)), 1e-4f);
 }
 
+std::string param_name(const ::testing::TestParamInfo<std::tuple<int, int, int, int>>& info) {
+  const auto [rows, bits, group_size, outputs] = info.param;
+  return "rows" + std::to_string(rows) + "_bits" + std::to_string(bits) + "_group" +
+         std::to_string(group_size) + "_outputs" + std::to_string(outputs);
+}
+
+// 151 outputs: an output layer's size need not be a multiple of anything.
 INSTANTIATE_TEST_SUITE_P(Shapes, QuantizedLinear,
-                         ::testing::Combine(::testing::Values(1, 3, 4, 9),
+                         ::testing::Combine(::testing::Values(1, 3, 4, 5, 9, 17),
                                             ::testing::Values(2, 3, 4, 5, 6, 8),
-                                            ::testing::Values(32, 64, 128)));
+                                            ::testing::Values(32, 64, 128),
+                                            ::testing::Values(48, 151)),
+                         param_name);
 
 }  // namespace
 }  // namespace pippin::kernels
