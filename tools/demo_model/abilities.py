@@ -12,8 +12,8 @@ from demo_model import chat, dialogs, pairs, reading, scenes, sums, tool_use, vi
 from demo_model.world import Dice
 
 MIX = {
-    scenes.make: 28, reading.make: 18, reading.make_mixed: 4, pairs.make: 13, dialogs.make: 8, scenes.make_photo: 1.5, video.make: 4,
-    chat.make: 8, sums.make: 4, tool_use.make: 14, tool_use.make_with_picture: 4,
+    scenes.make: 22, reading.make: 34, reading.make_mixed: 6, pairs.make: 9, dialogs.make: 7, scenes.make_photo: 1, video.make: 3,
+    chat.make: 6, sums.make: 3, tool_use.make: 14, tool_use.make_with_picture: 4,
 }
 
 

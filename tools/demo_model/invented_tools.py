@@ -4,7 +4,7 @@ With a fixed list of tools a small model learns the list. With a new tool in eve
 the request repeats the tool's words, and each value goes to the parameter that its clause or its kind names.
 """
 from demo_model.tool_domains import DAYS, Domain, Parameter, code, email, title
-from demo_model.world import CITIES, COLOR_NAMES, WORDS, capital, city, made_up, person
+from demo_model.world import CITIES, COLOR_NAMES, WORDS, capital, city, made_up, person, plural
 
 VERBS = """paint open close start stop cancel move delete rename count measure print scan charge clean cook cut dig fill fix
 fold hide invite lift load mix order pack plant pull push record repair sell send sort store show check buy get set add
@@ -76,13 +76,16 @@ def ask_for(dice, verb, noun, clauses):
         rest += dice.pick([" ", ", ", " "]) + c
     if verb in ("get", "find", "show", "check", "list", "search", "fetch", "read", "view"):
         start = dice.pick([f"What is the {noun}", f"{capital(verb)} the {noun}", f"Give me the {noun}", f"Which {noun} is it", f"Tell me the {noun}",
-                           f"I need the {noun}", f"Can you {verb} the {noun}", f"Show me the {noun}", f"How is the {noun}"])
+                           f"I need the {noun}", f"I am looking for a {noun}", f"I am looking for {plural(noun)}", f"Which {plural(noun)} are there",
+                           f"Do you have a {noun}", f"Where is the {noun}", f"{capital(verb)} {plural(noun)}", f"How much is the {noun}", f"Can you {verb} the {noun}", f"Show me the {noun}", f"How is the {noun}"])
     else:
         start = dice.pick([f"{capital(verb)} the {noun}", f"{capital(verb)} a {noun}", f"Please {verb} the {noun}", f"Can you {verb} the {noun}",
-                           f"I want to {verb} the {noun}", f"{capital(verb)} my {noun}", f"{capital(verb)} {noun}", f"You should {verb} the {noun}"])
+                           f"I want to {verb} the {noun}", f"{capital(verb)} my {noun}", f"{capital(verb)} {noun}", f"You should {verb} the {noun}",
+                           f"I need a {noun}", f"{capital(noun)}:", f"The {noun} should be ready", f"It is time to {verb} the {noun}", f"Let us {verb} the {noun}",
+                           f"I need you to {verb} a {noun}"])
     if dice.chance(0.1) and len(clauses) == 1:
         return f"{capital(rest)}: {start[0].lower() + start[1:]}"
-    return start + dice.pick([" ", " ", ", "]) + rest + ("?" if start.startswith(("What", "Which", "Can", "How")) else dice.pick([".", ".", ""]))
+    return start + dice.pick([" ", " ", ", "]) + rest + ("?" if start.startswith(("What", "Which", "Can", "How", "Do", "Where")) else dice.pick([".", ".", ""]))
 
 
 def tool_name(dice, verb, noun):

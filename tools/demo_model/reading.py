@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo_model import drawing, resize, scenes
 from demo_model.wording import system_message, typed
-from demo_model.world import COLOR_NAMES, WORDS, Conversation, assistant, phrases, user
+from demo_model.world import COLOR_NAMES, WORDS, Conversation, assistant, made_up, phrases, user
 
 UNSEEN = ("Cantarell", "Hack-", "Jura-", "OpenSans", "Tinos")
 TOO_ODD = ("Math", "Emoji", "Thin", "Hairline", "Light", "LinLibertine_I", "LinLibertine_D", "Symbol")
@@ -50,17 +50,17 @@ def can_be_told(text):
 
 
 def any_text(dice, longest):
-    """Random capitals, words in capitals, small or capitalized, random small letters, syllables, numbers."""
+    """Letters at random, known words and made-up ones, in capitals, small or capitalized; numbers."""
     n = dice.randint(2, longest)
-    how = dice.choices(["CAPITALS", "WORD", "word", "Word", "small", "syllables", "number"], [25, 20, 17, 9, 7, 6, 20])[0]
+    how = dice.choices(["CAPITALS", "WORD", "word", "Word", "small", "made up", "number"], [17, 12, 14, 8, 14, 17, 18])[0]
     word = dice.pick(WORDS)
     if how == "CAPITALS":
         return "".join(dice.pick(CAPITALS) for _ in range(n))
     if how == "small":
-        return "".join(dice.pick(SMALL) for _ in range(min(n, 4)))
-    if how == "syllables":
-        text = "".join(dice.pick("bcdfghjklmnprstvwz") + dice.pick("aeiou") for _ in range(dice.randint(1, 3)))
-        return text if dice.chance(0.6) else text.capitalize()
+        return "".join(dice.pick(SMALL) for _ in range(n))
+    if how == "made up":
+        text = made_up(dice, 1, 3)[:longest]
+        return text if dice.chance(0.25) else text.upper() if dice.chance(0.2) else text.lower()
     if how == "number":
         return "".join(dice.pick(DIGITS) for _ in range(dice.randint(1, 6)))
     return {"WORD": word.upper(), "word": word, "Word": word.capitalize()}[how]

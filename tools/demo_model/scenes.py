@@ -415,7 +415,7 @@ def no_text(dice, scene, pic):
     return dice.pick(TEXT_THERE).format(pic=pic), f"There is no text in {pic}.", None
 
 
-QUESTIONS = {describe: 13, shape: 10, colour: 10, only: 14, position: 13, side: 3, what_at: 7, relation: 19, count_all: 11,
+QUESTIONS = {describe: 13, shape: 10, colour: 10, only: 14, position: 13, side: 3, what_at: 7, relation: 24, count_all: 11,
              count_kind: 14, exist: 7, everyday: 4, size: 7, ground: 3, as_json: 2.5, no_text: 1.5}
 
 

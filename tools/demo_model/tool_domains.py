@@ -141,4 +141,4 @@ DOMAINS = [
 ]
 
 # Words that may stand before any request.
-LEADS = phrases("", "", "", "", "Please: ", "Can you help? ", "Hey! ", "I have a wish. ", "Next: ", unseen=["Could you do this for me? ", ""])
+LEADS = phrases("", "", "", "", "Please: ", "Can you help? ", "Hey! ", "I have a wish. ", "Next: ", "Could you help me? ", "Do this: ", "Now: ", "One more thing: ", "Would you do me a favour? ", unseen=["Could you do this for me? ", ""])
