@@ -141,17 +141,16 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
       co_return Received::failure;
     }
     if (parser_->done()) co_return Received::request;
-    if (parser_->header_done()) {
-      if (!in_body) {
-        in_body = true;
-        deadline = Clock::now() + options.body_timeout;
-        if (parser_->expects_continue()) {
-          std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-          co_await write(std::move(go_on));
-        }
+    if (parser_->header_done() && !in_body) {
+      in_body = true;
+      deadline = Clock::now() + options.body_timeout;
+      if (parser_->expects_continue()) {
+        std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        co_await write(std::move(go_on));
+        continue;  // the body may have come meanwhile
       }
-      deadline += std::chrono::milliseconds(used * 1000 / options.min_body_bytes_per_s);
     }
+    if (in_body) deadline += std::chrono::milliseconds(used * 1000 / options.min_body_bytes_per_s);
     if (peer_closed_ || stopping_) co_return Received::nothing;
     if (Clock::now() >= deadline) {
       failure_ = {408, in_body ? "the request's body took too long to arrive"

@@ -387,7 +387,7 @@ TEST_F(OpenAiTest, ShrinksPicturesOfLowDetail) {
   const int width = 600;
   std::string bmp("BM", 2);
   const auto put = [&](std::uint32_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) bmp += static_cast<char>(value >> (8 * i) & 255);
+    for (int i = 0; i < bytes; ++i) bmp += static_cast<char>(i < 4 ? value >> (8 * i) & 255 : 0);
   };
   put(54 + width * 3, 4), put(0, 4), put(54, 4), put(40, 4), put(width, 4), put(1, 4), put(1, 2),
       put(24, 2), put(0, 24);

@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 import openai
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("PIPPIN_BINARY", ROOT / "build/release/pippin")).resolve()
 MODEL = pathlib.Path(os.environ.get("PIPPIN_MODEL", ROOT / "assets/demo-model")).resolve()

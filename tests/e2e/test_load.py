@@ -99,8 +99,10 @@ def test_health_answers_within_50_ms_during_load(server: Server):
     for client in clients:
         client.sendall(busy)
     connection = server.connect()
-    waits, seen_running = [], 0
-    for _ in range(60):
+    waits: list[float] = []
+    seen_running = 0
+    deadline = time.monotonic() + 60 * SLOWDOWN
+    while seen_running < 50 and time.monotonic() < deadline:
         started = time.monotonic()
         connection.request("GET", "/health")
         health = json.loads(connection.getresponse().read())
@@ -110,6 +112,6 @@ def test_health_answers_within_50_ms_during_load(server: Server):
     for client in clients:
         client.close()
     server.wait_until_idle()
-    assert seen_running > 30, "there was no load"
+    assert seen_running == 50, "there was no load"
     # The machine may give the processor to someone else for a while now and then; the server may not.
-    assert sorted(waits)[-4] < 50 * SLOWDOWN, sorted(waits)[-8:]
+    assert sorted(waits)[len(waits) * 19 // 20] < 50 * SLOWDOWN, sorted(waits)[-8:]
