@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "pippin/error.h"
+#include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
@@ -125,7 +126,7 @@ std::vector<std::string> check_chat_fields(const json::object& body) {
       throw Error(Code::invalid_argument,
                   "'" + name + "' must be " + std::string(field->allowed_text) +
                       " here (other values are not supported), got " +
-                      json::serialize(value).substr(0, 100),
+                      excerpt(json::serialize(value)),
                   name);
   }
   return unknown;

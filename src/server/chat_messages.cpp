@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pippin/error.h"
+#include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
@@ -79,7 +80,7 @@ void MessageParser::parse_role() {
   constexpr std::string_view roles[] = {"system", "developer", "user", "assistant", "tool"};
   if (std::find(std::begin(roles), std::end(roles), role_) == std::end(roles))
     refuse(members_.path_of("role"),
-           "must be system, developer, user, assistant or tool, got '" + role_ + "'");
+           "must be system, developer, user, assistant or tool, got '" + excerpt(role_) + "'");
   // Templates know OpenAI's newer name for the same thing rarely, and pass over roles that they don't know.
   message_.role = role_ == "developer" ? "system" : role_;
 }
@@ -115,7 +116,7 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
     parse_image(part, path);
   else
     refuse(part.path_of("type"),
-           "must be text or image_url (others are not supported), got '" + type + "'");
+           "must be text or image_url (others are not supported), got '" + excerpt(type) + "'");
 }
 
 void MessageParser::parse_image(const Members& part, const std::string& path) {
@@ -125,7 +126,7 @@ void MessageParser::parse_image(const Members& part, const std::string& path) {
   const Members members(*image, field);
   const std::string detail = members.string("detail").value_or("auto");
   if (detail != "auto" && detail != "low" && detail != "high")
-    refuse(members.path_of("detail"), "must be auto, low or high, got '" + detail + "'");
+    refuse(members.path_of("detail"), "must be auto, low or high, got '" + excerpt(detail) + "'");
   note_unknown(*image, field, {"url", "detail"}, out_.ignored);
   out_.images.push_back({out_.messages.size(), message_.content.size(),
                          required_string(members, "url"), detail == "low", field});
@@ -161,7 +162,8 @@ json::object MessageParser::tool_call(const json::value& value, const std::strin
   json::object call = object_at(value, path);
   const Members members(call, path);
   const std::string type = members.string("type").value_or("function");
-  if (type != "function") refuse(members.path_of("type"), "must be function, got '" + type + "'");
+  if (type != "function")
+    refuse(members.path_of("type"), "must be function, got '" + excerpt(type) + "'");
   const json::object* function = members.object("function");
   if (!function) refuse(members.path_of("function"), "is missing");
   const Members inner(*function, members.path_of("function"));
@@ -186,7 +188,8 @@ json::object MessageParser::tool_call(const json::value& value, const std::strin
 void check_tool(const json::value& value, const std::string& path) {
   const Members tool(object_at(value, path), path);
   const std::string type = required_string(tool, "type");
-  if (type != "function") refuse(tool.path_of("type"), "must be function, got '" + type + "'");
+  if (type != "function")
+    refuse(tool.path_of("type"), "must be function, got '" + excerpt(type) + "'");
   const json::object* object = tool.object("function");
   if (!object) refuse(tool.path_of("function"), "is missing");
   const Members function(*object, tool.path_of("function"));

@@ -186,8 +186,10 @@ asio::awaitable<bool> HttpConnection::answer() {
     tell_if_gone();
   }
   const auto took = std::chrono::duration<double, std::milli>(Clock::now() - since).count();
-  spdlog::debug("[http] {} {} {} -> {} {} in {:.1f} ms", out_->request_id, peer_, out_->label,
-                out_->status, complete ? "sent" : "cut off", took);
+  // What only reads (health checks above all) would drown the rest.
+  const auto level = out_->label.starts_with("POST") ? spdlog::level::info : spdlog::level::debug;
+  spdlog::log(level, "[http] {} {} {} -> {} {} in {:.1f} ms", out_->request_id, peer_, out_->label,
+              out_->status, complete ? "sent" : "cut off", took);
   const bool keep = complete && out_->keep_alive;
   out_.reset();
   co_return keep;

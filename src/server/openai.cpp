@@ -80,13 +80,18 @@ void OpenAi::add_routes(Router& router) {
 // Chat
 
 void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
+  const auto coding = exchange->request().headers.get("Content-Encoding");
+  if (coding && *coding != "identity")
+    return exchange->respond(error_response(415, "compressed requests are not understood", "body"));
   ChatCall call = parse_chat(exchange->request().body, options_.sampling);
   check_model(call.model);
-  if (options_.strict_fields && !call.ignored.empty())
-    throw Error(Code::invalid_argument,
-                "'" + call.ignored.front() +
-                    "' is unknown to this server, which was started to refuse unknown fields",
-                call.ignored.front());
+  if (options_.strict_fields && !call.ignored.empty()) {
+    const std::string name = excerpt(call.ignored.front());
+    throw Error(
+        Code::invalid_argument,
+        "'" + name + "' is unknown to this server, which was started to refuse unknown fields",
+        name);
+  }
   loaders_.post([this, exchange = std::move(exchange), call = std::move(call)]() mutable {
     answering_errors(*exchange, [&] { begin(exchange, std::move(call)); });
   });
@@ -118,9 +123,10 @@ void OpenAi::check_model(const std::string& name) const {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   if (name.empty() || has(names_) || has(options_.model_aliases)) return;
-  throw Error(Code::not_found,
-              "the model '" + name + "' does not exist; this server has '" + names_.front() + "'",
-              "model");
+  throw Error(
+      Code::not_found,
+      "the model '" + excerpt(name) + "' does not exist; this server has '" + names_.front() + "'",
+      "model");
 }
 
 void OpenAi::list_models(Exchange& exchange) const {

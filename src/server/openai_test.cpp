@@ -305,6 +305,24 @@ TEST_F(OpenAiTest, KnowsItsModels) {
   EXPECT_EQ(get("/v1/models/three").status, 404);
 }
 
+TEST_F(OpenAiTest, RefusesCompressedRequests) {
+  start();
+  const std::string body = with("");
+  EXPECT_EQ(send("POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Encoding: "
+                 "gzip\r\nContent-Length: " +
+                 std::to_string(body.size()) + "\r\n\r\n" + body)
+                .status,
+            415);
+}
+
+TEST_F(OpenAiTest, QuotesLittleOfWhatWasSent) {
+  start();
+  const TestResponse response =
+      chat(R"({"messages": [{"role": ")" + std::string(100'000, 'x') + R"(", "content": ""}]})");
+  EXPECT_EQ(response.status, 400);
+  EXPECT_LT(response.body.size(), 1000u);
+}
+
 TEST_F(OpenAiTest, ReportsHealth) {
   start();
   EXPECT_EQ(get("/health").status, 200);

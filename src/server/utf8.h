@@ -9,4 +9,7 @@ namespace pippin::server {
 /// `text` with every byte that is not part of well-formed UTF-8 replaced by U+FFFD.
 std::string valid_utf8(std::string_view text);
 
+/// The first bytes of what a client sent, short enough to be quoted in an error; valid UTF-8.
+std::string excerpt(std::string_view text);
+
 }  // namespace pippin::server

@@ -35,5 +35,12 @@ TEST(Utf8, ReplacesEachStrayByte) {
   EXPECT_EQ(valid_utf8("\xF0\x9F\x98"), mark + mark + mark);
 }
 
+TEST(Utf8, ExcerptsAreShortAndWhole) {
+  EXPECT_EQ(excerpt("short"), "short");
+  EXPECT_EQ(excerpt(std::string(1000, 'a')), std::string(100, 'a') + "...");
+  const std::string accents(99, 'a');
+  EXPECT_EQ(excerpt(accents + "\xC3\xA9 and more"), accents + "...");
+}
+
 }  // namespace
 }  // namespace pippin::server
