@@ -85,7 +85,7 @@ std::size_t RequestParser::put(std::string_view bytes) {
     fail(431, "the request's header is larger than " + std::to_string(limits_.max_header_bytes) +
                   " bytes");
   else if (error == http::error::bad_version)
-    fail(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    fail(400, "only HTTP/1.0 and HTTP/1.1 are spoken here");
   else
     fail(400, "malformed HTTP request: " + error.message());
   return used;

@@ -117,7 +117,7 @@ TEST(RequestParser, RefusesAmbiguousFraming) {
 
 TEST(RequestParser, RefusesWhatIsNotHttp) {
   EXPECT_EQ(status_of_request("hello there\r\n\r\n"), 400);
-  EXPECT_EQ(status_of_request("GET / HTTP/3.0\r\n\r\n"), 505);
+  EXPECT_EQ(status_of_request("GET / HTTP/3.0\r\n\r\n"), 400);
   EXPECT_EQ(status_of_request(std::string("\x16\x03\x01\x02\x00\x01\x00", 7)), 400);  // a TLS hello
   EXPECT_EQ(status_of_request(with_header("Host: h\r\nno colon\r\n")), 400);
   EXPECT_EQ(status_of_request(with_header("Host: h\r\nExpect: the-worst\r\n")), 417);

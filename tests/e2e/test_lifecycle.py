@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from e2e_harness import MODEL, Server, run_program
+from e2e_harness import MODEL, SLOWDOWN, Server, run_program
 
 LONG = {"role": "user", "content": "Tell me about yourself."}
 
@@ -26,7 +26,7 @@ def test_a_signal_lets_answers_end(signal_number):
         server.process.send_signal(signal_number)
         chunks = list(stream)
         assert chunks[-1].choices[0].finish_reason == "length"
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=30 * SLOWDOWN) == 0
         assert "stopped" in server.logged()
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", server.port), timeout=1)
@@ -38,7 +38,7 @@ def test_what_does_not_end_is_cut_off():
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(Exception):
             list(stream)
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=30 * SLOWDOWN) == 0
 
 
 def test_a_second_signal_stops_at_once():
@@ -47,7 +47,7 @@ def test_a_second_signal_stops_at_once():
         server.process.send_signal(signal.SIGTERM)
         assert next(stream)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=30 * SLOWDOWN) == 0
 
 
 def test_a_port_in_use_is_named(server: Server):
