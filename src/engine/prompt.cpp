@@ -58,7 +58,10 @@ void PromptBuilder::check_length(std::int64_t num_tokens) const {
 std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool add_special) const {
   // Normalising may shrink a text, hence the factor; past it no tokenization can fit, and trying would take seconds.
   if (text.size() / 4 > static_cast<std::size_t>(max_context) * max_token_bytes)
-    check_length(static_cast<std::int64_t>(text.size() / 4 / max_token_bytes));
+    throw Error(Code::invalid_argument,
+                "the prompt has " + std::to_string(text.size()) +
+                    " bytes, too many for a context of " + std::to_string(max_context) + " tokens",
+                "messages");
   auto tokens = tokenizer->encode(text, add_special);
   if (tokens.empty()) throw Error(Code::invalid_argument, "the prompt is empty", "messages");
   for (const auto token : tokens)
