@@ -1,6 +1,7 @@
 // What every caller of the Rust library needs: its buffers owned, its failures thrown.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
