@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 #include <random>
+#include <variant>
 
 #include "base/log.h"
 #include "engine/answer.h"

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <exception>
 #include <future>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"

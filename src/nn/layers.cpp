@@ -1,6 +1,7 @@
 #include "nn/layers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "pippin/error.h"

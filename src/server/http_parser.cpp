@@ -2,6 +2,7 @@
 
 #include <boost/beast/core/string.hpp>
 
+#include <cstdint>
 #include <utility>
 
 namespace pippin::server {
