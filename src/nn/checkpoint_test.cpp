@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <unordered_map>
+
 #include "base/json.h"
 #include "kernels/testing.h"
 #include "nn/layers.h"
