@@ -72,9 +72,9 @@ std::int64_t max_expanded_bytes() {
 std::int64_t host_memory_bytes() {
   const auto installed =
       static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  std::ifstream cgroup("/sys/fs/cgroup/memory.max");  // Linux only; elsewhere it can't be opened
   std::int64_t limit = 0;
-  return std::ifstream("/sys/fs/cgroup/memory.max") >> limit ? std::min(installed, limit)
-                                                             : installed;
+  return cgroup >> limit ? std::min(installed, limit) : installed;
 }
 
 std::int64_t device_memory_bytes() {
