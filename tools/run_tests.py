@@ -99,8 +99,10 @@ def main() -> None:
         folders = ["tests"] + [folder for folder in TOOL_TESTS if args.checks and (ROOT / folder).is_dir()]
         good &= run_pytest(args.preset, folders, results)
     passed, failed = count(results)
-    print(f"{args.preset}: {passed} passed, {failed} failed{'' if good else ' (see above)'}")
-    sys.exit(0 if good and not failed else 1)
+    if not good:
+        failed = max(failed, 1)  # a program that crashed has left no report
+    print(f"{args.preset}: {passed} passed, {failed} failed{' (see above)' if failed else ''}")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
