@@ -8,9 +8,7 @@
 
 namespace pippin {
 
-namespace {
-
-void use_stderr() {
+void init_default_log() {
   static std::once_flag once;
   std::call_once(once, [] {
     spdlog::set_default_logger(spdlog::stderr_color_mt("pippin"));
@@ -18,17 +16,13 @@ void use_stderr() {
   });
 }
 
-}  // namespace
-
-void init_default_log() { use_stderr(); }
-
 void init_log(const std::string& level) {
   const auto parsed = spdlog::level::from_str(level);
   if (parsed == spdlog::level::off && level != "off")
     throw Error(
         Code::invalid_argument,
         "[log] level must be trace, debug, info, warning, error or off, got '" + level + "'");
-  use_stderr();
+  init_default_log();
   spdlog::set_level(parsed);
 }
 

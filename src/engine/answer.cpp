@@ -17,18 +17,13 @@ Answer::~Answer() {
   if (!finished_) tokens_->cancel();
 }
 
-std::optional<ChatEvent> Answer::poll() {
-  while (!finished_) {
-    const auto event = tokens_->poll();
-    if (!event) return {};
-    if (auto answer = accept(*event)) return answer;
-  }
-  return {};
-}
+std::optional<ChatEvent> Answer::poll() { return advance(&TokenStream::poll); }
 
-std::optional<ChatEvent> Answer::next() {
+std::optional<ChatEvent> Answer::next() { return advance(&TokenStream::next); }
+
+std::optional<ChatEvent> Answer::advance(TakeFn take) {
   while (!finished_) {
-    const auto event = tokens_->next();
+    const auto event = (*tokens_.*take)();
     if (!event) return {};
     if (auto answer = accept(*event)) return answer;
   }

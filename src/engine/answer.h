@@ -28,6 +28,9 @@ class Answer {
   void when_ready(std::function<void()> ready);
 
  private:
+  using TakeFn = std::optional<TokenEvent> (TokenStream::*)();
+  /// Takes tokens, waiting or not as `take` does, until they settle some text or the end.
+  std::optional<ChatEvent> advance(TakeFn take);
   /// Turns one token event into text; nullopt where it settles none.
   std::optional<ChatEvent> accept(const TokenEvent& event);
   ChatEvent end(std::string text, FinishReason reason);

@@ -20,11 +20,6 @@ struct KVCache {
       keys.push_back(mx::zeros({num_slots, num_kv_heads, head_dim}, dtype));
       values.push_back(mx::zeros({num_slots, num_kv_heads, head_dim}, dtype));
     }
-    evaluate();
-  }
-
-  /// Runs whatever writes are pending.
-  void evaluate() {
     mx::eval(keys);
     mx::eval(values);
   }
