@@ -2,6 +2,8 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -17,21 +19,24 @@ namespace {
 struct Row {
   int batch = 0;
   int prompt_tokens = 0;
-  double prefill_tps = 0;  // prompt tokens of all sequences, a second
-  double decode_tps = 0;   // generated tokens of all sequences, a second
+  double prefill_tps = 0;         // prompt tokens of all sequences, a second
+  double decode_tps = 0;          // generated tokens of all sequences, a second
+  std::vector<BenchResult> runs;  // every repeat; the speeds above are the best of them
 };
 
 Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_tokens) {
   BenchResult best{1e30, 1e30};
+  std::vector<BenchResult> runs;
   for (int i = 0; i < command.repeats; ++i) {
     const BenchResult result = engine.bench(batch, prompt_tokens, command.new_tokens);
+    runs.push_back(result);
     best.prefill_s = std::min(best.prefill_s, result.prefill_s);
     best.decode_s = std::min(best.decode_s, result.decode_s);
   }
   const double sequences = batch;
   // The first token of each sequence comes with its prefill.
   return {batch, prompt_tokens, sequences * prompt_tokens / best.prefill_s,
-          sequences * (command.new_tokens - 1) / best.decode_s};
+          sequences * (command.new_tokens - 1) / best.decode_s, std::move(runs)};
 }
 
 void print_row(const Row& row) {
@@ -42,10 +47,17 @@ void print_row(const Row& row) {
 }
 
 json::object to_json(const Row& row) {
+  json::array prefill_s, decode_s;
+  for (const BenchResult& run : row.runs) {
+    prefill_s.push_back(run.prefill_s);
+    decode_s.push_back(run.decode_s);
+  }
   return {{"batch", row.batch},
           {"prompt_tokens", row.prompt_tokens},
           {"prefill_tokens_per_s", row.prefill_tps},
-          {"decode_tokens_per_s", row.decode_tps}};
+          {"decode_tokens_per_s", row.decode_tps},
+          {"prefill_seconds", std::move(prefill_s)},
+          {"decode_seconds", std::move(decode_s)}};
 }
 
 }  // namespace
@@ -53,8 +65,8 @@ json::object to_json(const Row& row) {
 int bench(const BenchCommand& command, const std::filesystem::path& program) {
   const std::unique_ptr<Engine> engine =
       load_model(find_model(command.model, program), command.engine);
-  engine->bench(1, command.prompts.front(),
-                2);  // warms up: first steps allocate and, on GPUs, compile
+  // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
+  engine->bench(1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
   if (!command.json) {
     std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n",
                              engine->info().name, engine->info().device, command.new_tokens)
