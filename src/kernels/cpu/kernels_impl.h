@@ -1,0 +1,14 @@
+// Everything that an isa_*.cpp compiles, from the macro PIPPIN_ISA (the namespace, which is also the
+// name in Isa) and its simd_*.h. All functions lie in that namespace: an inline function shared with
+// other translation units could be kept by the linker in the version that this machine lacks the
+// instructions for (tools/check_isa holds the objects to that).
+#pragma once
+
+#include "kernels/cpu/linear_impl.h"
+#include "kernels/cpu/tables.h"
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+const Kernels table = {Isa::PIPPIN_ISA, linear_kernels};
+
+}  // namespace pippin::cpu::PIPPIN_ISA

@@ -1,0 +1,309 @@
+#include "kernels/cpu/linear.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <vector>
+
+namespace pippin::cpu {
+namespace {
+
+int format_bytes(Format format) { return format == Format::f32 ? 4 : 2; }
+
+float widen_half(std::uint16_t bits) {
+  // binary16: exponents differ by 112; the product also makes subnormals normal.
+  const std::uint32_t sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
+  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest << 13));
+  const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+}
+
+float read_number(const void* p, Format format, std::size_t i) {
+  const auto* bytes = static_cast<const std::uint8_t*>(p);
+  std::uint16_t half;
+  switch (format) {
+    case Format::f32: {
+      float value;
+      std::memcpy(&value, bytes + 4 * i, 4);
+      return value;
+    }
+    case Format::bf16:
+      std::memcpy(&half, bytes + 2 * i, 2);
+      return std::bit_cast<float>(std::uint32_t{half} << 16);
+    case Format::f16:
+      std::memcpy(&half, bytes + 2 * i, 2);
+      return widen_half(half);
+  }
+  return 0;
+}
+
+// Eight values of a little-endian bit stream, from `bits` bytes.
+void read_eight(const std::uint8_t* bytes, int bits, std::uint8_t* out) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, static_cast<std::size_t>(bits));
+  for (int i = 0; i < 8; ++i)
+    out[i] = static_cast<std::uint8_t>((word >> (i * bits)) & ((1u << bits) - 1u));
+}
+
+// Writes row r's scale and bias of one group into its block's header.
+void pack_scale(const QuantizedSource& s, std::size_t at, int r, std::uint8_t* header) {
+  const auto size = static_cast<std::size_t>(format_bytes(s.scale_format));
+  const auto* scale = static_cast<const std::uint8_t*>(s.scales) + at * size;
+  const auto* bias = static_cast<const std::uint8_t*>(s.biases) + at * size;
+  const bool pairs = size == 2;
+  std::memcpy(header + 4 * r, scale, size);
+  std::memcpy(pairs ? header + 4 * r + 2 : header + 64 + 4 * r, bias, size);
+}
+
+// Lays one row's group of values (one byte each) into the lines of its block.
+void pack_values(const std::uint8_t* values, int group, int bits, int r, std::uint8_t* lines) {
+  const int half = group / 2;
+  for (int k = 0; k < (bits == 4 ? half : group); k += 4)
+    for (int j = 0; j < 4; ++j)
+      lines[16 * k + 4 * r + j] = static_cast<std::uint8_t>(
+          bits == 4 ? values[k + j] | (values[half + k + j] << 4) : values[k + j]);
+}
+
+void pack_panel(const QuantizedSource& s, const QuantizedPanels& p, int panel, std::uint8_t* out) {
+  const int groups = s.k / s.group;
+  const auto row_bytes = static_cast<std::size_t>(s.k) * static_cast<std::size_t>(s.bits) / 8;
+  std::uint8_t values[128];
+  for (int r = 0; r < panel_rows; ++r) {
+    const int row = panel * panel_rows + r;
+    if (row >= s.n) break;  // the buffer is zero: padding rows multiply to zero
+    const auto* stream =
+        static_cast<const std::uint8_t*>(s.weight) + static_cast<std::size_t>(row) * row_bytes;
+    std::uint8_t* block = out;
+    for (int g = 0; g < groups; ++g, block += p.block_bytes()) {
+      for (int k = 0; k < s.group; k += 8, stream += s.bits) read_eight(stream, s.bits, values + k);
+      pack_scale(s,
+                 static_cast<std::size_t>(row) * static_cast<std::size_t>(groups) +
+                     static_cast<std::size_t>(g),
+                 r, block);
+      pack_values(values, s.group, p.bits, r, block + p.header_bytes());
+    }
+  }
+}
+
+void pack_panel(const DenseSource& s, int panel, std::uint8_t* out) {
+  const auto size = static_cast<std::size_t>(format_bytes(s.format));
+  for (int r = 0; r < panel_rows && panel * panel_rows + r < s.n; ++r) {
+    const auto row = static_cast<std::size_t>(panel * panel_rows + r);
+    const auto* from =
+        static_cast<const std::uint8_t*>(s.weight) + row * static_cast<std::size_t>(s.k) * size;
+    for (std::size_t k = 0; k < static_cast<std::size_t>(s.k); ++k)
+      std::memcpy(out + (k * panel_rows + static_cast<std::size_t>(r)) * size, from + k * size,
+                  size);
+  }
+}
+
+QuantizedPanels layout_of(const QuantizedSource& s) {
+  return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format};
+}
+
+template <class Panels, class Pack>
+Buffer pack_all(Team& team, const Panels& panels, const Pack& pack) {
+  Buffer buffer(static_cast<std::size_t>(panels.num_panels()) * panels.panel_bytes());
+  team.parallel_for(panels.num_panels(), 8, [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto i = begin; i < end; ++i)
+      pack(static_cast<int>(i), buffer.data() + static_cast<std::size_t>(i) * panels.panel_bytes());
+  });
+  return buffer;
+}
+
+void quantized_row(const QuantizedPanels& w, int row, float* out) {
+  const int r = row % panel_rows, half = w.group / 2;
+  const auto* block = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
+  for (int first = 0; first < w.k; first += w.group, block += w.block_bytes(), out += w.group) {
+    const bool pairs = w.scale_format != Format::f32;
+    const auto at = static_cast<std::size_t>(r);
+    const float scale = read_number(block, w.scale_format, pairs ? 2 * at : at);
+    const float bias = read_number(block, w.scale_format, pairs ? 2 * at + 1 : 16 + at);
+    const auto* lines = block + w.header_bytes() + 4 * r;
+    for (int k = 0; k < w.group; ++k) {
+      const int in_line = w.bits == 4 && k >= half ? k - half : k;
+      const int byte = lines[in_line / 4 * 64 + in_line % 4];
+      const int q = w.bits == 8 ? byte : k >= half ? byte >> 4 : byte & 15;
+      out[k] = scale * static_cast<float>(q) + bias;
+    }
+  }
+}
+
+void dense_row(const DensePanels& w, int row, float* out) {
+  const auto* panel = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
+  for (int k = 0; k < w.k; ++k)
+    out[k] =
+        read_number(panel, w.format, static_cast<std::size_t>(k * panel_rows + row % panel_rows));
+}
+
+// ---- products
+
+// Activations of a block of rows should stay in a core's second-level cache while all panels pass.
+constexpr std::int64_t block_bytes_wanted = 512 << 10;
+constexpr int pieces_per_thread = 8;
+
+int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
+  const auto wanted = std::max<std::int64_t>(1, block_bytes_wanted / row_bytes / tile) * tile;
+  const auto blocks = (rows + wanted - 1) / wanted;  // equal ones, whole tiles
+  const auto each = (rows + blocks - 1) / blocks;
+  return static_cast<int>((each + tile - 1) / tile * tile);
+}
+
+// Calls product(first_row, rows, first_panel, last_panel) for pieces that cover the matrix.
+template <class Product>
+void split(Team& team, int rows, int block, int panels, const Product& product) {
+  const int blocks = (rows + block - 1) / block;
+  const int pieces_wanted = std::max(1, team.size() * pieces_per_thread / blocks);
+  const int panels_each = std::max(1, panels / pieces_wanted);
+  const int pieces = (panels + panels_each - 1) / panels_each;
+  team.parallel_for(static_cast<std::int64_t>(blocks) * pieces, 1,
+                    [&](std::int64_t begin, std::int64_t end, int) {
+                      for (auto i = begin; i < end; ++i) {
+                        const int row = static_cast<int>(i / pieces) * block;
+                        const int panel = static_cast<int>(i % pieces) * panels_each;
+                        product(row, std::min(block, rows - row), panel,
+                                std::min(panel + panels_each, panels));
+                      }
+                    });
+}
+
+Output shifted(const Output& output, int row, int column) {
+  Output result = output;
+  result.out += row * output.stride + column;
+  if (output.bias) result.bias += column;
+  if (output.residual) result.residual += row * output.residual_stride + column;
+  return result;
+}
+
+QuantizedRows rows_in(Scratch& scratch, int rows, int k, int group) {
+  const auto values = static_cast<std::size_t>(rows) * static_cast<std::size_t>(k);
+  const auto groups = values / static_cast<std::size_t>(group);
+  auto* q = scratch.grow_to(values + 8 * groups + 64);
+  auto* scales = reinterpret_cast<float*>(q + (values + 63) / 64 * 64);
+  return {reinterpret_cast<std::int8_t*>(q), scales, scales + groups};
+}
+
+QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int group) {
+  return {x.q + row * k, x.scales + row * (k / group), x.sums + row * (k / group)};
+}
+
+QuantizedRows quantize(Team& team, const LinearKernels& kernels, Scratch& scratch,
+                       const LinearArgs& args, int k, int group) {
+  const auto x = rows_in(scratch, args.rows, k, group);
+  const int tile = kernels.tile_rows;
+  const auto one = [&](std::int64_t i) {
+    const auto row = i * tile;
+    kernels.quantize(args.x + row * args.x_stride, args.x_stride,
+                     static_cast<int>(std::min<std::int64_t>(tile, args.rows - row)), k, group,
+                     from_row(x, row, k, group));
+  };
+  // Waking the team costs more than a tile or two.
+  const std::int64_t tiles = (args.rows + tile - 1) / tile;
+  team.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto i = begin; i < end; ++i) one(i);
+  });
+  return x;
+}
+
+struct Pair {
+  const PackedMatrix* w;
+  const PackedMatrix* times;
+  int column;
+};
+
+void dense_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
+                   const Pair& pair) {
+  const auto& w = *pair.w;
+  const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
+  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+    kernels.dense(*w.dense(), pair.times ? pair.times->dense() : nullptr,
+                  args.x + row * args.x_stride, args.x_stride, rows, first, last,
+                  shifted(args.output, row, pair.column));
+  });
+}
+
+void exact_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
+                   const Pair& pair) {
+  const auto& w = *pair.w;
+  const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
+  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+    kernels.quantized_exact(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
+                            args.x + row * args.x_stride, args.x_stride, rows, first, last,
+                            shifted(args.output, row, pair.column));
+  });
+}
+
+void quantized_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
+                       const Pair& pair, const QuantizedRows& x) {
+  const auto& w = *pair.w;
+  const int group = w.quantized()->group;
+  const int block = rows_per_block(args.rows, kernels.tile_rows, w.k());
+  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+    kernels.quantized(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
+                      from_row(x, row, w.k(), group), rows, first, last,
+                      shifted(args.output, row, pair.column));
+  });
+}
+
+std::vector<Pair> pairs_of(const LinearArgs& args) {
+  if (args.gated) return {{args.parts[0], args.parts[1], 0}};
+  std::vector<Pair> pairs;
+  int column = 0;
+  for (const auto* part : args.parts) {
+    pairs.push_back({part, nullptr, column});
+    column += part->n();
+  }
+  return pairs;
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(Team& team, const QuantizedSource& source) : n_(source.n), k_(source.k) {
+  auto panels = layout_of(source);
+  buffer_ =
+      pack_all(team, panels, [&](int i, std::uint8_t* out) { pack_panel(source, panels, i, out); });
+  panels.data = buffer_.data();
+  panels_ = panels;
+}
+
+PackedMatrix::PackedMatrix(Team& team, const DenseSource& source) : n_(source.n), k_(source.k) {
+  DensePanels panels{nullptr, source.n, source.k, source.format};
+  buffer_ = pack_all(team, panels, [&](int i, std::uint8_t* out) { pack_panel(source, i, out); });
+  panels.data = buffer_.data();
+  panels_ = panels;
+}
+
+bool PackedMatrix::same_layout(const PackedMatrix& other) const {
+  if (n_ != other.n_ || k_ != other.k_ || panels_.index() != other.panels_.index()) return false;
+  if (const auto *q = quantized(), *r = other.quantized(); q)
+    return q->group == r->group && q->bits == r->bits && q->scale_format == r->scale_format;
+  return dense()->format == other.dense()->format;
+}
+
+void PackedMatrix::row(int row, float* out) const {
+  if (const auto* q = quantized())
+    quantized_row(*q, row, out);
+  else
+    dense_row(*dense(), row, out);
+}
+
+void linear(Team& team, const Kernels& table, Scratch& scratch, const LinearArgs& args) {
+  const auto& kernels = table.linear;
+  int quantized_group = 0;  // what the scratch holds
+  QuantizedRows x{};
+  for (const auto& pair : pairs_of(args)) {
+    const auto* q = pair.w->quantized();
+    if (!q) {
+      dense_product(team, kernels, args, pair);
+    } else if (args.exact) {
+      exact_product(team, kernels, args, pair);
+    } else {
+      if (quantized_group != q->group)
+        x = quantize(team, kernels, scratch, args, pair.w->k(), q->group);
+      quantized_group = q->group;
+      quantized_product(team, kernels, args, pair, x);
+    }
+  }
+}
+
+}  // namespace pippin::cpu

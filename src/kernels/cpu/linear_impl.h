@@ -1,0 +1,282 @@
+// Matrix products on 16 lanes: lane = weight row. See linear_kernels.h for the layouts.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cpu/math_impl.h"
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+// ---- a group's scales and biases
+
+struct ScaleBias {
+  Vf scale, bias;
+};
+
+template <Format F>
+inline ScaleBias load_scales(const std::uint8_t* header) {
+  if constexpr (F == Format::f32) {
+    const auto* p = reinterpret_cast<const float*>(header);
+    return {load(p), load(p + 16)};
+  } else {
+    using Half = std::conditional_t<F == Format::bf16, Bf16, F16>;
+    Vf even, odd;
+    load_pairs(reinterpret_cast<const Half*>(header), even, odd);
+    return {even, odd};
+  }
+}
+
+// ---- results
+
+inline Vf activate(Vf x, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return silu(x);
+    case Activation::gelu:
+      return gelu(x);
+    case Activation::gelu_tanh:
+      return gelu_tanh(x);
+    default:
+      return x;
+  }
+}
+
+// Writes the results of one tile: rows [row, row + MT), columns of one panel.
+template <int MT>
+inline void write_tile(const Output& out, int n, int row, int panel, const Vf (&y)[MT],
+                       const Vf (&times)[MT], bool has_times) {
+  const int column = panel * panel_rows, count = n - column < 16 ? n - column : 16;
+  const Vf bias = out.bias ? load_first(out.bias + column, count) : zero();
+  for (int m = 0; m < MT; ++m) {
+    Vf v = activate(y[m] + bias, out.activation);
+    if (has_times) v = v * times[m];
+    if (out.residual)
+      v = v + load_first(out.residual + (row + m) * out.residual_stride + column, count);
+    float* p = out.out + (row + m) * out.stride + column;
+    if (count == 16)
+      store(p, v);
+    else
+      store_first(p, v, count);
+  }
+}
+
+// Calls f(integral_constant<int, MT>) for a run-time MT in [1, Max].
+template <int Max, class F>
+inline void with_rows(int rows, const F& f) {
+  if constexpr (Max > 1)
+    if (rows < Max) return with_rows<Max - 1>(rows, f);
+  f(std::integral_constant<int, Max>());
+}
+
+// ---- 8-bit activations
+
+inline void quantize_group(const float* x, int group, std::int8_t* q, float* scale,
+                           float* sum_out) {
+  Vf largest = zero();
+  for (int k = 0; k < group; k += 16) largest = max(largest, abs(load(x + k)));
+  const float top = max_of(largest);
+  const float inverse = top > 0 ? 127.0f / top : 0.0f;
+  Vi total = zero_i();
+  for (int k = 0; k < group; k += 16) {
+    const Vi rounded = to_int(load(x + k) * set1(inverse));
+    total = total + rounded;
+    store_i8(q + k, rounded);
+  }
+  *scale = top / 127.0f;
+  *sum_out = *scale * static_cast<float>(sum(total));
+}
+
+inline void quantize(const float* x, std::int64_t stride, int rows, int k, int group,
+                     const QuantizedRows& tile) {
+  for (int g = 0; g < k / group; ++g)
+    for (int m = 0; m < rows; ++m) {
+      const int at = g * rows + m;
+      quantize_group(x + m * stride + g * group, group, tile.q + at * group, tile.scales + at,
+                     tile.sums + at);
+    }
+}
+
+// ---- the quantized product
+
+// MT rows of 8-bit activations by one panel.
+template <int MT, int Bits, Format F>
+inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w,
+                                                         const std::uint8_t* block,
+                                                         const QuantizedRows& x, Vf (&y)[MT]) {
+  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
+  constexpr int header = F == Format::f32 ? 128 : 64;
+  Vf acc[MT];
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) acc[m] = zero();
+  const std::int8_t* q = x.q;
+  const float *scales = x.scales, *sums = x.sums;
+  for (int g = 0; g < num_groups; ++g, block += block_bytes, q += MT * w.group) {
+    // A core's own prefetcher stops at the page's end; four blocks ahead keeps the memory busy.
+    if constexpr (MT <= 4)
+      for (int line = 0; line < block_bytes; line += 64) prefetch(block + 4 * block_bytes + line);
+    Vi dot[MT];
+    dot_group<MT, Bits>(block + header, w.group, q, dot);
+    const auto s = load_scales<F>(block);
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) {
+      acc[m] = fma(s.bias, set1(sums[m]), acc[m]);
+      acc[m] = fma(to_float(dot[m]), s.scale * set1(scales[m]), acc[m]);
+    }
+    scales += MT;
+    sums += MT;
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = acc[m];
+}
+
+// One panel for all rows; it stays in the first-level cache from tile to tile.
+template <int Bits, Format F>
+inline void quantized_panel(const QuantizedPanels& w, const QuantizedPanels* times,
+                            const QuantizedRows& x, int rows, int panel, const Output& out) {
+  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  for (int row = 0; row < rows; row += max_tile_rows) {
+    const std::int64_t groups = static_cast<std::int64_t>(row) * (w.k / w.group);
+    const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k, x.scales + groups,
+                                x.sums + groups};
+    const int count = rows - row < max_tile_rows ? rows - row : max_tile_rows;
+    with_rows<max_tile_rows>(count, [&](auto mt) {
+      constexpr int MT = decltype(mt)::value;
+      Vf y[MT], z[MT];
+      panel_product<MT, Bits, F>(w, block, tile, y);
+      if (times)
+        panel_product<MT, Bits, F>(
+            *times, times->data + static_cast<std::size_t>(panel) * times->panel_bytes(), tile, z);
+      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+    });
+  }
+}
+
+// Calls f(bits, format) with the matrix's as compile-time constants.
+template <class F>
+inline void with_layout(const QuantizedPanels& w, const F& f) {
+  const auto with_bits = [&](auto bits) {
+    switch (w.scale_format) {
+      case Format::f32:
+        return f(bits, std::integral_constant<Format, Format::f32>());
+      case Format::bf16:
+        return f(bits, std::integral_constant<Format, Format::bf16>());
+      case Format::f16:
+        return f(bits, std::integral_constant<Format, Format::f16>());
+    }
+  };
+  if (w.bits == 4)
+    with_bits(std::integral_constant<int, 4>());
+  else
+    with_bits(std::integral_constant<int, 8>());
+}
+
+inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
+                      const QuantizedRows& x, int rows, int first, int last, const Output& out) {
+  with_layout(w, [&](auto bits, auto format) {
+    for (int panel = first; panel < last; ++panel)
+      quantized_panel<decltype(bits)::value, decltype(format)::value>(w, times, x, rows, panel,
+                                                                      out);
+  });
+}
+
+// ---- float32 activations
+
+// y[m] += x[m, 0..k) by k rows of 16 weights.
+template <int MT, class T>
+inline __attribute__((always_inline)) void add_dense(const T* w, int k, const float* x,
+                                                     std::int64_t stride, Vf (&y)[MT]) {
+  for (int i = 0; i < k; ++i) {
+    const Vf weights = load(w + 16 * i);
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) y[m] = fma(weights, set1(x[m * stride + i]), y[m]);
+  }
+}
+
+// One block of a quantized panel as floats [group, 16].
+template <int Bits, Format F>
+inline void expand_block(const std::uint8_t* block, int group, float* out) {
+  const auto s = load_scales<F>(block);
+  const auto* lines = block + (F == Format::f32 ? 128 : 64);
+  const int half = group / 2;
+  for (int k = 0; k < group; ++k) {
+    const int line_k = Bits == 4 ? k % half : k;
+    const int shift = Bits == 4 && k >= half ? 4 : 0;
+    const auto* bytes = lines + (line_k / 4) * 64 + line_k % 4;
+    float q[16];
+    for (int r = 0; r < 16; ++r)
+      q[r] = static_cast<float>((bytes[4 * r] >> shift) & (Bits == 4 ? 15 : 255));
+    store(out + 16 * k, fma(load(q), s.scale, s.bias));
+  }
+}
+
+template <int MT, int Bits, Format F>
+inline void exact_product(const QuantizedPanels& w, int panel, const float* x, std::int64_t stride,
+                          Vf (&y)[MT]) {
+  alignas(64) float expanded[128 * 16];
+  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  for (int m = 0; m < MT; ++m) y[m] = zero();
+  for (int k = 0; k < w.k; k += w.group, block += w.block_bytes()) {
+    expand_block<Bits, F>(block, w.group, expanded);
+    add_dense<MT>(expanded, w.group, x + k, stride, y);
+  }
+}
+
+inline void quantized_exact(const QuantizedPanels& w, const QuantizedPanels* times, const float* x,
+                            std::int64_t stride, int rows, int first, int last, const Output& out) {
+  with_layout(w, [&](auto bits, auto format) {
+    constexpr int Bits = decltype(bits)::value;
+    constexpr Format F = decltype(format)::value;
+    for (int panel = first; panel < last; ++panel)
+      for (int row = 0; row < rows; row += max_float_tile_rows) {
+        const int left = rows - row;
+        with_rows<max_float_tile_rows>(
+            left < max_float_tile_rows ? left : max_float_tile_rows, [&](auto mt) {
+              constexpr int MT = decltype(mt)::value;
+              Vf y[MT], z[MT];
+              exact_product<MT, Bits, F>(w, panel, x + row * stride, stride, y);
+              if (times) exact_product<MT, Bits, F>(*times, panel, x + row * stride, stride, z);
+              write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+            });
+      }
+  });
+}
+
+template <class T>
+inline void dense_panels(const DensePanels& w, const DensePanels* times, const float* x,
+                         std::int64_t stride, int rows, int first, int last, const Output& out) {
+  const auto panel_of = [](const DensePanels& matrix, int panel) {
+    return reinterpret_cast<const T*>(matrix.data +
+                                      static_cast<std::size_t>(panel) * matrix.panel_bytes());
+  };
+  for (int panel = first; panel < last; ++panel)
+    for (int row = 0; row < rows; row += max_float_tile_rows) {
+      const int left = rows - row;
+      with_rows<max_float_tile_rows>(
+          left < max_float_tile_rows ? left : max_float_tile_rows, [&](auto mt) {
+            constexpr int MT = decltype(mt)::value;
+            Vf y[MT], z[MT];
+#pragma GCC unroll 16
+            for (int m = 0; m < MT; ++m) y[m] = z[m] = zero();
+            add_dense<MT>(panel_of(w, panel), w.k, x + row * stride, stride, y);
+            if (times) add_dense<MT>(panel_of(*times, panel), w.k, x + row * stride, stride, z);
+            write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+          });
+    }
+}
+
+inline void dense(const DensePanels& w, const DensePanels* times, const float* x,
+                  std::int64_t stride, int rows, int first, int last, const Output& out) {
+  switch (w.format) {
+    case Format::f32:
+      return dense_panels<float>(w, times, x, stride, rows, first, last, out);
+    case Format::bf16:
+      return dense_panels<Bf16>(w, times, x, stride, rows, first, last, out);
+    case Format::f16:
+      return dense_panels<F16>(w, times, x, stride, rows, first, last, out);
+  }
+}
+
+inline constexpr LinearKernels linear_kernels = {max_tile_rows, max_float_tile_rows, quantize,
+                                                 quantized,     quantized_exact,     dense};
+
+}  // namespace pippin::cpu::PIPPIN_ISA

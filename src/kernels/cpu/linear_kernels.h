@@ -1,0 +1,100 @@
+// Matrix products y = x W^T: the weights' layout, and one thread's share of the work.
+//
+// A weight matrix [N, K] is cut into panels of 16 rows; N is padded with zero rows. Within a panel
+// everything lies in the order in which it is read. K is a multiple of the quantization's group; G = K /
+// group.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pippin::cpu {
+
+inline constexpr int panel_rows = 16;
+
+/// How numbers of a checkpoint are stored.
+enum class Format { f32, bf16, f16 };
+
+/// An affine quantized matrix, w = scale * q + bias (MLX's affine mode). A panel holds G blocks; a block holds
+///   the 16 rows' scales and biases: interleaved 16-bit pairs (64 bytes), or for f32 16 scales and
+///     then 16 biases (128 bytes);
+///   lines of 64 bytes, byte 4 r + j belonging to row r. 4 bits: line v has k = 4 v + j in the low
+///     nibble and k = group / 2 + 4 v + j in the high one. 8 bits: line v has k = 4 v + j.
+/// So one line is one AVX-512 register, two AVX2 or four NEON registers, and four neighbouring k of a
+/// row are what their byte-product instructions add up.
+struct QuantizedPanels {
+  const std::uint8_t* data;
+  int n, k;
+  int group;  ///< 32, 64 or 128
+  int bits;   ///< 4 or 8: others are stored in the next larger
+  Format scale_format;
+
+  int header_bytes() const { return scale_format == Format::f32 ? 128 : 64; }
+  int block_bytes() const { return header_bytes() + panel_rows * group * bits / 8; }
+  int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
+  std::size_t panel_bytes() const {
+    return static_cast<std::size_t>(k / group) * static_cast<std::size_t>(block_bytes());
+  }
+};
+
+/// A plain matrix; a panel is [K, 16] in the given format.
+struct DensePanels {
+  const std::uint8_t* data;
+  int n, k;
+  Format format;
+
+  int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
+  std::size_t panel_bytes() const {
+    return static_cast<std::size_t>(k) * panel_rows * (format == Format::f32 ? 4 : 2);
+  }
+};
+
+/// Rows of x in 8 bits: x = scale * q with one scale a group, |q| <= 127. Tiles of `tile_rows` rows
+/// (the last may have fewer: m) follow each other; a tile is q [G, m, group], scales and sums [G, m].
+/// sums[g] = scale * (sum of the group's q), which the weights' bias is multiplied by: taking the sum
+/// of q, not of x, makes the product exact for the activations as quantized.
+struct QuantizedRows {
+  std::int8_t* q;
+  float* scales;
+  float* sums;
+};
+
+enum class Activation { none, silu, gelu, gelu_tanh };
+
+/// Where results go and what happens to them on the way:
+/// out[m, n] = residual[m, n] + activation(y[m, n] + bias[n]) (times the second product, where there
+/// is one).
+struct Output {
+  float* out;
+  std::int64_t stride;              ///< floats from row to row of out
+  const float* bias = nullptr;      ///< [N] or none
+  const float* residual = nullptr;  ///< [rows, N] or none, may be `out`
+  std::int64_t residual_stride = 0;
+  Activation activation = Activation::none;
+};
+
+/// A row's result has the same bits whatever the other rows of the call are: its sum runs over k (or
+/// the groups) in order, in one accumulator.
+struct LinearKernels {
+  int tile_rows;        ///< of QuantizedRows
+  int dense_tile_rows;  ///< what `dense` computes at once; a hint for cutting the work
+
+  /// Quantizes one tile: rows <= tile_rows rows of x, `stride` floats apart, K values each.
+  void (*quantize)(const float* x, std::int64_t stride, int rows, int k, int group,
+                   const QuantizedRows& tile);
+
+  /// Panels [first, last) for all rows. `times` may be null: else a second matrix of the same shape
+  /// and layout whose product is multiplied in (SwiGLU: activation silu, `times` the up projection).
+  void (*quantized)(const QuantizedPanels& w, const QuantizedPanels* times, const QuantizedRows& x,
+                    int rows, int first, int last, const Output& out);
+
+  /// The same with activations in float32, as exact as the order of additions allows.
+  /// x [rows, K], `stride` floats from row to row.
+  void (*quantized_exact)(const QuantizedPanels& w, const QuantizedPanels* times, const float* x,
+                          std::int64_t stride, int rows, int first, int last, const Output& out);
+
+  void (*dense)(const DensePanels& w, const DensePanels* times, const float* x, std::int64_t stride,
+                int rows, int first, int last, const Output& out);
+};
+
+}  // namespace pippin::cpu

@@ -1,0 +1,108 @@
+// Norms, rotary embedding and the pools' writes; see rope_kernels.h.
+#pragma once
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+inline int at_most_16(int n) { return n < 16 ? n : 16; }
+
+// 1 / (root mean square of x [D]).
+inline float inverse_rms(const float* x, int head_dim, float eps) {
+  Vf squares = zero();
+  for (int i = 0; i < head_dim; i += 16) {
+    const Vf v = load_first(x + i, at_most_16(head_dim - i));
+    squares = fma(v, v, squares);
+  }
+  return 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(head_dim) + eps);
+}
+
+// out = x * factor (* weight), both [D]; out may be x.
+inline void scale_head(const float* x, int head_dim, float factor, const float* weight, float* out) {
+  for (int i = 0; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    const Vf v = load_first(x + i, n) * set1(factor);
+    store_first(out + i, weight ? v * load_first(weight + i, n) : v, n);
+  }
+}
+
+// Turns the pairs (x[i], x[half + i]) by angle i; in place.
+inline void rotate_head(float* x, const float* cos, const float* sin, int half) {
+  for (int i = 0; i < half; i += 16) {
+    const int n = at_most_16(half - i);
+    const Vf a = load_first(x + i, n), b = load_first(x + half + i, n);
+    const Vf c = load_first(cos + i, n), s = load_first(sin + i, n);
+    store_first(x + i, a * c - b * s, n);
+    store_first(x + half + i, b * c + a * s, n);
+  }
+}
+
+// A key becomes column `offset` of its run [D, page_size].
+template <class T>
+inline void write_key(const float* key, int head_dim, int page_size, T* column) {
+  T lanes[16];
+  for (int i = 0; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    store(lanes, load_first(key + i, n));
+    for (int lane = 0; lane < n; ++lane) column[(i + lane) * page_size] = lanes[lane];
+  }
+}
+
+template <class T>
+inline void write_value(const float* value, int head_dim, T* row) {
+  T lanes[16];
+  for (int i = 0; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    if (n == 16) {
+      store(row + i, load(value + i));
+    } else {
+      store(lanes, load_first(value + i, n));
+      for (int lane = 0; lane < n; ++lane) row[i + lane] = lanes[lane];
+    }
+  }
+}
+
+// One head of one row, from x to out.
+inline void turn_head(const QkvRows& rows, std::int64_t row, const float* x, const float* norm,
+                      float* out) {
+  const int head_dim = rows.pools.head_dim, half = rows.rotary_dim / 2;
+  const float factor = norm ? inverse_rms(x, head_dim, rows.eps) : 1.0f;
+  scale_head(x, head_dim, factor, norm, out);
+  if (half > 0) rotate_head(out, rows.cos + row * half, rows.sin + row * half, half);
+}
+
+template <class T>
+inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys) {
+  const KvPools& pools = rows.pools;
+  const int head_dim = pools.head_dim, page_size = pools.page_size;
+  const float* values = keys + static_cast<std::int64_t>(pools.num_kv_heads) * head_dim;
+  const std::int64_t run = static_cast<std::int64_t>(page_size) * head_dim;
+  const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
+  for (int head = 0; head < pools.num_kv_heads; ++head) {
+    const std::int64_t start = (static_cast<std::int64_t>(page) * pools.num_kv_heads + head) * run;
+    alignas(64) float key[max_head_dim];
+    turn_head(rows, row, keys + head * head_dim, rows.k_norm, key);
+    write_key(key, head_dim, page_size, static_cast<T*>(pools.k) + start + offset);
+    write_value(values + head * head_dim, head_dim,
+                static_cast<T*>(pools.v) + start + static_cast<std::int64_t>(offset) * head_dim);
+  }
+}
+
+inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
+  const int head_dim = rows.pools.head_dim;
+  for (std::int64_t row = first; row < last; ++row) {
+    const float* x = rows.qkv + row * rows.qkv_stride;
+    for (int head = 0; head < rows.num_heads; ++head)
+      turn_head(rows, row, x + head * head_dim, rows.q_norm,
+                rows.q + row * rows.q_stride + head * head_dim);
+    if (rows.slots[row] < 0) continue;
+    const float* keys = x + rows.num_heads * head_dim;
+    switch (rows.pools.format) {
+      case Format::f32: store_row<float>(rows, row, keys); break;
+      case Format::bf16: store_row<Bf16>(rows, row, keys); break;
+      case Format::f16: store_row<F16>(rows, row, keys); break;
+    }
+  }
+}
+
+inline constexpr RopeKernels rope_kernels = {qkv};
+
+}  // namespace pippin::cpu::PIPPIN_ISA

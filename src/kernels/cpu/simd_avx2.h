@@ -1,0 +1,227 @@
+// 16 lanes as two AVX2 registers (with FMA and F16C).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/types.h"
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+struct Vf {
+  __m256 a, b;
+};
+struct Vi {
+  __m256i a, b;
+};
+using Mask = std::uint32_t;
+
+// All ones in the lanes i < n of eight.
+inline __m256i first(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline __m256 widen(__m128i bf16) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
+}
+inline __m128i load128(const void* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+inline __m256i load256(const void* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline void store128(void* p, __m128i x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
+
+inline Vf zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline Vf set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Vf load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline Vf load(const F16* p) {
+  return {_mm256_cvtph_ps(load128(p)), _mm256_cvtph_ps(load128(p + 8))};
+}
+inline Vf load(const Bf16* p) { return {widen(load128(p)), widen(load128(p + 8))}; }
+inline Vf load_first(const float* p, int n) {
+  return {_mm256_maskload_ps(p, first(n)), _mm256_maskload_ps(p + 8, first(n - 8))};
+}
+inline void load_pairs(const Bf16* p, Vf& first, Vf& second) {
+  const auto x = load256(p), y = load256(p + 16), high = _mm256_set1_epi32(-0x10000);
+  first = {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)),
+           _mm256_castsi256_ps(_mm256_slli_epi32(y, 16))};
+  second = {_mm256_castsi256_ps(_mm256_and_si256(x, high)),
+            _mm256_castsi256_ps(_mm256_and_si256(y, high))};
+}
+// 16 32-bit lanes, each below 2^16, as 16-bit numbers in order.
+inline __m256i pack_words(__m256i x, __m256i y) {
+  return _mm256_permute4x64_epi64(_mm256_packus_epi32(x, y), 0xd8);
+}
+inline Vf widen_f16(__m256i halves) {
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))};
+}
+inline void load_pairs(const F16* p, Vf& first, Vf& second) {
+  const auto x = load256(p), y = load256(p + 16), low = _mm256_set1_epi32(0xffff);
+  first = widen_f16(pack_words(_mm256_and_si256(x, low), _mm256_and_si256(y, low)));
+  second = widen_f16(pack_words(_mm256_srli_epi32(x, 16), _mm256_srli_epi32(y, 16)));
+}
+inline void store(float* p, Vf x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline void store(F16* p, Vf x) {
+  constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  store128(p, _mm256_cvtps_ph(x.a, nearest));
+  store128(p + 8, _mm256_cvtps_ph(x.b, nearest));
+}
+// Eight floats -> eight bfloat16 in the low halves of 32-bit lanes; NaN stays NaN.
+inline __m256i round_to_bf16(__m256 x) {
+  const auto u = _mm256_castps_si256(x);
+  const auto odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+  const auto rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const auto quiet = _mm256_or_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(0x40));
+  return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+inline void store(Bf16* p, Vf x) {
+  const auto packed = _mm256_packus_epi32(round_to_bf16(x.a), round_to_bf16(x.b));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
+inline void store_first(float* p, Vf x, int n) {
+  _mm256_maskstore_ps(p, first(n), x.a);
+  _mm256_maskstore_ps(p + 8, first(n - 8), x.b);
+}
+
+inline Vf operator+(Vf x, Vf y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline Vf operator-(Vf x, Vf y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline Vf operator*(Vf x, Vf y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline Vf operator/(Vf x, Vf y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline Vf fma(Vf x, Vf y, Vf z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+inline Vf max(Vf x, Vf y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline Vf min(Vf x, Vf y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline Vf abs(Vf x) {
+  const auto sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+inline Mask less(Vf x, Vf y) {
+  const auto low = _mm256_movemask_ps(_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ));
+  const auto high = _mm256_movemask_ps(_mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ));
+  return static_cast<Mask>(low) | static_cast<Mask>(high) << 8;
+}
+// The bits of eight lanes as all ones or all zeros.
+inline __m256 spread(Mask m) {
+  const auto bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const auto set = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(m & 0xff)), bit);
+  return _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit));
+}
+inline Vf select(Mask m, Vf x, Vf y) {
+  return {_mm256_blendv_ps(y.a, x.a, spread(m)), _mm256_blendv_ps(y.b, x.b, spread(m >> 8))};
+}
+inline float sum(Vf x) {
+  const auto eight = _mm256_add_ps(x.a, x.b);
+  auto four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float max_of(Vf x) {
+  const auto eight = _mm256_max_ps(x.a, x.b);
+  auto four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+inline Vi to_int(Vf x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+inline Vf to_float(Vi x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline Vf round(Vf x) {
+  constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(x.a, nearest), _mm256_round_ps(x.b, nearest)};
+}
+inline __m256 scale_by_power(__m256 x, __m256 n) {
+  const auto exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+}
+inline Vf scale_by_power(Vf x, Vf n) {
+  return {scale_by_power(x.a, n.a), scale_by_power(x.b, n.b)};
+}
+inline Vi zero_i() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Vi operator+(Vi x, Vi y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+inline std::int32_t sum(Vi x) {
+  const auto eight = _mm256_add_epi32(x.a, x.b);
+  auto four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
+inline void store_i8(std::int8_t* p, Vi x) {
+  const auto words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
+  store128(p, _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+inline __m256i broadcast4(const std::int8_t* p) {
+  std::int32_t x;
+  std::memcpy(&x, p, 4);
+  return _mm256_set1_epi32(x);
+}
+
+inline constexpr int max_tile_rows = 4;
+inline constexpr int max_float_tile_rows = 6;
+
+// Sums in 16 bits of eight steps of nibbles (0..15) times bytes: at most 8 * 2 * 15 * 127 = 30480.
+struct NibbleSums {
+  __m256i a, b;
+};
+inline __attribute__((always_inline)) void add_products(NibbleSums& s, __m256i wa, __m256i wb,
+                                                        __m256i x) {
+  s.a = _mm256_add_epi16(s.a, _mm256_maddubs_epi16(wa, x));
+  s.b = _mm256_add_epi16(s.b, _mm256_maddubs_epi16(wb, x));
+  // GCC 12 otherwise sinks the additions past the unrolled loop and spills every product: two to
+  // three times slower.
+  asm("" : "+x"(s.a), "+x"(s.b));
+}
+inline void add_scaled(Vi& acc, const NibbleSums& s, short factor) {
+  const auto f = _mm256_set1_epi16(factor);
+  acc.a = _mm256_add_epi32(acc.a, _mm256_madd_epi16(s.a, f));
+  acc.b = _mm256_add_epi32(acc.b, _mm256_madd_epi16(s.b, f));
+}
+
+/// See simd_scalar.h. Bytes are taken as two nibbles, since products of two full bytes overflow the
+/// 16 bits that maddubs adds in.
+template <int MT, int Bits>
+inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
+                                                     const std::int8_t* a, Vi (&acc)[MT]) {
+  const auto mask = _mm256_set1_epi8(15);
+#pragma GCC unroll 8
+  for (int m = 0; m < MT; ++m) acc[m] = zero_i();
+  const int half = group / 2;
+  // Each pass handles four lines: 16 values of k in one plane of nibbles. The two planes are k's
+  // two halves (4 bits) or a byte's two halves (8 bits).
+  const int passes = Bits == 4 ? half / 16 : group / 16;
+  for (int pass = 0; pass < passes; ++pass) {
+    const std::uint8_t* w = lines + pass * 256;
+    const std::int8_t* x = a + pass * 16;
+#pragma GCC unroll 2
+    for (int plane = 0; plane < 2; ++plane) {
+      NibbleSums s[MT];
+#pragma GCC unroll 8
+      for (int m = 0; m < MT; ++m) s[m] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) {
+        auto wa = load256(w + 64 * v), wb = load256(w + 64 * v + 32);
+        if (plane == 1) {
+          wa = _mm256_srli_epi16(wa, 4);
+          wb = _mm256_srli_epi16(wb, 4);
+        }
+        wa = _mm256_and_si256(wa, mask);
+        wb = _mm256_and_si256(wb, mask);
+        const int offset = Bits == 4 && plane == 1 ? half : 0;
+#pragma GCC unroll 8
+        for (int m = 0; m < MT; ++m)
+          add_products(s[m], wa, wb, broadcast4(x + m * group + offset + 4 * v));
+      }
+#pragma GCC unroll 8
+      for (int m = 0; m < MT; ++m) add_scaled(acc[m], s[m], Bits == 8 && plane == 1 ? 16 : 1);
+    }
+  }
+}
+
+}  // namespace pippin::cpu::PIPPIN_ISA

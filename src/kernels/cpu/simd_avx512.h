@@ -1,0 +1,155 @@
+// 16 lanes as one AVX-512 register (F, BW, DQ, VL); VNNI where the compiler was told so.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/types.h"
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+struct Vf {
+  __m512 v;
+};
+struct Vi {
+  __m512i v;
+};
+using Mask = std::uint32_t;
+
+inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+
+inline Vf zero() { return {_mm512_setzero_ps()}; }
+inline Vf set1(float x) { return {_mm512_set1_ps(x)}; }
+inline Vf load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline Vf load(const F16* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline Vf load(const Bf16* p) {
+  const auto h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
+}
+inline Vf load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
+inline void load_pairs(const Bf16* p, Vf& first, Vf& second) {
+  const auto pairs = _mm512_loadu_si512(p);
+  first.v = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  second.v = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000)));
+}
+inline void load_pairs(const F16* p, Vf& first, Vf& second) {
+  const auto pairs = _mm512_loadu_si512(p);
+  first.v = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(pairs));
+  second.v = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16)));
+}
+inline void store(float* p, Vf x) { _mm512_storeu_ps(p, x.v); }
+inline void store(F16* p, Vf x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+inline void store(Bf16* p, Vf x) {
+  const auto u = _mm512_castps_si512(x.v);
+  const auto odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  auto rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const auto nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
+  rounded = _mm512_mask_or_epi32(rounded, nan, _mm512_srli_epi32(u, 16), _mm512_set1_epi32(0x40));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(rounded));
+}
+inline void store_first(float* p, Vf x, int n) { _mm512_mask_storeu_ps(p, first(n), x.v); }
+
+inline Vf operator+(Vf a, Vf b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vf operator-(Vf a, Vf b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vf operator*(Vf a, Vf b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vf operator/(Vf a, Vf b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vf fma(Vf a, Vf b, Vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline Vf max(Vf a, Vf b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vf min(Vf a, Vf b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Vf abs(Vf a) { return {_mm512_abs_ps(a.v)}; }
+inline Mask less(Vf a, Vf b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
+inline Vf select(Mask m, Vf a, Vf b) {
+  return {_mm512_mask_blend_ps(static_cast<__mmask16>(m), b.v, a.v)};
+}
+inline float sum(Vf x) { return _mm512_reduce_add_ps(x.v); }
+inline float max_of(Vf x) { return _mm512_reduce_max_ps(x.v); }
+
+inline Vi to_int(Vf x) { return {_mm512_cvtps_epi32(x.v)}; }
+inline Vf to_float(Vi x) { return {_mm512_cvtepi32_ps(x.v)}; }
+inline Vf round(Vf x) {
+  return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Vf scale_by_power(Vf x, Vf n) { return {_mm512_scalef_ps(x.v, n.v)}; }
+inline Vi zero_i() { return {_mm512_setzero_si512()}; }
+inline Vi operator+(Vi a, Vi b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline std::int32_t sum(Vi x) { return _mm512_reduce_add_epi32(x.v); }
+inline void store_i8(std::int8_t* p, Vi x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x.v));
+}
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+inline __m512i load_line(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+inline __m512i broadcast4(const std::int8_t* p) {
+  std::int32_t x;
+  std::memcpy(&x, p, 4);
+  return _mm512_set1_epi32(x);
+}
+
+/// acc += the sums of four products of an unsigned (w) and a signed (a) byte.
+inline __m512i dot4(__m512i acc, __m512i w, __m512i a, bool narrow) {
+#ifdef __AVX512VNNI__
+  (void)narrow;
+  return _mm512_dpbusd_epi32(acc, w, a);
+#else
+  const auto ones = _mm512_set1_epi16(1);
+  if (narrow)  // two products of 4 and 8 bits fit 16 bits
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w, a), ones));
+  const auto low = _mm512_and_si512(w, _mm512_set1_epi8(15));
+  const auto high = _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15));
+  const auto sums =
+      _mm512_add_epi32(_mm512_madd_epi16(_mm512_maddubs_epi16(low, a), ones),
+                       _mm512_madd_epi16(_mm512_maddubs_epi16(high, a), _mm512_set1_epi16(16)));
+  return _mm512_add_epi32(acc, sums);
+#endif
+}
+
+inline constexpr int max_tile_rows = 8;
+inline constexpr int max_float_tile_rows = 12;
+
+/// See simd_scalar.h. A few rows get two chains of additions, which hide the instruction's latency.
+template <int MT, int Bits>
+inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
+                                                     const std::int8_t* a, Vi (&acc)[MT]) {
+  const auto mask = _mm512_set1_epi8(15);
+  __m512i even[MT], odd[MT];
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) even[m] = odd[m] = _mm512_setzero_si512();
+  if constexpr (Bits == 4) {
+    const int half = group / 2;
+#pragma GCC unroll 4
+    for (int k = 0; k < half; k += 4) {
+      const auto w = load_line(lines + 16 * k);
+      const auto low = _mm512_and_si512(w, mask);
+      const auto high = _mm512_and_si512(_mm512_srli_epi16(w, 4), mask);
+#pragma GCC unroll 16
+      for (int m = 0; m < MT; ++m) {
+        even[m] = dot4(even[m], low, broadcast4(a + m * group + k), true);
+        auto& other = MT <= 4 ? odd[m] : even[m];
+        other = dot4(other, high, broadcast4(a + m * group + half + k), true);
+      }
+    }
+  } else {
+#pragma GCC unroll 2
+    for (int k = 0; k < group; k += 8) {
+      const auto w0 = load_line(lines + 16 * k), w1 = load_line(lines + 16 * k + 64);
+#pragma GCC unroll 16
+      for (int m = 0; m < MT; ++m) {
+        even[m] = dot4(even[m], w0, broadcast4(a + m * group + k), false);
+        auto& other = MT <= 4 ? odd[m] : even[m];
+        other = dot4(other, w1, broadcast4(a + m * group + k + 4), false);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) acc[m].v = MT <= 4 ? _mm512_add_epi32(even[m], odd[m]) : even[m];
+}
+
+}  // namespace pippin::cpu::PIPPIN_ISA

@@ -1,0 +1,117 @@
+#include "kernels/cpu/team.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <string>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace pippin::cpu {
+namespace {
+
+constexpr int spins_before_sleep = 2000;
+constexpr std::uint64_t open_bit = std::uint64_t{1} << 31;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");
+#endif
+}
+
+int cores_of_affinity() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+#endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+// cgroup v2's "quota period" (in microseconds, or "max"); where there is none, no limit.
+double cores_of_quota() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return HUGE_VAL;
+  return std::stod(quota) / period;
+}
+
+std::uint64_t inside(std::uint64_t state) { return state & (open_bit - 1); }
+std::uint64_t job_of(std::uint64_t state) { return state >> 32; }
+
+}  // namespace
+
+int usable_cores() {
+  const double cores = std::min<double>(cores_of_affinity(), std::ceil(cores_of_quota()));
+  return std::max(1, static_cast<int>(cores));
+}
+
+Team::Team(int num_threads) {
+  for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+Team::~Team() {
+  stopping_ = true;
+  ++posted_;
+  posted_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void Team::take_pieces(int thread) {
+  for (;;) {
+    const auto begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+    if (begin >= n_) return;
+    call_(body_, begin, std::min(begin + grain_, n_), thread);
+  }
+}
+
+void Team::run(std::int64_t n, std::int64_t grain, Call call, const void* body) {
+  n_ = n, grain_ = grain, call_ = call, body_ = body;
+  next_.store(0, std::memory_order_relaxed);
+  const auto job = job_of(state_.load(std::memory_order_relaxed)) + 1;
+  state_.store((job << 32) | open_bit, std::memory_order_release);
+  posted_.fetch_add(1);
+  if (sleepers_.load() > 0) posted_.notify_all();
+  take_pieces(0);
+  // Pieces are all handed out: whoever has not entered has nothing to do any more.
+  auto state = state_.fetch_and(~open_bit) & ~open_bit;
+  for (int spins = 0; inside(state) > 0; state = state_.load(std::memory_order_acquire)) {
+    if (++spins < spins_before_sleep)
+      pause();
+    else
+      state_.wait(state);
+  }
+}
+
+void Team::work(int thread) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    const auto posted = posted_.load();
+    if (stopping_) return;
+    auto state = state_.load(std::memory_order_acquire);
+    if (job_of(state) != seen && (state & open_bit)) {
+      if (!state_.compare_exchange_weak(state, state + 1)) continue;
+      seen = job_of(state);
+      take_pieces(thread);
+      // The caller sleeps only on a closed job; it is woken by the last to leave.
+      const auto left = state_.fetch_sub(1) - 1;
+      if (!(left & open_bit) && inside(left) == 0) state_.notify_all();
+      continue;
+    }
+    bool changed = false;
+    for (int i = 0; i < spins_before_sleep && !changed; ++i) {
+      pause();
+      changed = posted_.load(std::memory_order_acquire) != posted;
+    }
+    if (changed) continue;
+    ++sleepers_;
+    posted_.wait(posted);
+    --sleepers_;
+  }
+}
+
+}  // namespace pippin::cpu
