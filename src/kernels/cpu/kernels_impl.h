@@ -5,10 +5,11 @@
 #pragma once
 
 #include "kernels/cpu/linear_impl.h"
+#include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/tables.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA, linear_kernels};
+const Kernels table = {Isa::PIPPIN_ISA, linear_kernels, norm_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/math_impl.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
