@@ -5,12 +5,14 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/norm_kernels.h"
 
 namespace pippin::cpu {
 
 struct Kernels {
   Isa isa;
   LinearKernels linear;
+  NormKernels norm;
 };
 
 /// The table of one instruction set. Throws Error(invalid_argument) where this build or this machine

@@ -12,9 +12,8 @@ constexpr std::int64_t values_per_piece = 32 << 10;
 template <class Rows>
 void split(Team& team, const Norm& norm, std::int64_t rows, const Rows& rows_of) {
   const auto grain = std::max<std::int64_t>(1, values_per_piece / std::max(norm.width, 1));
-  team.parallel_for(rows, grain, [&](std::int64_t first, std::int64_t last, int) {
-    rows_of(norm, first, last);
-  });
+  team.parallel_for(
+      rows, grain, [&](std::int64_t first, std::int64_t last, int) { rows_of(norm, first, last); });
 }
 
 }  // namespace

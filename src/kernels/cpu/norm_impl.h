@@ -2,6 +2,10 @@
 // first-level cache. Four chains of additions hide the instruction's latency.
 #pragma once
 
+#include <cstdint>
+
+#include "kernels/cpu/norm_kernels.h"
+
 namespace pippin::cpu::PIPPIN_ISA {
 
 // Calls body(i, n, chain) for the pieces of a row: n is 16, but for a shorter last one.
@@ -34,8 +38,7 @@ inline __attribute__((always_inline)) const float* residual_row(const Norm& norm
   const std::int64_t at = row * norm.width;
   const float* x = norm.x + at;
   if (!norm.add) {
-    for_pieces(norm.width,
-               [&](int i, int n, int chain) { visit(load_piece(x + i, n), n, chain); });
+    for_pieces(norm.width, [&](int i, int n, int chain) { visit(load_piece(x + i, n), n, chain); });
     return x;
   }
   const float* add = norm.add + at;

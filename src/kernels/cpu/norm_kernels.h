@@ -9,9 +9,9 @@ namespace pippin::cpu {
 /// an RMS norm takes the mean as zero. All rows are float32, [rows, width], one after the other.
 struct Norm {
   const float* x;
-  const float* add = nullptr;  ///< the residual branch, or none
-  float* sum = nullptr;        ///< gets h where `add` is there; may be `x` or `add`
-  float* out;                  ///< may be `x` or `add`, never `sum`
+  const float* add = nullptr;     ///< the residual branch, or none
+  float* sum = nullptr;           ///< gets h where `add` is there; may be `x` or `add`
+  float* out;                     ///< may be `x` or `add`, never `sum`
   const float* weight = nullptr;  ///< [width], or none for ones
   const float* bias = nullptr;    ///< [width], or none
   int width;
