@@ -3,9 +3,12 @@
 // Team and know nothing of instruction sets.
 #pragma once
 
+#include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/norm_kernels.h"
+#include "kernels/cpu/rope_kernels.h"
+#include "kernels/cpu/sampling_kernels.h"
 
 namespace pippin::cpu {
 
@@ -13,6 +16,9 @@ struct Kernels {
   Isa isa;
   LinearKernels linear;
   NormKernels norm;
+  RopeKernels rope;
+  AttentionKernels attention;
+  SamplingKernels sampling;
 };
 
 /// The table of one instruction set. Throws Error(invalid_argument) where this build or this machine

@@ -4,12 +4,16 @@
 // instructions for (tools/check_isa holds the objects to that).
 #pragma once
 
+#include "kernels/cpu/attention_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/norm_impl.h"
+#include "kernels/cpu/rope_impl.h"
+#include "kernels/cpu/sampling_impl.h"
 #include "kernels/cpu/tables.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA, linear_kernels, norm_kernels};
+const Kernels table = {Isa::PIPPIN_ISA, linear_kernels, norm_kernels, rope_kernels,
+                       attention_kernels, sampling_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA
