@@ -11,11 +11,11 @@ VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo serve test asan tsan portability check format clean distclean
+.PHONY: help build demo serve test asan tsan portability bench-peers check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build build/release/pippin
 	@tools/setup/setup.sh build
@@ -46,6 +46,11 @@ tsan: ## The same under ThreadSanitizer
 portability: ## Compile everything with clang and libc++, as nearly as a Mac would
 	@tools/setup/setup.sh portability
 	@tools/portability/check.sh
+
+bench-peers: build ## Compare speeds with llama.cpp and mlx-lm, side by side (FULL=1: every case, about an hour)
+	@cmake --build --preset release --target read_bandwidth
+	@bench/peers/set_up.sh
+	@build/venv-peers/bin/python bench/peers/compare.py --pippin $(PIPPIN) $(if $(FULL),--full)
 
 format: ## Format the C++ sources
 	@tools/setup/setup.sh test

@@ -18,7 +18,8 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SLOWDOWN = {"release": 1, "asan": 8, "tsan": 15}
-TOOL_TESTS = ["tools/check_includes", "tools/portability", "tools/setup", "tools/demo", "tools/demo_model", "tools/templates"]
+TOOL_TESTS = ["tools/check_includes", "tools/portability", "tools/setup", "tools/demo", "tools/demo_model", "tools/templates",
+              "bench/peers"]
 
 
 def sanitizer_environment() -> dict[str, str]:
