@@ -21,7 +21,7 @@ struct PagedContext {
   KvPools pools;
   const std::int32_t* pages;  ///< the pages of the sequence, in order
   float scale;
-  int window;                 ///< a row sees that many tokens, itself included; 0: all
+  int window;  ///< a row sees that many tokens, itself included; 0: all
 };
 
 /// Query rows that share keys: `tokens` neighbouring tokens, and the `group` heads of one kv head.
@@ -31,10 +31,10 @@ struct QueryTile {
   std::int64_t q_stride;  ///< floats from token to token
   int tokens;
   int group;
-  int position;           ///< of the first token; its key and those before it are in the pools
+  int position;  ///< of the first token; its key and those before it are in the pools
   int kv_head;
-  const float* sinks;     ///< [group] logits that join the softmax without a value, or none
-  float* out;             ///< [tokens, group * D]
+  const float* sinks;  ///< [group] logits that join the softmax without a value, or none
+  float* out;          ///< [tokens, group * D]
   std::int64_t out_stride;
 };
 
@@ -84,8 +84,8 @@ constexpr std::int64_t packed_floats(int head_dim) {
 /// Floats of scratch for `rows` query rows; 64-byte aligned.
 constexpr std::int64_t scratch_floats(int head_dim, int rows) {
   const std::int64_t queries = std::int64_t{rows} * padded(head_dim);
-  return queries + 2 * rows * state_floats(head_dim) + 2 * packed_floats(head_dim) +
-         16 * key_tile + max_head_dim;
+  return queries + 2 * rows * state_floats(head_dim) + 2 * packed_floats(head_dim) + 16 * key_tile +
+         max_head_dim;
 }
 
 }  // namespace pippin::cpu

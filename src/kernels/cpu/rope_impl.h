@@ -1,6 +1,10 @@
 // Norms, rotary embedding and the pools' writes; see rope_kernels.h.
 #pragma once
 
+#include <cstdint>
+
+#include "kernels/cpu/rope_kernels.h"
+
 namespace pippin::cpu::PIPPIN_ISA {
 
 inline int at_most_16(int n) { return n < 16 ? n : 16; }
@@ -16,7 +20,8 @@ inline float inverse_rms(const float* x, int head_dim, float eps) {
 }
 
 // out = x * factor (* weight), both [D]; out may be x.
-inline void scale_head(const float* x, int head_dim, float factor, const float* weight, float* out) {
+inline void scale_head(const float* x, int head_dim, float factor, const float* weight,
+                       float* out) {
   for (int i = 0; i < head_dim; i += 16) {
     const int n = at_most_16(head_dim - i);
     const Vf v = load_first(x + i, n) * set1(factor);
@@ -96,9 +101,15 @@ inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
     if (rows.slots[row] < 0) continue;
     const float* keys = x + rows.num_heads * head_dim;
     switch (rows.pools.format) {
-      case Format::f32: store_row<float>(rows, row, keys); break;
-      case Format::bf16: store_row<Bf16>(rows, row, keys); break;
-      case Format::f16: store_row<F16>(rows, row, keys); break;
+      case Format::f32:
+        store_row<float>(rows, row, keys);
+        break;
+      case Format::bf16:
+        store_row<Bf16>(rows, row, keys);
+        break;
+      case Format::f16:
+        store_row<F16>(rows, row, keys);
+        break;
     }
   }
 }

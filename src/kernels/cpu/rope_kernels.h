@@ -10,17 +10,17 @@ namespace pippin::cpu {
 
 /// The rows of a step. T rows; H query heads, Hkv key/value heads of D numbers (both in `pools`).
 struct QkvRows {
-  const float* qkv;              ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v
-  std::int64_t qkv_stride;       ///< floats from row to row
-  int num_heads;                 ///< H
-  const float* q_norm = nullptr; ///< [D], with k_norm: RMS norm of every head; none for no norm
+  const float* qkv;               ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v
+  std::int64_t qkv_stride;        ///< floats from row to row
+  int num_heads;                  ///< H
+  const float* q_norm = nullptr;  ///< [D], with k_norm: RMS norm of every head; none for no norm
   const float* k_norm = nullptr;
   float eps = 0;
-  const float* cos = nullptr;    ///< [T, rotary_dim / 2]
+  const float* cos = nullptr;  ///< [T, rotary_dim / 2]
   const float* sin = nullptr;
-  int rotary_dim = 0;            ///< even; number i turns with i + rotary_dim / 2, the rest stays
-  const std::int32_t* slots;     ///< [T] where each row's key and value go; < 0: nowhere
-  float* q;                      ///< [T, H * D], not scaled; may be qkv itself
+  int rotary_dim = 0;         ///< even; number i turns with i + rotary_dim / 2, the rest stays
+  const std::int32_t* slots;  ///< [T] where each row's key and value go; < 0: nowhere
+  float* q;                   ///< [T, H * D], not scaled; may be qkv itself
   std::int64_t q_stride;
   KvPools pools;
 };

@@ -1,0 +1,269 @@
+#include "kernels/cpu/attention.h"
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/cpu/rope.h"
+#include "pippin/error.h"
+
+namespace pippin::cpu {
+namespace {
+
+// Queries of one tile: enough to spread the conversion of keys over, few enough for the second-level
+// cache beside the keys.
+constexpr int numbers_of_queries = 12288;
+// Work items a thread, where there is a choice: the largest is then a small part of the whole.
+constexpr int items_per_thread = 4;
+// Packed segments at once, in floats: beyond that, heads take turns.
+constexpr std::int64_t packed_limit = std::int64_t{1} << 24;
+
+int rows_of_tile(const Kernels& kernels, int head_dim) {
+  const int pass = kernels.attention.pass_rows;
+  return std::max(1, numbers_of_queries / head_dim / pass) * pass;
+}
+
+std::int64_t aligned(std::int64_t floats) { return (floats + 15) / 16 * 16; }
+
+void check(const PagedAttention& a) {
+  check_pools(a.pools);
+  if (a.num_heads < 1 || a.num_heads % a.pools.num_kv_heads != 0)
+    throw Error(Code::invalid_argument, "[cpu] query heads must be a multiple of kv heads, got " +
+                                            std::to_string(a.num_heads) + " and " +
+                                            std::to_string(a.pools.num_kv_heads));
+  for (const auto& part : a.parts)
+    if (part.rows < 0 || part.rows > part.length || part.first_row < 0)
+      throw Error(Code::invalid_argument, "[cpu] a part needs 0 <= rows <= length, got " +
+                                              std::to_string(part.rows) + " and " +
+                                              std::to_string(part.length));
+}
+
+// One call of paged_attention.
+class PagedCall {
+ public:
+  PagedCall(const Kernels& kernels, const PagedAttention& attention, AttentionScratch& scratch)
+      : kernels_(kernels), a_(attention), scratch_(scratch) {
+    group_ = a_.num_heads / a_.pools.num_kv_heads;
+    tokens_ = std::max(1, rows_of_tile(kernels, a_.pools.head_dim) / group_);
+    state_ = state_floats(a_.pools.head_dim);
+    per_thread_ = aligned(scratch_floats(a_.pools.head_dim, tokens_ * group_));
+  }
+
+  void run(Team& team) {
+    make_tiles();
+    make_work(team.size());
+    float* memory = scratch_.floats(partials_ + per_thread_ * team.size());
+    partials_at_ = memory + per_thread_ * team.size();
+    team.parallel_for(static_cast<std::int64_t>(scratch_.work.size()), 1,
+                      [&](std::int64_t begin, std::int64_t end, int thread) {
+                        for (auto i = begin; i < end; ++i)
+                          attend(scratch_.work[static_cast<std::size_t>(i)],
+                                 memory + thread * per_thread_);
+                      });
+    team.parallel_for(static_cast<std::int64_t>(scratch_.split.size()), 1,
+                      [&](std::int64_t begin, std::int64_t end, int thread) {
+                        for (auto i = begin; i < end; ++i)
+                          merge(scratch_.split[static_cast<std::size_t>(i)],
+                                memory + thread * per_thread_);
+                      });
+  }
+
+ private:
+  using Tile = AttentionScratch::Tile;
+  using Work = AttentionScratch::Work;
+
+  void make_tiles() {
+    scratch_.tiles.clear();
+    for (int p = 0; p < static_cast<int>(a_.parts.size()); ++p) {
+      const auto& part = a_.parts[static_cast<std::size_t>(p)];
+      for (int first = 0; first < part.rows; first += tokens_) {
+        const int tokens = std::min(tokens_, part.rows - first);
+        const int position = part.length - part.rows + first;
+        const int begin = a_.window > 0 ? std::max(0, position + 1 - a_.window) : 0;
+        const int first_piece = begin / piece_tokens;
+        const int pieces = (position + tokens + piece_tokens - 1) / piece_tokens - first_piece;
+        for (int head = 0; head < a_.pools.num_kv_heads; ++head)
+          scratch_.tiles.push_back({p, head, first, tokens, first_piece, pieces, pieces, 0});
+      }
+    }
+  }
+
+  // Reading a key costs about as much as four rows' arithmetic with it.
+  std::int64_t cost_of_piece(const Tile& tile) const {
+    return std::int64_t{piece_tokens} * (4 + tile.tokens * group_);
+  }
+
+  void make_work(int num_threads) {
+    std::int64_t total = 0;
+    for (const auto& tile : scratch_.tiles) total += cost_of_piece(tile) * tile.num_pieces;
+    const std::int64_t share = total / (std::int64_t{num_threads} * items_per_thread) + 1;
+    scratch_.work.clear();
+    scratch_.split.clear();
+    partials_ = 0;
+    for (int t = 0; t < static_cast<int>(scratch_.tiles.size()); ++t) {
+      auto& tile = scratch_.tiles[static_cast<std::size_t>(t)];
+      const auto each = cost_of_piece(tile);
+      if (num_threads > 1 && each * tile.num_pieces > share && tile.num_pieces > 1) split(t, share);
+      for (int piece = 0; piece < tile.num_pieces; piece += tile.pieces_each) {
+        const int last = std::min(piece + tile.pieces_each, tile.num_pieces);
+        scratch_.work.push_back({t, piece, last, each * (last - piece)});
+      }
+    }
+    std::stable_sort(scratch_.work.begin(), scratch_.work.end(),
+                     [](const Work& x, const Work& y) { return x.cost > y.cost; });
+  }
+
+  void split(int index, std::int64_t share) {
+    auto& tile = scratch_.tiles[static_cast<std::size_t>(index)];
+    tile.pieces_each = static_cast<int>(std::max<std::int64_t>(1, share / cost_of_piece(tile)));
+    if (tile.pieces_each >= tile.num_pieces) return;
+    tile.partials = partials_;
+    partials_ += std::int64_t{tile.num_pieces} * tile.tokens * group_ * state_;
+    scratch_.split.push_back(index);
+  }
+
+  QueryTile query_tile(const Tile& tile) const {
+    const auto& part = a_.parts[static_cast<std::size_t>(tile.part)];
+    const std::int64_t row = part.first_row + tile.first_token;
+    const std::int64_t column = std::int64_t{tile.kv_head} * group_ * a_.pools.head_dim;
+    return {a_.q + row * a_.q_stride + column,
+            a_.q_stride,
+            tile.tokens,
+            group_,
+            part.length - part.rows + tile.first_token,
+            tile.kv_head,
+            a_.sinks ? a_.sinks + tile.kv_head * group_ : nullptr,
+            a_.out + row * a_.out_stride + column,
+            a_.out_stride};
+  }
+
+  PagedContext context(const Tile& tile) const {
+    return {a_.pools, a_.parts[static_cast<std::size_t>(tile.part)].pages, a_.scale, a_.window};
+  }
+
+  void attend(const Work& work, float* memory) const {
+    const auto& tile = scratch_.tiles[static_cast<std::size_t>(work.tile)];
+    const bool whole = tile.pieces_each >= tile.num_pieces;
+    float* partials = whole ? nullptr
+                            : partials_at_ + tile.partials +
+                                  std::int64_t{work.first_piece} * tile.tokens * group_ * state_;
+    kernels_.attention.paged(context(tile), query_tile(tile), tile.first_piece + work.first_piece,
+                             tile.first_piece + work.last_piece, partials, memory);
+  }
+
+  void merge(int index, float* memory) const {
+    const auto& tile = scratch_.tiles[static_cast<std::size_t>(index)];
+    kernels_.attention.merge(context(tile), query_tile(tile), partials_at_ + tile.partials,
+                             tile.num_pieces, memory);
+  }
+
+  const Kernels& kernels_;
+  const PagedAttention& a_;
+  AttentionScratch& scratch_;
+  int group_, tokens_;
+  std::int64_t state_, per_thread_, partials_ = 0;
+  float* partials_at_ = nullptr;
+};
+
+// One segment for the heads [first_head, last_head): packs their keys and values, then attends.
+class SegmentCall {
+ public:
+  SegmentCall(Team& team, const Kernels& kernels, const SegmentAttention& attention, int begin,
+              int end)
+      : team_(team), kernels_(kernels), a_(attention), begin_(begin), end_(end) {
+    tiles_ = (end - begin + key_tile - 1) / key_tile;
+    per_head_ = tiles_ * packed_floats(a_.head_dim);
+    rows_ = rows_of_tile(kernels, a_.head_dim);
+    per_thread_ = aligned(scratch_floats(a_.head_dim, rows_));
+  }
+
+  void run(AttentionScratch& scratch) const {
+    const int at_once =
+        static_cast<int>(std::clamp<std::int64_t>(packed_limit / per_head_, 1, a_.num_heads));
+    float* memory = scratch.floats(per_thread_ * team_.size() + at_once * per_head_);
+    float* packed = memory + per_thread_ * team_.size();
+    for (int head = 0; head < a_.num_heads; head += at_once) {
+      const int heads = std::min(at_once, a_.num_heads - head);
+      pack(head, heads, packed);
+      attend(head, heads, packed, memory);
+    }
+  }
+
+ private:
+  Turn turn(std::int64_t row) const {
+    const std::int64_t at = row * (a_.head_dim / 2);
+    return a_.cos ? Turn{a_.cos + at, a_.sin + at} : Turn{nullptr, nullptr};
+  }
+
+  void pack(int first_head, int heads, float* packed) const {
+    team_.parallel_for(heads * tiles_, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = begin; i < end; ++i) {
+        const std::int64_t head = i / tiles_, tile = i % tiles_;
+        const std::int64_t row = begin_ + tile * key_tile;
+        const auto at = row * a_.stride + (first_head + head) * a_.head_dim;
+        kernels_.attention.pack(a_.k + at, a_.v + at, a_.stride,
+                                static_cast<int>(std::min<std::int64_t>(key_tile, end_ - row)),
+                                a_.head_dim, turn(row),
+                                packed + head * per_head_ + tile * packed_floats(a_.head_dim));
+      }
+    });
+  }
+
+  void attend(int first_head, int heads, const float* packed, float* memory) const {
+    const int num_rows = end_ - begin_;
+    const std::int64_t tiles = (num_rows + rows_ - 1) / rows_;
+    team_.parallel_for(heads * tiles, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
+      for (auto i = begin; i < end; ++i) {
+        const std::int64_t head = i / tiles, row = begin_ + i % tiles * rows_;
+        const std::int64_t column = (first_head + head) * a_.head_dim;
+        kernels_.attention.segment(
+            {packed + head * per_head_, num_rows}, a_.q + row * a_.stride + column, a_.stride,
+            static_cast<int>(std::min<std::int64_t>(rows_, end_ - row)), a_.head_dim, turn(row),
+            a_.scale, a_.out + row * a_.out_stride + column, a_.out_stride,
+            memory + thread * per_thread_);
+      }
+    });
+  }
+
+  Team& team_;
+  const Kernels& kernels_;
+  const SegmentAttention& a_;
+  int begin_, end_, rows_;
+  std::int64_t tiles_, per_head_, per_thread_;
+};
+
+}  // namespace
+
+float* AttentionScratch::floats(std::int64_t count) {
+  const auto needed = static_cast<std::size_t>(count) + 16;
+  if (memory_.size() < needed) {
+    memory_.clear();  // nothing is copied when it grows
+    memory_.resize(needed);
+  }
+  const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+  return memory_.data() + (64 - address % 64) % 64 / sizeof(float);
+}
+
+void paged_attention(Team& team, const Kernels& kernels, const PagedAttention& attention,
+                     AttentionScratch& scratch) {
+  check(attention);
+  PagedCall(kernels, attention, scratch).run(team);
+}
+
+void segment_attention(Team& team, const Kernels& kernels, const SegmentAttention& attention,
+                       AttentionScratch& scratch) {
+  if (attention.head_dim < 8 || attention.head_dim % 8 != 0 || attention.head_dim > max_head_dim)
+    throw Error(Code::invalid_argument, "[cpu] head_dim must be a multiple of 8 up to " +
+                                            std::to_string(max_head_dim) + ", got " +
+                                            std::to_string(attention.head_dim));
+  int begin = 0;
+  for (const int end : attention.segment_ends) {
+    if (end < begin)
+      throw Error(Code::invalid_argument, "[cpu] segment ends must not fall, got " +
+                                              std::to_string(end) + " after " +
+                                              std::to_string(begin));
+    if (end > begin) SegmentCall(team, kernels, attention, begin, end).run(scratch);
+    begin = end;
+  }
+}
+
+}  // namespace pippin::cpu

@@ -1,0 +1,564 @@
+// Tiles of attention on 16 lanes: lane = key for the scores, lane = number of D for the values.
+// See attention_kernels.h for what holds.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/cpu/attention_kernels.h"
+#include "kernels/cpu/linear_impl.h"
+#include "kernels/cpu/math_impl.h"
+#include "kernels/cpu/rope_impl.h"
+
+namespace pippin::cpu::PIPPIN_ISA {
+
+// Vectors that stay in registers while sums run, beside a few operands.
+inline constexpr int sums_in_registers =
+    max_float_tile_rows < 12 ? max_float_tile_rows : 2 * max_float_tile_rows;
+inline constexpr int key_blocks = key_tile / 16;
+// Below every score, and still a number: a row that has seen nothing keeps weights of exactly 0.
+inline constexpr float no_score = -1e30f;
+
+/// A tile's keys and values where they lie: blocks of 16 keys [D, 16], k_stride numbers from row to
+/// row, and of 16 values [16, padded D].
+template <class T>
+struct KeyBlocks {
+  const T* k[key_blocks];
+  const T* v[key_blocks];
+  std::int64_t k_stride, v_stride;
+};
+
+/// Which keys of a tile each row of a pass sees: [low, high).
+template <int MT>
+struct Visible {
+  int low[MT], high[MT];
+
+  // All that is seen lies in [begin(), end()).
+  int end() const {
+    int most = 0;
+    for (int m = 0; m < MT; ++m) most = high[m] > most ? high[m] : most;
+    return most;
+  }
+  int begin() const {
+    int least = key_tile;
+    for (int m = 0; m < MT; ++m) least = low[m] < least && low[m] < high[m] ? low[m] : least;
+    return least;
+  }
+};
+
+// ---- sums of products
+
+// p[m][16 (first + v) ..] = the scores of NV blocks for MT rows, q [D, MT]. Fetches the same blocks
+// of the tile after this one.
+template <int MT, int NV, class T>
+inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int first,
+                         const float* q, int head_dim, float* p) {
+  Vf s[MT][NV];
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) s[m][v] = zero();
+  const T *k[NV], *ahead[NV];
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    k[v] = tile.k[first + v];
+    ahead[v] = next.k[first + v];
+  }
+  const std::int64_t stride = tile.k_stride;
+  for (int d = 0; d < head_dim; d += 2) {
+#pragma GCC unroll 2
+    for (int u = 0; u < 2; ++u) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const Vf keys = load(k[v]);
+        if (MT < max_float_tile_rows && (u == 0 || sizeof(T) == 4)) prefetch(ahead[v]);
+        k[v] += stride;
+        ahead[v] += stride;
+#pragma GCC unroll 16
+        for (int m = 0; m < MT; ++m) s[m][v] = fma(keys, set1(q[m]), s[m][v]);
+      }
+      q += MT;
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) store(p + m * key_tile + 16 * (first + v), s[m][v]);
+}
+
+// sums[m][16 v ..] = sums * factors[m] + p[m] V for NV vectors of values and the tile's keys from
+// block `block` to `end`.
+template <int MT, int NV, class T>
+inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int block, int end,
+                       int column, const float* p, const float* factors, float* sums,
+                       std::int64_t stride) {
+  Vf s[MT][NV];
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v)
+      s[m][v] = load(sums + m * stride + column + 16 * v) * set1(factors[m]);
+  p += 16 * block;
+  for (; 16 * block < end; ++block) {
+    const T* values = tile.v[block] + column;
+    const T* ahead = next.v[block] + column;
+    const int left = end - 16 * block, keys = left < 16 ? left : 16;
+    for (int j = 0; j < keys; ++j) {
+      if (MT < max_float_tile_rows)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; v += 64 / (16 * static_cast<int>(sizeof(T))))
+          prefetch(ahead + 16 * v);
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const Vf x = load(values + 16 * v);
+#pragma GCC unroll 16
+        for (int m = 0; m < MT; ++m) s[m][v] = fma(x, set1(p[m * key_tile]), s[m][v]);
+      }
+      values += tile.v_stride;
+      ahead += tile.v_stride;
+      ++p;
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) store(sums + m * stride + column + 16 * v, s[m][v]);
+}
+
+// Calls f(integral_constant<int, NV>, first) until [0, count) is covered, NV as large as the
+// registers allow for MT rows.
+template <int MT, int NV, class F>
+inline __attribute__((always_inline)) void in_vectors(int count, int first, const F& f) {
+  if constexpr (NV == 1 || MT * NV <= sums_in_registers)
+    for (; count - first >= NV; first += NV) f(std::integral_constant<int, NV>(), first);
+  if constexpr (NV > 1) in_vectors<MT, NV / 2>(count, first, f);
+}
+
+// ---- online softmax
+
+inline Mask lanes_between(int low, int high) {
+  low = low < 0 ? 0 : low > 16 ? 16 : low;
+  high = high < 0 ? 0 : high > 16 ? 16 : high;
+  return high > low ? ((1u << high) - 1u) & ~((1u << low) - 1u) : 0u;
+}
+
+// Turns one row's scores p into weights relative to the largest score so far; returns what the sums
+// so far are to be multiplied by.
+inline float soften(float* p, int low, int high, float* weight_sums, float* largest) {
+  Vf s[key_blocks];
+  const bool whole = low <= 0 && high >= key_tile;
+#pragma GCC unroll 8
+  for (int b = 0; b < key_blocks; ++b) {
+    s[b] = load(p + 16 * b);
+    if (!whole) s[b] = select(lanes_between(low - 16 * b, high - 16 * b), s[b], set1(no_score));
+  }
+  const float before = *largest;
+  const float top = max_of(max(max(s[0], s[1]), max(s[2], s[3])));
+  const float after = top > before ? top : before;
+  float factor = 1.0f;
+  if (after != before) {
+    float lanes[16];
+    store(lanes, exp(set1(before - after)));
+    factor = lanes[0];
+  }
+  Vf total = load(weight_sums) * set1(factor);
+#pragma GCC unroll 8
+  for (int b = 0; b < key_blocks; ++b) {
+    Vf weights = exp(s[b] - set1(after));
+    if (!whole) weights = select(lanes_between(low - 16 * b, high - 16 * b), weights, zero());
+    store(p + 16 * b, weights);
+    total = total + weights;
+  }
+  store(weight_sums, total);
+  *largest = after;
+  return factor;
+}
+
+// ---- a pass: MT rows over one tile
+
+template <int MT, class T>
+inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const KeyBlocks<T>& next,
+                                             const Visible<MT>& visible, const float* q,
+                                             int head_dim, float* states, float* p) {
+  const int width = padded(head_dim), record = state_floats(head_dim);
+  const int first_block = visible.begin() / 16, end = visible.end();
+  in_vectors<MT, key_blocks>((end + 15) / 16, first_block, [&](auto nv, int first) {
+    score_blocks<MT, decltype(nv)::value>(tile, next, first, q, head_dim, p);
+  });
+  float factors[MT];
+  for (int m = 0; m < MT; ++m) {
+    float* state = states + m * record;
+    factors[m] = soften(p + m * key_tile, visible.low[m], visible.high[m], state + width,
+                        state + width + 16);
+  }
+  in_vectors<MT, 8>(width / 16, 0, [&](auto nv, int first) {
+    add_values<MT, decltype(nv)::value>(tile, next, first_block, end, 16 * first, p, factors,
+                                        states, record);
+  });
+}
+
+// ---- states
+
+inline void clear_states(float* states, int rows, int head_dim) {
+  const int width = padded(head_dim), record = state_floats(head_dim);
+  for (int row = 0; row < rows; ++row, states += record) {
+    for (int i = 0; i < width + 16; i += 16) store(states + i, zero());
+    store(states + width + 16, set1(no_score));
+  }
+}
+
+// total = total and piece together, the later keys in piece.
+inline void merge_state(float* total, const float* piece, int head_dim) {
+  const int width = padded(head_dim);
+  const Vf before = load(total + width + 16), other = load(piece + width + 16);
+  const Vf after = max(before, other);
+  const Vf keep = exp(before - after), take = exp(other - after);
+  for (int i = 0; i < width + 16; i += 16)
+    store(total + i, fma(load(piece + i), take, load(total + i) * keep));
+  store(total + width + 16, after);
+}
+
+// The row's attention [D]; `sink` joins the sum of weights.
+inline void finish_state(const float* state, int head_dim, const float* sink, float* out) {
+  const int width = padded(head_dim);
+  float lanes[16];
+  float factor = 1.0f, total = sum(load(state + width));
+  if (sink) {
+    const float largest = state[width + 16], after = *sink > largest ? *sink : largest;
+    store(lanes, exp(set1(largest - after)));
+    factor = lanes[0];
+    store(lanes, exp(set1(*sink - after)));
+    total = total * factor + lanes[0];
+  }
+  const Vf scale = set1(factor / total);
+  for (int i = 0; i < head_dim; i += 16)
+    store_first(out + i, load(state + i) * scale, at_most_16(head_dim - i));
+}
+
+// Row r of a tile is head r % group of token r / group.
+inline void finish_tile(const QueryTile& tile, const float* states, int head_dim) {
+  for (int row = 0; row < tile.tokens * tile.group; ++row) {
+    const int token = row / tile.group, head = row % tile.group;
+    finish_state(states + static_cast<std::int64_t>(row) * state_floats(head_dim), head_dim,
+                 tile.sinks ? tile.sinks + head : nullptr,
+                 tile.out + token * tile.out_stride + head * head_dim);
+  }
+}
+
+// ---- scratch
+
+/// The parts of a thread's scratch for `rows` query rows; see scratch_floats.
+struct Scratch {
+  float *p, *pieces, *totals, *q, *head, *keys, *gathered;
+
+  Scratch(float* start, int head_dim, int rows) {
+    const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
+    p = start;
+    pieces = p + 16 * key_tile;
+    totals = pieces + states;
+    q = totals + states;
+    head = q + static_cast<std::int64_t>(rows) * padded(head_dim);
+    keys = head + max_head_dim;
+    gathered = keys + packed_floats(head_dim);
+  }
+};
+
+template <int MT, class F>
+inline void with_pass(int pass, const F& f) {
+  if constexpr (MT > 8) {
+    if (pass == MT) return f(std::integral_constant<int, MT>());
+    with_pass<8>(pass, f);
+  } else if constexpr (MT == 7) {
+    with_pass<6>(pass, f);
+  } else if constexpr (MT > 0) {
+    if (pass == MT) return f(std::integral_constant<int, MT>());
+    with_pass<MT - 1>(pass, f);
+  }
+}
+
+// Rows of the pass that begins at `first`: not every number, as each is code of its own.
+inline constexpr int rows_of_pass(int rows, int first) {
+  const int left = rows - first;
+  if (left >= max_float_tile_rows) return max_float_tile_rows;
+  return left > 8 ? 8 : left == 7 ? 6 : left;
+}
+
+// Calls f(integral_constant<int, MT>, first) for each pass of `rows`.
+template <class F>
+inline void for_passes(int rows, const F& f) {
+  for (int first = 0; first < rows;) {
+    const int pass = rows_of_pass(rows, first);
+    with_pass<max_float_tile_rows>(pass, [&](auto mt) { f(mt, first); });
+    first += pass;
+  }
+}
+
+// Every query row, times scale, into its pass: [D, rows of the pass]. row_of(r): row r's numbers.
+template <class RowOf>
+inline void place_queries(int rows, int head_dim, float scale, float* q, const RowOf& row_of) {
+  for (int first = 0; first < rows;) {
+    const int pass = rows_of_pass(rows, first);
+    for (int m = 0; m < pass; ++m) {
+      const float* x = row_of(first + m);
+      for (int d = 0; d < head_dim; ++d) q[d * pass + m] = x[d] * scale;
+    }
+    q += pass * head_dim;
+    first += pass;
+  }
+}
+
+// ---- keys and values of the pools
+
+// Keys [begin, end) of a sequence, all within the tile at `start`. The page table's entries for others
+// may name pages that are someone else's by now.
+struct KeyRange {
+  int start, begin, end;
+};
+
+// A tile whose pages can't be read by blocks of 16: copied together, in the pools' format.
+template <class T>
+inline void gather(const PagedContext& context, int kv_head, const KeyRange& range, T* to,
+                   KeyBlocks<T>& blocks) {
+  const KvPools& pools = context.pools;
+  const int head_dim = pools.head_dim, width = padded(head_dim), page_size = pools.page_size;
+  T* values = to + head_dim * key_tile;
+  for (int i = 0; i < head_dim * key_tile; ++i) to[i] = T{};
+  for (int i = 0; i < width * key_tile; ++i) values[i] = T{};
+  for (int at = range.begin; at < range.end; ++at) {
+    const int j = at - range.start;
+    const int page = context.pages[at / page_size], offset = at % page_size;
+    const std::int64_t run =
+        (static_cast<std::int64_t>(page) * pools.num_kv_heads + kv_head) * page_size * head_dim;
+    const T* k = static_cast<const T*>(pools.k) + run + offset;
+    const T* v =
+        static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
+    for (int d = 0; d < head_dim; ++d) {
+      to[d * key_tile + j] = k[static_cast<std::int64_t>(d) * page_size];
+      values[j * width + d] = v[d];
+    }
+  }
+  for (int b = 0; b < key_blocks; ++b) {
+    blocks.k[b] = to + 16 * b;
+    blocks.v[b] = values + 16 * b * width;
+  }
+  blocks.k_stride = key_tile;
+  blocks.v_stride = width;
+}
+
+inline bool readable_in_blocks(const KvPools& pools) {
+  return pools.page_size % 16 == 0 && pools.head_dim % 16 == 0;
+}
+
+// The keys where they lie. A block that holds none of them points to another's.
+template <class T>
+inline void locate(const PagedContext& context, int kv_head, const KeyRange& range,
+                   KeyBlocks<T>& blocks) {
+  const KvPools& pools = context.pools;
+  const int head_dim = pools.head_dim, page_size = pools.page_size;
+  for (int b = 0; b < key_blocks; ++b) {
+    int at = range.start + 16 * b;
+    if (at >= range.end || at + 16 <= range.begin) at = range.begin / 16 * 16;
+    const int page = context.pages[at / page_size], offset = at % page_size;
+    const std::int64_t run =
+        (static_cast<std::int64_t>(page) * pools.num_kv_heads + kv_head) * page_size * head_dim;
+    blocks.k[b] = static_cast<const T*>(pools.k) + run + offset;
+    blocks.v[b] =
+        static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
+  }
+  blocks.k_stride = page_size;
+  blocks.v_stride = head_dim;
+}
+
+inline void packed_blocks(const float* packed, int head_dim, KeyBlocks<float>& blocks) {
+  const int width = padded(head_dim);
+  const float* values = packed + head_dim * key_tile;
+  for (int b = 0; b < key_blocks; ++b) {
+    blocks.k[b] = packed + 16 * b;
+    blocks.v[b] = values + 16 * b * width;
+  }
+  blocks.k_stride = key_tile;
+  blocks.v_stride = width;
+}
+
+// As floats, once for all passes.
+template <class T>
+inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* packed,
+                   KeyBlocks<float>& blocks) {
+  const int width = padded(head_dim);
+  for (int d = 0; d < head_dim; ++d)
+    for (int b = 0; 16 * b < count; ++b)
+      store(packed + d * key_tile + 16 * b, load(from.k[b] + d * from.k_stride));
+  float* values = packed + head_dim * key_tile;
+  for (int j = 0; j < count; ++j)
+    for (int i = 0; i < width; i += 16)
+      store(values + j * width + i, load(from.v[j / 16] + (j % 16) * from.v_stride + i));
+  packed_blocks(packed, head_dim, blocks);
+}
+
+// ---- paged attention
+
+// What the rows [first, first + MT) of a query tile see of the key tile at `start`.
+template <int MT>
+inline Visible<MT> causal(const PagedContext& context, const QueryTile& tile, int first,
+                          int start) {
+  Visible<MT> visible;
+  for (int m = 0; m < MT; ++m) {
+    const int position = tile.position + (first + m) / tile.group;
+    const int low = context.window > 0 ? position + 1 - context.window - start : 0;
+    const int high = position + 1 - start;
+    visible.low[m] = low < 0 ? 0 : low;
+    visible.high[m] = high < 0 || low >= key_tile ? 0 : high > key_tile ? key_tile : high;
+  }
+  return visible;
+}
+
+template <class T>
+inline void all_passes(const PagedContext& context, const QueryTile& tile, int start,
+                       const KeyBlocks<T>& keys, const KeyBlocks<T>& next, const Scratch& scratch) {
+  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
+  for_passes(rows, [&](auto mt, int first) {
+    constexpr int MT = decltype(mt)::value;
+    const auto visible = causal<MT>(context, tile, first, start);
+    if (visible.end() == 0) return;
+    attend<MT>(keys, next, visible, scratch.q + first * head_dim, head_dim,
+               scratch.pieces + static_cast<std::int64_t>(first) * state_floats(head_dim),
+               scratch.p);
+  });
+}
+
+// The tile over the keys [begin, end) of one piece.
+template <class T>
+inline void attend_piece(const PagedContext& context, const QueryTile& tile, int begin, int end,
+                         const Scratch& scratch) {
+  const int head_dim = context.pools.head_dim;
+  const bool in_place = readable_in_blocks(context.pools);
+  const bool one_pass = tile.tokens * tile.group <= max_float_tile_rows;
+  const auto range_from = [&](int start) {
+    const int tile_end = start + key_tile;
+    return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
+  };
+  KeyBlocks<T> keys, next;
+  for (int start = begin / key_tile * key_tile; start < end; start += key_tile) {
+    const KeyRange range = range_from(start);
+    const int after = start + key_tile;
+    if (in_place)
+      locate(context, tile.kv_head, range, keys);
+    else
+      gather(context, tile.kv_head, range, reinterpret_cast<T*>(scratch.gathered), keys);
+    if (one_pass || std::is_same_v<T, float>) {
+      next = keys;
+      if (in_place && after < end) locate(context, tile.kv_head, range_from(after), next);
+      all_passes(context, tile, start, keys, next, scratch);
+    } else {
+      KeyBlocks<float> expanded;
+      expand(keys, range.end - start, head_dim, scratch.keys, expanded);
+      all_passes(context, tile, start, expanded, expanded, scratch);
+    }
+  }
+}
+
+template <class T>
+inline void paged_of(const PagedContext& context, const QueryTile& tile, int first_piece,
+                     int last_piece, float* partials, float* memory) {
+  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
+  const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
+  Scratch scratch(memory, head_dim, rows);
+  place_queries(rows, head_dim, context.scale, scratch.q, [&](int row) {
+    return tile.q + row / tile.group * tile.q_stride + row % tile.group * head_dim;
+  });
+  if (!partials) clear_states(scratch.totals, rows, head_dim);
+  // Keys that any row sees: from the first row's window to the last row.
+  const int seen = tile.position + tile.tokens;
+  const int unseen = context.window > 0 ? tile.position + 1 - context.window : 0;
+  for (int piece = first_piece; piece < last_piece; ++piece) {
+    if (partials) scratch.pieces = partials + (piece - first_piece) * states;
+    clear_states(scratch.pieces, rows, head_dim);
+    const int begin = piece * piece_tokens, end = begin + piece_tokens;
+    attend_piece<T>(context, tile, begin > unseen ? begin : unseen, end < seen ? end : seen,
+                    scratch);
+    for (int row = 0; row < rows && !partials; ++row)
+      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
+                  scratch.pieces + static_cast<std::int64_t>(row) * state_floats(head_dim),
+                  head_dim);
+  }
+  if (!partials) finish_tile(tile, scratch.totals, head_dim);
+}
+
+inline void paged(const PagedContext& context, const QueryTile& tile, int first_piece,
+                  int last_piece, float* partials, float* scratch) {
+  switch (context.pools.format) {
+    case Format::f32:
+      return paged_of<float>(context, tile, first_piece, last_piece, partials, scratch);
+    case Format::bf16:
+      return paged_of<Bf16>(context, tile, first_piece, last_piece, partials, scratch);
+    case Format::f16:
+      return paged_of<F16>(context, tile, first_piece, last_piece, partials, scratch);
+  }
+}
+
+inline void merge(const PagedContext& context, const QueryTile& tile, const float* partials,
+                  int num_pieces, float* memory) {
+  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
+  const Scratch scratch(memory, head_dim, rows);
+  clear_states(scratch.totals, rows, head_dim);
+  for (int piece = 0; piece < num_pieces; ++piece)
+    for (int row = 0; row < rows; ++row, partials += state_floats(head_dim))
+      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
+                  partials, head_dim);
+  finish_tile(tile, scratch.totals, head_dim);
+}
+
+// ---- segments
+
+// A head's row as it is, or turned, in `head`.
+inline const float* turned(const float* x, std::int64_t row, int head_dim, const Turn& turn,
+                           float* head) {
+  if (!turn.cos) return x;
+  const int half = head_dim / 2;
+  scale_head(x, head_dim, 1.0f, nullptr, head);
+  rotate_head(head, turn.cos + row * half, turn.sin + row * half, half);
+  return head;
+}
+
+inline void pack(const float* k, const float* v, std::int64_t stride, int rows, int head_dim,
+                 const Turn& turn, float* packed) {
+  const int width = padded(head_dim);
+  float* values = packed + head_dim * key_tile;
+  for (int j = 0; j < rows; ++j) {
+    alignas(64) float head[max_head_dim];
+    const float* key = turned(k + j * stride, j, head_dim, turn, head);
+    for (int d = 0; d < head_dim; ++d) packed[d * key_tile + j] = key[d];
+    for (int i = 0; i < width; i += 16)
+      store(values + j * width + i, load_first(v + j * stride + i, at_most_16(head_dim - i)));
+  }
+}
+
+inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_stride, int rows,
+                    int head_dim, const Turn& turn, float scale, float* out,
+                    std::int64_t out_stride, float* memory) {
+  const Scratch scratch(memory, head_dim, rows);
+  place_queries(rows, head_dim, scale, scratch.q, [&](int row) {
+    return turned(q + row * q_stride, row, head_dim, turn, scratch.head);
+  });
+  clear_states(scratch.pieces, rows, head_dim);
+  const std::int64_t record = state_floats(head_dim);
+  for (int start = 0; start < keys.num_keys; start += key_tile) {
+    KeyBlocks<float> blocks;
+    packed_blocks(keys.tiles + start / key_tile * packed_floats(head_dim), head_dim, blocks);
+    const int left = keys.num_keys - start, count = left < key_tile ? left : key_tile;
+    for_passes(rows, [&](auto mt, int first) {
+      constexpr int MT = decltype(mt)::value;
+      Visible<MT> visible;
+      for (int m = 0; m < MT; ++m) visible.low[m] = 0, visible.high[m] = count;
+      attend<MT>(blocks, blocks, visible, scratch.q + first * head_dim, head_dim,
+                 scratch.pieces + first * record, scratch.p);
+    });
+  }
+  for (int row = 0; row < rows; ++row)
+    finish_state(scratch.pieces + row * record, head_dim, nullptr, out + row * out_stride);
+}
+
+inline constexpr AttentionKernels attention_kernels = {max_float_tile_rows, paged, merge, pack,
+                                                       segment};
+
+}  // namespace pippin::cpu::PIPPIN_ISA
