@@ -170,7 +170,8 @@ class Row {
     return c;
   }
 
-  // Just below a logit that at least `count` others (or itself) reach, as near as the maxima tell.
+  // Just below a logit that at least `count` reach, as near as the maxima tell; of more than they are,
+  // below all.
   float bound_for(std::int64_t count) const {
     if (count > std::ssize(maxima_)) return -infinity;
     auto sorted = maxima_;
@@ -181,7 +182,9 @@ class Row {
 
   // Exactly the first `count` in order (fewer where the rest is -infinity).
   Candidates largest(std::int64_t count) const {
-    auto c = above(bound_for(count));
+    // Even the least of the maxima is mostly one of the largest logits.
+    auto c = above(bound_for(std::min(count, std::ssize(maxima_))));
+    if (std::ssize(c.tokens) < count) c = above(-infinity);
     keep_first(c, count);
     return c;
   }
@@ -229,13 +232,17 @@ class Row {
   Candidates likeliest(float scale, const Sampling& options) const {
     const double target = static_cast<double>(options.top_p) * total(sums_of(scale));
     const float least = bound_of(options);
-    for (auto count = first_guess;; count *= 8) {
+    for (auto count = first_guess;;) {
       const float bound = std::max(bound_for(count), least);
       auto c = above(bound);
       const auto weights = weights_of(c, scale);
-      if (bound > least && total(weights) < target) continue;
-      keep_until(c, target, [&](std::size_t i) { return static_cast<double>(weights[i]); });
-      return c;
+      const double mass = total(weights);
+      if (bound <= least || mass >= target) {
+        keep_until(c, target, [&](std::size_t i) { return static_cast<double>(weights[i]); });
+        return c;
+      }
+      const bool flat = mass * 64 < target, last = count >= std::ssize(maxima_);
+      count = flat || last ? n_ : std::min(count * 8, std::ssize(maxima_));
     }
   }
 
