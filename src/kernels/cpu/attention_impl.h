@@ -210,7 +210,7 @@ inline void clear_states(float* states, int rows, int head_dim) {
 // total = total and piece together, the later keys in piece.
 inline void merge_state(float* total, const float* piece, int head_dim) {
   const int width = padded(head_dim);
-  const Vf before = load(total + width + 16), other = load(piece + width + 16);
+  const Vf before = set1(total[width + 16]), other = set1(piece[width + 16]);
   const Vf after = max(before, other);
   const Vf keep = exp(before - after), take = exp(other - after);
   for (int i = 0; i < width + 16; i += 16)

@@ -1,0 +1,165 @@
+#include "kernels/cpu/rope.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/pools_testing.h"
+#include "pippin/error.h"
+
+namespace pippin::cpu {
+namespace {
+
+struct Shape {
+  int rows, num_heads, num_kv_heads, head_dim, rotary_dim, page_size;
+  Format format;
+  bool norm;
+};
+
+std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> x(count);
+  for (auto& value : x) value = normal(random);
+  return x;
+}
+
+// One head by the definitions.
+std::vector<double> turn_naive(const float* x, const Shape& s, const float* weight, double eps,
+                               const float* cos, const float* sin) {
+  std::vector<double> y(x, x + s.head_dim);
+  if (s.norm) {
+    double squares = 0;
+    for (const double v : y) squares += v * v;
+    const double factor = 1 / std::sqrt(squares / s.head_dim + eps);
+    for (std::size_t d = 0; d < y.size(); ++d) y[d] *= factor * static_cast<double>(weight[d]);
+  }
+  const auto half = static_cast<std::size_t>(s.rotary_dim / 2);
+  for (std::size_t i = 0; i < half; ++i) {
+    const double a = y[i], b = y[half + i], c = cos[i], t = sin[i];
+    y[i] = a * c - b * t;
+    y[half + i] = b * c + a * t;
+  }
+  return y;
+}
+
+class RopeTest : public ::testing::TestWithParam<Isa> {
+ protected:
+  static constexpr double eps = 1e-6;
+  std::mt19937 random_{1};
+
+  // q, and the rows that have a slot in the pools, against the definitions.
+  void check(const Shape& s, int threads) {
+    const std::size_t D = static_cast<std::size_t>(s.head_dim);
+    const std::size_t width = static_cast<std::size_t>(s.num_heads + 2 * s.num_kv_heads) * D;
+    const std::size_t stride = width + 3, half = static_cast<std::size_t>(s.rotary_dim / 2);
+    const auto num_rows = static_cast<std::size_t>(s.rows);
+    const auto qkv = random_floats(num_rows * stride, random_);
+    const auto q_norm = random_floats(D, random_), k_norm = random_floats(D, random_);
+    const auto cos = random_floats(num_rows * half, random_);
+    const auto sin = random_floats(num_rows * half, random_);
+    TestPools pools(s.rows / s.page_size + 3, s.page_size, s.num_kv_heads, s.head_dim, s.format);
+    auto slots = pools.shuffled_slots(s.rows, random_);
+    if (s.rows > 2) slots[1] = -1;
+    const std::size_t q_stride = static_cast<std::size_t>(s.num_heads) * D + 1;
+    std::vector<float> q(num_rows * q_stride, 7.0f);
+    Team team(threads);
+    const QkvRows rows = {.qkv = qkv.data(),
+                          .qkv_stride = static_cast<std::int64_t>(stride),
+                          .num_heads = s.num_heads,
+                          .q_norm = s.norm ? q_norm.data() : nullptr,
+                          .k_norm = s.norm ? k_norm.data() : nullptr,
+                          .eps = static_cast<float>(eps),
+                          .cos = cos.data(),
+                          .sin = sin.data(),
+                          .rotary_dim = s.rotary_dim,
+                          .slots = slots.data(),
+                          .q = q.data(),
+                          .q_stride = static_cast<std::int64_t>(q_stride),
+                          .pools = pools.view()};
+    rope_and_store(team, kernels_of(GetParam()), rows, s.rows);
+
+    const double rounding = s.format == Format::bf16  ? 0x1p-8
+                            : s.format == Format::f16 ? 0x1p-11
+                                                      : 2e-6;
+    for (std::size_t row = 0; row < num_rows; ++row) {
+      const float *c = cos.data() + row * half, *t = sin.data() + row * half;
+      for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_heads); ++head) {
+        const auto wanted = turn_naive(&qkv[row * stride + head * D], s, q_norm.data(), eps, c, t);
+        for (std::size_t d = 0; d < D; ++d)
+          ASSERT_NEAR(q[row * q_stride + head * D + d], wanted[d], 2e-5) << row << " " << d;
+      }
+      EXPECT_EQ(q[(row + 1) * q_stride - 1], 7.0f);  // nothing beyond the heads
+      if (slots[row] < 0) continue;
+      for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_kv_heads); ++head) {
+        const float* k = &qkv[row * stride + (static_cast<std::size_t>(s.num_heads) + head) * D];
+        const float* v = k + static_cast<std::size_t>(s.num_kv_heads) * D;
+        const auto wanted = turn_naive(k, s, k_norm.data(), eps, c, t);
+        for (std::size_t d = 0; d < D; ++d) {
+          const int h = static_cast<int>(head), i = static_cast<int>(d);
+          ASSERT_NEAR(pools.key(slots[row], h, i), wanted[d],
+                      2e-5 + rounding * std::abs(wanted[d]));
+          ASSERT_NEAR(pools.value(slots[row], h, i), v[d], 1e-7 + rounding * std::abs(v[d]));
+        }
+      }
+    }
+  }
+};
+
+TEST_P(RopeTest, EqualsTheDefinition) {
+  check({1, 16, 8, 128, 128, 16, Format::f16, true}, 1);
+  check({37, 4, 2, 128, 128, 16, Format::f16, true}, 2);
+  check({33, 4, 1, 64, 64, 32, Format::bf16, true}, 2);
+  check({19, 5, 5, 80, 80, 3, Format::f32, false}, 1);
+  check({7, 2, 2, 72, 72, 1, Format::f16, true}, 1);
+  check({300, 3, 1, 8, 8, 16, Format::bf16, true}, 3);
+  check({5, 2, 1, 256, 64, 16, Format::f16, true}, 1);
+  check({3, 2, 1, 24, 0, 2, Format::f32, true}, 1);
+}
+
+TEST_P(RopeTest, InPlaceAndWithoutRows) {
+  const int D = 16;
+  TestPools pools(1, 16, 1, D, Format::f32);
+  auto x = random_floats(3 * D, random_);
+  const auto before = x;
+  const std::int32_t slot = 4;
+  Team team(1);
+  QkvRows rows = {.qkv = x.data(),
+                  .qkv_stride = 3 * D,
+                  .num_heads = 1,
+                  .slots = &slot,
+                  .q = x.data(),
+                  .q_stride = 3 * D,
+                  .pools = pools.view()};
+  rope_and_store(team, kernels_of(GetParam()), rows, 0);
+  EXPECT_EQ(pools.key(4, 0, 3), 0.0f);
+  rope_and_store(team, kernels_of(GetParam()), rows, 1);
+  EXPECT_EQ(x, before);
+  EXPECT_EQ(pools.key(4, 0, 3), before[D + 3]);
+  EXPECT_EQ(pools.value(4, 0, 5), before[2 * D + 5]);
+}
+
+TEST_P(RopeTest, ImpossibleSizesAreRefused) {
+  TestPools pools(1, 16, 1, 16, Format::f32);
+  Team team(1);
+  QkvRows rows = {.qkv = nullptr,
+                  .qkv_stride = 0,
+                  .num_heads = 1,
+                  .slots = nullptr,
+                  .q = nullptr,
+                  .q_stride = 0,
+                  .pools = pools.view()};
+  rows.rotary_dim = 18;
+  EXPECT_THROW(rope_and_store(team, kernels_of(GetParam()), rows, 0), Error);
+  rows.rotary_dim = 0;
+  rows.pools.head_dim = 12;
+  EXPECT_THROW(rope_and_store(team, kernels_of(GetParam()), rows, 0), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, RopeTest, ::testing::ValuesIn(available_isas()),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+}  // namespace
+}  // namespace pippin::cpu
