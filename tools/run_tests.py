@@ -3,7 +3,7 @@
 
   run_tests.py --preset release|asan|tsan [--checks] [--units-only]
 
-  --checks    also the include rule, the formatting, and the tools' own tests
+  --checks    also the include rule, the formatting, the kernels' symbols, and the tools' own tests
 Run by `make test` in build/venv's Python. Every part runs even when an earlier one failed; the exit status is 1 then.
 The end-to-end tests find the program in PIPPIN_BINARY and, in PIPPIN_TEST_SLOWDOWN, how much slower it runs than a release.
 """
@@ -18,8 +18,8 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SLOWDOWN = {"release": 1, "asan": 8, "tsan": 15}
-TOOL_TESTS = ["tools/check_includes", "tools/portability", "tools/setup", "tools/demo", "tools/demo_model", "tools/templates",
-              "bench/peers"]
+TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/demo",
+              "tools/demo_model", "tools/templates", "bench/peers"]
 
 
 def sanitizer_environment() -> dict[str, str]:
@@ -95,6 +95,8 @@ def main() -> None:
     good = not args.checks or run_checks()
     if not build(args.preset):
         sys.exit(f"run_tests: {args.preset} does not build")
+    if args.checks:
+        good &= run("Instruction sets", [sys.executable, "tools/check_isa/check_isa.py", f"build/{args.preset}"])
     good &= run_units(args.preset, results)
     if not args.units_only:
         folders = ["tests"] + [folder for folder in TOOL_TESTS if args.checks and (ROOT / folder).is_dir()]
