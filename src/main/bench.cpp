@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -60,11 +63,58 @@ json::object to_json(const Row& row) {
           {"decode_seconds", std::move(decode_s)}};
 }
 
+// Another picture each time, so that none is found in the cache.
+std::shared_ptr<const Pixels> random_picture(int side) {
+  static std::mt19937 random{std::random_device{}()};
+  auto picture = std::make_shared<Pixels>();
+  picture->height = picture->width = side;
+  picture->rgb.resize(std::size_t{3} * side * side);
+  for (auto& value : picture->rgb) value = static_cast<std::uint8_t>(random());
+  return picture;
+}
+
+// Seconds from a question of one picture to the first token of its answer.
+double read_picture(Engine& engine, int side) {
+  ChatRequest request;
+  request.messages.push_back({"user", {{"", random_picture(side)}}, ""});
+  request.sampling.temperature = 0;
+  request.stop.max_tokens = 1;
+  const auto start = std::chrono::steady_clock::now();
+  ChatStream stream = engine.chat(std::move(request));
+  while (stream.next()) {
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void bench_pictures(Engine& engine, const BenchCommand& command) {
+  read_picture(engine, command.image);  // warms up
+  json::array seconds;
+  double best = 1e30;
+  for (int i = 0; i < command.repeats; ++i) {
+    seconds.push_back(read_picture(engine, command.image));
+    best = std::min(best, seconds.back().as_double());
+  }
+  if (command.json)
+    std::cout << json::serialize(json::object{{"model", engine.info().name},
+                                              {"device", engine.info().device},
+                                              {"image", command.image},
+                                              {"encode_seconds", std::move(seconds)}})
+              << std::endl;
+  else
+    std::cout << fmt::format("{} on the {}: a picture of {} x {} in {:.3f} s\n", engine.info().name,
+                             engine.info().device, command.image, command.image, best)
+              << std::flush;
+}
+
 }  // namespace
 
 int bench(const BenchCommand& command, const std::filesystem::path& program) {
   const std::unique_ptr<Engine> engine =
       load_model(find_model(command.model, program), command.engine);
+  if (command.image > 0) {
+    bench_pictures(*engine, command);
+    return EXIT_SUCCESS;
+  }
   // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
   engine->bench(1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
   if (!command.json) {
