@@ -9,6 +9,7 @@
 #include "kernels/cpu/norm_kernels.h"
 #include "kernels/cpu/rope_kernels.h"
 #include "kernels/cpu/sampling_kernels.h"
+#include "kernels/cpu/simd_kernels.h"
 
 namespace pippin::cpu {
 
@@ -19,6 +20,7 @@ struct Kernels {
   RopeKernels rope;
   AttentionKernels attention;
   SamplingKernels sampling;
+  SimdKernels simd;
 };
 
 /// The table of one instruction set. Throws Error(invalid_argument) where this build or this machine

@@ -9,11 +9,12 @@
 #include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/rope_impl.h"
 #include "kernels/cpu/sampling_impl.h"
+#include "kernels/cpu/simd_impl.h"
 #include "kernels/cpu/tables.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
 
 const Kernels table = {Isa::PIPPIN_ISA, linear_kernels, norm_kernels, rope_kernels,
-                       attention_kernels, sampling_kernels};
+                       attention_kernels, sampling_kernels, simd_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA
