@@ -8,10 +8,20 @@ namespace {
 // 0.4 ms either way, 16 rows 5.4 against 0.6 ms).
 constexpr int cpu_rows_worth_expanding = 4;
 
+// MLX 0.32.4 has a kernel of its own for Hopper (qmm_sm90), taken where one group spans a whole row
+// and x has several: it returns garbage (seen on an H200: 4 and 8 bit, groups of 64 and 128, float32
+// and bfloat16). Only toy matrices are that narrow, so every GPU expands them.
+bool mlx_kernel_may_fail(const QuantizedWeight& w, int columns) { return columns == w.group_size; }
+
+bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
+  if (mx::default_device() == mx::Device::cpu) return x.shape(0) >= cpu_rows_worth_expanding;
+  return mlx_kernel_may_fail(w, x.shape(1));
+}
+
 }  // namespace
 
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w) {
-  if (mx::default_device() == mx::Device::cpu && x.shape(0) >= cpu_rows_worth_expanding) {
+  if (worth_expanding(x, w)) {
     const auto dense = mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits);
     return mx::matmul(x, mx::transpose(mx::astype(dense, x.dtype())));
   }
