@@ -1,4 +1,5 @@
 """What is measured: the work, its goal, and how each side is asked to do it."""
+import ctypes.util
 import dataclasses
 
 
@@ -49,8 +50,13 @@ CASES = [
 
 def settings(case: Case) -> list[tuple[str, ...]]:
     """The settings of the peer that are tried before a case: flags and environment variables. The fastest one represents it."""
-    if case.peer in ("mlx-lm", "mlx-vlm"):
+    if case.peer == "mlx-lm":
         return [("--dtype", "bfloat16"), ("--dtype", "float32")]
+    if case.peer == "mlx-vlm":
+        # MLX's wheel for Linux multiplies float32 by the reference BLAS, many times slower than bfloat16; OpenBLAS loaded
+        # before it takes that over, as in Pippin.
+        blas = ctypes.util.find_library("openblas")
+        return [("--dtype", "float32", f"LD_PRELOAD={blas}") if blas else ("--dtype", "bfloat16")]
     if case.busy:  # by default OpenMP's threads spin while they wait, for the core that the other process has
         return [("--no-flash",), ("--no-flash", "OMP_WAIT_POLICY=passive")]
     if case.kind == "vision":  # the type of the tower's matrices first; quantizing it is not usual

@@ -25,7 +25,7 @@ from contenders import Sample, Setup, measure_peer, measure_pippin
 from models import Models
 
 DISTURBED = 0.1  # processors that others used, on average, while a sample was taken
-PAUSE_S = 5
+WATCH_S = 2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -34,12 +34,22 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def wait_for_quiet(deadline: float) -> None:
+    """Returns once others leave the processors alone, or at the deadline."""
+    while time.monotonic() < deadline:
+        before = machine.Usage.now()
+        time.sleep(WATCH_S)
+        if (machine.Usage.now().busy - before.busy) / WATCH_S <= DISTURBED:
+            return
+
+
 def undisturbed(measure: Callable[[], Sample], deadline: float) -> Sample:
     """One sample; taken again while other processes disturb it and the time allows. What it measured plays no part in that."""
+    wait_for_quiet(deadline)
     sample = measure()
     while sample.others > DISTURBED and time.monotonic() < deadline:
         note(f"   others used {sample.others:.2f} cores meanwhile; again")
-        time.sleep(PAUSE_S)
+        wait_for_quiet(deadline)
         sample = measure()
     return sample
 
@@ -129,7 +139,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name matches this regular expression")
     parser.add_argument("--sides", default="peer,pippin", help="measure these alone")
     parser.add_argument("--patience", type=float, default=0, metavar="SECONDS",
-                        help="take samples that others disturbed again, for up to this long a case")
+                        help="wait for other processes, and take disturbed samples again, for up to this long a case")
     parser.add_argument("--threads", type=int, default=machine.usable_cores())
     parser.add_argument("--models", type=pathlib.Path, default=pathlib.Path.home() / ".cache/pippin-bench")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench")

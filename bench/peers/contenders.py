@@ -78,15 +78,15 @@ def run_process(command: list[str], busy: bool, environment: dict[str, str]) -> 
 
 
 def pippin_command(case: Case, setup: Setup) -> list[str]:
-    model = str(setup.models.checkpoint(case.model))
+    command = [str(setup.pippin), "bench", str(setup.models.checkpoint(case.model)), "--json", "--device", "cpu",
+               "--threads", str(setup.threads), "--repeat", str(case.repeat)]
     if case.kind == "vision":
-        return [str(setup.pippin), "bench", model, "--json", "--image", "448", "--repeat", str(case.repeat)]
+        return [*command, "--image", "448"]
     # Two tokens are the fewest that it generates; the prompt's time ends with the first.
     new_tokens = case.steps + 1 if case.kind == "decode" else 2
     room = case.sequences * (case.prompt + new_tokens + 64)
-    return [str(setup.pippin), "bench", model, "--json", "--device", "cpu", "--batch", str(case.sequences),
-            "--prompt-tokens", str(case.prompt), "--new-tokens", str(new_tokens), "--repeat", str(case.repeat),
-            "--kv-tokens", str(max(room, 1024))]
+    return [*command, "--batch", str(case.sequences), "--prompt-tokens", str(case.prompt), "--new-tokens",
+            str(new_tokens), "--kv-tokens", str(max(room, 1024))]
 
 
 def llama_command(case: Case, setup: Setup, setting: tuple[str, ...]) -> list[str]:
