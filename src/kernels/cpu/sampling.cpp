@@ -150,6 +150,8 @@ class Row {
     return draw(kept, scale, options.uniform);
   }
 
+  std::int64_t num_blocks() const { return std::ssize(maxima_); }
+
   // ---- candidates
 
   // All logits above the bound.
@@ -173,7 +175,7 @@ class Row {
   // Just below a logit that at least `count` reach, as near as the maxima tell; of more than they are,
   // below all.
   float bound_for(std::int64_t count) const {
-    if (count > std::ssize(maxima_)) return -infinity;
+    if (count > num_blocks()) return -infinity;
     auto sorted = maxima_;
     const auto nth = sorted.begin() + (count - 1);
     std::nth_element(sorted.begin(), nth, sorted.end(), std::greater<>());
@@ -183,7 +185,7 @@ class Row {
   // Exactly the first `count` in order (fewer where the rest is -infinity).
   Candidates largest(std::int64_t count) const {
     // Even the least of the maxima is mostly one of the largest logits.
-    auto c = above(bound_for(std::min(count, std::ssize(maxima_))));
+    auto c = above(bound_for(std::min(count, num_blocks())));
     if (std::ssize(c.tokens) < count) c = above(-infinity);
     keep_first(c, count);
     return c;
@@ -241,8 +243,8 @@ class Row {
         keep_until(c, target, [&](std::size_t i) { return static_cast<double>(weights[i]); });
         return c;
       }
-      const bool flat = mass * 64 < target, last = count >= std::ssize(maxima_);
-      count = flat || last ? n_ : std::min(count * 8, std::ssize(maxima_));
+      const bool flat = mass * 64 < target, last = count >= num_blocks();
+      count = flat || last ? n_ : std::min(count * 8, num_blocks());
     }
   }
 
