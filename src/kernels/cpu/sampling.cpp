@@ -48,8 +48,7 @@ void keep_until(Candidates& c, double target, const Measure& measure) {
     sums.fill(0);
     for (std::size_t i = 0; i < c.size(); ++i) {
       const auto key = key_of(c.logits[i]);
-      if ((key & settled) == prefix)
-        sums[(key >> shift) & 2047u & ~(settled >> shift)] += measure(i);
+      if ((key & settled) == prefix) sums[(key >> shift) & 2047u] += measure(i);
     }
     std::uint32_t digit = 0;
     double above = before;

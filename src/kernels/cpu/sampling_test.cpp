@@ -173,6 +173,15 @@ TEST_P(SamplingTest, TiesAtABoundaryKeepTheLowerIndex) {
   EXPECT_EQ(support(s), (Tokens{1, 3, 5}));
 }
 
+TEST_P(SamplingTest, TheTwoZerosAreEqual) {
+  Sampling s;
+  s.top_k = 2;
+  s.uniform = 0;
+  EXPECT_EQ(token({-0.0f, 0.0f, 0.0f, -1}, s), 0);
+  s.uniform = 0.75f;
+  EXPECT_EQ(token({-0.0f, 0.0f, 0.0f, -1}, s), 1);
+}
+
 TEST_P(SamplingTest, ARowIsTheSameAloneInABatchAndOnAnyTeam) {
   std::mt19937 random(3);
   constexpr std::size_t n = 20000, count = 24;
