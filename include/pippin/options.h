@@ -15,9 +15,24 @@ enum class DType {
   bfloat16,
 };
 
+/// Arithmetic of products with quantized weights on a CPU.
+enum class CpuActivations {
+  int8,     ///< 8 bits and a scale for each of the weights' groups: several times faster
+  float32,  ///< exact but for the order of additions
+};
+
 struct EngineOptions {
-  /// Arithmetic and KV dtype. float32 reproduces the reference implementations to rounding.
+  /// Arithmetic. float32 reproduces the reference implementations to rounding.
   DType dtype = DType::automatic;
+
+  /// How keys and values are kept; automatic is float16 on a CPU (float32 with float32 activations),
+  /// else as dtype.
+  DType kv_dtype = DType::automatic;
+
+  /// Threads of a CPU's kernels; 0 takes every core that this process may use.
+  int threads = 0;
+
+  CpuActivations cpu_activations = CpuActivations::int8;
 
   /// Run on "gpu" (Metal or CUDA) or "cpu"; empty takes the GPU where MLX has one.
   std::string device;

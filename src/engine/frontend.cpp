@@ -35,6 +35,7 @@ void check(const EngineOptions& o) {
   check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
   check(o.max_queue >= 1, "max_queue", "at least 1");
   check(o.max_context >= 0, "max_context", "at least 0");
+  check(o.threads >= 0 && o.threads <= 1024, "threads", "in [0, 1024]");
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
@@ -48,24 +49,28 @@ void choose_device(const std::string& device) {
   mx::set_default_device(has_gpu && device != "cpu" ? mx::Device::gpu : mx::Device::cpu);
 }
 
+mx::Dtype fixed_dtype(DType dtype) {
+  if (dtype == DType::float16) return mx::float16;
+  return dtype == DType::bfloat16 ? mx::bfloat16 : mx::float32;
+}
+
 mx::Dtype choose_dtype(DType dtype, const std::filesystem::path& model_dir) {
-  switch (dtype) {
-    case DType::float32:
-      return mx::float32;
-    case DType::float16:
-      return mx::float16;
-    case DType::bfloat16:
-      return mx::bfloat16;
-    case DType::automatic:
-      break;
-  }
+  if (dtype != DType::automatic) return fixed_dtype(dtype);
   return mx::default_device() == mx::Device::cpu ? mx::float32
                                                  : models::checkpoint_dtype(model_dir);
 }
 
-// See LoadOptions: on a CPU, up to 268 M parameters in float32.
-std::int64_t max_expanded_bytes() {
-  return mx::default_device() == mx::Device::cpu ? std::int64_t{1} << 30 : 0;
+// The CPU's kernels compute in float32; other arithmetic there is MLX's.
+kernels::CpuBackendPtr make_backend(const EngineOptions& options, mx::Dtype dtype) {
+  if (mx::default_device() != mx::Device::cpu || dtype != mx::float32) return nullptr;
+  return std::make_shared<kernels::CpuBackend>(
+      kernels::CpuOptions{options.threads, options.cpu_activations == CpuActivations::float32});
+}
+
+mx::Dtype choose_kv_dtype(const EngineOptions& options, mx::Dtype dtype,
+                          const kernels::CpuBackendPtr& cpu) {
+  if (options.kv_dtype != DType::automatic) return fixed_dtype(options.kv_dtype);
+  return cpu && !cpu->exact_activations ? mx::float16 : dtype;
 }
 
 // What this process may use of the machine's memory: a container's limit counts (cgroup v2).
@@ -147,13 +152,15 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
   mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
-  auto model = models::load_model(model_dir, {dtype, max_expanded_bytes(), progress});
+  const auto cpu = make_backend(options, dtype);
+  const auto kv_dtype = choose_kv_dtype(options, dtype, cpu);
+  auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   const auto& traits = model->traits();
 
   std::int64_t context =
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   const auto pages =
-      (pool_tokens(options, traits, dtype, context) + options.page_size - 1) / options.page_size;
+      (pool_tokens(options, traits, kv_dtype, context) + options.page_size - 1) / options.page_size;
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -181,7 +188,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   }
 
   RunnerOptions runner{options.page_size, static_cast<int>(pages), options.media_cache_bytes,
-                       dtype};
+                       kv_dtype, cpu};
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
   loop.page_size = options.page_size;

@@ -58,7 +58,7 @@ std::vector<std::int32_t> Runner::run(const Batch& batch) {
     mx::eval(std::move(results));
     return {};
   }
-  auto tokens = sample(logits, rows);
+  auto tokens = sample(logits, rows, options_.cpu);
   results.push_back(tokens);
   mx::eval(std::move(results));
   return {tokens.data<std::int32_t>(), tokens.data<std::int32_t>() + tokens.size()};
@@ -92,7 +92,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
           mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
-          kernels::make_layout(contexts, options_.page_size),
+          kernels::make_layout(contexts, options_.page_size, options_.cpu),
           std::move(media)};
 }
 

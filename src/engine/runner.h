@@ -19,6 +19,7 @@ struct RunnerOptions {
   int num_pages = 0;
   std::int64_t media_cache_bytes = 0;
   mx::Dtype kv_dtype = mx::float32;
+  kernels::CpuBackendPtr cpu = {};  ///< the model's, where it has one
 };
 
 /// Owned, and every member called, by the engine's thread: the only one that calls MLX.

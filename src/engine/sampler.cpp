@@ -1,6 +1,9 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "kernels/cpu/sampling.h"
 
 namespace pippin::engine {
 namespace {
@@ -23,27 +26,98 @@ mx::array column(const std::vector<SampleRow>& rows, const Get& get) {
 // A temperature so low that dividing by it leaves float32's range is greedy in all but name.
 bool greedy(const SampleRow& row) { return row.options.temperature < 1e-5f; }
 
-// Probabilities [R, V] in descending order, those that the filters drop set to zero.
-mx::array filtered(const mx::array& sorted_logits, const std::vector<SampleRow>& rows) {
-  const int V = sorted_logits.shape(1);
-  const auto temperature =
-      column(rows, [](const auto& r) { return greedy(r) ? 1.0f : r.options.temperature; });
+mx::array last_column(const mx::array& x) {
+  return mx::slice(x, {0, x.shape(1) - 1}, {x.shape(0), x.shape(1)});
+}
+
+// What a row's tokens weigh: their probabilities relative to the likeliest's. logits and weights [R, V].
+mx::array weights_of(const mx::array& logits, const mx::array& top, const mx::array& temperature) {
+  return mx::exp((logits - top) / temperature);
+}
+
+// How many tokens the filters keep, [R, 1], at least one; `sorted` has the logits in descending order.
+mx::array kept_count(const mx::array& sorted, const mx::array& temperature,
+                     const std::vector<SampleRow>& rows) {
+  const int V = sorted.shape(1);
   const auto top_k = column(rows, [&](const auto& r) {
     return static_cast<float>(r.options.top_k > 0 ? r.options.top_k : V);
   });
-  const auto top_p = column(rows, [](const auto& r) { return r.options.top_p; });
+  // Rounding must not drop anything where nothing is to be dropped.
+  const auto top_p = column(rows, [](const auto& r) {
+    return r.options.top_p < 1 ? r.options.top_p : std::numeric_limits<float>::infinity();
+  });
   const auto min_p = column(rows, [](const auto& r) { return r.options.min_p; });
 
-  const auto zero = mx::array(0.0f);
-  auto p = mx::softmax((sorted_logits - mx::max(sorted_logits, -1, true)) / temperature, -1, true);
-  p = mx::where(mx::less(mx::arange(0.0, V, mx::float32), top_k), p, zero);
-  p = p / mx::sum(p, -1, true);
-  // The most likely token stays whatever top_p: before it nothing has accumulated.
+  const auto first = mx::slice(sorted, {0, 0}, {sorted.shape(0), 1});
+  const auto in_top_k = mx::less(mx::arange(0.0, V, mx::float32), top_k);
+  const auto p = mx::where(in_top_k, weights_of(sorted, first, temperature), mx::array(0.0f));
   const auto before = mx::cumsum(p, -1, false, false);
-  const auto likeliest = mx::slice(p, {0, 0}, {p.shape(0), 1});
   const auto keep =
-      mx::logical_and(mx::less(before, top_p), mx::greater_equal(p, min_p * likeliest));
-  return mx::where(keep, p, zero);
+      mx::logical_and(mx::less(before, top_p * mx::sum(p, -1, true)), mx::greater_equal(p, min_p));
+  const auto count = mx::sum(mx::astype(mx::logical_and(keep, in_top_k), mx::int32), -1, true);
+  return mx::maximum(count, mx::array(1));
+}
+
+// Which tokens are the first kept_count in order of probability, then id: [R, V].
+mx::array kept_tokens(const mx::array& logits, const mx::array& sorted, const mx::array& count) {
+  const auto least = mx::take_along_axis(sorted, count - mx::array(1), -1);
+  const auto above = mx::greater(logits, least), equal = mx::equal(logits, least);
+  const auto room = count - mx::sum(mx::astype(above, mx::int32), -1, true);
+  const auto rank = mx::cumsum(mx::astype(equal, mx::int32), -1);
+  return mx::logical_or(above, mx::logical_and(equal, mx::less_equal(rank, room)));
+}
+
+mx::array sample_by_mlx(const mx::array& logits, const std::vector<SampleRow>& rows) {
+  const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
+  if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
+
+  const auto temperature =
+      column(rows, [](const auto& r) { return greedy(r) ? 1.0f : r.options.temperature; });
+  const auto sorted = mx::negative(mx::sort(mx::negative(logits), -1));
+  const auto keep = kept_tokens(logits, sorted, kept_count(sorted, temperature, rows));
+  const auto weights =
+      mx::where(keep, weights_of(logits, mx::max(logits, -1, true), temperature), mx::array(0.0f));
+  const auto cumulative = mx::cumsum(weights, -1);
+  const auto target =
+      column(rows, [](const auto& r) { return r.uniform; }) * last_column(cumulative);
+  const auto alive = mx::greater(weights, mx::array(0.0f));
+  const auto passed = mx::logical_and(alive, mx::greater(cumulative, target));
+  // Where rounding lets none pass, the last that could.
+  const auto ids = mx::arange(0, logits.shape(1), mx::int32);
+  const auto last = mx::max(mx::where(alive, ids, mx::array(0)), -1);
+  const auto drawn =
+      mx::where(mx::any(passed, -1),
+                mx::astype(mx::argmax(mx::astype(passed, mx::int32), -1), mx::int32), last);
+  const auto is_greedy =
+      mx::squeeze(column(rows, [](const auto& r) { return greedy(r) ? 1.0f : 0.0f; }), 1);
+  return mx::where(mx::greater(is_greedy, mx::array(0.5f)), best, drawn);
+}
+
+// ---- on the CPU
+
+cpu::Sampling host_options(const SampleRow& row) {
+  cpu::Sampling s;
+  s.temperature = row.options.temperature;
+  s.top_p = row.options.top_p;
+  s.top_k = row.options.top_k;
+  s.min_p = row.options.min_p;
+  s.uniform = row.uniform;
+  return s;
+}
+
+mx::array sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
+                         const kernels::CpuBackendPtr& backend) {
+  std::vector<cpu::Sampling> options;
+  for (const auto& row : rows) options.push_back(host_options(row));
+  const auto run = [backend, options = std::move(options)](const std::vector<mx::array>& in,
+                                                           mx::array& out) {
+    const auto chosen =
+        cpu::sample(backend->team, backend->kernels, in[0].data<float>(), in[0].shape(1), options);
+    std::transform(chosen.begin(), chosen.end(), out.data<std::int32_t>(),
+                   [](const auto& one) { return one.token; });
+  };
+  return kernels::host_operation({"sample", backend, run}, {logits.shape(0)}, mx::int32,
+                                 {mx::contiguous(logits)});
 }
 
 }  // namespace
@@ -54,23 +128,9 @@ float uniform_of(std::uint64_t seed, std::int64_t index) {
   return static_cast<float>(bits >> 40) * 0x1p-24f;
 }
 
-mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows) {
-  const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
-  if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
-
-  const auto order = mx::argsort(mx::negative(logits), -1);
-  const auto p = filtered(mx::take_along_axis(logits, order, -1), rows);
-  const auto cumulative = mx::cumsum(p, -1);
-  const auto total = mx::slice(cumulative, {0, p.shape(1) - 1}, {p.shape(0), p.shape(1)});
-  const auto target = column(rows, [](const auto& r) { return r.uniform; }) * total;
-  // How many tokens lie wholly before the target; rounding must not step past the last one kept.
-  const auto passed = mx::sum(mx::less_equal(cumulative, target), -1, true);
-  const auto last = mx::sum(mx::greater(p, mx::array(0.0f)), -1, true) - mx::array(1);
-  const auto choice = mx::maximum(mx::astype(mx::minimum(passed, last), mx::int32), mx::array(0));
-  const auto drawn = mx::astype(mx::squeeze(mx::take_along_axis(order, choice, -1), 1), mx::int32);
-  const auto is_greedy =
-      mx::squeeze(column(rows, [](const auto& r) { return greedy(r) ? 1.0f : 0.0f; }), 1);
-  return mx::where(mx::greater(is_greedy, mx::array(0.5f)), best, drawn);
+mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
+                 const kernels::CpuBackendPtr& backend) {
+  return backend ? sample_on_host(logits, rows, backend) : sample_by_mlx(logits, rows);
 }
 
 }  // namespace pippin::engine

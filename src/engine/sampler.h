@@ -1,8 +1,9 @@
 // Logits -> tokens, for a whole step at once and on the device.
 //
-// A sampled row is decided by one number u in [0, 1), a hash of the request's seed and the token's index: the first token,
-// in order of probability, at which the cumulative probability of what the filters keep passes u. So equal seeds give equal
-// tokens in any batch, and after a preemption.
+// A sampled row is decided by one number u in [0, 1), a hash of the request's seed and the token's index. The filters keep
+// the first tokens in order of probability (of equal ones the lower ids); of these, in order of id, the first is taken at
+// which the cumulative probability passes u. So equal seeds give equal tokens in any batch, and after a preemption; and the
+// CPU finds them without sorting (kernels/cpu/sampling.h).
 #pragma once
 
 #include <mlx/mlx.h>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cpu_backend.h"
 #include "pippin/request.h"
 
 namespace pippin::engine {
@@ -24,7 +26,9 @@ struct SampleRow {
 /// A number in [0, 1), evenly spread over seeds and indices.
 float uniform_of(std::uint64_t seed, std::int64_t index);
 
-/// logits float32 [R, V] -> tokens int32 [R], row i as rows[i] wants.
-mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows);
+/// logits float32 [R, V] -> tokens int32 [R], row i as rows[i] wants. With a backend its threads choose; else MLX's
+/// operations, on any device. The two agree but for rounding.
+mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
+                 const kernels::CpuBackendPtr& backend = nullptr);
 
 }  // namespace pippin::engine

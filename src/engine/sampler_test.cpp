@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <random>
+#include <string>
 
 #include "kernels/testing.h"
 
@@ -47,16 +49,18 @@ std::int32_t naive(const std::vector<float>& logits, const SampleRow& row, bool&
     if (i == 0 || (before < row.options.top_p && share >= floor)) kept[i] = share;
     before += share;
   }
+  std::vector<double> by_id(V, 0.0);
+  for (std::size_t i = 0; i < V; ++i) by_id[order[i]] = kept[i];
   const double target = row.uniform * std::accumulate(kept.begin(), kept.end(), 0.0);
   double cumulative = 0;
   std::size_t choice = 0;
   for (std::size_t i = 0; i < V; ++i) {
-    if (kept[i] > 0) choice = i;
-    cumulative += kept[i];
+    if (by_id[i] > 0) choice = i;
+    cumulative += by_id[i];
     if (std::abs(cumulative - target) < 1e-5) safe = false;
     if (cumulative > target) break;
   }
-  return static_cast<std::int32_t>(order[choice]);
+  return static_cast<std::int32_t>(choice);
 }
 
 std::vector<SampleRow> random_rows(int count, std::mt19937& random) {
@@ -74,14 +78,28 @@ std::vector<SampleRow> random_rows(int count, std::mt19937& random) {
   return rows;
 }
 
-TEST(Sampler, EqualsTheDefinition) {
+// With MLX's operations (false) and on the CPU's threads (true).
+class SamplerTest : public ::testing::TestWithParam<bool> {
+ protected:
+  std::vector<std::int32_t> tokens(const mx::array& logits, const std::vector<SampleRow>& rows) {
+    return tokens_of(sample(logits, rows, GetParam() ? backend_ : nullptr));
+  }
+
+  kernels::CpuBackendPtr backend_ =
+      std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
+};
+
+INSTANTIATE_TEST_SUITE_P(Paths, SamplerTest, ::testing::Bool(),
+                         [](const auto& info) { return std::string(info.param ? "host" : "mlx"); });
+
+TEST_P(SamplerTest, EqualsTheDefinition) {
   std::mt19937 random(3);
   int compared = 0;
   for (int round = 0; round < 20; ++round) {
     const auto rows = random_rows(16, random);
     const auto logits =
         random_array({16, 150}, 100 + static_cast<std::uint64_t>(round)) * mx::array(3.0f);
-    const auto got = tokens_of(sample(logits, rows));
+    const auto got = tokens(logits, rows);
     const auto values = to_vector(logits);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       bool safe;
@@ -97,31 +115,30 @@ TEST(Sampler, EqualsTheDefinition) {
   EXPECT_GT(compared, 250);
 }
 
-TEST(Sampler, ARowIsTheSameAloneAndInABatch) {
+TEST_P(SamplerTest, ARowIsTheSameAloneAndInABatch) {
   std::mt19937 random(4);
   const auto rows = random_rows(32, random);
   const auto logits = random_array({32, 150}, 5) * mx::array(3.0f);
-  const auto together = tokens_of(sample(logits, rows));
+  const auto together = tokens(logits, rows);
   for (int i = 0; i < 32; ++i)
-    EXPECT_EQ(tokens_of(sample(mx::slice(logits, {i, 0}, {i + 1, 150}),
-                               {rows[static_cast<std::size_t>(i)]}))
+    EXPECT_EQ(tokens(mx::slice(logits, {i, 0}, {i + 1, 150}), {rows[static_cast<std::size_t>(i)]})
                   .front(),
               together[static_cast<std::size_t>(i)]);
 }
 
-TEST(Sampler, ATinyTemperatureIsGreedy) {
+TEST_P(SamplerTest, ATinyTemperatureIsGreedy) {
   const auto logits = random_array({1, 150}, 6);
   SampleRow row;
   row.options.temperature = 0;
-  const auto best = tokens_of(sample(logits, {row}));
+  const auto best = tokens(logits, {row});
   for (const float temperature : {1e-45f, 1e-38f, 1e-20f, 1e-6f, 1e-4f}) {
     row.options.temperature = temperature;
     row.uniform = 0.999f;
-    EXPECT_EQ(tokens_of(sample(logits, {row})), best) << temperature;
+    EXPECT_EQ(tokens(logits, {row}), best) << temperature;
   }
 }
 
-TEST(Sampler, DrawsInProportion) {
+TEST_P(SamplerTest, DrawsInProportion) {
   const std::vector<float> probabilities = {0.5f, 0.3f, 0.15f, 0.05f};
   std::vector<float> logits;
   for (const float p : probabilities) logits.push_back(std::log(p));
@@ -130,12 +147,57 @@ TEST(Sampler, DrawsInProportion) {
   std::vector<SampleRow> rows;
   for (int i = 0; i < count; ++i) rows.push_back({SamplingOptions{}, uniform_of(42, i)});
   std::map<int, int> seen;
-  for (const auto token : tokens_of(sample(mx::repeat(row, count, 0), rows))) ++seen[token];
+  for (const auto token : tokens(mx::repeat(row, count, 0), rows)) ++seen[token];
   // Five standard deviations of a binomial count.
   for (int i = 0; i < 4; ++i) {
     const double p = probabilities[static_cast<std::size_t>(i)];
     EXPECT_NEAR(seen[i], count * p, 5 * std::sqrt(count * p * (1 - p)));
   }
+}
+
+// Equal logits around every bound: which of them stay is defined, too.
+TEST_P(SamplerTest, OfEqualTokensTheLowerIdsStay) {
+  const std::vector<float> values = {1, 3, 1, 2, 1, 3, 1};  // in order: 1 5 3 0 2 4 6
+  const auto support = [&](const SamplingOptions& options) {
+    constexpr int count = 500;
+    std::vector<SampleRow> rows;
+    for (int i = 0; i < count; ++i) rows.push_back({options, static_cast<float>(i) / count});
+    const auto row = mx::array(values.begin(), {1, 7}, mx::float32);
+    auto seen = tokens(mx::repeat(row, count, 0), rows);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+    return seen;
+  };
+  using Ids = std::vector<std::int32_t>;
+  SamplingOptions options;
+  options.temperature = 2;
+  EXPECT_EQ(support(options), (Ids{0, 1, 2, 3, 4, 5, 6}));
+  options.top_k = 5;
+  EXPECT_EQ(support(options), (Ids{0, 1, 2, 3, 5}));
+  options.top_p = 0.5f;  // of weights 1 1 e^-.5 e^-1 e^-1: 0.30, 0.60
+  EXPECT_EQ(support(options), (Ids{1, 5}));
+  options = {};
+  options.temperature = 2;
+  options.top_p = 0.85f;  // 0.25, 0.49, 0.64, 0.73, 0.82, 0.91, 1
+  EXPECT_EQ(support(options), (Ids{0, 1, 2, 3, 4, 5}));
+  options.top_p = 1;
+  options.min_p = 1;
+  EXPECT_EQ(support(options), (Ids{1, 5}));
+}
+
+TEST(Sampler, BothPathsTakeTheSameTokens) {
+  std::mt19937 random(8);
+  const auto backend = std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
+  int differing = 0;
+  for (std::uint64_t round = 0; round < 4; ++round) {
+    const auto rows = random_rows(32, random);
+    const auto logits = random_array({32, 5000}, 200 + round) * mx::array(4.0f);
+    const auto by_mlx = tokens_of(sample(logits, rows)),
+               by_host = tokens_of(sample(logits, rows, backend));
+    for (std::size_t i = 0; i < rows.size(); ++i) differing += by_mlx[i] != by_host[i];
+  }
+  // A sum in float32 may fall on the other side of a bound, rarely.
+  EXPECT_LE(differing, 1);
 }
 
 TEST(Sampler, TheUniformNumberDependsOnSeedAndIndex) {

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 
+#include "kernels/cpu_attention.h"
 #include "kernels/ops.h"
 
 namespace pippin::kernels {
@@ -80,6 +82,29 @@ mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::ar
     begin = end;
   }
   return concatenate_rows(std::move(outputs));
+}
+
+mx::array causal_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
+                           const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout, float scale) {
+  if (layout.cpu) return cpu_attention(qkv, shape, norm, angles, k_pool, v_pool, layout, scale);
+  const int rows = qkv.shape(0), kv_end = shape.num_heads + shape.num_kv_heads;
+  const auto parts =
+      mx::split(mx::reshape(qkv, {rows, kv_end + shape.num_kv_heads, shape.head_dim}),
+                mx::Shape{shape.num_heads, kv_end}, 1);
+  const auto q = apply_rope(mx::fast::rms_norm(parts[0], norm.q, norm.eps), angles);
+  const auto k = apply_rope(mx::fast::rms_norm(parts[1], norm.k, norm.eps), angles);
+  return paged_attention(q, k, parts[2], k_pool, v_pool, layout, scale);
+}
+
+mx::array vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,
+                           const std::vector<int>& segment_ends, const CpuBackendPtr& backend) {
+  const int rows = qkv.shape(0), head_dim = qkv.shape(1) / (3 * num_heads);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  if (backend) return cpu_vision_attention(qkv, num_heads, angles, segment_ends, scale, backend);
+  const auto parts = mx::split(mx::reshape(qkv, {rows, 3 * num_heads, head_dim}), 3, 1);
+  return segment_attention(apply_rope(parts[0], angles), apply_rope(parts[1], angles), parts[2],
+                           segment_ends, scale);
 }
 
 }  // namespace pippin::kernels

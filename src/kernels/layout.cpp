@@ -62,9 +62,25 @@ std::size_t group_end(const std::vector<ContextRows>& parts, std::size_t begin) 
   return end;
 }
 
+std::shared_ptr<const CpuLayout> make_cpu_layout(const std::vector<ContextRows>& parts,
+                                                 int page_size, const CpuBackendPtr& backend) {
+  auto layout = std::make_shared<CpuLayout>(CpuLayout{backend, page_size, {}, {}});
+  std::vector<std::size_t> begins;
+  for (const auto& part : parts) {
+    begins.push_back(layout->pages.size());
+    layout->pages.insert(layout->pages.end(), part.pages.begin(), part.pages.end());
+  }
+  int row = 0;
+  for (std::size_t i = 0; i < parts.size(); row += parts[i++].rows)
+    layout->parts.push_back(
+        {layout->pages.data() + begins[i], parts[i].length, parts[i].rows, row});
+  return layout;
+}
+
 }  // namespace
 
-PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size) {
+PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
+                        const CpuBackendPtr& backend) {
   std::vector<std::int32_t> write_slots;
   for (const auto& part : parts)
     for (int i = part.length - part.rows; i < part.length; ++i)
@@ -72,6 +88,10 @@ PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size) {
                             i % page_size);
 
   PagedLayout layout{int_array(write_slots, {static_cast<int>(write_slots.size())}), {}};
+  if (backend) {
+    layout.cpu = make_cpu_layout(parts, page_size, backend);
+    return layout;
+  }
   int row = 0;
   for (std::size_t begin = 0; begin < parts.size();) {
     const std::size_t end = group_end(parts, begin);

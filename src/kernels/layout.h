@@ -17,6 +17,8 @@ struct ContextRows {
 };
 
 /// Lays the parts out in order; neighbouring parts of one row become one group.
-PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size);
+/// With a backend, for the CPU's kernels.
+PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
+                        const CpuBackendPtr& backend = nullptr);
 
 }  // namespace pippin::kernels

@@ -9,22 +9,23 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/cpu/attention.h"
+#include "kernels/weight.h"
+
 namespace pippin::kernels {
 
 namespace mx = mlx::core;
 
-/// A weight matrix [N, K] in MLX's affine quantization: w = scale * q + bias for each group along
-/// K.
-struct QuantizedWeight {
-  mx::array weight;  ///< uint32 [N, K * bits / 32]
-  mx::array scales;  ///< float [N, K / group_size]
-  mx::array biases;  ///< float [N, K / group_size]
-  int group_size;    ///< 32, 64 or 128
-  int bits;          ///< 2, 3, 4, 5, 6 or 8
-};
-
-/// x [T, K] -> x W^T [T, N], in x's dtype.
+/// x [T, K] -> x W^T [T, N], in x's dtype, by MLX's own operations.
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w);
+
+/// A step's page tables as the CPU's kernels read them; see cpu/attention.h.
+struct CpuLayout {
+  CpuBackendPtr backend;
+  int page_size;
+  std::vector<std::int32_t> pages;  ///< of all parts, one after the other
+  std::vector<cpu::AttentionPart> parts;
+};
 
 /// Where each row of a step belongs in the paged KV pools. A slot is page * page_size + offset in
 /// the page.
@@ -40,11 +41,16 @@ struct PagedLayout {
     std::optional<mx::array>
         mask;  ///< bool [B, 1, 1, L], false where padded; absent where nothing is
   };
-  mx::array write_slots;      ///< int32 [T]: where each row's key and value go
-  std::vector<Group> groups;  ///< cover the rows [0, T) in order
+  mx::array write_slots;  ///< int32 [T]: where each row's key and value go
+  /// Cover the rows [0, T) in order; empty where `cpu` is set.
+  std::vector<Group> groups;
+  /// Set where the CPU's kernels attend. The pools' pages are then laid out as cpu/kv_pools.h says,
+  /// which nobody else reads.
+  std::shared_ptr<const CpuLayout> cpu = {};
 };
 
-/// Causal attention of every row over its sequence's context, through the page pools.
+/// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
+/// operations.
 /// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D] take the new rows (in place
 /// where MLX can donate the buffer: hold no other reference to them). Returns [T, H * D].
 mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
@@ -55,6 +61,17 @@ mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::arra
 /// q, k, v [N, H, D]; segment_ends: cumulative row counts, the last is N. Returns [N, H * D].
 mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                             const std::vector<int>& segment_ends, float scale);
+
+/// H query heads, Hkv key/value heads of D numbers.
+struct AttentionShape {
+  int num_heads, num_kv_heads, head_dim;
+};
+
+/// RMS norms of every query and key head, before rotation.
+struct QkNorm {
+  mx::array q, k;  ///< [D]
+  float eps;
+};
 
 /// The angles of one step's rotary embedding, computed once and used by every layer.
 struct RopeAngles {
@@ -75,5 +92,16 @@ RopeAngles mrope_angles(const mx::array& positions, bool one_axis, int head_dim,
 
 /// Rotates x [T, H, D] (half-split pairing, as in Llama and Qwen), in x's dtype.
 mx::array apply_rope(const mx::array& x, const RopeAngles& angles);
+
+/// From the projection qkv [T, (H + 2 Hkv) * D] to attention's output [T, H * D]: head norms, rotation,
+/// the new keys' and values' way into the pools (as paged_attention says), and causal attention.
+mx::array causal_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
+                           const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout, float scale);
+
+/// The same for a vision tower: qkv [N, 3 * H * D], bidirectional within segments, queries scaled by
+/// 1 / sqrt(D). By the backend's kernels where there is one.
+mx::array vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,
+                           const std::vector<int>& segment_ends, const CpuBackendPtr& backend);
 
 }  // namespace pippin::kernels

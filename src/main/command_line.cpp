@@ -22,7 +22,7 @@ struct Units {
   std::int64_t media_cache_mb = 512;
   int drain_s = 30;
   int port = 8000;
-  std::string dtype = "auto";
+  std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
 };
 
@@ -62,6 +62,13 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group
       .add("--dtype", units.dtype, "NAME", "Arithmetic: auto, float32, float16 or bfloat16 [auto]")
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
+  group.add("--kv-dtype", units.kv_dtype, "NAME",
+            "Stored attention cache [auto: float16 on a CPU, else as --dtype]")
+      ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
+  group.number("--threads", engine.threads, 0, 1024, "Threads of a CPU's kernels [all cores]");
+  group.add("--cpu-activations", units.cpu_activations, "NAME",
+            "Before quantized weights on a CPU: int8, or float32 (slower, exact) [int8]")
+      ->check(CLI::IsMember({"int8", "float32"}).description(""));
   group.number("--max-context", engine.max_context, std::int64_t{1}, no_limit,
                "Longest prompt and answer together, in tokens [the model's]");
   group.number("--kv-gb", units.kv_gb, 0.001, 1e6,
@@ -83,6 +90,9 @@ void finish_engine(EngineOptions& engine, const Units& units) {
   engine.media_cache_bytes = units.media_cache_mb << 20;
   engine.prefix_cache = !units.no_prefix_cache;
   engine.dtype = dtypes.at(units.dtype);
+  engine.kv_dtype = dtypes.at(units.kv_dtype);
+  engine.cpu_activations =
+      units.cpu_activations == "int8" ? CpuActivations::int8 : CpuActivations::float32;
 }
 
 void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
@@ -187,6 +197,8 @@ void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 20).description(""));
   group.number("--new-tokens", bench.new_tokens, 2, 1 << 20, "Tokens that each generates [64]");
+  group.number("--image", bench.image, 1, 1 << 14,
+               "Instead: read a picture of N x N pixels, with as good as no text");
   group.number("--repeat", bench.repeats, 1, 100, "Runs of each; the best counts [1]");
   group.flag("--json", bench.json, "Print JSON instead of a table");
   add_engine_options(*measuring, bench.engine, units);

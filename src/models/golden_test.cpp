@@ -37,10 +37,26 @@ std::vector<std::int32_t> to_ints(mx::array x) {
   return {x.data<std::int32_t>(), x.data<std::int32_t>() + x.size()};
 }
 
+/// What multiplies by the weights.
+enum class How {
+  mlx,       ///< MLX's operations
+  expanded,  ///< the same, quantized weights expanded at load
+  cpu,       ///< the CPU's kernels, activations in float32
+};
+
 struct GoldenParam {
   const char* checkpoint;
-  bool expand;  ///< quantized weights expanded at load, as on CPUs
+  How how;
 };
+
+nn::LoadOptions options_of(How how) {
+  nn::LoadOptions options;
+  if (how == How::expanded) options.max_expanded_bytes = 1 << 30;
+  if (how == How::cpu)
+    options.cpu =
+        std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{2, /*exact_activations=*/true});
+  return options;
+}
 
 // A checkpoint, its golden data and a KV cache in which sequences get pages from a shuffled pool.
 class Golden : public ::testing::TestWithParam<GoldenParam> {
@@ -48,8 +64,8 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   Golden()
       : arrays_(golden_dir / (checkpoint() + ".golden.safetensors")),
         pictures_(golden_dir / "pictures.safetensors"),
-        model_(load_model(golden_dir / checkpoint(),
-                          {.max_expanded_bytes = GetParam().expand ? 1 << 30 : 0})),
+        options_(options_of(GetParam().how)),
+        model_(load_model(golden_dir / checkpoint(), options_)),
         cache_(model_->traits().num_layers, num_pages * page_size, model_->traits().num_kv_heads,
                model_->traits().head_dim, mx::float32) {
     const auto info = read_json_object(golden_dir / (checkpoint() + ".golden.json"));
@@ -151,7 +167,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
                           mx::array(flat.begin(), {3, T}, mx::int32),
                           one_axis,
                           mx::array(rows.begin(), {T}, mx::int32),
-                          kernels::make_layout(contexts, page_size),
+                          kernels::make_layout(contexts, page_size, options_.cpu),
                           media};
     auto logits = model_->forward(input, cache_);
     logits.eval();
@@ -188,6 +204,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   static constexpr int num_pages = 101,
                        pages_each = 12;  // 37 is coprime to 101: page numbers never repeat
   nn::SafetensorsFile arrays_, pictures_;
+  nn::LoadOptions options_;
   std::unique_ptr<Model> model_;
   nn::KVCache cache_;
   std::vector<Case> cases_;
@@ -271,18 +288,23 @@ TEST_P(Golden, BatchOfUnequalLengths) {
 std::vector<GoldenParam> params() {
   std::vector<GoldenParam> all;
   for (const char* name : {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32"})
-    all.push_back({name, false});
+    for (const How how : {How::mlx, How::cpu}) all.push_back({name, how});
   for (const char* name : {"qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
                            "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit", "qwen3_vl-mlx-8bit"})
-    for (const bool expand : {false, true}) all.push_back({name, expand});
+    for (const How how : {How::mlx, How::expanded, How::cpu}) all.push_back({name, how});
+  if (mx::default_device() == mx::Device::gpu)
+    std::erase_if(all, [](const GoldenParam& param) { return param.how == How::cpu; });
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden, ::testing::ValuesIn(params()), [](const auto& info) {
+std::string name_of(const ::testing::TestParamInfo<GoldenParam>& info) {
+  constexpr const char* suffixes[] = {"", "_expanded", "_cpu"};
   std::string name = info.param.checkpoint;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  return name + (info.param.expand ? "_expanded" : "");
-});
+  return name + suffixes[static_cast<int>(info.param.how)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden, ::testing::ValuesIn(params()), name_of);
 
 }  // namespace
 }  // namespace pippin::models

@@ -11,10 +11,6 @@ nn::Linear load_lm_head(const DecoderConfig& config, nn::Checkpoint& checkpoint,
   return nn::Linear::load(checkpoint, "lm_head", config.hidden_size, config.vocab_size);
 }
 
-mx::array to_heads(const mx::array& x, int num_heads) {
-  return mx::reshape(x, {x.shape(0), num_heads, x.shape(1) / num_heads});
-}
-
 // Lays each picture's embeddings over its placeholders' rows.
 mx::array place_media(mx::array h, const std::vector<MediaRows>& media) {
   for (const auto& m : media)
@@ -48,27 +44,26 @@ Qwen3Decoder::Attention::Attention(const DecoderConfig& c, nn::Checkpoint& check
       q_norm_(nn::RmsNorm::load(checkpoint, name + ".q_norm", head_dim_, c.rms_norm_eps)),
       k_norm_(nn::RmsNorm::load(checkpoint, name + ".k_norm", head_dim_, c.rms_norm_eps)) {}
 
-mx::array Qwen3Decoder::Attention::operator()(const mx::array& x, const kernels::RopeAngles& angles,
+mx::array Qwen3Decoder::Attention::operator()(const mx::array& residual, const mx::array& x,
+                                              const kernels::RopeAngles& angles,
                                               const kernels::PagedLayout& layout, mx::array& k_pool,
                                               mx::array& v_pool) const {
-  const auto qkv = qkv_proj_(x);
-  const auto q = kernels::apply_rope(q_norm_(to_heads(qkv[0], num_heads_)), angles);
-  const auto k = kernels::apply_rope(k_norm_(to_heads(qkv[1], num_kv_heads_)), angles);
-  const auto v = to_heads(qkv[2], num_kv_heads_);
+  const kernels::AttentionShape shape = {num_heads_, num_kv_heads_, head_dim_};
+  const kernels::QkNorm norm = {q_norm_.weight(), k_norm_.weight(), q_norm_.eps()};
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim_));
-  return o_proj_(kernels::paged_attention(q, k, v, k_pool, v_pool, layout, scale));
+  return o_proj_.add_to(residual, kernels::causal_attention(qkv_proj_(x), shape, norm, angles,
+                                                            k_pool, v_pool, layout, scale));
 }
 
 Qwen3Decoder::MLP::MLP(const DecoderConfig& c, nn::Checkpoint& checkpoint, const std::string& name)
     : gate_up_proj_(
-          {nn::Linear::load(checkpoint, name + ".gate_proj", c.hidden_size, c.intermediate_size),
-           nn::Linear::load(checkpoint, name + ".up_proj", c.hidden_size, c.intermediate_size)}),
+          nn::Linear::load(checkpoint, name + ".gate_proj", c.hidden_size, c.intermediate_size),
+          nn::Linear::load(checkpoint, name + ".up_proj", c.hidden_size, c.intermediate_size)),
       down_proj_(
           nn::Linear::load(checkpoint, name + ".down_proj", c.intermediate_size, c.hidden_size)) {}
 
-mx::array Qwen3Decoder::MLP::operator()(const mx::array& x) const {
-  const auto gate_up = gate_up_proj_(x);
-  return down_proj_(nn::swiglu(gate_up[0], gate_up[1]));
+mx::array Qwen3Decoder::MLP::operator()(const mx::array& residual, const mx::array& x) const {
+  return down_proj_.add_to(residual, gate_up_proj_(x));
 }
 
 Qwen3Decoder::Block::Block(const DecoderConfig& c, nn::Checkpoint& checkpoint,
@@ -96,9 +91,9 @@ mx::array Qwen3Decoder::forward(const StepInput& input, nn::KVCache& cache) cons
   auto h = place_media(embed_tokens_(input.tokens), input.media);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
-    h = h + layer.self_attn(layer.input_layernorm(h), angles, input.layout, cache.keys[i],
-                            cache.values[i]);
-    h = h + layer.mlp(layer.post_attention_layernorm(h));
+    h = layer.self_attn(h, layer.input_layernorm(h), angles, input.layout, cache.keys[i],
+                        cache.values[i]);
+    h = layer.mlp(h, layer.post_attention_layernorm(h));
     h = add_deepstack(h, input.media, i);
   }
   // Only the wanted rows go through the output layer, the largest matrix of a small model.

@@ -23,24 +23,26 @@ class Qwen3Decoder {
   class Attention {
    public:
     Attention(const DecoderConfig& config, nn::Checkpoint& checkpoint, const std::string& name);
-    mx::array operator()(const mx::array& x, const kernels::RopeAngles& angles,
-                         const kernels::PagedLayout& layout, mx::array& k_pool,
-                         mx::array& v_pool) const;
+    /// residual + attention(x).
+    mx::array operator()(const mx::array& residual, const mx::array& x,
+                         const kernels::RopeAngles& angles, const kernels::PagedLayout& layout,
+                         mx::array& k_pool, mx::array& v_pool) const;
 
    private:
     int num_heads_, num_kv_heads_, head_dim_;
-    nn::FusedLinear qkv_proj_;  ///< D -> H * Dh, Hkv * Dh, Hkv * Dh
-    nn::Linear o_proj_;         ///< H * Dh -> D
+    nn::JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh
+    nn::Linear o_proj_;          ///< H * Dh -> D
     nn::RmsNorm q_norm_, k_norm_;
   };
 
   class MLP {
    public:
     MLP(const DecoderConfig& config, nn::Checkpoint& checkpoint, const std::string& name);
-    mx::array operator()(const mx::array& x) const;
+    /// residual + mlp(x).
+    mx::array operator()(const mx::array& residual, const mx::array& x) const;
 
    private:
-    nn::FusedLinear gate_up_proj_;
+    nn::GatedLinear gate_up_proj_;
     nn::Linear down_proj_;
   };
 

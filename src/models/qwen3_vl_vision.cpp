@@ -30,11 +30,15 @@ nn::Linear load_patch_embed(const VisionConfig& c, nn::Checkpoint& checkpoint) {
                                c.in_channels};
   const mx::Shape hf_shape = {c.hidden_size, c.in_channels, c.temporal_patch_size, c.patch_size,
                               c.patch_size};
-  auto weight = checkpoint.shape(name + ".weight") == mlx_shape
-                    ? mx::transpose(checkpoint.take(name + ".weight", mlx_shape), {0, 4, 1, 2, 3})
-                    : checkpoint.take(name + ".weight", hf_shape);
-  weight = mx::contiguous(mx::reshape(weight, {c.hidden_size, -1}));
-  weight.eval();
+  const bool mlx = checkpoint.shape(name + ".weight") == mlx_shape;
+  auto stored = checkpoint.cpu()
+                    ? checkpoint.take_stored(name + ".weight", mlx ? mlx_shape : hf_shape)
+                    : checkpoint.take(name + ".weight", mlx ? mlx_shape : hf_shape);
+  if (mlx) stored = mx::transpose(stored, {0, 4, 1, 2, 3});
+  stored = mx::contiguous(mx::reshape(stored, {c.hidden_size, -1}));
+  stored.eval();
+  kernels::Weight weight(std::move(stored));
+  if (checkpoint.cpu()) weight = weight.packed_for(checkpoint.cpu());
   return {std::move(weight), checkpoint.take(name + ".bias", {c.hidden_size})};
 }
 
@@ -76,19 +80,16 @@ VisionConfig VisionConfig::from_json(const json::object& object, const std::stri
 
 Qwen3VLVision::Attention::Attention(const VisionConfig& c, nn::Checkpoint& checkpoint,
                                     const std::string& name)
-    : num_heads_(c.num_heads),
+    : cpu_(checkpoint.cpu()),
+      num_heads_(c.num_heads),
       qkv_(nn::Linear::load(checkpoint, name + ".qkv", c.hidden_size, 3 * c.hidden_size, true)),
       proj_(nn::Linear::load(checkpoint, name + ".proj", c.hidden_size, c.hidden_size, true)) {}
 
-mx::array Qwen3VLVision::Attention::operator()(const mx::array& x,
+mx::array Qwen3VLVision::Attention::operator()(const mx::array& residual, const mx::array& x,
                                                const kernels::RopeAngles& angles,
                                                const std::vector<int>& frame_ends) const {
-  const int n = x.shape(0), head_dim = x.shape(1) / num_heads_;
-  const auto parts = mx::split(mx::reshape(qkv_(x), {n, 3 * num_heads_, head_dim}), 3, 1);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  return proj_(kernels::segment_attention(kernels::apply_rope(parts[0], angles),
-                                          kernels::apply_rope(parts[1], angles), parts[2],
-                                          frame_ends, scale));
+  return proj_.add_to(residual,
+                      kernels::vision_attention(qkv_(x), num_heads_, angles, frame_ends, cpu_));
 }
 
 Qwen3VLVision::Block::Block(const VisionConfig& c, nn::Checkpoint& checkpoint,
@@ -115,7 +116,7 @@ Qwen3VLVision::Merger::Merger(const VisionConfig& c, nn::Checkpoint& checkpoint,
 mx::array Qwen3VLVision::Merger::operator()(const mx::array& x) const {
   const auto merged = [&](const mx::array& rows) { return mx::reshape(rows, {-1, merged_size_}); };
   return linear_fc2_(
-      nn::gelu(linear_fc1_(norm_after_merge_ ? norm_(merged(x)) : merged(norm_(x)))));
+      linear_fc1_(norm_after_merge_ ? norm_(merged(x)) : merged(norm_(x)), nn::Activation::gelu));
 }
 
 Qwen3VLVision::Qwen3VLVision(const VisionConfig& config, nn::Checkpoint& checkpoint)
@@ -197,8 +198,8 @@ MediaFeatures Qwen3VLVision::operator()(const media::Patches& patches) const {
   std::vector<mx::array> deepstack;
   for (int i = 0; i < config_.depth; ++i) {
     const auto& block = blocks_[static_cast<std::size_t>(i)];
-    h = h + block.attn(block.norm1(h), angles, frame_ends);
-    h = h + block.linear_fc2(nn::gelu_tanh(block.linear_fc1(block.norm2(h))));
+    h = block.attn(h, block.norm1(h), angles, frame_ends);
+    h = block.linear_fc2.add_to(h, block.linear_fc1(block.norm2(h), nn::Activation::gelu_tanh));
     const auto& taps = config_.deepstack_visual_indexes;
     const auto tap = std::find(taps.begin(), taps.end(), i);
     if (tap != taps.end())

@@ -47,10 +47,13 @@ class Qwen3VLVision {
   class Attention {
    public:
     Attention(const VisionConfig& config, nn::Checkpoint& checkpoint, const std::string& name);
-    mx::array operator()(const mx::array& x, const kernels::RopeAngles& angles,
+    /// residual + attention(x).
+    mx::array operator()(const mx::array& residual, const mx::array& x,
+                         const kernels::RopeAngles& angles,
                          const std::vector<int>& frame_ends) const;
 
    private:
+    kernels::CpuBackendPtr cpu_;
     int num_heads_;
     nn::Linear qkv_, proj_;
   };

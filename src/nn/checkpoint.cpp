@@ -137,22 +137,22 @@ mx::Shape Checkpoint::shape(const std::string& name) const {
 }
 
 mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {
+  auto tensor = take_stored(name, wanted);
+  if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, options_.dtype);
+  tensor.eval();
+  return tensor;
+}
+
+mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& wanted) {
   const auto found = shape(name);
   if (found != wanted)
     throw_invalid("tensor '" + name + "' has shape " + to_text(found) +
                   ", but the config asks for " + to_text(wanted));
-  return take_any(name);
-}
-
-mx::array Checkpoint::take_any(const std::string& name) {
   const auto it = tensors_.find(name);
-  if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
   const auto& file = files_[it->second.file];
   auto tensor = file.tensor(it->second.name);
   taken_bytes_ += static_cast<std::int64_t>(file.tensor_bytes(it->second.name));
   tensors_.erase(it);
-  if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, options_.dtype);
-  tensor.eval();
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
   return tensor;

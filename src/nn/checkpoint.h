@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu_backend.h"
 #include "nn/safetensors.h"
 
 namespace pippin::nn {
@@ -59,6 +60,9 @@ struct LoadOptions {
   /// Quantized weights are expanded to dtype at load where all weights then take at most this many bytes; 0 never expands.
   /// Worth it for small models on CPUs, where MLX multiplies by quantized weights with one scalar thread.
   std::int64_t max_expanded_bytes = 0;
+  /// Where set, weight matrices are packed for the CPU's kernels as they are loaded and keep the
+  /// checkpoint's format; dtype must be float32.
+  kernels::CpuBackendPtr cpu = {};
   /// Called with the fraction done, in [0, 1].
   std::function<void(double)> progress = {};
 };
@@ -76,10 +80,11 @@ class Checkpoint {
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
   /// The tensor's shape, without taking it. Throws Error(invalid_argument) naming it where missing.
   mx::Shape shape(const std::string& name) const;
-  /// Throws Error(invalid_argument) naming the tensor where it is missing or its shape is another.
+  /// In options' dtype where floating-point. Throws Error(invalid_argument) naming the tensor where it
+  /// is missing or its shape is another.
   mx::array take(const std::string& name, const mx::Shape& shape);
-  /// As take, of whatever shape, in the file's dtype for integers (packed weights).
-  mx::array take_any(const std::string& name);
+  /// As take, in the file's own dtype and, until something changes it, the file's own memory.
+  mx::array take_stored(const std::string& name, const mx::Shape& shape);
   /// What the config says about a module; see QuantizationConfig::of.
   std::optional<Quantization> quantization(const std::string& module) const {
     return quantization_.of(module);
@@ -88,6 +93,7 @@ class Checkpoint {
   void check_empty() const;
 
   mx::Dtype dtype() const { return options_.dtype; }
+  const kernels::CpuBackendPtr& cpu() const { return options_.cpu; }
   /// Whether quantized weights are to be expanded; see LoadOptions::max_expanded_bytes.
   bool expands_quantized() const;
   const CheckpointSize& size() const { return size_; }

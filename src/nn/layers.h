@@ -1,20 +1,21 @@
-// The building blocks of models: linear layers (plain or quantized), embeddings, norms,
-// activations.
+// The building blocks of models: linear layers (plain or quantized), embeddings, norms.
 #pragma once
 
 #include <mlx/mlx.h>
 
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "kernels/ops.h"
+#include "kernels/linear.h"
+#include "kernels/norm.h"
 #include "nn/checkpoint.h"
 
 namespace pippin::nn {
 
-/// y = x W^T + b for x [T, in] -> [T, out]. W is plain [out, in] or quantized.
+using kernels::Activation;
+
+/// y = x W^T + b for x [T, in] -> [T, out]. W is plain [out, in], quantized, or packed for the CPU.
 class Linear {
  public:
   /// Takes `<name>.weight` (and .scales, .biases where quantized, .bias where `bias`). Throws Error
@@ -22,49 +23,64 @@ class Linear {
   static Linear load(Checkpoint& checkpoint, const std::string& name, int in, int out,
                      bool bias = false);
 
-  /// One layer with the outputs of all `parts` side by side, where they are of one kind
-  /// (quantization, bias); else nullopt.
-  static std::optional<Linear> concatenate(const std::vector<Linear>& parts);
-
-  Linear(mx::array weight, std::optional<mx::array> bias)
-      : weight_(std::move(weight)), bias_(std::move(bias)) {}
-  Linear(kernels::QuantizedWeight weight, std::optional<mx::array> bias)
+  Linear(kernels::Weight weight, std::optional<mx::array> bias)
       : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
-  mx::array operator()(const mx::array& x) const;
-  int out() const;
+  /// The activation follows the bias.
+  mx::array operator()(const mx::array& x, Activation activation = Activation::none) const {
+    return kernels::linear(x, weight_, {bias_, activation});
+  }
+  /// residual + y, as the end of a residual branch.
+  mx::array add_to(const mx::array& residual, const mx::array& x) const {
+    return kernels::linear(x, weight_, {.bias = bias_, .residual = residual});
+  }
+
+  const kernels::Weight& weight() const { return weight_; }
+  const std::optional<mx::array>& bias() const { return bias_; }
 
  private:
-  std::variant<mx::array, kernels::QuantizedWeight> weight_;
+  kernels::Weight weight_;
   std::optional<mx::array> bias_;  ///< [out]
 };
 
-/// Several linear layers over one input, run as one where they can be merged (fewer operations a
-/// token).
-class FusedLinear {
+/// Several linear layers over one input, run as one where they can be (fewer operations a token).
+class JoinedLinear {
  public:
-  explicit FusedLinear(std::vector<Linear> parts);
-  /// One output [T, out_i] a part.
-  std::vector<mx::array> operator()(const mx::array& x) const;
+  explicit JoinedLinear(const std::vector<Linear>& parts);
+  /// The parts' outputs side by side, [T, out_0 + out_1 + ...].
+  mx::array operator()(const mx::array& x) const {
+    return kernels::joined_linear(x, weights_, bias_);
+  }
 
  private:
-  std::vector<Linear> layers_;  ///< one where merged, else the parts
-  std::vector<int> splits_;     ///< where the merged output is cut; empty where not merged
+  std::vector<kernels::Weight> weights_;  ///< one where merged, else the parts'
+  std::optional<mx::array> bias_;
 };
 
-/// A table [V, D] of token vectors, plain or quantized; also the output layer where embeddings are
-/// tied.
+/// silu(gate(x)) * up(x): [T, in] -> [T, out].
+class GatedLinear {
+ public:
+  GatedLinear(const Linear& gate, const Linear& up);
+  mx::array operator()(const mx::array& x) const;
+
+ private:
+  std::vector<kernels::Weight> weights_;  ///< gate and up, merged into one where that helps
+};
+
+/// A table [V, D] of token vectors, plain, quantized or packed; also the output layer where
+/// embeddings are tied.
 class Embedding {
  public:
   static Embedding load(Checkpoint& checkpoint, const std::string& name, int num_rows, int dim);
   /// ids int32 [T] -> [T, D].
-  mx::array operator()(const mx::array& ids) const;
-  Linear as_linear() const;
+  mx::array operator()(const mx::array& ids) const {
+    return kernels::embedding(weight_, ids, dtype_);
+  }
+  Linear as_linear() const { return {weight_, std::nullopt}; }
 
  private:
-  Embedding(std::variant<mx::array, kernels::QuantizedWeight> weight, mx::Dtype dtype)
-      : weight_(std::move(weight)), dtype_(dtype) {}
-  std::variant<mx::array, kernels::QuantizedWeight> weight_;
+  Embedding(kernels::Weight weight, mx::Dtype dtype) : weight_(std::move(weight)), dtype_(dtype) {}
+  kernels::Weight weight_;
   mx::Dtype dtype_;
 };
 
@@ -72,12 +88,18 @@ class Embedding {
 class RmsNorm {
  public:
   static RmsNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps);
-  mx::array operator()(const mx::array& x) const { return mx::fast::rms_norm(x, weight_, eps_); }
+  mx::array operator()(const mx::array& x) const {
+    return kernels::rms_norm(x, weight_, eps_, cpu_);
+  }
+  const mx::array& weight() const { return weight_; }
+  float eps() const { return eps_; }
 
  private:
-  RmsNorm(mx::array weight, float eps) : weight_(std::move(weight)), eps_(eps) {}
+  RmsNorm(mx::array weight, float eps, kernels::CpuBackendPtr cpu)
+      : weight_(std::move(weight)), eps_(eps), cpu_(std::move(cpu)) {}
   mx::array weight_;  ///< [dim]
   float eps_;
+  kernels::CpuBackendPtr cpu_;
 };
 
 /// (x - mean) / std * weight + bias over the last axis.
@@ -85,21 +107,15 @@ class LayerNorm {
  public:
   static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps);
   mx::array operator()(const mx::array& x) const {
-    return mx::fast::layer_norm(x, weight_, bias_, eps_);
+    return kernels::layer_norm(x, weight_, bias_, eps_, cpu_);
   }
 
  private:
-  LayerNorm(mx::array weight, mx::array bias, float eps)
-      : weight_(std::move(weight)), bias_(std::move(bias)), eps_(eps) {}
+  LayerNorm(mx::array weight, mx::array bias, float eps, kernels::CpuBackendPtr cpu)
+      : weight_(std::move(weight)), bias_(std::move(bias)), eps_(eps), cpu_(std::move(cpu)) {}
   mx::array weight_, bias_;  ///< [dim]
   float eps_;
+  kernels::CpuBackendPtr cpu_;
 };
-
-/// silu(gate) * up.
-mx::array swiglu(const mx::array& gate, const mx::array& up);
-/// x * Phi(x), with the error function.
-mx::array gelu(const mx::array& x);
-/// The same through tanh ("gelu_pytorch_tanh").
-mx::array gelu_tanh(const mx::array& x);
 
 }  // namespace pippin::nn

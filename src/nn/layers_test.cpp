@@ -21,39 +21,68 @@ Linear quantized(int out, int bits, std::uint64_t seed) {
   return Linear(kernels::QuantizedWeight{parts[0], parts[1], parts[2], 32, bits}, std::nullopt);
 }
 
-void expect_fused_equals_parts(const std::vector<Linear>& parts) {
+// Layers as they are, and as the CPU's kernels take them (exact, so that the same bound holds).
+std::vector<Linear> packed(const std::vector<Linear>& parts) {
+  const auto backend =
+      std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{2, /*exact_activations=*/true});
+  std::vector<Linear> result;
+  for (const auto& part : parts)
+    result.emplace_back(part.weight().packed_for(backend), part.bias());
+  return result;
+}
+
+void expect_joined_equals_parts(const std::vector<Linear>& parts) {
   const auto x = random_array({3, 64}, 9);
-  const auto outputs = FusedLinear(parts)(x);
-  ASSERT_EQ(outputs.size(), parts.size());
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    EXPECT_LT(max_abs_difference(to_vector(outputs[i]), to_vector(parts[i](x))), 1e-5f);
+  std::vector<mx::array> outputs;
+  for (const auto& part : parts) outputs.push_back(part(x));
+  const auto wanted = to_vector(mx::concatenate(outputs, -1));
+  EXPECT_LT(max_abs_difference(to_vector(JoinedLinear(parts)(x)), wanted), 1e-5f);
+  EXPECT_LT(max_abs_difference(to_vector(JoinedLinear(packed(parts))(x)), wanted), 5e-5f);
 }
 
-TEST(FusedLinear, EqualsItsPartsWhetherTheyMergeOrNot) {
-  EXPECT_TRUE(Linear::concatenate({plain(8, 1), plain(24, 2)}));
-  EXPECT_TRUE(Linear::concatenate({quantized(8, 4, 1), quantized(24, 4, 2)}));
-  EXPECT_FALSE(Linear::concatenate({quantized(8, 4, 1), quantized(24, 8, 2)}));
-  EXPECT_FALSE(Linear::concatenate({quantized(8, 4, 1), plain(24, 2)}));
-  expect_fused_equals_parts({plain(8, 1), plain(24, 2), plain(4, 3)});
-  expect_fused_equals_parts({quantized(8, 4, 1), quantized(24, 4, 2)});
-  expect_fused_equals_parts({quantized(8, 4, 1), quantized(24, 8, 2), plain(4, 3)});
+TEST(JoinedLinear, EqualsItsPartsWhetherTheyMergeOrNot) {
+  expect_joined_equals_parts({plain(8, 1), plain(24, 2), plain(4, 3)});
+  expect_joined_equals_parts({quantized(8, 4, 1), quantized(24, 4, 2)});
+  expect_joined_equals_parts({quantized(8, 4, 1), quantized(24, 8, 2), plain(4, 3)});
 }
 
-TEST(Linear, AddsItsBias) {
-  const auto weight = random_array({8, 64}, 1), bias = random_array({8}, 2),
-             x = random_array({3, 64}, 3);
-  const auto wanted = mx::matmul(x, mx::transpose(weight)) + bias;
-  EXPECT_LT(max_abs_difference(to_vector(Linear(weight, bias)(x)), to_vector(wanted)), 1e-5f);
+TEST(GatedLinear, EqualsItsDefinition) {
+  const auto x = random_array({3, 64}, 9);
+  for (const auto& [gate, up] : {std::pair{plain(8, 1), plain(8, 2)},
+                                 {quantized(24, 4, 1), quantized(24, 4, 2)},
+                                 {quantized(24, 4, 1), quantized(24, 8, 2)}}) {
+    const auto g = gate(x), wanted = g * mx::sigmoid(g) * up(x);
+    const auto cpu = packed({gate, up});
+    EXPECT_LT(max_abs_difference(to_vector(GatedLinear(gate, up)(x)), to_vector(wanted)), 1e-4f);
+    EXPECT_LT(max_abs_difference(to_vector(GatedLinear(cpu[0], cpu[1])(x)), to_vector(wanted)),
+              2e-4f);
+  }
+}
+
+TEST(Linear, BiasActivationAndResidual) {
+  const auto bias = random_array({8}, 2), x = random_array({3, 64}, 3),
+             residual = random_array({3, 8}, 4);
+  for (const auto& layer : {plain(8, 1), quantized(8, 4, 1)}) {
+    const Linear biased(layer.weight(), bias), on_cpu = packed({biased}).front();
+    const auto y = layer(x) + bias;
+    for (const auto& ours : {biased, on_cpu}) {
+      EXPECT_LT(max_abs_difference(to_vector(ours(x, Activation::silu)),
+                                   to_vector(y * mx::sigmoid(y))),
+                5e-5f);
+      EXPECT_LT(max_abs_difference(to_vector(ours.add_to(residual, x)), to_vector(residual + y)),
+                5e-5f);
+    }
+  }
 }
 
 TEST(Activations, EqualTheirDefinitions) {
-  const auto x = random_array({100}, 4), y = random_array({100}, 5);
-  const auto xs = to_vector(x), ys = to_vector(y);
-  const auto silu_up = to_vector(swiglu(x, y)), erf = to_vector(gelu(x)),
-             tanh = to_vector(gelu_tanh(x));
+  const auto x = random_array({100}, 4);
+  const auto xs = to_vector(x);
+  const auto silu = to_vector(kernels::activate(x, Activation::silu)), erf = to_vector(kernels::activate(x, Activation::gelu)),
+             tanh = to_vector(kernels::activate(x, Activation::gelu_tanh));
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const double v = xs[i];
-    EXPECT_NEAR(silu_up[i], v / (1 + std::exp(-v)) * ys[i], 1e-5);
+    EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)), 1e-5);
     EXPECT_NEAR(erf[i], v * 0.5 * (1 + std::erf(v / std::sqrt(2.0))), 1e-5);
     EXPECT_NEAR(tanh[i],
                 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))), 1e-5);

@@ -1,0 +1,144 @@
+#include "kernels/linear.h"
+
+#include <cmath>
+#include <numbers>
+#include <utility>
+
+#include "kernels/ops.h"
+#include "pippin/error.h"
+
+namespace pippin::kernels {
+namespace {
+
+// ---- the CPU's kernels
+
+using Packed = std::vector<std::shared_ptr<const PackedWeight>>;
+
+mx::array packed_linear(const char* name, const mx::array& x, Packed parts, bool gated, int outputs,
+                        const LinearEpilogue& epilogue) {
+  if (x.dtype() != mx::float32)
+    throw Error(Code::internal, "[cpu] packed weights multiply float32 only");
+  std::vector<mx::array> inputs = {x};
+  if (epilogue.bias) inputs.push_back(*epilogue.bias);
+  if (epilogue.residual) inputs.push_back(*epilogue.residual);
+  const auto backend = parts.front()->backend;
+  const auto run = [backend, parts = std::move(parts), gated, outputs,
+                    activation = epilogue.activation, has_bias = epilogue.bias.has_value(),
+                    has_residual = epilogue.residual.has_value()](const std::vector<mx::array>& in,
+                                                                  mx::array& out) {
+    std::vector<const cpu::PackedMatrix*> matrices;
+    for (const auto& part : parts) matrices.push_back(&part->matrix);
+    cpu::Output output{out.data<float>(), outputs};
+    if (has_bias) output.bias = in[1].data<float>();
+    if (has_residual) output.residual = in[has_bias ? 2 : 1].data<float>();
+    output.residual_stride = outputs;
+    output.activation = activation;
+    cpu::linear(backend->team, backend->kernels, backend->scratch,
+                {in[0].data<float>(), in[0].shape(1), in[0].shape(0), matrices, gated, output,
+                 backend->exact_activations});
+  };
+  return host_operation({name, backend, run}, {x.shape(0), outputs}, mx::float32, inputs);
+}
+
+mx::array packed_embedding(const std::shared_ptr<const PackedWeight>& table, const mx::array& ids) {
+  const auto run = [table](const std::vector<mx::array>& in, mx::array& out) {
+    const int width = table->matrix.k();
+    const auto* id = in[0].data<std::int32_t>();
+    table->backend->team.parallel_for(in[0].shape(0), 16,
+                                      [&](std::int64_t begin, std::int64_t end, int) {
+                                        for (auto i = begin; i < end; ++i)
+                                          table->matrix.row(id[i], out.data<float>() + i * width);
+                                      });
+  };
+  return host_operation({"embedding", table->backend, run}, {ids.shape(0), table->matrix.k()},
+                        mx::float32, {ids});
+}
+
+// ---- MLX's operations
+
+mx::array product(const mx::array& x, const Weight& w) {
+  if (w.quantized()) return quantized_linear(x, *w.quantized());
+  return mx::matmul(x, mx::transpose(*w.dense()));
+}
+
+mx::array gelu(const mx::array& x) {
+  const auto scaled = mx::erf(x * mx::array(1.0f / std::numbers::sqrt2_v<float>, x.dtype()));
+  return x * mx::array(0.5f, x.dtype()) * (scaled + mx::array(1.0f, x.dtype()));
+}
+
+mx::array gelu_tanh(const mx::array& x) {
+  const auto constant = [&](float value) { return mx::array(value, x.dtype()); };
+  const float sqrt_2_over_pi = std::sqrt(2.0f * std::numbers::inv_pi_v<float>);
+  const auto inner = constant(sqrt_2_over_pi) * (x + constant(0.044715f) * x * x * x);
+  return constant(0.5f) * x * (constant(1.0f) + mx::tanh(inner));
+}
+
+}  // namespace
+
+mx::array activate(const mx::array& x, Activation activation) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::silu:
+      return x * mx::sigmoid(x);
+    case Activation::gelu:
+      return gelu(x);
+    case Activation::gelu_tanh:
+      return gelu_tanh(x);
+  }
+  return x;
+}
+
+mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
+  if (const auto packed = w.packed())
+    return packed_linear("linear", x, {packed}, false, w.outputs(), epilogue);
+  const bool plain_with_bias = epilogue.bias && w.dense();
+  auto y =
+      plain_with_bias ? mx::addmm(*epilogue.bias, x, mx::transpose(*w.dense())) : product(x, w);
+  if (epilogue.bias && !plain_with_bias) y = y + *epilogue.bias;
+  y = activate(y, epilogue.activation);
+  return epilogue.residual ? *epilogue.residual + y : y;
+}
+
+mx::array joined_linear(const mx::array& x, const std::vector<Weight>& weights,
+                        const std::optional<mx::array>& bias) {
+  if (weights.size() == 1) return linear(x, weights.front(), {.bias = bias});
+  if (weights.front().packed()) {
+    Packed parts;
+    int outputs = 0;
+    for (const auto& w : weights) {
+      parts.push_back(w.packed());
+      outputs += w.outputs();
+    }
+    return packed_linear("linear", x, std::move(parts), false, outputs, {.bias = bias});
+  }
+  std::vector<mx::array> outputs;
+  for (const auto& w : weights) outputs.push_back(product(x, w));
+  auto y = mx::concatenate(std::move(outputs), -1);
+  return bias ? y + *bias : y;
+}
+
+mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up) {
+  const auto g = gate.packed(), u = up.packed();
+  if (g && u && g->matrix.same_layout(u->matrix))
+    return packed_linear("gated_linear", x, {g, u}, true, gate.outputs(),
+                         {.activation = Activation::silu});
+  return linear(x, gate, {.activation = Activation::silu}) * linear(x, up);
+}
+
+mx::array gated_linear(const mx::array& x, const Weight& gate_up) {
+  const auto halves = mx::split(linear(x, gate_up), 2, -1);
+  return activate(halves[0], Activation::silu) * halves[1];
+}
+
+mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
+  if (const auto packed = table.packed()) return packed_embedding(packed, ids);
+  const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
+  const auto* q = table.quantized();
+  if (!q) return rows(*table.dense());
+  return mx::astype(
+      mx::dequantize(rows(q->weight), rows(q->scales), rows(q->biases), q->group_size, q->bits),
+      dtype);
+}
+
+}  // namespace pippin::kernels

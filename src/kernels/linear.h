@@ -1,0 +1,42 @@
+// Linear layers, with what may follow them at once.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <optional>
+#include <vector>
+
+#include "kernels/weight.h"
+
+namespace pippin::kernels {
+
+using cpu::Activation;
+
+/// silu, gelu (with the error function) or gelu_tanh ("gelu_pytorch_tanh"), by MLX's own operations.
+mx::array activate(const mx::array& x, Activation activation);
+
+/// What happens to x W^T: + bias, activation, + residual, in this order.
+struct LinearEpilogue {
+  std::optional<mx::array> bias = {};  ///< [N]
+  Activation activation = Activation::none;
+  std::optional<mx::array> residual = {};  ///< [T, N]
+};
+
+/// x [T, K] -> [T, N], in x's dtype. Packed weights want float32.
+mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue = {});
+
+/// Several matrices over one input: their outputs side by side, [T, N0 + N1 + ...].
+mx::array joined_linear(const mx::array& x, const std::vector<Weight>& weights,
+                        const std::optional<mx::array>& bias);
+
+/// silu(x gate^T) * (x up^T) [T, N], for matrices of the same shape.
+mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up);
+
+/// The same for matrices merged into one [2 N, K], gate first.
+mx::array gated_linear(const mx::array& x, const Weight& gate_up);
+
+/// Rows of a table: ids int32 [T] -> [T, K]. A plain table gives its own dtype, a packed one float32,
+/// a quantized one `dtype`.
+mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype);
+
+}  // namespace pippin::kernels

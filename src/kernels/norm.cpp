@@ -1,0 +1,38 @@
+#include "kernels/norm.h"
+
+#include "kernels/cpu/norm.h"
+
+namespace pippin::kernels {
+
+mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
+                   const CpuBackendPtr& backend) {
+  if (!backend) return mx::fast::rms_norm(x, weight, eps);
+  const auto run = [backend, eps](const std::vector<mx::array>& in, mx::array& out) {
+    cpu::rms_norm(backend->team, backend->kernels,
+                  {.x = in[0].data<float>(),
+                   .out = out.data<float>(),
+                   .weight = in[1].data<float>(),
+                   .width = in[0].shape(1),
+                   .eps = eps},
+                  in[0].shape(0));
+  };
+  return host_operation({"norm", backend, run}, x.shape(), mx::float32, {x, weight});
+}
+
+mx::array layer_norm(const mx::array& x, const mx::array& weight, const mx::array& bias, float eps,
+                     const CpuBackendPtr& backend) {
+  if (!backend) return mx::fast::layer_norm(x, weight, bias, eps);
+  const auto run = [backend, eps](const std::vector<mx::array>& in, mx::array& out) {
+    cpu::layer_norm(backend->team, backend->kernels,
+                    {.x = in[0].data<float>(),
+                     .out = out.data<float>(),
+                     .weight = in[1].data<float>(),
+                     .bias = in[2].data<float>(),
+                     .width = in[0].shape(1),
+                     .eps = eps},
+                    in[0].shape(0));
+  };
+  return host_operation({"norm", backend, run}, x.shape(), mx::float32, {x, weight, bias});
+}
+
+}  // namespace pippin::kernels

@@ -1,0 +1,60 @@
+// Weight matrices as layers hold them, whatever multiplies by them.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "kernels/cpu/linear.h"
+#include "kernels/cpu_backend.h"
+
+namespace pippin::kernels {
+
+/// A weight matrix [N, K] in MLX's affine quantization: w = scale * q + bias for each group along
+/// K.
+struct QuantizedWeight {
+  mx::array weight;  ///< uint32 [N, K * bits / 32]
+  mx::array scales;  ///< float [N, K / group_size]
+  mx::array biases;  ///< float [N, K / group_size]
+  int group_size;    ///< 32, 64 or 128
+  int bits;          ///< 2, 3, 4, 5, 6 or 8
+};
+
+/// A matrix in the layout of the CPU's kernels.
+struct PackedWeight {
+  CpuBackendPtr backend;
+  cpu::PackedMatrix matrix;
+};
+
+/// W [N, K]: plain, quantized, or packed for the CPU. Cheap to copy (shares its content).
+class Weight {
+ public:
+  Weight(mx::array dense) : content_(std::move(dense)) {}
+  Weight(QuantizedWeight quantized) : content_(std::move(quantized)) {}
+
+  /// The same matrix packed. Evaluates the source's arrays; they are no longer needed afterwards.
+  Weight packed_for(const CpuBackendPtr& backend) const;
+
+  int outputs() const;  ///< N
+  int inputs() const;   ///< K
+
+  const mx::array* dense() const { return std::get_if<mx::array>(&content_); }
+  const QuantizedWeight* quantized() const { return std::get_if<QuantizedWeight>(&content_); }
+  /// Null where not packed.
+  std::shared_ptr<const PackedWeight> packed() const {
+    const auto* p = std::get_if<std::shared_ptr<const PackedWeight>>(&content_);
+    return p ? *p : nullptr;
+  }
+
+  /// One matrix with the rows of all, one after the other, where their kinds allow it (not of packed
+  /// ones, which need no merging); else nullopt.
+  static std::optional<Weight> concatenate(const std::vector<Weight>& parts);
+
+ private:
+  explicit Weight(std::shared_ptr<const PackedWeight> packed) : content_(std::move(packed)) {}
+  std::variant<mx::array, QuantizedWeight, std::shared_ptr<const PackedWeight>> content_;
+};
+
+}  // namespace pippin::kernels
