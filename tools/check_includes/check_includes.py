@@ -32,6 +32,9 @@ FOLDERS = {
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h"}
 
+# Libraries of a folder's subfolder -> what of src/ they may include: plain functions, without MLX.
+PARTS = {"cpu": ("kernels/cpu", ["kernels/cpu/*", "base/*", "pippin/*"])}
+
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
@@ -50,6 +53,8 @@ LIBRARIES = {
     "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],
     "pippin/*": ["*"],
     "immintrin.h": ["kernels/*"], "cpuid.h": ["kernels/*"], "arm_neon.h": ["kernels/*"],
+    # What the processor has: each system its own way.
+    "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
@@ -59,7 +64,7 @@ LIBRARIES = {
 # Headers that allowed folders as a whole may use, but not these files: what works on numbers alone never sees a tensor,
 # and the engine never sees JSON.
 EXCEPTIONS = {
-    "mlx/*": ["engine/scheduler*", "engine/page_cache*", "engine/sequence*"],
+    "mlx/*": ["engine/scheduler*", "engine/page_cache*", "engine/sequence*", "kernels/cpu/*"],
     "base/json.h": ["engine/*", "kernels/*"],
 }
 
@@ -95,6 +100,9 @@ def check_include(file: str, header: str, quoted: bool) -> str | None:
     for pattern, allowed in LIBRARIES.items():
         if fnmatch(header, pattern):
             return None if matches(file, allowed) else f"{header} belongs to {', '.join(allowed)} only"
+    for part, allowed in PARTS.values():
+        if file.startswith(part + "/") and quoted and not matches(header, allowed):
+            return f"{part} may not include {header}"
     target = header.split("/")[0]
     if not quoted or target not in FOLDERS:
         return f"{header} is named by no table of check_includes"
@@ -157,6 +165,7 @@ def check_cmake(src: pathlib.Path, included: dict[str, set[str]]) -> Iterator[Vi
         deps[path.parent.name], _ = cmake_deps(path.read_text())
     for folder, targets in deps.items():
         name = f"{folder}/CMakeLists.txt"
+        targets -= {library for library, (part, _) in PARTS.items() if folder_of(part) == folder}
         for target in sorted(targets - FOLDERS.get(folder, set())):
             yield Violation(name, 1, f"DEPS names pippin_{target}, which {folder} may not include")
         for target in sorted(included.get(folder, set()) - reachable(folder, deps) - {folder}):

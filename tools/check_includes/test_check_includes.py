@@ -39,6 +39,10 @@ def test_every_pattern_names_a_folder_of_the_house():
     ("media/fetch.cpp", "curl/curl.h", False),
     ("main.cpp", "CLI/CLI.hpp", False),
     ("kernels/cpu/gemm_test.cpp", "gtest/gtest.h", False),
+    ("kernels/cpu/norm.cpp", "kernels/cpu/team.h", True),
+    ("kernels/cpu/isa.cpp", "pippin/error.h", True),
+    ("kernels/cpu/isa.cpp", "sys/auxv.h", False),
+    ("kernels/norm.cpp", "kernels/cpu/norm.h", True),
     ("base/files.cpp", "sys/mman.h", False),
     ("base/files.cpp", "string_view", False),
 ])
@@ -50,6 +54,9 @@ def test_allowed(file, header, quoted):
     ("base/log.cpp", "text/tokenizer.h", True),
     ("media/image.cpp", "text/tokenizer.h", True),
     ("kernels/ops.h", "nn/linear.h", True),
+    ("kernels/cpu/norm.cpp", "kernels/ops.h", True),
+    ("kernels/cpu/norm.cpp", "mlx/mlx.h", False),
+    ("kernels/cpu/norm.cpp", "sched.h", False),
     ("models/qwen3_vl.cpp", "media/image.h", True),
     ("models/qwen3.cpp", "engine/sequence.h", True),
     ("text/tokenizer.cpp", "mlx/mlx.h", False),
@@ -96,6 +103,11 @@ def test_deps_that_agree(tmp_path):
         "kernels/CMakeLists.txt": CMAKE.format(name="kernels", deps="pippin_base"),
         "nn/a.cpp": '#include "base/log.h"\n#include "kernels/ops.h"\n',
     }) == []
+
+
+def test_deps_on_a_part_of_the_own_folder_alone(tmp_path):
+    files = {f"{name}/CMakeLists.txt": CMAKE.format(name=name, deps="pippin_base pippin_cpu") for name in ("kernels", "nn")}
+    assert tree(tmp_path, files) == ["nn/CMakeLists.txt:1: DEPS names pippin_cpu, which nn may not include"]
 
 
 def test_deps_outside_the_rule(tmp_path):
