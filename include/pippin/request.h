@@ -11,7 +11,14 @@
 
 namespace pippin {
 
-/// How the next token is chosen. The order is: temperature, top_k, top_p, min_p, then one draw.
+/// A token made more or less likely.
+struct LogitBias {
+  std::int32_t token = 0;
+  float bias = 0;  ///< added to its logit, in [-100, 100]
+};
+
+/// How the next token is chosen. The order is: logit_bias, the penalties, temperature, top_k, top_p,
+/// min_p, then one draw.
 struct SamplingOptions {
   /// 0 is greedy: the most likely token, the lowest id on a tie.
   float temperature = 1.0f;
@@ -24,6 +31,15 @@ struct SamplingOptions {
   float min_p = 0.0f;
   /// Equal seeds give equal answers, alone or in any batch; without one every request differs.
   std::optional<std::uint64_t> seed;
+  /// Subtracted from the logits of tokens that the answer has so far, in [-2, 2].
+  float presence_penalty = 0.0f;
+  /// The same for each time that it has them, in [-2, 2].
+  float frequency_penalty = 0.0f;
+  /// Divides the positive and multiplies the negative logits of tokens that the prompt or the answer
+  /// has, in [0.01, 100]; 1 changes nothing.
+  float repetition_penalty = 1.0f;
+  /// Of tokens of the vocabulary, each once.
+  std::vector<LogitBias> logit_bias;
 };
 
 /// When an answer ends.

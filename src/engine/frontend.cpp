@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <random>
+#include <unordered_set>
 #include <variant>
 
 #include "base/log.h"
@@ -21,11 +23,21 @@ void check(bool holds, const char* field, const std::string& rule) {
     throw Error(Code::invalid_argument, std::string("'") + field + "' must be " + rule, field);
 }
 
-void check(const SamplingOptions& s) {
+void check(const SamplingOptions& s, std::int64_t vocab_size) {
   check(s.temperature >= 0 && s.temperature <= 100, "temperature", "in [0, 100]");
   check(s.top_p > 0 && s.top_p <= 1, "top_p", "in (0, 1]");
   check(s.min_p >= 0 && s.min_p <= 1, "min_p", "in [0, 1]");
   check(s.top_k >= 0, "top_k", "at least 0");
+  check(std::abs(s.presence_penalty) <= 2, "presence_penalty", "in [-2, 2]");
+  check(std::abs(s.frequency_penalty) <= 2, "frequency_penalty", "in [-2, 2]");
+  check(s.repetition_penalty >= 0.01f && s.repetition_penalty <= 100, "repetition_penalty",
+        "in [0.01, 100]");
+  std::unordered_set<std::int32_t> biased;
+  for (const auto& [token, bias] : s.logit_bias) {
+    check(token >= 0 && token < vocab_size, "logit_bias", "of tokens of the vocabulary");
+    check(std::abs(bias) <= 100, "logit_bias", "in [-100, 100]");
+    check(biased.insert(token).second, "logit_bias", "given once for a token");
+  }
 }
 
 void check(const EngineOptions& o) {
@@ -202,7 +214,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
 
 void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
                      Sequence& sequence) const {
-  check(sampling);
+  check(sampling, prompts_.vocab_size);
   const auto room = info_.max_context - sequence.num_prompt;  // at least 1: PromptBuilder saw to it
   check(stop.max_tokens >= 0, "max_tokens", "at least 1");
   sequence.sampling = sampling;

@@ -24,10 +24,12 @@ nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& o
 
 std::vector<SampleRow> sample_rows(const Batch& batch) {
   std::vector<SampleRow> rows;
-  for (const auto& chunk : batch.chunks)
-    if (chunk.sample)
-      rows.push_back({chunk.sequence->sampling,
-                      uniform_of(chunk.sequence->seed, chunk.sequence->num_tokens())});
+  for (const auto& chunk : batch.chunks) {
+    if (!chunk.sample) continue;
+    const Sequence& s = *chunk.sequence;
+    rows.push_back({s.sampling, uniform_of(s.seed, s.num_tokens()),
+                    count_tokens(s.sampling, s.tokens, s.num_prompt)});
+  }
   return rows;
 }
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <limits>
-
-#include "kernels/cpu/sampling.h"
+#include <map>
+#include <unordered_map>
 
 namespace pippin::engine {
 namespace {
@@ -67,7 +67,51 @@ mx::array kept_tokens(const mx::array& logits, const mx::array& sorted, const mx
   return mx::logical_or(above, mx::logical_and(equal, mx::less_equal(rank, room)));
 }
 
-mx::array sample_by_mlx(const mx::array& logits, const std::vector<SampleRow>& rows) {
+// What happens to one token's logit x: x + bias, then divided (where positive, else multiplied), then less the rest.
+struct Edit {
+  float bias = 0, factor = 1, less = 0;
+};
+
+std::map<std::int32_t, Edit> edits_of(const SampleRow& row) {
+  const auto& options = row.options;
+  std::map<std::int32_t, Edit> edits;
+  for (const auto& [token, bias] : options.logit_bias) edits[token].bias = bias;
+  for (const auto& [token, generated] : row.counts) {
+    auto& edit = edits[token];
+    edit.factor = options.repetition_penalty;
+    if (generated > 0)
+      edit.less =
+          options.presence_penalty + options.frequency_penalty * static_cast<float>(generated);
+  }
+  return edits;
+}
+
+// The logits with all rows' edits.
+mx::array edited(const mx::array& logits, const std::vector<SampleRow>& rows) {
+  std::vector<std::int32_t> row_ids, tokens;
+  std::vector<float> biases, factors, less;
+  for (std::size_t row = 0; row < rows.size(); ++row)
+    for (const auto& [token, edit] : edits_of(rows[row])) {
+      row_ids.push_back(static_cast<std::int32_t>(row));
+      tokens.push_back(token);
+      biases.push_back(edit.bias);
+      factors.push_back(edit.factor);
+      less.push_back(edit.less);
+    }
+  if (tokens.empty()) return logits;
+  const int n = static_cast<int>(tokens.size());
+  const auto at = [n](const auto& values, mx::Dtype dtype) {
+    return mx::array(values.begin(), {n}, dtype);
+  };
+  const std::vector<mx::array> where = {at(row_ids, mx::int32), at(tokens, mx::int32)};
+  auto x = mx::reshape(mx::gather(logits, where, {0, 1}, {1, 1}), {n}) + at(biases, mx::float32);
+  const auto factor = at(factors, mx::float32);
+  x = mx::where(mx::greater(x, mx::array(0.0f)), x / factor, x * factor) - at(less, mx::float32);
+  return mx::scatter(logits, where, mx::reshape(x, {n, 1, 1}), {0, 1});
+}
+
+mx::array sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
+  const auto logits = edited(original, rows);
   const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
@@ -95,22 +139,36 @@ mx::array sample_by_mlx(const mx::array& logits, const std::vector<SampleRow>& r
 
 // ---- on the CPU
 
-cpu::Sampling host_options(const SampleRow& row) {
+// The row and its biases must outlive the result.
+cpu::Sampling host_options(const SampleRow& row, const std::vector<cpu::TokenBias>& biases) {
   cpu::Sampling s;
   s.temperature = row.options.temperature;
   s.top_p = row.options.top_p;
   s.top_k = row.options.top_k;
   s.min_p = row.options.min_p;
   s.uniform = row.uniform;
+  s.repetition_penalty = row.options.repetition_penalty;
+  s.presence_penalty = row.options.presence_penalty;
+  s.frequency_penalty = row.options.frequency_penalty;
+  s.counts = row.counts;
+  s.biases = biases;
   return s;
+}
+
+std::vector<cpu::TokenBias> host_biases(const SampleRow& row) {
+  std::vector<cpu::TokenBias> biases;
+  for (const auto& [token, bias] : row.options.logit_bias) biases.push_back({token, bias});
+  return biases;
 }
 
 mx::array sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
                          const kernels::CpuBackendPtr& backend) {
-  std::vector<cpu::Sampling> options;
-  for (const auto& row : rows) options.push_back(host_options(row));
-  const auto run = [backend, options = std::move(options)](const std::vector<mx::array>& in,
-                                                           mx::array& out) {
+  const auto run = [backend, rows](const std::vector<mx::array>& in, mx::array& out) {
+    std::vector<std::vector<cpu::TokenBias>> biases;
+    for (const auto& row : rows) biases.push_back(host_biases(row));
+    std::vector<cpu::Sampling> options;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      options.push_back(host_options(rows[i], biases[i]));
     const auto chosen =
         cpu::sample(backend->team, backend->kernels, in[0].data<float>(), in[0].shape(1), options);
     std::transform(chosen.begin(), chosen.end(), out.data<std::int32_t>(),
@@ -126,6 +184,21 @@ float uniform_of(std::uint64_t seed, std::int64_t index) {
   const std::uint64_t bits =
       mix(mix(seed + 0x9e3779b97f4a7c15ULL) + static_cast<std::uint64_t>(index));
   return static_cast<float>(bits >> 40) * 0x1p-24f;
+}
+
+std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
+                                          const std::vector<std::int32_t>& tokens,
+                                          std::int64_t num_prompt) {
+  const bool of_all = options.repetition_penalty != 1;
+  if (!of_all && options.presence_penalty == 0 && options.frequency_penalty == 0) return {};
+  std::unordered_map<std::int32_t, std::int32_t> generated;
+  const auto answer = tokens.begin() + num_prompt;
+  if (of_all)
+    for (auto token = tokens.begin(); token != answer; ++token) generated.try_emplace(*token, 0);
+  for (auto token = answer; token != tokens.end(); ++token) ++generated[*token];
+  std::vector<cpu::TokenCount> counts;
+  for (const auto& [token, count] : generated) counts.push_back({token, count});
+  return counts;
 }
 
 mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,

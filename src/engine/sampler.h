@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cpu/sampling.h"
 #include "kernels/cpu_backend.h"
 #include "pippin/request.h"
 
@@ -21,7 +22,14 @@ namespace mx = mlx::core;
 struct SampleRow {
   SamplingOptions options;
   float uniform = 0;  ///< see uniform_of; not used by greedy rows
+  /// The tokens that the penalties are for; empty where there are none.
+  std::vector<cpu::TokenCount> counts = {};
 };
+
+/// What the penalties of `options` have to know of a text: of its tokens, the first num_prompt are the prompt's.
+std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
+                                          const std::vector<std::int32_t>& tokens,
+                                          std::int64_t num_prompt);
 
 /// A number in [0, 1), evenly spread over seeds and indices.
 float uniform_of(std::uint64_t seed, std::int64_t index);

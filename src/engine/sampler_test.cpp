@@ -63,7 +63,17 @@ std::int32_t naive(const std::vector<float>& logits, const SampleRow& row, bool&
   return static_cast<std::int32_t>(choice);
 }
 
-std::vector<SampleRow> random_rows(int count, std::mt19937& random) {
+void add_edits(SampleRow& row, std::mt19937& random) {
+  row.options.presence_penalty = 0.5f;
+  row.options.frequency_penalty = -0.3f;
+  row.options.repetition_penalty = 1.3f;
+  for (std::int32_t token = 0; token < 150; token += 1 + static_cast<std::int32_t>(random() % 20)) {
+    if (random() % 2) row.counts.push_back({token, static_cast<std::int32_t>(random() % 4)});
+    if (random() % 2) row.options.logit_bias.push_back({token, 2.5f});
+  }
+}
+
+std::vector<SampleRow> random_rows(int count, std::mt19937& random, bool with_edits = false) {
   const auto pick = [&](std::vector<float> values) { return values[random() % values.size()]; };
   std::vector<SampleRow> rows;
   for (int i = 0; i < count; ++i) {
@@ -73,6 +83,7 @@ std::vector<SampleRow> random_rows(int count, std::mt19937& random) {
     row.options.top_k = static_cast<int>(pick({0, 0, 1, 5, 40, 500}));
     row.options.min_p = pick({0, 0, 0.05f, 0.5f, 1});
     row.uniform = uniform_of(random(), i);
+    if (with_edits && i % 2 == 0) add_edits(row, random);
     rows.push_back(row);
   }
   return rows;
@@ -185,12 +196,57 @@ TEST_P(SamplerTest, OfEqualTokensTheLowerIdsStay) {
   EXPECT_EQ(support(options), (Ids{1, 5}));
 }
 
+TEST_P(SamplerTest, BiasesAndPenaltiesChangeTheLogits) {
+  const auto x = mx::array({1.0f, 2.0f, -1.0f, 1.9f, -2.0f}, {1, 5});
+  const auto best = [&](const SampleRow& row) { return tokens(x, {row}).front(); };
+  SampleRow row;
+  row.options.temperature = 0;
+  EXPECT_EQ(best(row), 1);
+  row.options.logit_bias = {{4, 5.0f}, {1, 0.5f}};
+  EXPECT_EQ(best(row), 4);
+  row.options.logit_bias = {{1, -100.0f}};
+  EXPECT_EQ(best(row), 3);
+  row.options.logit_bias = {};
+  row.counts = {{1, 2}, {0, 0}};
+  row.options.presence_penalty = 0.05f;
+  EXPECT_EQ(best(row), 1);
+  row.options.frequency_penalty = 0.05f;  // 2 - 0.05 - 2 * 0.05
+  EXPECT_EQ(best(row), 3);
+  row.options.frequency_penalty = -0.05f;
+  EXPECT_EQ(best(row), 1);
+  row.options.presence_penalty = row.options.frequency_penalty = 0;
+  row.options.repetition_penalty = 0.5f;
+  row.counts = {{0, 0}, {4, 1}};  // 2 and -1: a tie with token 1, which is later
+  EXPECT_EQ(best(row), 0);
+  row.options.repetition_penalty = 2;
+  row.counts = {{1, 0}, {3, 0}, {0, 0}};  // 1, 0.95, 0.5
+  EXPECT_EQ(best(row), 1);
+  row.options.logit_bias = {{3, 0.2f}};  // before the division: 2.1 / 2
+  EXPECT_EQ(best(row), 3);
+}
+
+TEST(Sampler, CountsThePromptForRepetitionsAlone) {
+  const auto sorted = [](const SamplingOptions& options) {
+    std::map<std::int32_t, std::int32_t> counts;
+    for (const auto& [token, generated] : count_tokens(options, {7, 8, 7, 9, 8, 9}, 3))
+      EXPECT_TRUE(counts.emplace(token, generated).second);
+    return counts;
+  };
+  using Counts = std::map<std::int32_t, std::int32_t>;
+  SamplingOptions options;
+  EXPECT_EQ(sorted(options), Counts());
+  options.presence_penalty = 1;
+  EXPECT_EQ(sorted(options), (Counts{{8, 1}, {9, 2}}));
+  options.repetition_penalty = 1.1f;
+  EXPECT_EQ(sorted(options), (Counts{{7, 0}, {8, 1}, {9, 2}}));
+}
+
 TEST(Sampler, BothPathsTakeTheSameTokens) {
   std::mt19937 random(8);
   const auto backend = std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
   int differing = 0;
   for (std::uint64_t round = 0; round < 4; ++round) {
-    const auto rows = random_rows(32, random);
+    const auto rows = random_rows(32, random, true);
     const auto logits = random_array({32, 5000}, 200 + round) * mx::array(4.0f);
     const auto by_mlx = tokens_of(sample(logits, rows)),
                by_host = tokens_of(sample(logits, rows, backend));

@@ -1,6 +1,8 @@
 #include "server/chat_call.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -40,6 +42,25 @@ float number_in(const Members& body, std::string_view key, double low, double hi
   return static_cast<float>(value);
 }
 
+// {"token id": bias, ...}
+std::vector<LogitBias> parse_logit_bias(const Members& body) {
+  std::vector<LogitBias> biases;
+  const json::object* map = body.object("logit_bias");
+  if (!map) return biases;
+  const Members members(*map, "logit_bias");
+  for (const auto& member : *map) {
+    const std::string_view id = member.key();
+    std::int32_t token = 0;
+    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), token);
+    if (error != std::errc() || end != id.data() + id.size() || token < 0)
+      refuse("logit_bias", "must map token ids to numbers");
+    const double bias = members.number_or(id, 0);
+    if (!(std::abs(bias) <= 100)) refuse("logit_bias", "must have numbers between -100 and 100");
+    biases.push_back({token, static_cast<float>(bias)});
+  }
+  return biases;
+}
+
 SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling) {
   sampling.temperature = number_in(body, "temperature", 0, 2, sampling.temperature);
   sampling.top_p = number_in(body, "top_p", 0, 1, sampling.top_p);
@@ -53,6 +74,12 @@ SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling) {
     sampling.top_p = 1;
     sampling.top_k = 1;
   }
+  sampling.presence_penalty = number_in(body, "presence_penalty", -2, 2, sampling.presence_penalty);
+  sampling.frequency_penalty =
+      number_in(body, "frequency_penalty", -2, 2, sampling.frequency_penalty);
+  sampling.repetition_penalty =
+      number_in(body, "repetition_penalty", 0.01, 100, sampling.repetition_penalty);
+  sampling.logit_bias = parse_logit_bias(body);
   if (const auto seed = body.integer("seed")) sampling.seed = static_cast<std::uint64_t>(*seed);
   return sampling;
 }

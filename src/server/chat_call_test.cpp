@@ -93,6 +93,22 @@ TEST(ChatCall, TakesOtherSpellings) {
   EXPECT_EQ(parse_with(R"("top_k": 99999999999)").request.sampling.top_k, 2147483647);
 }
 
+TEST(ChatCall, TakesPenaltiesAndBiases) {
+  const auto sampling =
+      parse_with(R"("presence_penalty": -2, "frequency_penalty": 0.5, "repetition_penalty": 1.1,
+                    "logit_bias": {"5": -100, "70": 1.5})")
+          .request.sampling;
+  EXPECT_EQ(sampling.presence_penalty, -2);
+  EXPECT_EQ(sampling.frequency_penalty, 0.5f);
+  EXPECT_EQ(sampling.repetition_penalty, 1.1f);
+  ASSERT_EQ(sampling.logit_bias.size(), 2u);
+  EXPECT_EQ(sampling.logit_bias[0].token, 5);
+  EXPECT_EQ(sampling.logit_bias[0].bias, -100);
+  EXPECT_EQ(sampling.logit_bias[1].token, 70);
+  EXPECT_EQ(sampling.logit_bias[1].bias, 1.5f);
+  EXPECT_EQ(refused_with(R"("logit_bias": {"5": "much"})"), "logit_bias.5");
+}
+
 TEST(ChatCall, TakesWhatCannotChangeTheAnswer) {
   const ChatCall call =
       parse_with(R"("user": "u", "metadata": {"a": "b"}, "store": true, "service_tier": "auto",
@@ -108,9 +124,6 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
   const Case cases[] = {{"n", "1", "2"},
                         {"logprobs", "false", "true"},
                         {"top_logprobs", "0", "3"},
-                        {"logit_bias", "{}", R"({"5": 1})"},
-                        {"frequency_penalty", "0", "0.5"},
-                        {"presence_penalty", "0.0", "-1"},
                         {"response_format", R"({"type": "text"})", R"({"type": "json_object"})"},
                         {"modalities", R"(["text"])", R"(["text", "audio"])"},
                         {"audio", "null", R"({"voice": "x"})"},
@@ -120,7 +133,6 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
                         {"tool_choice", R"("none")", R"({"type": "function"})"},
                         {"functions", "[]", "[{}]"},
                         {"function_call", R"("none")", R"({"name": "f"})"},
-                        {"repetition_penalty", "1.0", "1.1"},
                         {"min_tokens", "0", "4"},
                         {"skip_special_tokens", "true", "false"},
                         {"echo", "false", "true"},
@@ -141,6 +153,12 @@ TEST(ChatCall, NamesFieldsOfWrongTypeOrRange) {
            {"top_p", {"1.5", "-1", "{}"}},
            {"top_k", {"-2", "0.5", "\"1\""}},
            {"min_p", {"2"}},
+           {"presence_penalty", {"2.1", "-2.1", "\"1\""}},
+           {"frequency_penalty", {"3", "[]"}},
+           {"repetition_penalty", {"0", "-1", "1000"}},
+           {"logit_bias",
+            {"1", "[]", R"({"a": 1})", R"({"-1": 1})", R"({"1.5": 1})", R"({"": 1})",
+             R"({"5": 101})", R"({"5": -101})", R"({"4294967296": 1})"}},
            {"seed", {"1.5", "\"1\""}},
            {"max_tokens", {"0", "-1", "1.5", "\"5\""}},
            {"max_completion_tokens", {"0"}},

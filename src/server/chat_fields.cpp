@@ -46,6 +46,7 @@ constexpr Field fields[] = {
     // Honoured by parse_chat, which checks the values.
     {"messages", any, ""}, {"model", any, ""}, {"stream", any, ""}, {"stream_options", any, ""},
     {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""}, {"min_p", any, ""}, {"seed", any, ""},
+    {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
     {"stop_token_ids", any, ""}, {"ignore_eos", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
@@ -67,9 +68,6 @@ constexpr Field fields[] = {
     {"n", is_one, "1"},
     {"logprobs", is_false, "false"},
     {"top_logprobs", is_zero, "0"},
-    {"logit_bias", is_empty, "empty"},
-    {"frequency_penalty", is_zero, "0"},
-    {"presence_penalty", is_zero, "0"},
     {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
@@ -80,7 +78,6 @@ constexpr Field fields[] = {
     {"function_call", is_auto_or_none, "\"auto\" or \"none\" (see 'tool_choice')"},
 
     // vLLM's and llama.cpp's that would change the answer.
-    {"repetition_penalty", is_one, "1"},
     {"repeat_penalty", is_one, "1"},
     {"length_penalty", is_one, "1"},
     {"typical_p", is_one, "1"},

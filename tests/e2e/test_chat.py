@@ -1,5 +1,6 @@
 """Chats of words, through the openai client."""
 import asyncio
+import json
 
 import openai
 import pytest
@@ -82,6 +83,24 @@ def test_a_seed_repeats_an_answer_in_a_batch(server):
 
     alone = [server.client().chat.completions.create(**request(seed)).choices[0].message.content for seed in range(6)]
     assert asyncio.run(together()) == alone
+
+
+def token_id(text: str) -> str:
+    return str(json.loads((MODEL / "tokenizer.json").read_text())["model"]["vocab"][text])
+
+
+def test_a_bias_decides(server):
+    assert server.text("What is Pippin?", temperature=0, max_tokens=8, logit_bias={token_id("a"): 100}) == "aaaaaaaa"
+
+
+def test_penalties_look_at_the_answer(server):
+    def answer(**penalty) -> str:
+        # Two tokens far above all others, and more steps than their logits can be apart.
+        return server.text("What is Pippin?", temperature=0, max_tokens=64, logit_bias={token_id("a"): 100, token_id("b"): 100},
+                           **penalty)
+
+    assert set(answer(frequency_penalty=2)[-16:]) == {"a", "b"}, "each gets less likely with every use"
+    assert len(set(answer(frequency_penalty=-2)[-16:])) == 1, "or likelier"
 
 
 def test_earlier_turns_are_seen_and_read_from_the_cache(server):
