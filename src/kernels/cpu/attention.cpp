@@ -11,15 +11,18 @@ namespace {
 
 // Queries of one tile: enough to spread the conversion of keys over, few enough for the second-level
 // cache beside the keys.
-constexpr int numbers_of_queries = 12288;
+constexpr int numbers_of_queries = 24576;
 // Work items a thread, where there is a choice: the largest is then a small part of the whole.
 constexpr int items_per_thread = 4;
 // Packed segments at once, in floats: beyond that, heads take turns.
 constexpr std::int64_t packed_limit = std::int64_t{1} << 24;
 
-int rows_of_tile(const Kernels& kernels, int head_dim) {
+// Of `rows` in all: fewer where threads would go idle.
+int rows_of_tile(const Kernels& kernels, int head_dim, std::int64_t rows, int num_threads) {
   const int pass = kernels.attention.pass_rows;
-  return std::max(1, numbers_of_queries / head_dim / pass) * pass;
+  const std::int64_t share = rows / (std::int64_t{num_threads} * items_per_thread);
+  const std::int64_t most = std::min<std::int64_t>(share, numbers_of_queries / head_dim);
+  return static_cast<int>(std::max<std::int64_t>(1, most / pass)) * pass;
 }
 
 std::int64_t aligned(std::int64_t floats) { return (floats + 15) / 16 * 16; }
@@ -40,31 +43,34 @@ void check(const PagedAttention& a) {
 // One call of paged_attention.
 class PagedCall {
  public:
-  PagedCall(const Kernels& kernels, const PagedAttention& attention, AttentionScratch& scratch)
-      : kernels_(kernels), a_(attention), scratch_(scratch) {
+  PagedCall(Team& team, const Kernels& kernels, const PagedAttention& attention,
+            AttentionScratch& scratch)
+      : team_(team), kernels_(kernels), a_(attention), scratch_(scratch) {
     group_ = a_.num_heads / a_.pools.num_kv_heads;
-    tokens_ = std::max(1, rows_of_tile(kernels, a_.pools.head_dim) / group_);
+    std::int64_t rows = 0;
+    for (const auto& part : a_.parts) rows += std::int64_t{part.rows} * a_.num_heads;
+    tokens_ = std::max(1, rows_of_tile(kernels, a_.pools.head_dim, rows, team.size()) / group_);
     state_ = state_floats(a_.pools.head_dim);
     per_thread_ = aligned(scratch_floats(a_.pools.head_dim, tokens_ * group_));
   }
 
-  void run(Team& team) {
+  void run() {
     make_tiles();
-    make_work(team.size());
-    float* memory = scratch_.floats(partials_ + per_thread_ * team.size());
-    partials_at_ = memory + per_thread_ * team.size();
-    team.parallel_for(static_cast<std::int64_t>(scratch_.work.size()), 1,
-                      [&](std::int64_t begin, std::int64_t end, int thread) {
-                        for (auto i = begin; i < end; ++i)
-                          attend(scratch_.work[static_cast<std::size_t>(i)],
+    make_work(team_.size());
+    float* memory = scratch_.floats(partials_ + per_thread_ * team_.size());
+    partials_at_ = memory + per_thread_ * team_.size();
+    team_.parallel_for(static_cast<std::int64_t>(scratch_.work.size()), 1,
+                       [&](std::int64_t begin, std::int64_t end, int thread) {
+                         for (auto i = begin; i < end; ++i)
+                           attend(scratch_.work[static_cast<std::size_t>(i)],
+                                  memory + thread * per_thread_);
+                       });
+    team_.parallel_for(static_cast<std::int64_t>(scratch_.split.size()), 1,
+                       [&](std::int64_t begin, std::int64_t end, int thread) {
+                         for (auto i = begin; i < end; ++i)
+                           merge(scratch_.split[static_cast<std::size_t>(i)],
                                  memory + thread * per_thread_);
-                      });
-    team.parallel_for(static_cast<std::int64_t>(scratch_.split.size()), 1,
-                      [&](std::int64_t begin, std::int64_t end, int thread) {
-                        for (auto i = begin; i < end; ++i)
-                          merge(scratch_.split[static_cast<std::size_t>(i)],
-                                memory + thread * per_thread_);
-                      });
+                       });
   }
 
  private:
@@ -156,6 +162,7 @@ class PagedCall {
                              tile.num_pieces, memory);
   }
 
+  Team& team_;
   const Kernels& kernels_;
   const PagedAttention& a_;
   AttentionScratch& scratch_;
@@ -172,7 +179,8 @@ class SegmentCall {
       : team_(team), kernels_(kernels), a_(attention), begin_(begin), end_(end) {
     tiles_ = (end - begin + key_tile - 1) / key_tile;
     per_head_ = tiles_ * packed_floats(a_.head_dim);
-    rows_ = rows_of_tile(kernels, a_.head_dim);
+    rows_ =
+        rows_of_tile(kernels, a_.head_dim, std::int64_t{end - begin} * a_.num_heads, team.size());
     per_thread_ = aligned(scratch_floats(a_.head_dim, rows_));
   }
 
@@ -246,7 +254,7 @@ float* AttentionScratch::floats(std::int64_t count) {
 void paged_attention(Team& team, const Kernels& kernels, const PagedAttention& attention,
                      AttentionScratch& scratch) {
   check(attention);
-  PagedCall(kernels, attention, scratch).run(team);
+  PagedCall(team, kernels, attention, scratch).run();
 }
 
 void segment_attention(Team& team, const Kernels& kernels, const SegmentAttention& attention,

@@ -8,6 +8,7 @@
 #include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/math_impl.h"
+#include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/rope_impl.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
@@ -71,7 +72,7 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const Vf keys = load(k[v]);
-        if (MT < max_float_tile_rows && (u == 0 || sizeof(T) == 4)) prefetch(ahead[v]);
+        if (MT < max_float_tile_rows && (u == 0 || sizeof(T) == 4)) prefetch_far(ahead[v]);
         k[v] += stride;
         ahead[v] += stride;
 #pragma GCC unroll 16
@@ -107,7 +108,7 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
       if (MT < max_float_tile_rows)
 #pragma GCC unroll 8
         for (int v = 0; v < NV; v += 64 / (16 * static_cast<int>(sizeof(T))))
-          prefetch(ahead + 16 * v);
+          prefetch_far(ahead + 16 * v);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const Vf x = load(values + 16 * v);
@@ -232,7 +233,7 @@ inline void finish_state(const float* state, int head_dim, const float* sink, fl
   }
   const Vf scale = set1(factor / total);
   for (int i = 0; i < head_dim; i += 16)
-    store_first(out + i, load(state + i) * scale, at_most_16(head_dim - i));
+    store_piece(out + i, load(state + i) * scale, at_most_16(head_dim - i));
 }
 
 // Row r of a tile is head r % group of token r / group.
@@ -395,6 +396,17 @@ inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* pac
   packed_blocks(packed, head_dim, blocks);
 }
 
+// Fetches a whole tile: the first of a row of tiles, which no other has fetched on its way.
+template <class T>
+inline void fetch(const KeyBlocks<T>& tile, int head_dim) {
+  constexpr int line = 64 / sizeof(T);
+  for (int b = 0; b < key_blocks; ++b)
+    for (int d = 0; d < head_dim; d += tile.k_stride < line ? 2 : 1)
+      prefetch_far(tile.k[b] + d * tile.k_stride);
+  for (int b = 0; b < key_blocks; ++b)
+    for (int i = 0; i < 16 * head_dim; i += line) prefetch_far(tile.v[b] + i);
+}
+
 // ---- paged attention
 
 // What the rows [first, first + MT) of a query tile see of the key tile at `start`.
@@ -438,7 +450,12 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
   };
   KeyBlocks<T> keys, next;
-  for (int start = begin / key_tile * key_tile; start < end; start += key_tile) {
+  const int first_tile = begin / key_tile * key_tile;
+  if (in_place && begin < end) {
+    locate(context, tile.kv_head, range_from(first_tile), keys);
+    fetch(keys, head_dim);
+  }
+  for (int start = first_tile; start < end; start += key_tile) {
     const KeyRange range = range_from(start);
     const int after = start + key_tile;
     if (in_place)
@@ -529,7 +546,7 @@ inline void pack(const float* k, const float* v, std::int64_t stride, int rows, 
     const float* key = turned(k + j * stride, j, head_dim, turn, head);
     for (int d = 0; d < head_dim; ++d) packed[d * key_tile + j] = key[d];
     for (int i = 0; i < width; i += 16)
-      store(values + j * width + i, load_first(v + j * stride + i, at_most_16(head_dim - i)));
+      store(values + j * width + i, load_piece(v + j * stride + i, at_most_16(head_dim - i)));
   }
 }
 

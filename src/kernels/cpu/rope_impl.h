@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/rope_kernels.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
@@ -13,7 +14,7 @@ inline int at_most_16(int n) { return n < 16 ? n : 16; }
 inline float inverse_rms(const float* x, int head_dim, float eps) {
   Vf squares = zero();
   for (int i = 0; i < head_dim; i += 16) {
-    const Vf v = load_first(x + i, at_most_16(head_dim - i));
+    const Vf v = load_piece(x + i, at_most_16(head_dim - i));
     squares = fma(v, v, squares);
   }
   return 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(head_dim) + eps);
@@ -24,8 +25,8 @@ inline void scale_head(const float* x, int head_dim, float factor, const float* 
                        float* out) {
   for (int i = 0; i < head_dim; i += 16) {
     const int n = at_most_16(head_dim - i);
-    const Vf v = load_first(x + i, n) * set1(factor);
-    store_first(out + i, weight ? v * load_first(weight + i, n) : v, n);
+    const Vf v = load_piece(x + i, n) * set1(factor);
+    store_piece(out + i, weight ? v * load_piece(weight + i, n) : v, n);
   }
 }
 
@@ -33,10 +34,10 @@ inline void scale_head(const float* x, int head_dim, float factor, const float* 
 inline void rotate_head(float* x, const float* cos, const float* sin, int half) {
   for (int i = 0; i < half; i += 16) {
     const int n = at_most_16(half - i);
-    const Vf a = load_first(x + i, n), b = load_first(x + half + i, n);
-    const Vf c = load_first(cos + i, n), s = load_first(sin + i, n);
-    store_first(x + i, a * c - b * s, n);
-    store_first(x + half + i, b * c + a * s, n);
+    const Vf a = load_piece(x + i, n), b = load_piece(x + half + i, n);
+    const Vf c = load_piece(cos + i, n), s = load_piece(sin + i, n);
+    store_piece(x + i, a * c - b * s, n);
+    store_piece(x + half + i, b * c + a * s, n);
   }
 }
 
@@ -46,7 +47,7 @@ inline void write_key(const float* key, int head_dim, int page_size, T* column) 
   T lanes[16];
   for (int i = 0; i < head_dim; i += 16) {
     const int n = at_most_16(head_dim - i);
-    store(lanes, load_first(key + i, n));
+    store(lanes, load_piece(key + i, n));
     for (int lane = 0; lane < n; ++lane) column[(i + lane) * page_size] = lanes[lane];
   }
 }
@@ -59,7 +60,7 @@ inline void write_value(const float* value, int head_dim, T* row) {
     if (n == 16) {
       store(row + i, load(value + i));
     } else {
-      store(lanes, load_first(value + i, n));
+      store(lanes, load_piece(value + i, n));
       for (int lane = 0; lane < n; ++lane) row[i + lane] = lanes[lane];
     }
   }

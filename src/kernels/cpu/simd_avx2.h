@@ -156,6 +156,7 @@ inline void store_i8(std::int8_t* p, Vi x) {
   store128(p, _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 inline __m256i broadcast4(const std::int8_t* p) {
   std::int32_t x;

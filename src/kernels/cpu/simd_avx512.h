@@ -85,6 +85,7 @@ inline void store_i8(std::int8_t* p, Vi x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x.v));
 }
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 inline __m512i load_line(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
 inline __m512i broadcast4(const std::int8_t* p) {

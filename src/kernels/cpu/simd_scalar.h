@@ -174,6 +174,8 @@ inline void store_i8(std::int8_t* p, Vi v) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(v.x[i]);
 }
 inline void prefetch(const void*) {}
+/// Into the second-level cache, which takes more of them at once than the first.
+inline void prefetch_far(const void*) {}
 
 /// The rows of one tile of the quantized product; see linear_impl.h.
 inline constexpr int max_tile_rows = 4;
