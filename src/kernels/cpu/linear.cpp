@@ -175,22 +175,28 @@ Output shifted(const Output& output, int row, int column) {
   return result;
 }
 
-QuantizedRows rows_in(Scratch& scratch, int rows, int k, int group) {
+// Tiles of equal size, as large as the kernels take them: 8 rows are done as 4 + 4, not 6 + 2.
+int tile_for(int rows, int largest) {
+  const int tiles = (rows + largest - 1) / largest;
+  return (rows + tiles - 1) / tiles;
+}
+
+QuantizedRows rows_in(Scratch& scratch, int rows, int k, int group, int tile) {
   const auto values = static_cast<std::size_t>(rows) * static_cast<std::size_t>(k);
   const auto groups = values / static_cast<std::size_t>(group);
   auto* q = scratch.grow_to(values + 8 * groups + 64);
   auto* scales = reinterpret_cast<float*>(q + (values + 63) / 64 * 64);
-  return {reinterpret_cast<std::int8_t*>(q), scales, scales + groups};
+  return {reinterpret_cast<std::int8_t*>(q), scales, scales + groups, tile};
 }
 
 QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int group) {
-  return {x.q + row * k, x.scales + row * (k / group), x.sums + row * (k / group)};
+  return {x.q + row * k, x.scales + row * (k / group), x.sums + row * (k / group), x.tile};
 }
 
 QuantizedRows quantize(Team& team, const LinearKernels& kernels, Scratch& scratch,
                        const LinearArgs& args, int k, int group) {
-  const auto x = rows_in(scratch, args.rows, k, group);
-  const int tile = kernels.tile_rows;
+  const int tile = tile_for(args.rows, kernels.tile_rows);
+  const auto x = rows_in(scratch, args.rows, k, group, tile);
   const auto one = [&](std::int64_t i) {
     const auto row = i * tile;
     kernels.quantize(args.x + row * args.x_stride, args.x_stride,
@@ -237,7 +243,7 @@ void quantized_product(Team& team, const LinearKernels& kernels, const LinearArg
                        const Pair& pair, const QuantizedRows& x) {
   const auto& w = *pair.w;
   const int group = w.quantized()->group;
-  const int block = rows_per_block(args.rows, kernels.tile_rows, w.k());
+  const int block = rows_per_block(args.rows, x.tile, w.k());
   split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
     kernels.quantized(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
                       from_row(x, row, w.k(), group), rows, first, last,

@@ -99,57 +99,113 @@ inline void quantize(const float* x, std::int64_t stride, int rows, int k, int g
 
 // ---- the quantized product
 
-// MT rows of 8-bit activations by one panel.
-template <int MT, int Bits, Format F>
-inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w,
-                                                         const std::uint8_t* block,
-                                                         const QuantizedRows& x, Vf (&y)[MT]) {
-  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
-  constexpr int header = F == Format::f32 ? 128 : 64;
-  Vf acc[MT];
+// One group's products join the sums. The order is the same for every shape of tile.
+template <int MT, Format F>
+inline __attribute__((always_inline)) void add_group(const std::uint8_t* block, const Vi (&dot)[MT],
+                                                     const float* scales, const float* sums,
+                                                     Vf (&y)[MT]) {
+  const auto s = load_scales<F>(block);
 #pragma GCC unroll 16
-  for (int m = 0; m < MT; ++m) acc[m] = zero();
-  const std::int8_t* q = x.q;
-  const float *scales = x.scales, *sums = x.sums;
-  for (int g = 0; g < num_groups; ++g, block += block_bytes, q += MT * w.group) {
-    // A core's own prefetcher stops at the page's end; four blocks ahead keeps the memory busy.
-    if constexpr (MT <= 4)
-      for (int line = 0; line < block_bytes; line += 64) prefetch(block + 4 * block_bytes + line);
-    Vi dot[MT];
-    dot_group<MT, Bits>(block + header, w.group, q, dot);
-    const auto s = load_scales<F>(block);
-#pragma GCC unroll 16
-    for (int m = 0; m < MT; ++m) {
-      acc[m] = fma(s.bias, set1(sums[m]), acc[m]);
-      acc[m] = fma(to_float(dot[m]), s.scale * set1(scales[m]), acc[m]);
-    }
-    scales += MT;
-    sums += MT;
+  for (int m = 0; m < MT; ++m) {
+    y[m] = fma(s.bias, set1(sums[m]), y[m]);
+    y[m] = fma(to_float(dot[m]), s.scale * set1(scales[m]), y[m]);
   }
-#pragma GCC unroll 16
-  for (int m = 0; m < MT; ++m) y[m] = acc[m];
 }
 
-// One panel for all rows; it stays in the first-level cache from tile to tile.
-template <int Bits, Format F>
-inline void quantized_panel(const QuantizedPanels& w, const QuantizedPanels* times,
-                            const QuantizedRows& x, int rows, int panel, const Output& out) {
+inline void prefetch_block(const std::uint8_t* block, int bytes) {
+  for (int line = 0; line < bytes; line += 64) prefetch(block + line);
+}
+
+// MT rows of 8-bit activations by one panel.
+template <int MT, int Bits, Format F>
+inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
+                                                         const QuantizedRows& x, Vf (&y)[MT]) {
+  constexpr int header = F == Format::f32 ? 128 : 64;
+  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
-  for (int row = 0; row < rows; row += max_tile_rows) {
-    const std::int64_t groups = static_cast<std::int64_t>(row) * (w.k / w.group);
-    const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k, x.scales + groups,
-                                x.sums + groups};
-    const int count = rows - row < max_tile_rows ? rows - row : max_tile_rows;
-    with_rows<max_tile_rows>(count, [&](auto mt) {
-      constexpr int MT = decltype(mt)::value;
-      Vf y[MT], z[MT];
-      panel_product<MT, Bits, F>(w, block, tile, y);
-      if (times)
-        panel_product<MT, Bits, F>(
-            *times, times->data + static_cast<std::size_t>(panel) * times->panel_bytes(), tile, z);
-      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
-    });
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = zero();
+  for (int g = 0; g < num_groups; ++g, block += block_bytes) {
+    // A core's own prefetcher stops at the page's end; four blocks ahead keeps the memory busy.
+    if constexpr (MT <= 4) prefetch_block(block + 4 * block_bytes, block_bytes);
+    Vi dot[MT];
+    dot_group<MT, Bits>(block + header, w.group, x.q + g * MT * w.group, dot);
+    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
   }
+}
+
+#ifdef PIPPIN_TWO_PANEL_ROWS
+// The same for a panel and the next.
+template <int MT, int Bits, Format F>
+inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
+                                                         const QuantizedRows& x, Vf (&y)[MT],
+                                                         Vf (&y2)[MT]) {
+  constexpr int header = F == Format::f32 ? 128 : 64;
+  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
+  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  const auto* block2 = block + w.panel_bytes();
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = y2[m] = zero();
+  for (int g = 0; g < num_groups; ++g, block += block_bytes, block2 += block_bytes) {
+    if constexpr (MT <= 4) {
+      prefetch_block(block + 4 * block_bytes, block_bytes);
+      prefetch_block(block2 + 4 * block_bytes, block_bytes);
+    }
+    Vi dot[MT], dot2[MT];
+    dot_group<MT, Bits>(block + header, block2 + header, w.group, x.q + g * MT * w.group, dot,
+                        dot2);
+    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
+    add_group<MT, F>(block2, dot2, x.scales + g * MT, x.sums + g * MT, y2);
+  }
+}
+#endif
+
+#ifdef PIPPIN_TWO_PANEL_ROWS
+inline constexpr int panels_at_once = 2;
+#else
+inline constexpr int panels_at_once = 1;
+#endif
+
+// One tile of rows by `count` panels, one or two.
+template <int MT, int Bits, Format F>
+inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
+                         const QuantizedRows& x, int row, int panel, int count, const Output& out) {
+  Vf y[MT], z[MT];
+#ifdef PIPPIN_TWO_PANEL_ROWS
+  if constexpr (MT >= PIPPIN_TWO_PANEL_ROWS)
+    if (count == 2) {
+      Vf y2[MT], z2[MT];
+      panel_product<MT, Bits, F>(w, panel, x, y, y2);
+      if (times) panel_product<MT, Bits, F>(*times, panel, x, z, z2);
+      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+      write_tile<MT>(out, w.n, row, panel + 1, y2, z2, times != nullptr);
+      return;
+    }
+#endif
+  for (int i = panel; i < panel + count; ++i) {
+    panel_product<MT, Bits, F>(w, i, x, y);
+    if (times) panel_product<MT, Bits, F>(*times, i, x, z);
+    write_tile<MT>(out, w.n, row, i, y, z, times != nullptr);
+  }
+}
+
+// The panels at hand stay in the first-level cache from tile to tile.
+template <int Bits, Format F>
+inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* times,
+                             const QuantizedRows& x, int rows, int first, int last,
+                             const Output& out) {
+  const int num_groups = w.k / w.group;
+  for (int panel = first; panel < last; panel += panels_at_once)
+    for (int row = 0; row < rows; row += x.tile) {
+      const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k,
+                                  x.scales + static_cast<std::int64_t>(row) * num_groups,
+                                  x.sums + static_cast<std::int64_t>(row) * num_groups, x.tile};
+      with_rows<max_tile_rows>(rows - row < x.tile ? rows - row : x.tile, [&](auto mt) {
+        constexpr int MT = decltype(mt)::value;
+        tile_product<MT, Bits, F>(w, times, tile, row, panel,
+                                  last - panel < panels_at_once ? 1 : panels_at_once, out);
+      });
+    }
 }
 
 // Calls f(bits, format) with the matrix's as compile-time constants.
@@ -174,9 +230,8 @@ inline void with_layout(const QuantizedPanels& w, const F& f) {
 inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
                       const QuantizedRows& x, int rows, int first, int last, const Output& out) {
   with_layout(w, [&](auto bits, auto format) {
-    for (int panel = first; panel < last; ++panel)
-      quantized_panel<decltype(bits)::value, decltype(format)::value>(w, times, x, rows, panel,
-                                                                      out);
+    quantized_panels<decltype(bits)::value, decltype(format)::value>(w, times, x, rows, first, last,
+                                                                     out);
   });
 }
 

@@ -49,14 +49,15 @@ struct DensePanels {
   }
 };
 
-/// Rows of x in 8 bits: x = scale * q with one scale a group, |q| <= 127. Tiles of `tile_rows` rows
-/// (the last may have fewer: m) follow each other; a tile is q [G, m, group], scales and sums [G, m].
+/// Rows of x in 8 bits: x = scale * q with one scale a group, |q| <= 127. Tiles of `tile` rows (m; the
+/// last may have fewer) follow each other; a tile is q [G, m, group], scales and sums [G, m].
 /// sums[g] = scale * (sum of the group's q), which the weights' bias is multiplied by: taking the sum
 /// of q, not of x, makes the product exact for the activations as quantized.
 struct QuantizedRows {
   std::int8_t* q;
   float* scales;
   float* sums;
+  int tile;  ///< rows, at most the kernels' tile_rows
 };
 
 enum class Activation { none, silu, gelu, gelu_tanh };
@@ -76,10 +77,10 @@ struct Output {
 /// A row's result has the same bits whatever the other rows of the call are: its sum runs over k (or
 /// the groups) in order, in one accumulator.
 struct LinearKernels {
-  int tile_rows;        ///< of QuantizedRows
+  int tile_rows;        ///< the largest tile of QuantizedRows
   int dense_tile_rows;  ///< what `dense` computes at once; a hint for cutting the work
 
-  /// Quantizes one tile: rows <= tile_rows rows of x, `stride` floats apart, K values each.
+  /// Quantizes one tile: `rows` rows of x, `stride` floats apart, K values each.
   void (*quantize)(const float* x, std::int64_t stride, int rows, int k, int group,
                    const QuantizedRows& tile);
 
