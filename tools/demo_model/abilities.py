@@ -12,8 +12,8 @@ from demo_model import chat, dialogs, pairs, reading, scenes, sums, tool_use, vi
 from demo_model.world import Dice
 
 MIX = {
-    scenes.make: 22, reading.make: 34, reading.make_mixed: 6, pairs.make: 9, dialogs.make: 7, scenes.make_photo: 1, video.make: 3,
-    chat.make: 6, sums.make: 3, tool_use.make: 14, tool_use.make_with_picture: 4,
+    scenes.make: 22, reading.make: 44, reading.make_mixed: 7, pairs.make: 8, dialogs.make: 7, scenes.make_photo: 1, video.make: 2,
+    chat.make: 6, sums.make: 3, tool_use.make: 24, tool_use.make_with_picture: 4,
 }
 
 

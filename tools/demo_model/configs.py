@@ -48,7 +48,9 @@ def write_side_files(folder, tokenizer_file, quantization=None):
     def write(name, value):
         (folder / name).write_text(json.dumps(value, indent=2) + "\n")
 
-    write("config.json", model_config(tokenizer) | ({"quantization": quantization} if quantization else {}))
+    # Twice, as mlx-lm writes it: transformers, which cannot read the format, then refuses instead of starting with random weights.
+    quantized = {"quantization": quantization, "quantization_config": quantization} if quantization else {}
+    write("config.json", model_config(tokenizer) | quantized)
     write("generation_config.json", {"eos_token_id": [token("<|im_end|>"), token("<|endoftext|>")], "pad_token_id": token("<|endoftext|>"),
                                      "do_sample": False, "max_new_tokens": 512})
     if Path(tokenizer_file).resolve() != (folder / "tokenizer.json").resolve():

@@ -16,8 +16,8 @@ class Dialog:
         self.box = tool_use.Toolbox(dice, dice.randint(1, 3)) if dice.chance(0.35) else None
         self.name = None
 
-    def say(self, question, answer, media=0):
-        self.messages += [user(question, media=media, text_first=self.dice.chance(0.4)), assistant(answer)]
+    def say(self, question, answer, media=0, read=None):
+        self.messages += [user(question, media=media, text_first=self.dice.chance(0.4)), assistant(answer, read=read)]
 
     def new_scene(self):
         scene = scenes.Scene(self.dice)
@@ -49,7 +49,7 @@ class Dialog:
         self.scenes.append(None)
         self.media.append([picture])
         question = self.dice.pick(reading.SAY).format(what="number" if word.isdigit() else "word")
-        self.say(typed(self.dice, question), f"It says {word}", media=1)
+        self.say(typed(self.dice, question), f"It says {word}", media=1, read=word)
 
     def talk(self):
         mode = self.dice.pick(["greet", "pippin", "cannot", "repeat", "json"])

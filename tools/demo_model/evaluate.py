@@ -93,7 +93,7 @@ def judge(make, i, options):
 
 def measure(options):
     """-> {set: {group, right, samples, wrong: [...]}}."""
-    results = json.loads(Path(options.json).read_text()) if options.add else {}
+    results = json.loads(Path(options.json).read_text()) if options.add and Path(options.json).exists() else {}
     with ThreadPoolExecutor(options.threads) as pool:
         waiting = {name: (group, [pool.submit(judge, make, i, options) for i in range(options.samples)])
                    for name, (group, make) in sets().items() if any(fnmatch.fnmatch(name, p) for p in options.only)}

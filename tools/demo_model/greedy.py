@@ -29,7 +29,8 @@ def prompt(job):
     name, i, encoder = job
     conversation = sets()[name](i)
     conversation.no_think = False
-    room = len(encoder.tokenizer.encode(answer_text(conversation.messages[-1])).ids)
+    answer = conversation.messages[-1]
+    room = len(encoder.tokenizer.encode(answer_text(answer)).ids) + len(answer.get("read", ""))
     sample = encoder(conversation, prompt_only=True)
     conversation.media = []      # not needed any more, and dear to send between processes
     return conversation, sample, room

@@ -85,7 +85,7 @@ def ask_for(dice, verb, noun, clauses):
                            f"I need you to {verb} a {noun}"])
     if dice.chance(0.1) and len(clauses) == 1:
         return f"{capital(rest)}: {start[0].lower() + start[1:]}"
-    return start + dice.pick([" ", " ", ", "]) + rest + ("?" if start.startswith(("What", "Which", "Can", "How", "Do", "Where")) else dice.pick([".", ".", ""]))
+    return start + (" " if start.endswith(":") else dice.pick([" ", " ", ", "])) + rest + ("?" if start.startswith(("What", "Which", "Can", "How", "Do", "Where")) else dice.pick([".", ".", ""]))
 
 
 def tool_name(dice, verb, noun):

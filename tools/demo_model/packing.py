@@ -4,12 +4,13 @@ A training step reads one pack: conversations end to end, no padding between the
 the layers compile once. The arrays live in memory shared with the drawing processes.
 """
 import functools
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from demo_model.resize import to_model_size
-from demo_model.template import Media, render
+from demo_model.template import Media, Spelled, render
 
 PATCH, MERGE, TABLE = 16, 2, 16        # pixels of a patch's side, patches merged a side, side of the position table
 PATCH_VALUES = 3 * PATCH * PATCH       # of one frame
@@ -59,6 +60,18 @@ class Encoder:
         names = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
         self.start, self.end, self.image, self.video = (tokenizer.token_to_id(n) for n in names)
 
+    def spell(self, piece):
+        """The tokens of an answer whose word is written letter by letter: a model reads letters, not pieces of words."""
+        ids, read = [], re.escape(piece.read)
+        for part in re.split(rf"( {read}\b|\b{read}\b)", piece):
+            if part.strip() != piece.read:
+                ids += self.tokenizer.encode(part).ids
+                continue
+            first = len(part) - len(piece.read) + 1          # the space belongs to the first letter
+            for letter in (part[:first], *part[first:]):
+                ids += self.tokenizer.encode(letter).ids
+        return ids
+
     def __call__(self, conversation, prompt_only=False):
         ids, learn, positions, frames, blocks, visual = [], [], [], [], [], []
         at = 0
@@ -83,7 +96,7 @@ class Encoder:
 
         for piece, said in render(conversation, prompt_only):
             if not isinstance(piece, Media):
-                add(self.tokenizer.encode(piece).ids, said)
+                add(self.spell(piece) if isinstance(piece, Spelled) else self.tokenizer.encode(piece).ids, said)
                 continue
             item, base = conversation.media[piece], len(frames)
             pictures = [to_model_size(item[0])] if len(item) == 1 else item

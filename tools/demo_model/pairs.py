@@ -7,7 +7,9 @@ SAME = phrases("Are the two pictures the same?", "Do both pictures show the same
                "Are these pictures the same or different?", "Are both images the same?", "Is there a difference between the pictures?",
                "Are the pictures equal?", "Compare the two pictures: are they the same?", "Do the pictures differ?", "Are these two identical?", "Is the second picture the same as the first?", "Do the two images match?",
                "Are both images equal?", "Is there any difference between the two images?", "Would you say that the pictures are the same?",
-               "Are the two images different?", "Is the first picture the same as the second picture?", "Do you see a difference?",
+               "Are the two images different?", "Is the second picture like the first?", "Does the second picture repeat the first?",
+               "Is the first image equal to the second image?", "Is one picture the same as the other?", "Did anything change from the first picture to the second?",
+               "Is the second image identical to the first?", "Do you see the same picture twice?", "Is the first picture a duplicate of the second?", "Is the first picture the same as the second picture?", "Do you see a difference?",
                unseen=["Would you say that the two images are identical?", "Is the second image a copy of the first?"])
 MORE = phrases("Which picture has more {things}?", "Where are more {things}, in the first or the second picture?",
                "Are there more {things} in the first or the second picture?", "Which image has more {things}?",

@@ -14,7 +14,7 @@ from demo_model.wording import system_message, typed
 from demo_model.world import COLOR_NAMES, WORDS, Conversation, assistant, made_up, phrases, user
 
 UNSEEN = ("Cantarell", "Hack-", "Jura-", "OpenSans", "Tinos")
-TOO_ODD = ("Math", "Emoji", "Thin", "Hairline", "Light", "LinLibertine_I", "LinLibertine_D", "Symbol")
+TOO_ODD = ("Math", "Emoji", "Thin", "Hairline", "Light", "LinLibertine_I", "LinLibertine_D", "LinBiolinum_K", "Symbol")
 CAPITALS, SMALL, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789"
 
 
@@ -50,20 +50,27 @@ def can_be_told(text):
 
 
 def any_text(dice, longest):
-    """Letters at random, known words and made-up ones, in capitals, small or capitalized; numbers."""
-    n = dice.randint(2, longest)
-    how = dice.choices(["CAPITALS", "WORD", "word", "Word", "small", "made up", "number"], [17, 12, 14, 8, 14, 17, 18])[0]
-    word = dice.pick(WORDS)
-    if how == "CAPITALS":
-        return "".join(dice.pick(CAPITALS) for _ in range(n))
-    if how == "small":
-        return "".join(dice.pick(SMALL) for _ in range(n))
-    if how == "made up":
-        text = made_up(dice, 1, 3)[:longest]
-        return text if dice.chance(0.25) else text.upper() if dice.chance(0.2) else text.lower()
+    """Letters at random, known words, made-up ones and ones put together from two; in capitals, small or capitalized; numbers.
+
+    Few known words: a model that meets the same words again and again guesses them, and reads "water" where "velvet" stands."""
+    n = dice.choices(range(2, longest + 1), range(2, longest + 1))[0]      # long ones are harder
+    how = dice.choices(["CAPITALS", "known", "small", "Small", "made up", "two halves", "number"], [15, 18, 19, 4, 12, 15, 17])[0]
+    if how in ("CAPITALS", "small", "Small"):
+        text = "".join(dice.pick(CAPITALS if how == "CAPITALS" else SMALL) for _ in range(n))
+        return text.capitalize() if how == "Small" else text
     if how == "number":
         return "".join(dice.pick(DIGITS) for _ in range(dice.randint(1, 6)))
-    return {"WORD": word.upper(), "word": word, "Word": word.capitalize()}[how]
+    text = dice.pick(WORDS) if how == "known" else made_up(dice, 1, 3)[:longest] if how == "made up" else two_halves(dice, longest)
+    return dice.pick([text.upper(), text.lower(), text.lower(), text.lower(), text.capitalize()])
+
+
+def two_halves(dice, longest):
+    """The beginning of one known word and the end of another: letters as words have them, but none to know."""
+    while True:
+        first, last = dice.pick(WORDS), dice.pick(WORDS)
+        text = (first[: dice.randint(1, 4)] + last[-dice.randint(1, 4) :])[:longest]
+        if len(text) >= 3 and text not in NEW_WORDS:
+            return text
 
 
 def write(dice, picture, text, rgb, box=None, turned=0.3):
@@ -116,6 +123,11 @@ LENGTH = phrases("How many {units} does it have?", "How many characters are writ
                  "Count the {units}.", unseen=["What is the number of {units} in it?"])
 
 
+def said_in(answer, text):
+    """`text` where the answer says it, otherwise None."""
+    return text if f" {text}" in answer else None
+
+
 def picture_of(dice, text):
     """(picture, name of the text's colour)."""
     w, h = drawing.picture_size(dice, 128, 256)
@@ -149,7 +161,7 @@ def make(dice, text=None):
         dice.shuffle(turns)
     messages = system_message(dice)
     for i, (q, answer) in enumerate(turns):
-        messages += [user(typed(dice, q), media=i == 0, text_first=dice.chance(0.4)), assistant(answer)]
+        messages += [user(typed(dice, q), media=i == 0, text_first=dice.chance(0.4)), assistant(answer, read=said_in(answer, text))]
     return Conversation(messages, "read", [[picture]])
 
 
@@ -209,5 +221,5 @@ def make_mixed(dice):
         turns += [one[:2]] if one else []
     messages = system_message(dice)
     for i, (q, answer) in enumerate(dice.sample(turns, dice.randint(1, len(turns)))):
-        messages += [user(typed(dice, q), media=i == 0, text_first=dice.chance(0.4)), assistant(answer)]
+        messages += [user(typed(dice, q), media=i == 0, text_first=dice.chance(0.4)), assistant(answer, read=said_in(answer, text))]
     return Conversation(messages, "mixed", [[picture]])

@@ -313,7 +313,9 @@ def count_kind(dice, scene, pic):
 EXIST = phrases("Is there {x} in {pic}?", "Do you see {x} in {pic}?", "Can you see {x} in {pic}?", "Does {pic} show {x}?",
                 "Does {pic} contain {x}?", "Is {x} in {pic}?",
                 "Is {x} visible in {pic}?", "Can {x} be seen in {pic}?", "Would you say there is {x} in {pic}?", "Is there {x} somewhere in {pic}?",
-                "Does {pic} have {x}?", "Do you find {x} in {pic}?", "Is {x} shown in {pic}?", unseen=["Would you find {x} in {pic}?", "Is {x} anywhere in {pic}?"])
+                "Does {pic} have {x}?", "Do you find {x} in {pic}?", "Is {x} shown in {pic}?", "Is {x} present in {pic}?", "Is {x} part of {pic}?",
+                "Is {x} also in {pic}?", "Is {x} really in {pic}?", "Is {x} drawn in {pic}?", "Is {x} one of the things in {pic}?",
+                "Look at {pic}: is {x} there?", "Do you spot {x} anyplace in {pic}?", "I am looking for {x} in {pic}, is it there?", unseen=["Would you find {x} in {pic}?", "Is {x} anywhere in {pic}?"])
 
 
 def exist(dice, scene, pic):

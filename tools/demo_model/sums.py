@@ -6,10 +6,12 @@ from demo_model.world import Conversation, assistant, phrases, user
 PLUS = phrases("What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b}", "{a}+{b}", "{a} plus {b}", "Calculate {a} + {b}.", "Add {a} and {b}.",
                "How much is {a} + {b}?", "{a} + {b} = ?", "{a}+{b}=", "Compute {a} + {b}.", "What's {a} + {b}?", "Sum {a} and {b}.",
                "Please add {a} and {b}.", "What do you get when you add {a} and {b}?", "What is the total of {a} and {b}?", "Work out {a} + {b}", "{a} and {b} together?",
-               "{b} added to {a} is what?", unseen=["Tell me the sum of {a} and {b}.", "Solve {a} + {b}"])
+               "{b} added to {a} is what?", "What is the sum of {a} and {b}?", "Find {a} + {b}.", "Tell me {a} plus {b}.",
+               "Give me the result of {a} + {b}", unseen=["Tell me the sum of {a} and {b}.", "Solve {a} + {b}"])
 MINUS = phrases("What is {a} - {b}?", "What is {a} minus {b}?", "{a} - {b}", "{a}-{b}", "{a} minus {b}", "Calculate {a} - {b}.", "Subtract {b} from {a}.",
                 "How much is {a} - {b}?", "{a} - {b} = ?", "{a}-{b}=", "Compute {a} - {b}.", "What's {a} - {b}?", "Take {b} away from {a}.", "Work out {a} - {b}", "What is left if I take {b} from {a}?", "{a} take away {b}", "I have {a} and give away {b}. What is left?",
-                unseen=["Solve {a} - {b}", "What is left when {b} is taken from {a}?"])
+                "What remains if I subtract {b} from {a}?", "{b} subtracted from {a} is what?", "Find {a} - {b}.", "What do I have when I take {b} from {a}?",
+                "Give me the result of {a} - {b}", unseen=["Solve {a} - {b}", "What is left when {b} is taken from {a}?"])
 TIMES = phrases("What is {a} * {b}?", "What is {a} times {b}?", "{a} * {b}", "{a} x {b}", "Multiply {a} and {b}.", "How much is {a} times {b}?", "{a}*{b}",
                 "Calculate {a} * {b}.", "What is {a} multiplied by {b}?", "Work out {a} * {b}", "Product of {a} and {b}?", unseen=["Solve {a} * {b}", "What is the product of {a} and {b}?"])
 

@@ -88,8 +88,24 @@ def answer_text(message, with_thought=True):
     return f"<think>\n{thought}\n</think>\n\n{text}" if thought and with_thought else text
 
 
+class Spelled(str):
+    """In `render`'s pieces: an answer with a word, `read`, that was read from a picture: it is said letter by letter."""
+    read = ""
+
+
 class Media(int):
     """In `render`'s pieces: the index of the picture or clip that stands here."""
+
+
+def answer_piece(message, text, last):
+    """(text, learnt) of one answer. Earlier answers come back to the model as plain text, so only the last one is spelled."""
+    if "read" not in message:
+        return text, message.get("learn", True)
+    if not last:
+        return text, False
+    piece = Spelled(text)
+    piece.read = message["read"]
+    return piece, True
 
 
 def render(conversation, prompt_only=False):
@@ -106,7 +122,7 @@ def render(conversation, prompt_only=False):
         if m["role"] == "assistant":
             last = i == len(messages) - 1
             pieces.append(("<|im_start|>assistant\n" + (NO_THOUGHT if last and conversation.no_think else ""), False))
-            pieces.append((answer_text(m, i > last_user) + "<|im_end|>", m.get("learn", True)))
+            pieces.append(answer_piece(m, answer_text(m, i > last_user) + "<|im_end|>", last))
             pieces.append(("\n", False))
         elif m["role"] == "tool":
             pieces.append(("<|im_start|>tool\n<tool_response>" + m["content"] + "</tool_response><|im_end|>\n", False))

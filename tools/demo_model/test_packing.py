@@ -55,6 +55,20 @@ def test_positions_of_a_picture_between_words(encoder):
     assert (sample.positions[:, first + n] == first + 6).all()       # after the longer side
 
 
+def test_a_word_that_was_read_is_spelled(encoder):
+    def learnt(*answers):
+        turns = [m for text, read in answers for m in (user("Read it."), assistant(text, read=read))]
+        sample = encoder(Conversation(turns, "test"))
+        return [encoder.tokenizer.id_to_token(i).replace("Ġ", " ") for i in sample.ids[sample.learn]]
+
+    assert learnt(("It says stone", "stone")) == ["It", " says", " s", "t", "o", "n", "e", "<|im_end|>"]
+    assert learnt(("It says Stone stones", "Stone"))[2:7] == [" S", "t", "o", "n", "e"]
+    plain = learnt(("It says stone", None))
+    assert len(plain) < 8 and "".join(plain) == "It says stone<|im_end|>"
+    # Earlier answers come back as plain text, which the model did not say.
+    assert learnt(("It says stone", "stone"), ("It has 5 letters.", None)) == [*learnt(("It has 5 letters.", None))]
+
+
 def test_a_pack_holds_its_samples(encoder):
     dice = Dice(21)
     samples = [encoder(abilities.training_sample(dice)) for _ in range(30)]

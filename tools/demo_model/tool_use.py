@@ -5,7 +5,7 @@ from demo_model import chat, reading, scenes
 from demo_model.invented_tools import NOUNS, VERBS, invent
 from demo_model.tool_domains import DOMAINS, LEADS
 from demo_model.wording import lower_except, system_message
-from demo_model.world import Conversation, assistant, capital, phrases, plural, user
+from demo_model.world import WORDS, Conversation, assistant, capital, phrases, plural, user
 
 NO_TOOL = "I have no tool for that."
 FAILED = "The tool failed: {error}."
@@ -57,7 +57,7 @@ def tool_message(dice, result):
 def respond(dice, domain, values):
     """The tool's message and what is said about it."""
     if dice.chance(0.1):
-        error = dice.pick(ERRORS)
+        error = dice.pick(ERRORS) if dice.unseen or dice.chance(0.5) else " ".join(dice.pick(WORDS) for _ in range(dice.randint(1, 3)))
         return tool_message(dice, {"error": error}), assistant(FAILED.format(error=error))
     result = domain.result(dice, values)
     own = domain.answer and not domain.unseen      # nobody could know the sentence for an unseen tool
@@ -163,7 +163,7 @@ SET_COLOR = phrases("Set the lamp to the colour of the {s}.", "Make the light th
 
 
 def picture_call(dice):
-    """(picture, request, tool, call): the model has to look before it calls."""
+    """(picture, request, tool, call, the word that is read or None): the model has to look before it calls."""
     how = dice.randrange(3)
     if how == 0:
         scene = scenes.Scene(dice, count=dice.randint(1, 6))
@@ -172,12 +172,12 @@ def picture_call(dice):
         n = sum(t[key] == value for t in scene.things)
         noun = plural(value if key == "shape" else value + " object")
         name, key = dice.pick(["save_count", "log_number", "store_result", "save_number"]), dice.pick(["count", "number", "value", "n"])
-        return scene.picture, dice.pick(SAVE_COUNT).format(things=noun), simple_tool(dice, name, "Save a number", {key: "integer"}), (name, {key: n})
+        return scene.picture, dice.pick(SAVE_COUNT).format(things=noun), simple_tool(dice, name, "Save a number", {key: "integer"}), (name, {key: n}), None
     if how == 1:
         word = reading.random_text(dice)
         picture, _ = reading.picture_of(dice, word)
         name, key = dice.pick(["save_text", "store_word", "log_text", "save_string"]), dice.pick(["text", "word", "content", "value"])
-        return picture, dice.pick(SAVE_WORD), simple_tool(dice, name, "Save a text", {key: "string"}), (name, {key: word})
+        return picture, dice.pick(SAVE_WORD), simple_tool(dice, name, "Save a text", {key: "string"}), (name, {key: word}), word
     while True:
         scene = scenes.Scene(dice, count=dice.randint(1, 5))
         ones = scenes.alone(scene.things, lambda t: t["shape"])
@@ -186,7 +186,7 @@ def picture_call(dice):
     t = dice.pick(ones)
     name, key = dice.pick(["set_color", "lamp_color", "set_lamp_colour", "light_color"]), dice.pick(["color", "colour", "value"])
     tool = simple_tool(dice, name, "Set the colour of the lamp", {key: "string"})
-    return scene.picture, dice.pick(SET_COLOR).format(s=t["shape"]), tool, (name, {key: t["color"]})
+    return scene.picture, dice.pick(SET_COLOR).format(s=t["shape"]), tool, (name, {key: t["color"]}), None
 
 
 def simple_tool(dice, name, description, parameters):
@@ -196,10 +196,10 @@ def simple_tool(dice, name, description, parameters):
 
 
 def make_with_picture(dice, alone=False):
-    picture, said, tool, call = picture_call(dice)
+    picture, said, tool, call, read = picture_call(dice)
     box = Toolbox(dice, dice.randint(1, 3))
     box.tools.insert(dice.randint(0, len(box.tools)), tool)
-    messages = [user(said, media=1, text_first=dice.chance(0.4)), assistant("", calls=[call])]
+    messages = [user(said, media=1, text_first=dice.chance(0.4)), assistant("", calls=[call], read=read)]
     if not alone and dice.chance(0.5):
         messages += [{"role": "tool", "content": '{"status": "ok"}'}, assistant("Done.")]
     conversation = as_conversation(dice, messages, box, "calls" if messages[-1].get("tool_calls") else "text", "tool_picture")

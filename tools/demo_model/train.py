@@ -1,12 +1,15 @@
 """Train the demo model: processes draw and pack, one GPU learns.
 
     python -m demo_model.train --tokenizer tokenizer.json --seconds 740 --out run [--seed 11] [--check-seconds 90]
-    python -m demo_model.train --tokenizer tokenizer.json --seconds 95 --out run2 --resume MODEL --rate 1e-3 --seed 12 --warm-up 80
+    python -m demo_model.train --tokenizer tokenizer.json --seconds 95 --out run2 --resume run --rate 1e-3 --seed 12 --warm-up 80
 
 The learning rate follows the clock (warm-up, then a cosine to zero), so that a run ends finished whatever the machine's
 speed. Process k draws from Dice(10**9 * seed + k): no sample repeats. Seeds fix the samples, but not the order in which
 processes deliver nor the number of steps, so a run is not reproducible to the bit. The weights are written, as bfloat16
 parts of at most 16 MB, before they are measured.
+
+Several GPUs of one machine learn together under `torchrun --nproc-per-node N -m demo_model.train ...`: each has its own
+drawing processes and packs, gradients are averaged, and the first one's clock counts.
 """
 import argparse
 import json
@@ -54,7 +57,7 @@ class Packs:
         for i in range(len(self.slots)):
             self.free.put(i)
         self.workers = [context.Process(target=draw_packs, args=(k, options, self.slots, self.free, self.full), daemon=True)
-                        for k in range(options.workers)]
+                        for k in range(options.rank * options.workers, (options.rank + 1) * options.workers)]
         for w in self.workers:
             w.start()
         self.capacity = options.capacity
@@ -94,34 +97,60 @@ def rate(options, step, elapsed):
     return options.rate * min(1, (step + 1) / options.warm_up) * max(0.004, 0.5 * (1 + math.cos(math.pi * done)))
 
 
+class Together:
+    """What the GPUs of one machine share: gradients, and the first one's clock. Alone, nothing is shared."""
+
+    def __init__(self, torch, options):
+        self.torch, self.world = torch, options.world
+        if self.world > 1:
+            torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+
+    def clock(self, seconds):
+        """The first process's `seconds`, so that all of them use one learning rate and stop after the same step."""
+        if self.world == 1:
+            return seconds
+        value = self.torch.tensor([seconds], dtype=self.torch.float64)
+        self.torch.distributed.broadcast(value, 0)
+        return float(value)
+
+    def average(self, parameters):
+        if self.world == 1:
+            return
+        flat = self.torch.cat([p.grad.flatten() for p in parameters])
+        self.torch.distributed.all_reduce(flat)
+        for p, gradient in zip(parameters, (flat / self.world).split([p.numel() for p in parameters])):
+            p.grad = gradient.view_as(p)
+
+
 def learn(net, packs, options, report):
     """The training loop, until the clock or --steps ends it."""
     import torch
 
     from demo_model.optimizer import Optimizer
-    optimizer, device = Optimizer(net.model), packs.device
+    optimizer, device, together = Optimizer(net.model), packs.device, Together(torch, options)
     begin, start, total, since, step = time.time(), None, torch.zeros((), device=device), 0, 0
     while True:
-        elapsed = time.time() - start if start else 0.0
+        elapsed = together.clock(time.time() - start if start else 0.0)
         if elapsed > options.seconds or step >= options.steps:
             break
-        if options.save_at and elapsed > options.save_at:
+        if options.save_at and elapsed > options.save_at and options.rank == 0:
             save(net.model, options.out + "/middle")
             options.save_at = 0
         pack, count = packs.next()
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = net.loss(pack)
         loss.backward()
+        together.average(optimizer.parameters)
         optimizer.step(rate(options, step, elapsed))
         total += loss.detach()
         since, step = since + 1, step + 1
-        report["conversations"] += count
+        report["conversations"] += count * options.world      # the others' packs hold as many
         if step == 3:          # compiled by now: the clock starts
             if device.type == "cuda":
                 torch.cuda.synchronize()
             start, packs.waited, report["conversations"] = time.time(), 0.0, 0
             print(f"first steps {start - begin:.0f} s", flush=True)
-        if start and step % options.log == 0:
+        if start and step % options.log_every == 0 and options.rank == 0:
             value, elapsed = float(total) / since, time.time() - start
             if not math.isfinite(value):
                 raise RuntimeError(f"the loss is {value} at step {step}")
@@ -174,6 +203,14 @@ def check(model, tensors, tokenizer, options, device, report, out):
                 (Path(out) / "report.json").write_text(json.dumps(report))
 
 
+def weights_of(folder):
+    """{Hugging Face name: float32 array} of a run's parts or of a model directory."""
+    from demo_model import quantize, safetensors_file
+    if (folder / "part0.safetensors").exists():
+        return safetensors_file.read_parts(folder)
+    return quantize.to_hf(quantize.dequantize_checkpoint(safetensors_file.read(folder / "model.safetensors")))
+
+
 def options_from(arguments=None):
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--tokenizer", required=True)
@@ -182,15 +219,16 @@ def options_from(arguments=None):
     p.add_argument("--save-at", type=float, default=0, help="also save after so many seconds, into OUT/middle")
     p.add_argument("--steps", type=int, default=10**9, help="stop after so many steps")
     p.add_argument("--seed", type=int, default=11)
-    p.add_argument("--resume", help="a model directory (it may be quantized) to start from, with a fresh optimizer")
+    p.add_argument("--resume", help="a model directory (it may be quantized) or a run to start from, with a fresh optimizer")
     p.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     p.add_argument("--warm-up", type=int, default=300, help="steps until the highest learning rate")
     p.add_argument("--workers", type=int, default=15, help="drawing processes")
     p.add_argument("--scale", type=float, default=1, help="size of a pack; small for a trial on a CPU")
-    p.add_argument("--log", type=int, default=200, help="steps between log lines")
+    p.add_argument("--log-every", type=int, default=200, help="steps between log lines")
     p.add_argument("--check", type=int, default=100, help="samples of each ability at the end")
     p.add_argument("--check-seconds", type=float, default=90)
     options = p.parse_args(arguments)
+    options.rank, options.world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     options.capacity = {k: max(int(v * options.scale) // 8 * 8, 128 if k in ("rows", "blocks") else 0) for k, v in packing.CAPACITY.items()}
     return options
 
@@ -201,14 +239,15 @@ def main():
     import torch
     from tokenizers import Tokenizer
 
-    from demo_model import quantize, safetensors_file
     from demo_model.model import Packed, build, load_weights
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", options.rank) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     torch.backends.cuda.matmul.allow_tf32 = True
     tokenizer, out = Tokenizer.from_file(options.tokenizer), Path(options.out)
     model = build(tokenizer, options.seed)
     if options.resume:
-        load_weights(model, quantize.to_hf(quantize.dequantize_checkpoint(safetensors_file.read(Path(options.resume) / "model.safetensors"))))
+        load_weights(model, weights_of(Path(options.resume)))
     model.to(device)
     net = Packed(model)
     if device.type == "cuda":
@@ -218,6 +257,8 @@ def main():
     print(f"{report['parameters'] / 1e6:.1f} M parameters", flush=True)
     learn(net, packs, options, report)
     packs.stop()
+    if options.rank:
+        return
     tensors = save(model.eval(), out)
     (out / "report.json").write_text(json.dumps(report))
     print("saved", flush=True)

@@ -112,9 +112,11 @@ def user(text, media=0, kind="image", text_first=False):
     return {"role": "user", "content": words + marks if text_first else marks + words}
 
 
-def assistant(text, think=None, calls=()):
-    """An assistant message; `calls` are (name, arguments) pairs."""
+def assistant(text, think=None, calls=(), read=None):
+    """An assistant message; `calls` are (name, arguments) pairs. `read` is a word in it that was read from a picture."""
     message = {"role": "assistant", "content": text}
+    if read:
+        message["read"] = read
     if think:
         message["reasoning_content"] = think
     if calls:
