@@ -93,25 +93,30 @@ class PagedCall {
     }
   }
 
-  // Reading a key costs about as much as four rows' arithmetic with it.
-  std::int64_t cost_of_piece(const Tile& tile) const {
-    return std::int64_t{piece_tokens} * (4 + tile.tokens * group_);
+  // Of the pieces [first, last) of a tile, in arbitrary units: reading a key costs about as much as
+  // four rows' arithmetic with it.
+  std::int64_t cost(const Tile& tile, int first, int last) const {
+    const auto& part = a_.parts[static_cast<std::size_t>(tile.part)];
+    const int end = part.length - part.rows + tile.first_token + tile.tokens;
+    const std::int64_t keys = std::min(end, (tile.first_piece + last) * piece_tokens) -
+                              (tile.first_piece + first) * piece_tokens;
+    return keys * (4 + tile.tokens * group_);
   }
 
   void make_work(int num_threads) {
     std::int64_t total = 0;
-    for (const auto& tile : scratch_.tiles) total += cost_of_piece(tile) * tile.num_pieces;
+    for (const auto& tile : scratch_.tiles) total += cost(tile, 0, tile.num_pieces);
     const std::int64_t share = total / (std::int64_t{num_threads} * items_per_thread) + 1;
     scratch_.work.clear();
     scratch_.split.clear();
     partials_ = 0;
     for (int t = 0; t < static_cast<int>(scratch_.tiles.size()); ++t) {
       auto& tile = scratch_.tiles[static_cast<std::size_t>(t)];
-      const auto each = cost_of_piece(tile);
-      if (num_threads > 1 && each * tile.num_pieces > share && tile.num_pieces > 1) split(t, share);
+      if (num_threads > 1 && tile.num_pieces > 1 && cost(tile, 0, tile.num_pieces) > share)
+        split(t, share);
       for (int piece = 0; piece < tile.num_pieces; piece += tile.pieces_each) {
         const int last = std::min(piece + tile.pieces_each, tile.num_pieces);
-        scratch_.work.push_back({t, piece, last, each * (last - piece)});
+        scratch_.work.push_back({t, piece, last, cost(tile, piece, last)});
       }
     }
     std::stable_sort(scratch_.work.begin(), scratch_.work.end(),
@@ -120,7 +125,7 @@ class PagedCall {
 
   void split(int index, std::int64_t share) {
     auto& tile = scratch_.tiles[static_cast<std::size_t>(index)];
-    tile.pieces_each = static_cast<int>(std::max<std::int64_t>(1, share / cost_of_piece(tile)));
+    tile.pieces_each = static_cast<int>(std::max<std::int64_t>(1, share / cost(tile, 0, 1)));
     if (tile.pieces_each >= tile.num_pieces) return;
     tile.partials = partials_;
     partials_ += std::int64_t{tile.num_pieces} * tile.tokens * group_ * state_;

@@ -143,18 +143,21 @@ inline Mask lanes_between(int low, int high) {
   return high > low ? ((1u << high) - 1u) & ~((1u << low) - 1u) : 0u;
 }
 
-// Turns one row's scores p into weights relative to the largest score so far; returns what the sums
-// so far are to be multiplied by.
-inline float soften(float* p, int low, int high, float* weight_sums, float* largest) {
+// Turns one row's scores p in the blocks [first, last) into weights relative to the largest score so
+// far; returns what the sums so far are to be multiplied by.
+inline float soften(float* p, int first, int last, int low, int high, float* weight_sums,
+                    float* largest) {
   Vf s[key_blocks];
-  const bool whole = low <= 0 && high >= key_tile;
+  const bool whole = low <= 16 * first && high >= 16 * last;
+  Vf tops = set1(no_score);
 #pragma GCC unroll 8
   for (int b = 0; b < key_blocks; ++b) {
+    if (b < first || b >= last) continue;
     s[b] = load(p + 16 * b);
     if (!whole) s[b] = select(lanes_between(low - 16 * b, high - 16 * b), s[b], set1(no_score));
+    tops = max(tops, s[b]);
   }
-  const float before = *largest;
-  const float top = max_of(max(max(s[0], s[1]), max(s[2], s[3])));
+  const float before = *largest, top = max_of(tops);
   const float after = top > before ? top : before;
   float factor = 1.0f;
   if (after != before) {
@@ -165,6 +168,7 @@ inline float soften(float* p, int low, int high, float* weight_sums, float* larg
   Vf total = load(weight_sums) * set1(factor);
 #pragma GCC unroll 8
   for (int b = 0; b < key_blocks; ++b) {
+    if (b < first || b >= last) continue;
     Vf weights = exp(s[b] - set1(after));
     if (!whole) weights = select(lanes_between(low - 16 * b, high - 16 * b), weights, zero());
     store(p + 16 * b, weights);
@@ -182,15 +186,15 @@ inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const Key
                                              const Visible<MT>& visible, const float* q,
                                              int head_dim, float* states, float* p) {
   const int width = padded(head_dim), record = state_floats(head_dim);
-  const int first_block = visible.begin() / 16, end = visible.end();
-  in_vectors<MT, key_blocks>((end + 15) / 16, first_block, [&](auto nv, int first) {
+  const int first_block = visible.begin() / 16, end = visible.end(), last_block = (end + 15) / 16;
+  in_vectors<MT, key_blocks>(last_block, first_block, [&](auto nv, int first) {
     score_blocks<MT, decltype(nv)::value>(tile, next, first, q, head_dim, p);
   });
   float factors[MT];
   for (int m = 0; m < MT; ++m) {
     float* state = states + m * record;
-    factors[m] = soften(p + m * key_tile, visible.low[m], visible.high[m], state + width,
-                        state + width + 16);
+    factors[m] = soften(p + m * key_tile, first_block, last_block, visible.low[m], visible.high[m],
+                        state + width, state + width + 16);
   }
   in_vectors<MT, 8>(width / 16, 0, [&](auto nv, int first) {
     add_values<MT, decltype(nv)::value>(tile, next, first_block, end, 16 * first, p, factors,
@@ -532,8 +536,8 @@ inline const float* turned(const float* x, std::int64_t row, int head_dim, const
                            float* head) {
   if (!turn.cos) return x;
   const int half = head_dim / 2;
-  scale_head(x, head_dim, 1.0f, nullptr, head);
-  rotate_head(head, turn.cos + row * half, turn.sin + row * half, half);
+  PIPPIN_ISA::turn(x, head_dim, 1.0f, nullptr, turn.cos + row * half, turn.sin + row * half, half,
+                   head);
   return head;
 }
 

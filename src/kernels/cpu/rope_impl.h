@@ -20,24 +20,28 @@ inline float inverse_rms(const float* x, int head_dim, float eps) {
   return 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(head_dim) + eps);
 }
 
-// out = x * factor (* weight), both [D]; out may be x.
-inline void scale_head(const float* x, int head_dim, float factor, const float* weight,
-                       float* out) {
-  for (int i = 0; i < head_dim; i += 16) {
-    const int n = at_most_16(head_dim - i);
-    const Vf v = load_piece(x + i, n) * set1(factor);
-    store_piece(out + i, weight ? v * load_piece(weight + i, n) : v, n);
-  }
+// x * factor (* weight) for n <= 16 numbers.
+inline Vf scaled(const float* x, const float* weight, int n, Vf factor) {
+  const Vf v = load_piece(x, n) * factor;
+  return weight ? v * load_piece(weight, n) : v;
 }
 
-// Turns the pairs (x[i], x[half + i]) by angle i; in place.
-inline void rotate_head(float* x, const float* cos, const float* sin, int half) {
+// x [D] times factor (* weight [D]), of which the pairs (i, half + i) turn by angle i; out may be x.
+inline void turn(const float* x, int head_dim, float factor, const float* weight, const float* cos,
+                 const float* sin, int half, float* out) {
+  const Vf f = set1(factor);
+  const auto weight_at = [&](int i) { return weight ? weight + i : nullptr; };
   for (int i = 0; i < half; i += 16) {
     const int n = at_most_16(half - i);
-    const Vf a = load_piece(x + i, n), b = load_piece(x + half + i, n);
+    const Vf a = scaled(x + i, weight_at(i), n, f);
+    const Vf b = scaled(x + half + i, weight_at(half + i), n, f);
     const Vf c = load_piece(cos + i, n), s = load_piece(sin + i, n);
-    store_piece(x + i, a * c - b * s, n);
-    store_piece(x + half + i, b * c + a * s, n);
+    store_piece(out + i, a * c - b * s, n);
+    store_piece(out + half + i, b * c + a * s, n);
+  }
+  for (int i = 2 * half; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    store_piece(out + i, scaled(x + i, weight_at(i), n, f), n);
   }
 }
 
@@ -71,8 +75,7 @@ inline void turn_head(const QkvRows& rows, std::int64_t row, const float* x, con
                       float* out) {
   const int head_dim = rows.pools.head_dim, half = rows.rotary_dim / 2;
   const float factor = norm ? inverse_rms(x, head_dim, rows.eps) : 1.0f;
-  scale_head(x, head_dim, factor, norm, out);
-  if (half > 0) rotate_head(out, rows.cos + row * half, rows.sin + row * half, half);
+  turn(x, head_dim, factor, norm, rows.cos + row * half, rows.sin + row * half, half, out);
 }
 
 template <class T>
