@@ -49,6 +49,33 @@ struct Visible {
 
 // ---- sums of products
 
+// s[m][v] += vector(v) * factor(m), in the order that needs the fewest registers beside s.
+template <int MT, int NV, class Vector, class Factor>
+inline __attribute__((always_inline)) void add_products(const Vector& vector, const Factor& factor,
+                                                        Vf (&s)[MT][NV]) {
+  if constexpr (MT < NV) {
+    Vf f[MT];
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) f[m] = set1(factor(m));
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) {
+      const Vf x = vector(v);
+#pragma GCC unroll 16
+      for (int m = 0; m < MT; ++m) s[m][v] = fma(x, f[m], s[m][v]);
+    }
+  } else {
+    Vf x[NV];
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) x[v] = vector(v);
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) {
+      const Vf f = set1(factor(m));
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) s[m][v] = fma(x[v], f, s[m][v]);
+    }
+  }
+}
+
 // p[m][16 (first + v) ..] = the scores of NV blocks for MT rows, q [D, MT]. Fetches the same blocks
 // of the tile after this one.
 template <int MT, int NV, class T>
@@ -66,17 +93,18 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
     ahead[v] = next.k[first + v];
   }
   const std::int64_t stride = tile.k_stride;
-  for (int d = 0; d < head_dim; d += 2) {
+  // A full pass finds its keys in the cache; two lines of 16-bit keys share a cache line.
+  constexpr bool fetches = MT < max_float_tile_rows;
+  constexpr int steps = fetches ? 2 : 1;
+  for (int d = 0; d < head_dim; d += steps) {
 #pragma GCC unroll 2
-    for (int u = 0; u < 2; ++u) {
+    for (int u = 0; u < steps; ++u) {
+      add_products<MT, NV>([&](int v) { return load(k[v]); }, [&](int m) { return q[m]; }, s);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
-        const Vf keys = load(k[v]);
-        if (MT < max_float_tile_rows && (u == 0 || sizeof(T) == 4)) prefetch_far(ahead[v]);
+        if (fetches && (u == 0 || sizeof(T) == 4)) prefetch_far(ahead[v]);
         k[v] += stride;
         ahead[v] += stride;
-#pragma GCC unroll 16
-        for (int m = 0; m < MT; ++m) s[m][v] = fma(keys, set1(q[m]), s[m][v]);
       }
       q += MT;
     }
@@ -109,12 +137,8 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
 #pragma GCC unroll 8
         for (int v = 0; v < NV; v += 64 / (16 * static_cast<int>(sizeof(T))))
           prefetch_far(ahead + 16 * v);
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) {
-        const Vf x = load(values + 16 * v);
-#pragma GCC unroll 16
-        for (int m = 0; m < MT; ++m) s[m][v] = fma(x, set1(p[m * key_tile]), s[m][v]);
-      }
+      add_products<MT, NV>([&](int v) { return load(values + 16 * v); },
+                           [&](int m) { return p[m * key_tile]; }, s);
       values += tile.v_stride;
       ahead += tile.v_stride;
       ++p;
