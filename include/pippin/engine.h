@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,10 +76,15 @@ struct ModelInfo {
   std::string device;  ///< "cpu" or "gpu"
 };
 
+/// Seconds by kind of operation.
+using OperationTimes = std::map<std::string, double>;
+
 /// What a benchmark measured: one batch, prefilled and decoded.
 struct BenchResult {
   double prefill_s = 0;  ///< from submitting until every sequence has its first token
   double decode_s = 0;   ///< from then until the last token
+  /// Of these, spent in the CPU's kernels; empty where not asked for, and on GPUs.
+  OperationTimes prefill_operations, decode_operations;
 };
 
 /// A loaded model and the thread that runs it. All methods are thread-safe. The destructor cancels
@@ -103,8 +109,8 @@ class Engine {
                       const StopOptions& stop);
 
   /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
-  /// all at once.
-  BenchResult bench(int batch, int prompt_tokens, int new_tokens);
+  /// all at once. `profile` fills the operations' times.
+  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile = false);
 
   const ModelInfo& info() const;
   EngineStats stats() const;

@@ -27,6 +27,10 @@ class MappedFile {
 
   std::span<const std::uint8_t> bytes() const { return {data_, size_}; }
 
+  /// Gives the memory of the whole pages within [offset, offset + size) back; reading them again reads
+  /// the file again, so nobody may still want what was written there.
+  void drop(std::size_t offset, std::size_t size) const;
+
  private:
   const std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;

@@ -30,8 +30,8 @@ ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sa
                             const StopOptions& stop) {
   return frontend_->complete(prompt, sampling, stop);
 }
-BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens) {
-  return frontend_->bench(batch, prompt_tokens, new_tokens);
+BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
+  return frontend_->bench(batch, prompt_tokens, new_tokens, profile);
 }
 const ModelInfo& Engine::info() const { return frontend_->info(); }
 EngineStats Engine::stats() const { return frontend_->stats(); }

@@ -164,7 +164,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
   mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
-  const auto cpu = make_backend(options, dtype);
+  const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv_dtype = choose_kv_dtype(options, dtype, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   const auto& traits = model->traits();
@@ -247,7 +247,16 @@ ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& 
   return submit(std::move(sequence), stop);
 }
 
-BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
+namespace {
+
+OperationTimes difference(OperationTimes total, const OperationTimes& before) {
+  for (const auto& [name, seconds] : before) total[name] -= seconds;
+  return total;
+}
+
+}  // namespace
+
+BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
   check(batch >= 1, "batch", "at least 1");
   check(prompt_tokens >= 1, "prompt_tokens", "at least 1");
   check(new_tokens >= 1, "new_tokens", "at least 1");
@@ -274,6 +283,8 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
     apply(greedy, stop, *sequence);
     sequences.push_back(std::move(sequence));
   }
+  profile = profile && cpu_;
+  if (profile) cpu_->set_profiling(true);
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -282,10 +293,15 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens) {
   for (const auto& sequence : sequences) sequence->output->next();
   BenchResult result;
   result.prefill_s = seconds();
+  if (profile) result.prefill_operations = cpu_->profile();
   for (const auto& sequence : sequences)
     while (const auto event = sequence->output->next())
       if (event->finish) break;
   result.decode_s = seconds() - result.prefill_s;
+  if (profile) {
+    result.decode_operations = difference(cpu_->profile(), result.prefill_operations);
+    cpu_->set_profiling(false);
+  }
   return result;
 }
 

@@ -19,7 +19,7 @@ class Frontend {
   ChatStream chat(const ChatRequest& request);
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
                       const StopOptions& stop);
-  BenchResult bench(int batch, int prompt_tokens, int new_tokens);
+  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
 
   const ModelInfo& info() const { return info_; }
   EngineStats stats() const { return loop_->stats(); }
@@ -33,6 +33,7 @@ class Frontend {
 
   ModelInfo info_;
   PromptBuilder prompts_;
+  kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   int max_queue_ = 0;
   std::vector<std::int32_t> end_tokens_;
   std::unique_ptr<Loop> loop_;

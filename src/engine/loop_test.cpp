@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <map>
 #include <random>
 
 #include "media/digest.h"
@@ -16,17 +17,33 @@ namespace {
 const std::filesystem::path model_dir =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-f32";
 
+const std::filesystem::path quantized_model_dir =
+    std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-mlx-4bit";
+
+/// Which operations compute.
+enum class How { mlx, cpu_float32, cpu_int8 };
+
 struct Config {
+  How how = How::mlx;
   int num_pages = 64;
   int max_batch_tokens = 512;
   bool prefix_cache = true;
   std::int64_t media_cache_bytes = 1 << 20;
 };
 
+kernels::CpuBackendPtr backend_of(How how) {
+  if (how == How::mlx) return nullptr;
+  return std::make_shared<kernels::CpuBackend>(
+      kernels::CpuOptions{.threads = 2, .exact_activations = how == How::cpu_float32});
+}
+
 std::unique_ptr<Loop> make_loop(const Config& config) {
   return std::make_unique<Loop>([config] {
-    auto model = models::load_model(model_dir, {});
-    RunnerOptions runner{16, config.num_pages, config.media_cache_bytes, mx::float32};
+    const auto cpu = backend_of(config.how);
+    auto model = models::load_model(config.how == How::cpu_int8 ? quantized_model_dir : model_dir,
+                                    {.cpu = cpu});
+    const auto kv_dtype = config.how == How::cpu_int8 ? mx::float16 : mx::float32;
+    RunnerOptions runner{16, config.num_pages, config.media_cache_bytes, kv_dtype, cpu};
     Loop::Options loop;
     loop.num_pages = config.num_pages;
     loop.prefix_cache = config.prefix_cache;
@@ -123,33 +140,49 @@ EngineStats idle_stats(const Loop& loop) {
   return loop.stats();
 }
 
-const std::vector<std::vector<std::int32_t>>& reference() {
-  static const auto answers = alone(
-      {.num_pages = 64, .max_batch_tokens = 512, .prefix_cache = false, .media_cache_bytes = 0});
-  return answers;
+Config with(How how, int num_pages, int max_batch_tokens) {
+  Config c;
+  c.how = how;
+  c.num_pages = num_pages;
+  c.max_batch_tokens = max_batch_tokens;
+  return c;
 }
 
-TEST(Loop, BatchedEqualsSingle) { EXPECT_EQ(together({}), reference()); }
-
-TEST(Loop, ChunkedEqualsWhole) {
-  EXPECT_EQ(
-      alone(
-          {.num_pages = 64, .max_batch_tokens = 16, .prefix_cache = false, .media_cache_bytes = 0}),
-      reference());
-  EXPECT_EQ(together({.num_pages = 64, .max_batch_tokens = 19}), reference());
+Config without_caches(How how, int max_batch_tokens) {
+  Config c = with(how, 64, max_batch_tokens);
+  c.prefix_cache = false;
+  c.media_cache_bytes = 0;
+  return c;
 }
 
-TEST(Loop, PreemptedEqualsUndisturbed) {
-  EXPECT_EQ(together({.num_pages = 14, .max_batch_tokens = 64}), reference());
+const std::vector<std::vector<std::int32_t>>& reference(How how = How::mlx) {
+  static std::map<How, std::vector<std::vector<std::int32_t>>> answers;
+  const auto it = answers.find(how);
+  return it != answers.end() ? it->second : answers[how] = alone(without_caches(how, 512));
 }
 
-TEST(Loop, CachedEqualsUncached) {
-  const auto loop = make_loop({});
+class Equalities : public ::testing::TestWithParam<How> {};
+
+TEST_P(Equalities, BatchedEqualsSingle) {
+  EXPECT_EQ(together(with(GetParam(), 64, 512)), reference(GetParam()));
+}
+
+TEST_P(Equalities, ChunkedEqualsWhole) {
+  EXPECT_EQ(alone(without_caches(GetParam(), 16)), reference(GetParam()));
+  EXPECT_EQ(together(with(GetParam(), 64, 19)), reference(GetParam()));
+}
+
+TEST_P(Equalities, PreemptedEqualsUndisturbed) {
+  EXPECT_EQ(together(with(GetParam(), 14, 64)), reference(GetParam()));
+}
+
+TEST_P(Equalities, CachedEqualsUncached) {
+  const auto loop = make_loop(with(GetParam(), 64, 512));
   for (int round = 0; round < 2; ++round) {
     const auto before = loop->stats();
     std::vector<std::vector<std::int32_t>> answers;
     for (const auto& sequence : workload()) answers.push_back(answer(*loop, sequence));
-    EXPECT_EQ(answers, reference());
+    EXPECT_EQ(answers, reference(GetParam()));
     const auto after = loop->stats();
     if (round == 1) {
       EXPECT_GT(after.cached_tokens - before.cached_tokens, 100);
@@ -157,6 +190,18 @@ TEST(Loop, CachedEqualsUncached) {
     }
   }
 }
+
+std::string name_of(const ::testing::TestParamInfo<How>& info) {
+  constexpr const char* names[] = {"mlx", "cpu_float32", "cpu_int8"};
+  return names[static_cast<int>(info.param)];
+}
+
+std::vector<How> ways() {
+  if (mx::default_device() == mx::Device::gpu) return {How::mlx};
+  return {How::mlx, How::cpu_float32, How::cpu_int8};
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, Equalities, ::testing::ValuesIn(ways()), name_of);
 
 TEST(Loop, PicturesUnderTheSameWordsGetTheirOwnAnswers) {
   const auto fresh = [](const std::vector<unsigned>& pictures) {

@@ -57,6 +57,8 @@ std::vector<std::int32_t> Runner::run(const Batch& batch) {
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
   const auto rows = sample_rows(batch);
   if (rows.empty()) {  // the middle of a prompt: only the KV is wanted
+    // The CPU's kernels write it in place, as a side effect of what the logits need.
+    if (options_.cpu) results.push_back(logits);
     mx::eval(std::move(results));
     return {};
   }

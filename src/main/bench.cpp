@@ -28,10 +28,12 @@ struct Row {
 };
 
 Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_tokens) {
-  BenchResult best{1e30, 1e30};
+  BenchResult best;
+  best.prefill_s = best.decode_s = 1e30;
   std::vector<BenchResult> runs;
   for (int i = 0; i < command.repeats; ++i) {
-    const BenchResult result = engine.bench(batch, prompt_tokens, command.new_tokens);
+    const BenchResult result =
+        engine.bench(batch, prompt_tokens, command.new_tokens, command.profile);
     runs.push_back(result);
     best.prefill_s = std::min(best.prefill_s, result.prefill_s);
     best.decode_s = std::min(best.decode_s, result.decode_s);
@@ -49,6 +51,33 @@ void print_row(const Row& row) {
             << std::endl;
 }
 
+// Milliseconds a step, and what is left: the graph, the scheduler, waking threads.
+void print_profile(const char* what, double seconds, const OperationTimes& operations, int steps) {
+  if (operations.empty()) return;
+  double left = seconds;
+  const auto line = [&](const std::string& name, double part) {
+    std::cout << fmt::format("  {:<8} {:<16} {:>9.3f} ms {:>6.1f} %\n", what, name,
+                             1e3 * part / steps, 100 * part / seconds);
+  };
+  for (const auto& [name, part] : operations) {
+    line(name, part);
+    left -= part;
+  }
+  line("everything else", left);
+}
+
+void print_profile(const Row& row, int new_tokens) {
+  const BenchResult& last = row.runs.back();
+  print_profile("prefill", last.prefill_s, last.prefill_operations, 1);
+  print_profile("decode", last.decode_s, last.decode_operations, new_tokens - 1);
+}
+
+json::object to_json(const OperationTimes& operations) {
+  json::object object;
+  for (const auto& [name, seconds] : operations) object[name] = seconds;
+  return object;
+}
+
 json::object to_json(const Row& row) {
   json::array prefill_s, decode_s;
   for (const BenchResult& run : row.runs) {
@@ -60,7 +89,9 @@ json::object to_json(const Row& row) {
           {"prefill_tokens_per_s", row.prefill_tps},
           {"decode_tokens_per_s", row.decode_tps},
           {"prefill_seconds", std::move(prefill_s)},
-          {"decode_seconds", std::move(decode_s)}};
+          {"decode_seconds", std::move(decode_s)},
+          {"prefill_operations", to_json(row.runs.back().prefill_operations)},
+          {"decode_operations", to_json(row.runs.back().decode_operations)}};
 }
 
 // Another picture each time, so that none is found in the cache.
@@ -127,7 +158,10 @@ int bench(const BenchCommand& command, const std::filesystem::path& program) {
   for (const int prompt_tokens : command.prompts)
     for (const int batch : command.batches) {
       const Row row = measure(*engine, command, batch, prompt_tokens);
-      if (!command.json) print_row(row);
+      if (!command.json) {
+        print_row(row);
+        print_profile(row, command.new_tokens);
+      }
       rows.push_back(to_json(row));
     }
   if (command.json) {

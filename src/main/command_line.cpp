@@ -62,12 +62,14 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group
       .add("--dtype", units.dtype, "NAME", "Arithmetic: auto, float32, float16 or bfloat16 [auto]")
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
-  group.add("--kv-dtype", units.kv_dtype, "NAME",
-            "Stored attention cache [auto: float16 on a CPU, else as --dtype]")
+  group
+      .add("--kv-dtype", units.kv_dtype, "NAME",
+           "Stored attention cache [auto: float16 on a CPU, else as --dtype]")
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
   group.number("--threads", engine.threads, 0, 1024, "Threads of a CPU's kernels [all cores]");
-  group.add("--cpu-activations", units.cpu_activations, "NAME",
-            "Before quantized weights on a CPU: int8, or float32 (slower, exact) [int8]")
+  group
+      .add("--cpu-activations", units.cpu_activations, "NAME",
+           "Before quantized weights on a CPU: int8, or float32 (slower, exact) [int8]")
       ->check(CLI::IsMember({"int8", "float32"}).description(""));
   group.number("--max-context", engine.max_context, std::int64_t{1}, no_limit,
                "Longest prompt and answer together, in tokens [the model's]");
@@ -201,6 +203,7 @@ void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
                "Instead: read a picture of N x N pixels, with as good as no text");
   group.number("--repeat", bench.repeats, 1, 100, "Runs of each; the best counts [1]");
   group.flag("--json", bench.json, "Print JSON instead of a table");
+  group.flag("--profile", bench.profile, "Also print the time of each kind of operation (CPU)");
   add_engine_options(*measuring, bench.engine, units);
 }
 

@@ -46,9 +46,10 @@ struct BenchCommand {
   std::vector<int> batches{1, 4, 16};
   std::vector<int> prompts{128, 512};  ///< tokens
   int new_tokens = 64;
-  int image = 0;      ///< side in pixels of pictures to measure instead; 0 for none
-  int repeats = 1;    ///< the best one counts
-  bool json = false;  ///< instead of a table
+  int image = 0;         ///< side in pixels of pictures to measure instead; 0 for none
+  int repeats = 1;       ///< the best one counts
+  bool json = false;     ///< instead of a table
+  bool profile = false;  ///< also the time of each kind of operation
   EngineOptions engine;
 };
 

@@ -96,7 +96,11 @@ mx::array SafetensorsFile::tensor(const std::string& name) const {
   // MLX takes a mutable pointer; the mapping is private, so even a write would stay in this
   // process.
   auto* data = const_cast<std::uint8_t*>(file_->bytes().data() + entry.offset);
-  return mx::array(data, entry.shape, entry.dtype, [keep = file_](void*) {});
+  // A tensor that was packed or converted is not read again: its pages go with the last array.
+  return mx::array(data, entry.shape, entry.dtype,
+                   [file = file_, offset = entry.offset, size = entry.size](void*) {
+                     file->drop(offset, size);
+                   });
 }
 
 }  // namespace pippin::nn
