@@ -6,6 +6,7 @@
 # Every translation unit, objects only, in build/portability: clang, libc++, 64-bit Arm, and Apple's idea of some types:
 # int64_t is `long long` there but `long` on Linux (so that std::max(int64_t, ptrdiff_t) compiles on one alone), and char is
 # signed. Those come from a changed copy of glibc's <bits/types.h>, put in front; nothing built here ever runs.
+# Then the CPU kernels, which differ on Arm, are built as Linux has them and do run there: check_arm.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -36,3 +37,4 @@ if [ "$(cat "$build/types/bits/types.h" 2>/dev/null)" != "$types" ]; then echo "
 
 cmake --preset portability -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS=-stdlib=libc++ -DPIPPIN_OBJECT_FLAGS="$flags" >/dev/null
 cmake --build --preset portability -- -k 0
+tools/portability/check_arm.sh

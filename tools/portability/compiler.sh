@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The clang and libc++ of the portability build (Debian, Ubuntu).
 #
-#   compiler.sh --packages    the apt packages that it comes from
+#   compiler.sh --packages    the apt packages that it comes from, and those of check_arm.sh
 #   compiler.sh               the compiler's name: clang++-N
 #
 # One that is installed already is taken; else the oldest from 16 on that apt has, because Apple's compilers trail LLVM.
@@ -28,7 +28,7 @@ fi
 
 if [ "${1:-}" = --packages ]; then
   echo "clang-$found libc++-$found-dev libc++abi-$found-dev"
-  if [ "$(uname -m)" != aarch64 ]; then echo libc6-dev-arm64-cross; fi
+  if [ "$(uname -m)" != aarch64 ]; then echo libc6-dev-arm64-cross g++-aarch64-linux-gnu qemu-user; fi
 else
   echo "clang++-$found"
 fi

@@ -3,9 +3,9 @@
 #
 #   tools/setup/setup.sh build          what `make build` needs
 #   tools/setup/setup.sh test           that and the tests' virtual environment, build/venv
-#   tools/setup/setup.sh portability    that and clang with libc++ (Linux)
+#   tools/setup/setup.sh portability    that and clang with libc++, and what runs programs for Arm (Linux)
 #
-# Repeatable. What was found complete once is not looked at again until this folder, the pinned requirements or the
+# Repeatable. What was found complete once is not looked at again until this folder, the lists of packages or the
 # system changes (the stamps in build/setup).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -21,7 +21,8 @@ fail() {
 }
 
 stamp_key() { # level -> what its result depends on
-  { cat tools/setup/setup.sh tools/setup/Brewfile tests/requirements.txt /etc/os-release 2>/dev/null || true; } | cksum
+  { cat tools/setup/setup.sh tools/setup/Brewfile tools/portability/compiler.sh tests/requirements.txt /etc/os-release \
+    2>/dev/null || true; } | cksum
   uname -sm
 }
 
