@@ -33,7 +33,7 @@ int cores_of_affinity() {
 
 // cgroup v2's "quota period" (in microseconds, or "max"); where there is none, no limit.
 double cores_of_quota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::ifstream file("/sys/fs/cgroup/cpu.max");  // Linux only; elsewhere it can't be opened
   std::string quota;
   double period = 0;
   if (!(file >> quota >> period) || quota == "max" || period <= 0) return HUGE_VAL;
