@@ -210,7 +210,8 @@ class SegmentCall {
   void pack(int first_head, int heads, float* packed) const {
     team_.parallel_for(heads * tiles_, 1, [&](std::int64_t begin, std::int64_t end, int) {
       for (auto i = begin; i < end; ++i) {
-        const std::int64_t head = i / tiles_, tile = i % tiles_;
+        // A row's heads follow each other in memory.
+        const std::int64_t tile = i / heads, head = i % heads;
         const std::int64_t row = begin_ + tile * key_tile;
         const auto at = row * a_.stride + (first_head + head) * a_.head_dim;
         kernels_.attention.pack(a_.k + at, a_.v + at, a_.stride,

@@ -17,6 +17,8 @@ namespace pippin::cpu::PIPPIN_ISA {
 inline constexpr int sums_in_registers =
     max_float_tile_rows < 12 ? max_float_tile_rows : 2 * max_float_tile_rows;
 inline constexpr int key_blocks = key_tile / 16;
+// From one query row to the next: no power of two, which would crowd one set of the cache.
+inline constexpr int query_stride = max_head_dim + 16;
 // Below every score, and still a number: a row that has seen nothing keeps weights of exactly 0.
 inline constexpr float no_score = -1e30f;
 
@@ -76,7 +78,7 @@ inline __attribute__((always_inline)) void add_products(const Vector& vector, co
   }
 }
 
-// p[m][16 (first + v) ..] = the scores of NV blocks for MT rows, q [D, MT]. Fetches the same blocks
+// p[m][16 (first + v) ..] = the scores of NV blocks for MT rows of queries. Fetches the same blocks
 // of the tile after this one.
 template <int MT, int NV, class T>
 inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int first,
@@ -99,14 +101,15 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
   for (int d = 0; d < head_dim; d += steps) {
 #pragma GCC unroll 2
     for (int u = 0; u < steps; ++u) {
-      add_products<MT, NV>([&](int v) { return load(k[v]); }, [&](int m) { return q[m]; }, s);
+      add_products<MT, NV>([&](int v) { return load(k[v]); },
+                           [&](int m) { return q[m * query_stride]; }, s);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         if (fetches && (u == 0 || sizeof(T) == 4)) prefetch_far(ahead[v]);
         k[v] += stride;
         ahead[v] += stride;
       }
-      q += MT;
+      ++q;
     }
   }
 #pragma GCC unroll 16
@@ -278,7 +281,7 @@ inline void finish_tile(const QueryTile& tile, const float* states, int head_dim
 
 /// The parts of a thread's scratch for `rows` query rows; see scratch_floats.
 struct Scratch {
-  float *p, *pieces, *totals, *q, *head, *keys, *gathered;
+  float *p, *pieces, *totals, *q, *keys, *gathered;
 
   Scratch(float* start, int head_dim, int rows) {
     const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
@@ -286,8 +289,7 @@ struct Scratch {
     pieces = p + 16 * key_tile;
     totals = pieces + states;
     q = totals + states;
-    head = q + static_cast<std::int64_t>(rows) * padded(head_dim);
-    keys = head + max_head_dim;
+    keys = q + static_cast<std::int64_t>(rows) * query_stride;
     gathered = keys + packed_floats(head_dim);
   }
 };
@@ -318,20 +320,6 @@ inline void for_passes(int rows, const F& f) {
   for (int first = 0; first < rows;) {
     const int pass = rows_of_pass(rows, first);
     with_pass<max_float_tile_rows>(pass, [&](auto mt) { f(mt, first); });
-    first += pass;
-  }
-}
-
-// Every query row, times scale, into its pass: [D, rows of the pass]. row_of(r): row r's numbers.
-template <class RowOf>
-inline void place_queries(int rows, int head_dim, float scale, float* q, const RowOf& row_of) {
-  for (int first = 0; first < rows;) {
-    const int pass = rows_of_pass(rows, first);
-    for (int m = 0; m < pass; ++m) {
-      const float* x = row_of(first + m);
-      for (int d = 0; d < head_dim; ++d) q[d * pass + m] = x[d] * scale;
-    }
-    q += pass * head_dim;
     first += pass;
   }
 }
@@ -460,7 +448,7 @@ inline void all_passes(const PagedContext& context, const QueryTile& tile, int s
     constexpr int MT = decltype(mt)::value;
     const auto visible = causal<MT>(context, tile, first, start);
     if (visible.end() == 0) return;
-    attend<MT>(keys, next, visible, scratch.q + first * head_dim, head_dim,
+    attend<MT>(keys, next, visible, scratch.q + first * query_stride, head_dim,
                scratch.pieces + static_cast<std::int64_t>(first) * state_floats(head_dim),
                scratch.p);
   });
@@ -508,9 +496,9 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
   const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
   const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
   Scratch scratch(memory, head_dim, rows);
-  place_queries(rows, head_dim, context.scale, scratch.q, [&](int row) {
-    return tile.q + row / tile.group * tile.q_stride + row % tile.group * head_dim;
-  });
+  for (int row = 0; row < rows; ++row)
+    turn(tile.q + row / tile.group * tile.q_stride + row % tile.group * head_dim, head_dim,
+         context.scale, nullptr, nullptr, nullptr, 0, scratch.q + row * query_stride);
   if (!partials) clear_states(scratch.totals, rows, head_dim);
   // Keys that any row sees: from the first row's window to the last row.
   const int seen = tile.position + tile.tokens;
@@ -555,36 +543,32 @@ inline void merge(const PagedContext& context, const QueryTile& tile, const floa
 
 // ---- segments
 
-// A head's row as it is, or turned, in `head`.
-inline const float* turned(const float* x, std::int64_t row, int head_dim, const Turn& turn,
-                           float* head) {
-  if (!turn.cos) return x;
-  const int half = head_dim / 2;
-  PIPPIN_ISA::turn(x, head_dim, 1.0f, nullptr, turn.cos + row * half, turn.sin + row * half, half,
-                   head);
-  return head;
+// One head of a row, times factor, turned where there are angles.
+inline void copy_turned(const float* x, int row, int head_dim, float factor, const Turn& angles,
+                        float* out) {
+  const int half = angles.cos ? head_dim / 2 : 0;
+  turn(x, head_dim, factor, nullptr, angles.cos + row * half, angles.sin + row * half, half, out);
 }
 
 inline void pack(const float* k, const float* v, std::int64_t stride, int rows, int head_dim,
-                 const Turn& turn, float* packed) {
+                 const Turn& angles, float* packed) {
   const int width = padded(head_dim);
   float* values = packed + head_dim * key_tile;
   for (int j = 0; j < rows; ++j) {
     alignas(64) float head[max_head_dim];
-    const float* key = turned(k + j * stride, j, head_dim, turn, head);
-    for (int d = 0; d < head_dim; ++d) packed[d * key_tile + j] = key[d];
+    copy_turned(k + j * stride, j, head_dim, 1.0f, angles, head);
+    for (int d = 0; d < head_dim; ++d) packed[d * key_tile + j] = head[d];
     for (int i = 0; i < width; i += 16)
       store(values + j * width + i, load_piece(v + j * stride + i, at_most_16(head_dim - i)));
   }
 }
 
 inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_stride, int rows,
-                    int head_dim, const Turn& turn, float scale, float* out,
+                    int head_dim, const Turn& angles, float scale, float* out,
                     std::int64_t out_stride, float* memory) {
   const Scratch scratch(memory, head_dim, rows);
-  place_queries(rows, head_dim, scale, scratch.q, [&](int row) {
-    return turned(q + row * q_stride, row, head_dim, turn, scratch.head);
-  });
+  for (int row = 0; row < rows; ++row)
+    copy_turned(q + row * q_stride, row, head_dim, scale, angles, scratch.q + row * query_stride);
   clear_states(scratch.pieces, rows, head_dim);
   const std::int64_t record = state_floats(head_dim);
   for (int start = 0; start < keys.num_keys; start += key_tile) {
@@ -595,7 +579,7 @@ inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_strid
       constexpr int MT = decltype(mt)::value;
       Visible<MT> visible;
       for (int m = 0; m < MT; ++m) visible.low[m] = 0, visible.high[m] = count;
-      attend<MT>(blocks, blocks, visible, scratch.q + first * head_dim, head_dim,
+      attend<MT>(blocks, blocks, visible, scratch.q + first * query_stride, head_dim,
                  scratch.pieces + first * record, scratch.p);
     });
   }

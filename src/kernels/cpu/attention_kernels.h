@@ -83,9 +83,8 @@ constexpr std::int64_t packed_floats(int head_dim) {
 }
 /// Floats of scratch for `rows` query rows; 64-byte aligned.
 constexpr std::int64_t scratch_floats(int head_dim, int rows) {
-  const std::int64_t queries = std::int64_t{rows} * padded(head_dim);
-  return queries + 2 * rows * state_floats(head_dim) + 2 * packed_floats(head_dim) + 16 * key_tile +
-         max_head_dim;
+  return std::int64_t{rows} * (max_head_dim + 16 + 2 * state_floats(head_dim)) +
+         2 * packed_floats(head_dim) + 16 * key_tile;
 }
 
 }  // namespace pippin::cpu
