@@ -50,9 +50,10 @@ struct SegmentAttention {
   std::int64_t out_stride;
 };
 
-/// Memory that calls take and give back; it grows to the largest call's need and stays. A decode step
-/// needs some 100 KB a thread and, where contexts are split over threads, 600 bytes a head and piece;
-/// segments need their keys and values once more. One call at a time may use it.
+/// Memory that calls take and give back; it grows to the largest call's need and stays. A thread needs
+/// 200 KB to decode and up to 1 MB to prefill; where contexts are split over threads, the state of a row
+/// takes 600 bytes a head and piece; segments need their keys and values once more, at most 64 MB
+/// (or one head's, where that is more). One call at a time may use it.
 class AttentionScratch {
  public:
   /// At least that many floats, 64-byte aligned; contents are lost.

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -136,6 +138,11 @@ class Sequences {
 
   std::size_t width() const { return width_; }
 
+  // The first `count` pages of a sequence become none that exist.
+  void forget_pages(std::size_t sequence, int count) {
+    std::fill_n(sequences_[sequence].pages.begin(), count, -1000000000);
+  }
+
  private:
   static constexpr float scale = 0.3f;
 
@@ -258,6 +265,18 @@ TEST_P(AttentionTest, LargeScoresChooseOneKey) {
   }
 }
 
+// A sliding window's old pages may be anyone's.
+TEST_P(AttentionTest, PagesBeforeTheWindowAreNotRead) {
+  for (const int page_size : {3, 16, 32}) {
+    Sequences sequences({4, 2, 64, page_size, Format::f16, 50}, {700}, kernels());
+    const auto before = sequences.attend({{0, 700, 20}}, 2);
+    sequences.forget_pages(0, (700 - 20 + 1 - 50) / page_size);
+    EXPECT_EQ(sequences.attend({{0, 700, 20}}, 2), before);
+    const auto last_row = sequences.attend({{0, 700, 1}}, 2);
+    EXPECT_TRUE(std::equal(last_row.begin(), last_row.end(), before.end() - last_row.size()));
+  }
+}
+
 TEST_P(AttentionTest, NoPartsAndNoRows) {
   Sequences sequences({4, 2, 128, 16, Format::f16}, {20}, kernels());
   EXPECT_TRUE(sequences.attend({}, 2).empty());
@@ -361,6 +380,34 @@ TEST_P(AttentionTest, SegmentsEqualTheDefinition) {
   check_segments(kernels(), 2, 80, {70}, true, 1);
   check_segments(kernels(), 1, 128, {1}, false, 1);
   check_segments(kernels(), 1, 8, {33, 90}, true, 2);
+}
+
+TEST_P(AttentionTest, OtherSegmentsChangeNoBit) {
+  constexpr int H = 2, D = 64, rows = 230, alone = 100;
+  std::mt19937 random(9);
+  const auto x = random_floats(rows * H * D, random);
+  Team team(2);
+  AttentionScratch scratch;
+  const auto run = [&](int first, const std::vector<int>& ends) {
+    const float* at = x.data() + first * H * D;
+    std::vector<float> out(static_cast<std::size_t>(ends.back() * H * D));
+    segment_attention(team, kernels(),
+                      {.q = at,
+                       .k = at,
+                       .v = at,
+                       .stride = H * D,
+                       .num_heads = H,
+                       .head_dim = D,
+                       .segment_ends = ends,
+                       .scale = 0.125f,
+                       .out = out.data(),
+                       .out_stride = H * D},
+                      scratch);
+    return out;
+  };
+  const auto together = run(0, {30, 30 + alone, rows});
+  const auto single = run(30, {alone});
+  EXPECT_TRUE(std::equal(single.begin(), single.end(), together.begin() + 30 * H * D));
 }
 
 TEST_P(AttentionTest, NoSegments) {
