@@ -140,7 +140,9 @@ void dense_row(const DensePanels& w, int row, float* out) {
 
 // Activations of a block of rows should stay in a core's second-level cache while all panels pass.
 constexpr std::int64_t block_bytes_wanted = 512 << 10;
+// Pieces are handed out as threads get free: small enough that the last ones end together.
 constexpr int pieces_per_thread = 8;
+constexpr std::size_t largest_piece = 256 << 10;  // bytes of weights
 
 int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
   const auto wanted = std::max<std::int64_t>(1, block_bytes_wanted / row_bytes / tile) * tile;
@@ -151,10 +153,12 @@ int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
 
 // Calls product(first_row, rows, first_panel, last_panel) for pieces that cover the matrix.
 template <class Product>
-void split(Team& team, int rows, int block, int panels, const Product& product) {
-  const int blocks = (rows + block - 1) / block;
+void split(Team& team, int rows, int block, const PackedMatrix& w, const Product& product) {
+  const int panels = w.num_panels(), blocks = (rows + block - 1) / block;
   const int pieces_wanted = std::max(1, team.size() * pieces_per_thread / blocks);
-  const int panels_each = std::max(1, panels / pieces_wanted);
+  const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels);
+  const int panels_each =
+      std::max(1, std::min(panels / pieces_wanted, static_cast<int>(largest_piece / panel_bytes)));
   const int pieces = (panels + panels_each - 1) / panels_each;
   team.parallel_for(static_cast<std::int64_t>(blocks) * pieces, 1,
                     [&](std::int64_t begin, std::int64_t end, int) {
@@ -221,7 +225,7 @@ void dense_product(Team& team, const LinearKernels& kernels, const LinearArgs& a
                    const Pair& pair) {
   const auto& w = *pair.w;
   const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
-  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
     kernels.dense(*w.dense(), pair.times ? pair.times->dense() : nullptr,
                   args.x + row * args.x_stride, args.x_stride, rows, first, last,
                   shifted(args.output, row, pair.column));
@@ -232,7 +236,7 @@ void exact_product(Team& team, const LinearKernels& kernels, const LinearArgs& a
                    const Pair& pair) {
   const auto& w = *pair.w;
   const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
-  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
     kernels.quantized_exact(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
                             args.x + row * args.x_stride, args.x_stride, rows, first, last,
                             shifted(args.output, row, pair.column));
@@ -244,7 +248,7 @@ void quantized_product(Team& team, const LinearKernels& kernels, const LinearArg
   const auto& w = *pair.w;
   const int group = w.quantized()->group;
   const int block = rows_per_block(args.rows, x.tile, w.k());
-  split(team, args.rows, block, w.num_panels(), [&](int row, int rows, int first, int last) {
+  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
     kernels.quantized(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
                       from_row(x, row, w.k(), group), rows, first, last,
                       shifted(args.output, row, pair.column));
