@@ -241,11 +241,16 @@ inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
 template <int MT, class T>
 inline __attribute__((always_inline)) void add_dense(const T* w, int k, const float* x,
                                                      std::int64_t stride, Vf (&y)[MT]) {
+  Vf sums[MT];  // copies, which nothing can point to: y itself would be stored at every k
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) sums[m] = y[m];
   for (int i = 0; i < k; ++i) {
     const Vf weights = load(w + 16 * i);
 #pragma GCC unroll 16
-    for (int m = 0; m < MT; ++m) y[m] = fma(weights, set1(x[m * stride + i]), y[m]);
+    for (int m = 0; m < MT; ++m) sums[m] = fma(weights, set1(x[m * stride + i]), sums[m]);
   }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = sums[m];
 }
 
 // One block of a quantized panel as floats [group, 16].
