@@ -19,7 +19,7 @@ mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
 
 nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& options) {
   return nn::KVCache(traits.num_layers, options.num_pages * options.page_size, traits.num_kv_heads,
-                     traits.head_dim, options.kv_dtype);
+                     traits.head_dim, options.kv_dtype, options.cpu != nullptr);
 }
 
 std::vector<SampleRow> sample_rows(const Batch& batch) {
@@ -57,8 +57,6 @@ std::vector<std::int32_t> Runner::run(const Batch& batch) {
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
   const auto rows = sample_rows(batch);
   if (rows.empty()) {  // the middle of a prompt: only the KV is wanted
-    // The CPU's kernels write it in place, as a side effect of what the logits need.
-    if (options_.cpu) results.push_back(logits);
     mx::eval(std::move(results));
     return {};
   }

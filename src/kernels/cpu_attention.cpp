@@ -10,10 +10,7 @@ cpu::Format format_of(mx::Dtype dtype) {
   return dtype == mx::float16 ? cpu::Format::f16 : cpu::Format::f32;
 }
 
-// The pools are written in place, behind MLX's back: they are state, not values. Within a step one
-// operation touches a layer's pools, and the CPU stream runs operations in order. Taking them over by
-// donation would need an operation with one output each: MLX never donates the inputs of an operation
-// with several, and a copy of the pools takes seconds.
+// The pools are written in place, behind MLX's back: they are state, not values.
 cpu::KvPools pools_of(const mx::array& k, const mx::array& v, int page_size) {
   return {const_cast<char*>(k.data<char>()),
           const_cast<char*>(v.data<char>()),

@@ -1,57 +1,24 @@
 #include "kernels/cpu_backend.h"
 
-#include <mlx/backend/cpu/encoder.h>
-#include <mlx/primitives.h>
-
 #include <chrono>
-
-#include "pippin/error.h"
 
 namespace pippin::kernels {
 namespace {
 
-class HostPrimitive final : public mx::Primitive {
- public:
-  HostPrimitive(mx::Stream stream, HostOperation operation)
-      : mx::Primitive(stream), operation_(std::make_shared<HostOperation>(std::move(operation))) {}
+// Evaluated and row-contiguous.
+mx::array ready(mx::array x) {
+  if (!x.is_available()) x.eval();
+  if (x.flags().row_contiguous) return x;
+  x = mx::contiguous(x);
+  x.eval();
+  return x;
+}
 
-  void eval_cpu(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) override {
-    auto& encoder = mx::cpu::get_command_encoder(stream());
-    std::vector<mx::array> in;
-    for (const auto& x : inputs) {
-      if (!x.flags().row_contiguous)
-        throw Error(Code::internal,
-                    std::string("[cpu] an input of ") + operation_->name + " is not contiguous");
-      encoder.set_input_array(x);
-      in.push_back(mx::array::unsafe_weak_copy(x));
-    }
-    auto& output = outputs.front();
-    output.set_data(mx::allocator::malloc(output.nbytes()));
-    encoder.set_output_array(output);
-    encoder.dispatch(
-        [operation = operation_, in = std::move(in),
-         out = mx::array::unsafe_weak_copy(output)]() mutable { run(*operation, in, out); });
-  }
-
-  void eval_gpu(const std::vector<mx::array>&, std::vector<mx::array>&) override {
-    throw Error(Code::internal, std::string("[cpu] ") + operation_->name + " has no GPU version");
-  }
-
-  const char* name() const override { return operation_->name; }
-
- private:
-  static void run(const HostOperation& operation, const std::vector<mx::array>& in,
-                  mx::array& out) {
-    if (!operation.backend->profiling()) return operation.run(in, out);
-    using Clock = std::chrono::steady_clock;
-    const auto start = Clock::now();
-    operation.run(in, out);
-    operation.backend->add_time(operation.name,
-                                std::chrono::duration<double>(Clock::now() - start).count());
-  }
-
-  std::shared_ptr<const HostOperation> operation_;
-};
+std::size_t bytes_of(const mx::Shape& shape, mx::Dtype dtype) {
+  std::size_t bytes = mx::size_of(dtype);
+  for (const int n : shape) bytes *= static_cast<std::size_t>(n);
+  return bytes;
+}
 
 }  // namespace
 
@@ -71,11 +38,28 @@ void CpuBackend::add_time(const char* operation, double seconds) {
   profile_[operation] += seconds;
 }
 
-mx::array host_operation(HostOperation operation, mx::Shape shape, mx::Dtype dtype,
+mx::array host_array(const mx::Shape& shape, mx::Dtype dtype) {
+  auto buffer = std::make_shared<cpu::Buffer>(bytes_of(shape, dtype));
+  auto* data = buffer->data();
+  return mx::array(data, shape, dtype, [buffer](void*) {});
+}
+
+mx::array host_operation(const HostOperation& operation, const mx::Shape& shape, mx::Dtype dtype,
                          const std::vector<mx::array>& inputs) {
-  auto primitive =
-      std::make_shared<HostPrimitive>(mx::default_stream(mx::Device::cpu), std::move(operation));
-  return mx::array(std::move(shape), dtype, std::move(primitive), inputs);
+  std::vector<mx::array> in;
+  for (const auto& x : inputs) in.push_back(ready(x));
+  mx::array out(mx::allocator::malloc(bytes_of(shape, dtype)), shape, dtype);
+
+  if (!operation.backend->profiling()) {
+    operation.run(in, out);
+    return out;
+  }
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  operation.run(in, out);
+  operation.backend->add_time(operation.name,
+                              std::chrono::duration<double>(Clock::now() - start).count());
+  return out;
 }
 
 }  // namespace pippin::kernels

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "kernels/cpu_backend.h"
+
 namespace pippin::nn {
 
 namespace mx = mlx::core;
@@ -14,11 +16,16 @@ namespace mx = mlx::core;
 /// * page_size + offset. Which page belongs to whom is the page cache's business, not this
 /// struct's.
 struct KVCache {
-  /// Allocates zeroed pools.
-  KVCache(int num_layers, int num_slots, int num_kv_heads, int head_dim, mx::Dtype dtype) {
+  /// Allocates zeroed pools; in host memory for the CPU's kernels.
+  KVCache(int num_layers, int num_slots, int num_kv_heads, int head_dim, mx::Dtype dtype,
+          bool for_cpu_kernels = false) {
+    const mx::Shape shape = {num_slots, num_kv_heads, head_dim};
+    const auto pool = [&] {
+      return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
+    };
     for (int i = 0; i < num_layers; ++i) {
-      keys.push_back(mx::zeros({num_slots, num_kv_heads, head_dim}, dtype));
-      values.push_back(mx::zeros({num_slots, num_kv_heads, head_dim}, dtype));
+      keys.push_back(pool());
+      values.push_back(pool());
     }
     mx::eval(keys);
     mx::eval(values);
