@@ -66,9 +66,9 @@ TEST(Linear, BiasActivationAndResidual) {
     const Linear biased(layer.weight(), bias), on_cpu = packed({biased}).front();
     const auto y = layer(x) + bias;
     for (const auto& ours : {biased, on_cpu}) {
-      EXPECT_LT(max_abs_difference(to_vector(ours(x, Activation::silu)),
-                                   to_vector(y * mx::sigmoid(y))),
-                5e-5f);
+      EXPECT_LT(
+          max_abs_difference(to_vector(ours(x, Activation::silu)), to_vector(y * mx::sigmoid(y))),
+          5e-5f);
       EXPECT_LT(max_abs_difference(to_vector(ours.add_to(residual, x)), to_vector(residual + y)),
                 5e-5f);
     }
@@ -78,7 +78,8 @@ TEST(Linear, BiasActivationAndResidual) {
 TEST(Activations, EqualTheirDefinitions) {
   const auto x = random_array({100}, 4);
   const auto xs = to_vector(x);
-  const auto silu = to_vector(kernels::activate(x, Activation::silu)), erf = to_vector(kernels::activate(x, Activation::gelu)),
+  const auto silu = to_vector(kernels::activate(x, Activation::silu)),
+             erf = to_vector(kernels::activate(x, Activation::gelu)),
              tanh = to_vector(kernels::activate(x, Activation::gelu_tanh));
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const double v = xs[i];

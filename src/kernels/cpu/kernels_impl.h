@@ -14,7 +14,7 @@
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA, linear_kernels, norm_kernels, rope_kernels,
+const Kernels table = {Isa::PIPPIN_ISA,   linear_kernels,   norm_kernels, rope_kernels,
                        attention_kernels, sampling_kernels, simd_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA
