@@ -22,10 +22,12 @@ std::vector<PackedMatrix> random_matrices(Team& team, int n, int k, int bits) {
   for (auto& word : weight) word = random();
   const std::vector<std::uint16_t> scales(size(static_cast<std::size_t>(k / 64)), 0x3c00);
   const auto bytes = weight.size() * 4 + scales.size() * 4;
+  Arena arena;
   std::vector<PackedMatrix> matrices;
   for (std::size_t i = 0; i < std::max<std::size_t>(1, wanted_bytes / bytes); ++i)
-    matrices.emplace_back(team, QuantizedSource{weight.data(), scales.data(), scales.data(), n, k,
-                                                64, bits, Format::bf16});
+    matrices.emplace_back(
+        team, arena,
+        QuantizedSource{weight.data(), scales.data(), scales.data(), n, k, 64, bits, Format::bf16});
   return matrices;
 }
 

@@ -44,6 +44,7 @@ class CpuBackend {
 
   cpu::Team team;
   const cpu::Kernels& kernels;
+  cpu::Arena arena;      ///< of the weights
   cpu::Scratch scratch;  ///< one operation's
   cpu::AttentionScratch attention_scratch;
   const bool exact_activations;

@@ -18,7 +18,7 @@ mx::array evaluated(const mx::array& x) {
   return y;
 }
 
-cpu::PackedMatrix pack(cpu::Team& team, const QuantizedWeight& w) {
+cpu::PackedMatrix pack(CpuBackend& backend, const QuantizedWeight& w) {
   const auto weight = evaluated(w.weight), scales = evaluated(w.scales),
              biases = evaluated(mx::astype(w.biases, w.scales.dtype()));
   const cpu::QuantizedSource source = {weight.data<std::uint32_t>(),
@@ -29,13 +29,14 @@ cpu::PackedMatrix pack(cpu::Team& team, const QuantizedWeight& w) {
                                        w.group_size,
                                        w.bits,
                                        format_of(scales)};
-  return {team, source};
+  return {backend.team, backend.arena, source};
 }
 
-cpu::PackedMatrix pack(cpu::Team& team, const mx::array& w) {
+cpu::PackedMatrix pack(CpuBackend& backend, const mx::array& w) {
   const auto weight = evaluated(w);
-  return {team, cpu::DenseSource{weight.data<void>(), weight.shape(0), weight.shape(1),
-                                 format_of(weight)}};
+  return {
+      backend.team, backend.arena,
+      cpu::DenseSource{weight.data<void>(), weight.shape(0), weight.shape(1), format_of(weight)}};
 }
 
 mx::array join(const std::vector<Weight>& parts,
@@ -51,7 +52,7 @@ mx::array join(const std::vector<Weight>& parts,
 
 Weight Weight::packed_for(const CpuBackendPtr& backend) const {
   if (packed()) return *this;
-  auto matrix = quantized() ? pack(backend->team, *quantized()) : pack(backend->team, *dense());
+  auto matrix = quantized() ? pack(*backend, *quantized()) : pack(*backend, *dense());
   return Weight(std::make_shared<const PackedWeight>(PackedWeight{backend, std::move(matrix)}));
 }
 

@@ -102,13 +102,14 @@ QuantizedPanels layout_of(const QuantizedSource& s) {
 }
 
 template <class Panels, class Pack>
-Buffer pack_all(Team& team, const Panels& panels, const Pack& pack) {
-  Buffer buffer(static_cast<std::size_t>(panels.num_panels()) * panels.panel_bytes());
+Slice pack_all(Team& team, Arena& arena, const Panels& panels, const Pack& pack) {
+  const auto memory =
+      arena.allocate(static_cast<std::size_t>(panels.num_panels()) * panels.panel_bytes());
   team.parallel_for(panels.num_panels(), 8, [&](std::int64_t begin, std::int64_t end, int) {
     for (auto i = begin; i < end; ++i)
-      pack(static_cast<int>(i), buffer.data() + static_cast<std::size_t>(i) * panels.panel_bytes());
+      pack(static_cast<int>(i), memory.data + static_cast<std::size_t>(i) * panels.panel_bytes());
   });
-  return buffer;
+  return memory;
 }
 
 void quantized_row(const QuantizedPanels& w, int row, float* out) {
@@ -140,9 +141,11 @@ void dense_row(const DensePanels& w, int row, float* out) {
 
 // Activations of a block of rows should stay in a core's second-level cache while all panels pass.
 constexpr std::int64_t block_bytes_wanted = 512 << 10;
-// Pieces are handed out as threads get free: small enough that the last ones end together.
-constexpr int pieces_per_thread = 8;
-constexpr std::size_t largest_piece = 256 << 10;  // bytes of weights
+
+// Work is handed out in pieces as threads get free: some microseconds each, so that the last ones end
+// together (a decode step has a hundred products of some 50 microseconds), but no smaller.
+constexpr std::size_t piece_bytes = 64 << 10;  // of weights
+constexpr int pieces_per_thread = 8;           // at most, where many rows make a piece long
 
 int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
   const auto wanted = std::max<std::int64_t>(1, block_bytes_wanted / row_bytes / tile) * tile;
@@ -151,24 +154,10 @@ int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
   return static_cast<int>((each + tile - 1) / tile * tile);
 }
 
-// Calls product(first_row, rows, first_panel, last_panel) for pieces that cover the matrix.
-template <class Product>
-void split(Team& team, int rows, int block, const PackedMatrix& w, const Product& product) {
-  const int panels = w.num_panels(), blocks = (rows + block - 1) / block;
-  const int pieces_wanted = std::max(1, team.size() * pieces_per_thread / blocks);
-  const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels);
-  const int panels_each =
-      std::max(1, std::min(panels / pieces_wanted, static_cast<int>(largest_piece / panel_bytes)));
-  const int pieces = (panels + panels_each - 1) / panels_each;
-  team.parallel_for(static_cast<std::int64_t>(blocks) * pieces, 1,
-                    [&](std::int64_t begin, std::int64_t end, int) {
-                      for (auto i = begin; i < end; ++i) {
-                        const int row = static_cast<int>(i / pieces) * block;
-                        const int panel = static_cast<int>(i % pieces) * panels_each;
-                        product(row, std::min(block, rows - row), panel,
-                                std::min(panel + panels_each, panels));
-                      }
-                    });
+// Tiles of equal size, as large as the kernels take them: 8 rows are done as 4 + 4, not 6 + 2.
+int tile_for(int rows, int largest) {
+  const int tiles = (rows + largest - 1) / largest;
+  return (rows + tiles - 1) / tiles;
 }
 
 Output shifted(const Output& output, int row, int column) {
@@ -179,107 +168,156 @@ Output shifted(const Output& output, int row, int column) {
   return result;
 }
 
-// Tiles of equal size, as large as the kernels take them: 8 rows are done as 4 + 4, not 6 + 2.
-int tile_for(int rows, int largest) {
-  const int tiles = (rows + largest - 1) / largest;
-  return (rows + tiles - 1) / tiles;
-}
-
-QuantizedRows rows_in(Scratch& scratch, int rows, int k, int group, int tile) {
-  const auto values = static_cast<std::size_t>(rows) * static_cast<std::size_t>(k);
-  const auto groups = values / static_cast<std::size_t>(group);
-  auto* q = scratch.grow_to(values + 8 * groups + 64);
-  auto* scales = reinterpret_cast<float*>(q + (values + 63) / 64 * 64);
-  return {reinterpret_cast<std::int8_t*>(q), scales, scales + groups, tile};
-}
-
 QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int group) {
   return {x.q + row * k, x.scales + row * (k / group), x.sums + row * (k / group), x.tile};
 }
 
-QuantizedRows quantize(Team& team, const LinearKernels& kernels, Scratch& scratch,
-                       const LinearArgs& args, int k, int group) {
-  const int tile = tile_for(args.rows, kernels.tile_rows);
-  const auto x = rows_in(scratch, args.rows, k, group, tile);
-  const auto one = [&](std::int64_t i) {
-    const auto row = i * tile;
-    kernels.quantize(args.x + row * args.x_stride, args.x_stride,
-                     static_cast<int>(std::min<std::int64_t>(tile, args.rows - row)), k, group,
-                     from_row(x, row, k, group));
-  };
-  // Waking the team costs more than a tile or two.
-  const std::int64_t tiles = (args.rows + tile - 1) / tile;
-  team.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
-    for (auto i = begin; i < end; ++i) one(i);
-  });
-  return x;
-}
-
-struct Pair {
+// One matrix of the operation (or a gated pair), and how its work is cut: blocks of rows times runs of
+// panels.
+struct Product {
   const PackedMatrix* w;
   const PackedMatrix* times;
-  int column;
+  int column;       ///< of the output
+  QuantizedRows x;  ///< where activations are quantized
+  int block;        ///< rows
+  int panels_each;  ///< of a piece
+  int pieces_per_block;
+  int pieces;
 };
 
-void dense_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
-                   const Pair& pair) {
-  const auto& w = *pair.w;
-  const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
-  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
-    kernels.dense(*w.dense(), pair.times ? pair.times->dense() : nullptr,
-                  args.x + row * args.x_stride, args.x_stride, rows, first, last,
-                  shifted(args.output, row, pair.column));
-  });
-}
-
-void exact_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
-                   const Pair& pair) {
-  const auto& w = *pair.w;
-  const int block = rows_per_block(args.rows, kernels.dense_tile_rows, w.k() * 4);
-  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
-    kernels.quantized_exact(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
-                            args.x + row * args.x_stride, args.x_stride, rows, first, last,
-                            shifted(args.output, row, pair.column));
-  });
-}
-
-void quantized_product(Team& team, const LinearKernels& kernels, const LinearArgs& args,
-                       const Pair& pair, const QuantizedRows& x) {
-  const auto& w = *pair.w;
-  const int group = w.quantized()->group;
-  const int block = rows_per_block(args.rows, x.tile, w.k());
-  split(team, args.rows, block, w, [&](int row, int rows, int first, int last) {
-    kernels.quantized(*w.quantized(), pair.times ? pair.times->quantized() : nullptr,
-                      from_row(x, row, w.k(), group), rows, first, last,
-                      shifted(args.output, row, pair.column));
-  });
-}
-
-std::vector<Pair> pairs_of(const LinearArgs& args) {
-  if (args.gated) return {{args.parts[0], args.parts[1], 0}};
-  std::vector<Pair> pairs;
-  int column = 0;
-  for (const auto* part : args.parts) {
-    pairs.push_back({part, nullptr, column});
-    column += part->n();
+class Operation {
+ public:
+  Operation(Team& team, const LinearKernels& kernels, Scratch& scratch, const LinearArgs& args)
+      : team_(team), kernels_(kernels), args_(args) {
+    if (args.gated) {
+      products_.push_back({args.parts[0], args.parts[1], 0, {}, 0, 0, 0, 0});
+    } else {
+      int column = 0;
+      for (const auto* part : args.parts) {
+        products_.push_back({part, nullptr, column, {}, 0, 0, 0, 0});
+        column += part->n();
+      }
+    }
+    quantize_activations(scratch);
+    for (auto& product : products_) cut(product);
   }
-  return pairs;
-}
+
+  void run() const {
+    std::int64_t pieces = 0;
+    for (const auto& product : products_) pieces += product.pieces;
+    const auto body = [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = begin; i < end; ++i) run_piece(i);
+    };
+    // Few rows are as fast as memory is.
+    if (args_.rows <= 4)
+      team_.parallel_for_guided(pieces, 1, body);
+    else
+      team_.parallel_for(pieces, 1, body);
+  }
+
+ private:
+  bool quantizes(const Product& product) const { return product.w->quantized() && !args_.exact; }
+
+  // Once for each size of group among the matrices.
+  void quantize_activations(Scratch& scratch) {
+    const int k = args_.parts[0]->k();
+    const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
+    const auto bytes = [&](int group) {  // 64-byte aligned
+      return (values + 8 * (values / static_cast<std::size_t>(group)) + 127) / 64 * 64;
+    };
+    std::vector<int> groups;
+    std::size_t total = 0;
+    for (const auto& product : products_)
+      if (quantizes(product) && !std::count(groups.begin(), groups.end(), group_of(product))) {
+        groups.push_back(group_of(product));
+        total += bytes(groups.back());
+      }
+    auto* memory = scratch.grow_to(total);
+    for (const int group : groups) {
+      auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
+      const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
+                               scales + values / static_cast<std::size_t>(group),
+                               tile_for(args_.rows, kernels_.tile_rows)};
+      quantize(x, k, group);
+      for (auto& product : products_)
+        if (quantizes(product) && group_of(product) == group) product.x = x;
+      memory += bytes(group);
+    }
+  }
+
+  static int group_of(const Product& product) { return product.w->quantized()->group; }
+
+  void quantize(const QuantizedRows& x, int k, int group) {
+    const std::int64_t tiles = (args_.rows + x.tile - 1) / x.tile;
+    // Waking the team costs more than a tile or two.
+    team_.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = begin; i < end; ++i) {
+        const auto row = i * x.tile;
+        kernels_.quantize(args_.x + row * args_.x_stride, args_.x_stride,
+                          static_cast<int>(std::min<std::int64_t>(x.tile, args_.rows - row)), k,
+                          group, from_row(x, row, k, group));
+      }
+    });
+  }
+
+  void cut(Product& product) const {
+    const auto& w = *product.w;
+    product.block = quantizes(product)
+                        ? rows_per_block(args_.rows, product.x.tile, w.k())
+                        : rows_per_block(args_.rows, kernels_.dense_tile_rows, w.k() * 4);
+    const int panels = w.num_panels(), blocks = (args_.rows + product.block - 1) / product.block;
+    const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels) * (product.times ? 2 : 1);
+    const auto by_size = static_cast<int>(piece_bytes / panel_bytes);
+    const int by_count = panels * blocks / (team_.size() * pieces_per_thread);
+    product.panels_each = std::max(1, args_.rows > 4 ? by_count : by_size);
+    product.pieces_per_block = (panels + product.panels_each - 1) / product.panels_each;
+    product.pieces = product.pieces_per_block * blocks;
+  }
+
+  void run_piece(std::int64_t i) const {
+    auto product = products_.begin();
+    for (; i >= product->pieces; ++product) i -= product->pieces;
+    const auto& [w, times, column, x, block, panels_each, pieces_per_block, pieces] = *product;
+    const int row = static_cast<int>(i / pieces_per_block) * block;
+    const int rows = std::min(block, args_.rows - row);
+    const int first = static_cast<int>(i % pieces_per_block) * panels_each;
+    const int last = std::min(first + panels_each, w->num_panels());
+    const auto out = shifted(args_.output, row, column);
+    const float* from = args_.x + row * args_.x_stride;
+    if (!w->quantized())
+      kernels_.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride, rows,
+                     first, last, out);
+    else if (args_.exact)
+      kernels_.quantized_exact(*w->quantized(), times ? times->quantized() : nullptr, from,
+                               args_.x_stride, rows, first, last, out);
+    else
+      kernels_.quantized(*w->quantized(), times ? times->quantized() : nullptr,
+                         from_row(x, row, w->k(), group_of(*product)), rows, first, last, out);
+  }
+
+  Team& team_;
+  const LinearKernels& kernels_;
+  const LinearArgs& args_;
+  std::vector<Product> products_;
+};
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(Team& team, const QuantizedSource& source) : n_(source.n), k_(source.k) {
+PackedMatrix::PackedMatrix(Team& team, Arena& arena, const QuantizedSource& source)
+    : n_(source.n), k_(source.k) {
   auto panels = layout_of(source);
-  buffer_ =
-      pack_all(team, panels, [&](int i, std::uint8_t* out) { pack_panel(source, panels, i, out); });
-  panels.data = buffer_.data();
+  memory_ = pack_all(team, arena, panels,
+                     [&](int i, std::uint8_t* out) { pack_panel(source, panels, i, out); });
+  panels.data = memory_.data;
   panels_ = panels;
 }
 
-PackedMatrix::PackedMatrix(Team& team, const DenseSource& source) : n_(source.n), k_(source.k) {
+PackedMatrix::PackedMatrix(Team& team, Arena& arena, const DenseSource& source)
+    : n_(source.n), k_(source.k) {
   DensePanels panels{nullptr, source.n, source.k, source.format};
-  buffer_ = pack_all(team, panels, [&](int i, std::uint8_t* out) { pack_panel(source, i, out); });
-  panels.data = buffer_.data();
+  memory_ =
+      pack_all(team, arena, panels, [&](int i, std::uint8_t* out) { pack_panel(source, i, out); });
+  panels.data = memory_.data;
   panels_ = panels;
 }
 
@@ -297,23 +335,8 @@ void PackedMatrix::row(int row, float* out) const {
     dense_row(*dense(), row, out);
 }
 
-void linear(Team& team, const Kernels& table, Scratch& scratch, const LinearArgs& args) {
-  const auto& kernels = table.linear;
-  int quantized_group = 0;  // what the scratch holds
-  QuantizedRows x{};
-  for (const auto& pair : pairs_of(args)) {
-    const auto* q = pair.w->quantized();
-    if (!q) {
-      dense_product(team, kernels, args, pair);
-    } else if (args.exact) {
-      exact_product(team, kernels, args, pair);
-    } else {
-      if (quantized_group != q->group)
-        x = quantize(team, kernels, scratch, args, pair.w->k(), q->group);
-      quantized_group = q->group;
-      quantized_product(team, kernels, args, pair, x);
-    }
-  }
+void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args) {
+  Operation(team, kernels.linear, scratch, args).run();
 }
 
 }  // namespace pippin::cpu

@@ -29,16 +29,16 @@ struct DenseSource {
   Format format;
 };
 
-/// A weight matrix in the kernels' layout (linear_kernels.h). Immutable; owns its memory.
+/// A weight matrix in the kernels' layout (linear_kernels.h). Immutable.
 class PackedMatrix {
  public:
-  PackedMatrix(Team& team, const QuantizedSource& source);
-  PackedMatrix(Team& team, const DenseSource& source);
+  PackedMatrix(Team& team, Arena& arena, const QuantizedSource& source);
+  PackedMatrix(Team& team, Arena& arena, const DenseSource& source);
 
   int n() const { return n_; }  ///< outputs
   int k() const { return k_; }  ///< inputs
   int num_panels() const { return (n_ + panel_rows - 1) / panel_rows; }
-  std::size_t bytes() const { return buffer_.size(); }
+  std::size_t bytes() const { return memory_.size; }
   /// Null where the matrix is plain (or quantized).
   const QuantizedPanels* quantized() const { return std::get_if<QuantizedPanels>(&panels_); }
   const DensePanels* dense() const { return std::get_if<DensePanels>(&panels_); }
@@ -50,7 +50,7 @@ class PackedMatrix {
 
  private:
   int n_, k_;
-  Buffer buffer_;
+  Slice memory_;
   std::variant<QuantizedPanels, DensePanels> panels_;
 };
 

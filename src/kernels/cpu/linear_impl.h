@@ -195,6 +195,13 @@ inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* ti
                              const QuantizedRows& x, int rows, int first, int last,
                              const Output& out) {
   const int num_groups = w.k / w.group;
+  // All at once, not one by one, what panel_product's prefetching begins behind.
+  if (rows <= 4) {
+    prefetch_block(w.data + static_cast<std::size_t>(first) * w.panel_bytes(), 4 * w.block_bytes());
+    if (times)
+      prefetch_block(times->data + static_cast<std::size_t>(first) * times->panel_bytes(),
+                     4 * times->block_bytes());
+  }
   for (int panel = first; panel < last; panel += panels_at_once)
     for (int row = 0; row < rows; row += x.tile) {
       const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k,

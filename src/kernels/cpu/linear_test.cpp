@@ -151,6 +151,7 @@ class LinearTest : public ::testing::TestWithParam<Isa> {
   }
 
   Team team_{3};
+  Arena arena_;
   Scratch scratch_;
   std::mt19937 random_{7};
 };
@@ -179,7 +180,7 @@ TEST_P(LinearTest, QuantizedProductsAgreeWithTheReference) {
                    std::to_string(s.group) + " bits " + std::to_string(s.bits) + " rows " +
                    std::to_string(rows));
       const auto matrix = random_matrix(s.n, s.k, s.group, s.bits, s.format, random_);
-      const PackedMatrix packed(team_, matrix.source());
+      const PackedMatrix packed(team_, arena_, matrix.source());
       const auto x = random_vector(static_cast<std::size_t>(rows * s.k), random_);
       const auto exact = product(x, matrix.values, rows, s.n, s.k);
       const auto quantized = product(as_quantized(x, s.group), matrix.values, rows, s.n, s.k);
@@ -202,7 +203,7 @@ TEST_P(LinearTest, ExtremeValuesDoNotOverflow) {
         matrix.values[static_cast<std::size_t>(256 * i + k)] =
             static_cast<double>(s) * ((1 << bits) - 1) + static_cast<double>(b);
       }
-    const PackedMatrix packed(team_, matrix.source());
+    const PackedMatrix packed(team_, arena_, matrix.source());
     for (const float sign : {1.0f, -1.0f}) {
       const std::vector<float> x(256, 3.0f * sign);
       EXPECT_LT(error(run({&packed}, x, 1, false), product(x, matrix.values, 1, 16, 256)), 1e-5);
@@ -220,7 +221,7 @@ TEST_P(LinearTest, DenseProductsAgreeWithTheReference) {
           append(weight, rounded(w, format), format);
           values.push_back(static_cast<double>(rounded(w, format)));
         }
-        const PackedMatrix packed(team_, DenseSource{weight.data(), n, k, format});
+        const PackedMatrix packed(team_, arena_, DenseSource{weight.data(), n, k, format});
         const auto x = random_vector(static_cast<std::size_t>(rows * k), random_);
         EXPECT_LT(error(run({&packed}, x, rows, false), product(x, values, rows, n, k)), 2e-6);
         std::vector<float> row(static_cast<std::size_t>(k));
@@ -233,7 +234,7 @@ TEST_P(LinearTest, DenseProductsAgreeWithTheReference) {
 
 TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthers) {
   const auto matrix = random_matrix(80, 256, 64, 4, Format::bf16, random_);
-  const PackedMatrix packed(team_, matrix.source());
+  const PackedMatrix packed(team_, arena_, matrix.source());
   constexpr int rows = 37;
   const auto x = random_vector(rows * 256, random_);
   for (const bool exact : {false, true}) {
@@ -250,7 +251,7 @@ TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthers) {
 TEST_P(LinearTest, PartsLieSideBySide) {
   const auto a = random_matrix(33, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(16, 128, 32, 8, Format::f32, random_);
-  const PackedMatrix pa(team_, a.source()), pb(team_, b.source());
+  const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
   const auto x = random_vector(5 * 128, random_);
   const auto both = run({&pa, &pb}, x, 5, false), first = run({&pa}, x, 5, false),
              second = run({&pb}, x, 5, false);
@@ -262,7 +263,7 @@ TEST_P(LinearTest, PartsLieSideBySide) {
 TEST_P(LinearTest, BiasActivationGateAndResidual) {
   const auto a = random_matrix(40, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(40, 128, 64, 4, Format::bf16, random_);
-  const PackedMatrix pa(team_, a.source()), pb(team_, b.source());
+  const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
   const auto x = random_vector(3 * 128, random_), bias = random_vector(40, random_),
              residual = random_vector(3 * 40, random_);
   const auto ya = product(x, a.values, 3, 40, 128), yb = product(x, b.values, 3, 40, 128);
@@ -295,7 +296,7 @@ TEST_P(LinearTest, BiasActivationGateAndResidual) {
 TEST_P(LinearTest, RowsOfATableAreItsValues) {
   for (const auto& s : shapes()) {
     const auto matrix = random_matrix(s.n, s.k, s.group, s.bits, s.format, random_);
-    const PackedMatrix packed(team_, matrix.source());
+    const PackedMatrix packed(team_, arena_, matrix.source());
     std::vector<float> row(static_cast<std::size_t>(s.k));
     packed.row(s.n - 1, row.data());
     for (int i = 0; i < s.k; ++i)
@@ -306,9 +307,10 @@ TEST_P(LinearTest, RowsOfATableAreItsValues) {
 
 TEST(PackedMatrixTest, AsLargeAsTheCheckpointSays) {
   Team team(1);
+  Arena arena;
   std::mt19937 random(1);
   const auto matrix = random_matrix(64, 256, 64, 4, Format::bf16, random);
-  const PackedMatrix packed(team, matrix.source());
+  const PackedMatrix packed(team, arena, matrix.source());
   EXPECT_EQ(packed.bytes(), matrix.weight.size() + matrix.scales.size() + matrix.biases.size());
 }
 

@@ -127,12 +127,13 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, 
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
   const auto mask = _mm512_set1_epi8(15);
   // Where the second half of a step's products lie in k.
-  const int far = Bits == 4 ? group / 2 : 4;
+  const int far = Bits == 4 ? group / 2 : 4, end = Bits == 4 ? group / 2 : group;
+  constexpr int step = Bits == 4 ? 4 : 8;
   __m512i even[MT], odd[MT];
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) even[m] = odd[m] = _mm512_setzero_si512();
 #pragma GCC unroll 4
-  for (int k = 0; k < (Bits == 4 ? group / 2 : group); k += Bits == 4 ? 4 : 8) {
+  for (int k = 0; k < end; k += step) {
     const auto w = load_line(lines + 16 * k);
     const auto w0 = Bits == 4 ? _mm512_and_si512(w, mask) : w;
     const auto w1 = Bits == 4 ? _mm512_and_si512(_mm512_srli_epi16(w, 4), mask)
@@ -155,11 +156,12 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines,
                                                      const std::int8_t* a, Vi (&acc)[MT],
                                                      Vi (&acc2)[MT]) {
   const auto mask = _mm512_set1_epi8(15);
-  const int far = Bits == 4 ? group / 2 : 4;
+  const int far = Bits == 4 ? group / 2 : 4, end = Bits == 4 ? group / 2 : group;
+  constexpr int step = Bits == 4 ? 4 : 8;
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) acc[m].v = acc2[m].v = _mm512_setzero_si512();
 #pragma GCC unroll 2
-  for (int k = 0; k < (Bits == 4 ? group / 2 : group); k += Bits == 4 ? 4 : 8) {
+  for (int k = 0; k < end; k += step) {
     auto w = load_line(lines + 16 * k), v = load_line(lines2 + 16 * k);
     const auto w0 = Bits == 4 ? _mm512_and_si512(w, mask) : w;
     const auto v0 = Bits == 4 ? _mm512_and_si512(v, mask) : v;

@@ -61,11 +61,26 @@ Team::~Team() {
   for (auto& worker : workers_) worker.join();
 }
 
+// Three quarters of a thread's even share of what is left.
+std::int64_t Team::take_guided(std::int64_t& begin) {
+  begin = next_.load(std::memory_order_relaxed);
+  for (;;) {
+    const auto share = (n_ - begin) * 3 / (4 * size());
+    const auto count = std::max(grain_, share / grain_ * grain_);
+    if (begin >= n_ || next_.compare_exchange_weak(begin, begin + count, std::memory_order_relaxed))
+      return count;
+  }
+}
+
 void Team::take_pieces(int thread) {
   for (;;) {
-    const auto begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+    std::int64_t begin, count = grain_;
+    if (guided_)
+      count = take_guided(begin);
+    else
+      begin = next_.fetch_add(grain_, std::memory_order_relaxed);
     if (begin >= n_) return;
-    call_(body_, begin, std::min(begin + grain_, n_), thread);
+    call_(body_, begin, std::min(begin + count, n_), thread);
   }
 }
 

@@ -29,10 +29,27 @@ class Team {
   /// system keeps from running delays nothing, unless it holds a piece.
   template <class Body>
   void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+    share(n, grain, false, body);
+  }
+
+  /// The same in pieces that begin large and end small, at least `grain`: for work whose indices are
+  /// neighbours in memory. Memory is read slowly until a core's prefetchers have seen where a piece
+  /// lies, which took a third of the speed of a decode step in small equal pieces.
+  template <class Body>
+  void parallel_for_guided(std::int64_t n, std::int64_t grain, const Body& body) {
+    share(n, grain, true, body);
+  }
+
+ private:
+  using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int thread);
+
+  template <class Body>
+  void share(std::int64_t n, std::int64_t grain, bool guided, const Body& body) {
     if (n <= grain || workers_.empty()) {
       if (n > 0) body(std::int64_t{0}, n, 0);
       return;
     }
+    guided_ = guided;
     run(
         n, grain,
         [](const void* b, std::int64_t begin, std::int64_t end, int thread) {
@@ -41,14 +58,14 @@ class Team {
         &body);
   }
 
- private:
-  using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int thread);
   void run(std::int64_t n, std::int64_t grain, Call call, const void* body);
   void work(int thread);
   void take_pieces(int thread);
+  std::int64_t take_guided(std::int64_t& begin);
 
   // The job; written by the caller while no worker is in it.
   std::int64_t n_ = 0, grain_ = 1;
+  bool guided_ = false;
   Call call_ = nullptr;
   const void* body_ = nullptr;
   alignas(64) std::atomic<std::int64_t> next_{0};

@@ -16,12 +16,15 @@ TEST(TeamTest, EveryIndexOnceForAnyShape) {
     for (const std::int64_t n : {0, 1, 2, 7, 64, 1000})
       for (const std::int64_t grain : {1, 3, 64}) {
         std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
-        team.parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
+        const auto body = [&](std::int64_t begin, std::int64_t end, int thread) {
           EXPECT_GE(thread, 0);
           EXPECT_LT(thread, team.size());
           for (auto i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
-        });
+        };
+        team.parallel_for(n, grain, body);
         for (const auto& count : seen) EXPECT_EQ(count, 1);
+        team.parallel_for_guided(n, grain, body);
+        for (const auto& count : seen) EXPECT_EQ(count, 2);
       }
   }
 }
