@@ -162,20 +162,19 @@ std::vector<cpu::TokenBias> host_biases(const SampleRow& row) {
 }
 
 mx::array sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
-                         const kernels::CpuBackendPtr& backend) {
-  const auto run = [backend, rows](const std::vector<mx::array>& in, mx::array& out) {
+                         kernels::CpuBackend& backend) {
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     std::vector<std::vector<cpu::TokenBias>> biases;
     for (const auto& row : rows) biases.push_back(host_biases(row));
     std::vector<cpu::Sampling> options;
     for (std::size_t i = 0; i < rows.size(); ++i)
       options.push_back(host_options(rows[i], biases[i]));
     const auto chosen =
-        cpu::sample(backend->team, backend->kernels, in[0].data<float>(), in[0].shape(1), options);
+        cpu::sample(backend.team, backend.kernels, in[0].data<float>(), in[0].shape(1), options);
     std::transform(chosen.begin(), chosen.end(), out.data<std::int32_t>(),
                    [](const auto& one) { return one.token; });
   };
-  return kernels::host_operation({"sample", backend, run}, {logits.shape(0)}, mx::int32,
-                                 {mx::contiguous(logits)});
+  return kernels::host_operation(backend, "sample", {logits.shape(0)}, mx::int32, {logits}, run);
 }
 
 }  // namespace
@@ -203,7 +202,7 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
 
 mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
                  const kernels::CpuBackendPtr& backend) {
-  return backend ? sample_on_host(logits, rows, backend) : sample_by_mlx(logits, rows);
+  return backend ? sample_on_host(logits, rows, *backend) : sample_by_mlx(logits, rows);
 }
 
 }  // namespace pippin::engine

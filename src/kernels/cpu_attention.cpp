@@ -5,11 +5,6 @@
 namespace pippin::kernels {
 namespace {
 
-cpu::Format format_of(mx::Dtype dtype) {
-  if (dtype == mx::bfloat16) return cpu::Format::bf16;
-  return dtype == mx::float16 ? cpu::Format::f16 : cpu::Format::f32;
-}
-
 // The pools are written in place, behind MLX's back: they are state, not values.
 cpu::KvPools pools_of(const mx::array& k, const mx::array& v, int page_size) {
   return {const_cast<char*>(k.data<char>()),
@@ -26,10 +21,10 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const
                         const RopeAngles& angles, const mx::array& k_pool, const mx::array& v_pool,
                         const PagedLayout& layout, float scale) {
   // in: qkv, q_norm, k_norm, cos, sin, slots, k_pool, v_pool
-  const auto run = [plan = layout.cpu, shape, eps = norm.eps, scale](
-                       const std::vector<mx::array>& in, mx::array& out) {
-    auto& backend = *plan->backend;
-    const auto pools = pools_of(in[6], in[7], plan->page_size);
+  const auto& plan = *layout.cpu;
+  auto& backend = *plan.backend;
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
+    const auto pools = pools_of(in[6], in[7], plan.page_size);
 
     cpu::QkvRows rows{};
     rows.qkv = in[0].data<float>();
@@ -37,7 +32,7 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const
     rows.num_heads = shape.num_heads;
     rows.q_norm = in[1].data<float>();
     rows.k_norm = in[2].data<float>();
-    rows.eps = eps;
+    rows.eps = norm.eps;
     rows.cos = in[3].data<float>();
     rows.sin = in[4].data<float>();
     rows.rotary_dim = 2 * in[3].shape(-1);
@@ -52,22 +47,21 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const
     attention.q_stride = rows.q_stride;
     attention.num_heads = shape.num_heads;
     attention.pools = pools;
-    attention.parts = plan->parts;
+    attention.parts = plan.parts;
     attention.scale = scale;
     attention.out = out.data<float>();
     attention.out_stride = out.shape(1);
     cpu::paged_attention(backend.team, backend.kernels, attention, backend.attention_scratch);
   };
   return host_operation(
-      {"attention", layout.cpu->backend, run}, {qkv.shape(0), shape.num_heads * shape.head_dim},
-      mx::float32,
-      {qkv, norm.q, norm.k, angles.cos, angles.sin, layout.write_slots, k_pool, v_pool});
+      backend, "attention", {qkv.shape(0), shape.num_heads * shape.head_dim}, mx::float32,
+      {qkv, norm.q, norm.k, angles.cos, angles.sin, layout.write_slots, k_pool, v_pool}, run);
 }
 
 mx::array cpu_vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,
                                const std::vector<int>& segment_ends, float scale,
                                const CpuBackendPtr& backend) {
-  const auto run = [=](const std::vector<mx::array>& in, mx::array& out) {
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     const int width = in[0].shape(1) / 3;
     cpu::SegmentAttention args{};
     args.q = in[0].data<float>();
@@ -84,8 +78,8 @@ mx::array cpu_vision_attention(const mx::array& qkv, int num_heads, const RopeAn
     args.out_stride = width;
     cpu::segment_attention(backend->team, backend->kernels, args, backend->attention_scratch);
   };
-  return host_operation({"vision_attention", backend, run}, {qkv.shape(0), qkv.shape(1) / 3},
-                        mx::float32, {qkv, angles.cos, angles.sin});
+  return host_operation(*backend, "vision_attention", {qkv.shape(0), qkv.shape(1) / 3}, mx::float32,
+                        {qkv, angles.cos, angles.sin}, run);
 }
 
 }  // namespace pippin::kernels

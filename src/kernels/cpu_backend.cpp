@@ -1,18 +1,9 @@
 #include "kernels/cpu_backend.h"
 
-#include <chrono>
+#include "pippin/error.h"
 
 namespace pippin::kernels {
 namespace {
-
-// Evaluated and row-contiguous.
-mx::array ready(mx::array x) {
-  if (!x.is_available()) x.eval();
-  if (x.flags().row_contiguous) return x;
-  x = mx::contiguous(x);
-  x.eval();
-  return x;
-}
 
 std::size_t bytes_of(const mx::Shape& shape, mx::Dtype dtype) {
   std::size_t bytes = mx::size_of(dtype);
@@ -38,28 +29,40 @@ void CpuBackend::add_time(const char* operation, double seconds) {
   profile_[operation] += seconds;
 }
 
+cpu::Format format_of(mx::Dtype dtype) {
+  if (dtype == mx::bfloat16) return cpu::Format::bf16;
+  if (dtype == mx::float16) return cpu::Format::f16;
+  if (dtype == mx::float32) return cpu::Format::f32;
+  throw Error(Code::internal, "[cpu] the kernels read float32, float16 and bfloat16 only");
+}
+
 mx::array host_array(const mx::Shape& shape, mx::Dtype dtype) {
   auto buffer = std::make_shared<cpu::Buffer>(bytes_of(shape, dtype));
   auto* data = buffer->data();
   return mx::array(data, shape, dtype, [buffer](void*) {});
 }
 
-mx::array host_operation(const HostOperation& operation, const mx::Shape& shape, mx::Dtype dtype,
-                         const std::vector<mx::array>& inputs) {
-  std::vector<mx::array> in;
-  for (const auto& x : inputs) in.push_back(ready(x));
-  mx::array out(mx::allocator::malloc(bytes_of(shape, dtype)), shape, dtype);
+mx::array host_input(mx::array x) {
+  if (!x.is_available()) x.eval();
+  if (x.flags().row_contiguous) return x;
+  x = mx::contiguous(x);
+  x.eval();
+  return x;
+}
 
-  if (!operation.backend->profiling()) {
-    operation.run(in, out);
-    return out;
-  }
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  operation.run(in, out);
-  operation.backend->add_time(operation.name,
-                              std::chrono::duration<double>(Clock::now() - start).count());
-  return out;
+mx::array host_output(const mx::Shape& shape, mx::Dtype dtype) {
+  return mx::array(mx::allocator::malloc(bytes_of(shape, dtype)), shape, dtype);
+}
+
+OperationTimer::OperationTimer(CpuBackend& backend, const char* operation)
+    : backend_(backend.profiling() ? &backend : nullptr), operation_(operation) {
+  if (backend_) start_ = std::chrono::steady_clock::now();
+}
+
+OperationTimer::~OperationTimer() {
+  if (!backend_) return;
+  const auto time = std::chrono::steady_clock::now() - start_;
+  backend_->add_time(operation_, std::chrono::duration<double>(time).count());
 }
 
 }  // namespace pippin::kernels

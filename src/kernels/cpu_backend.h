@@ -4,7 +4,7 @@
 #include <mlx/mlx.h>
 
 #include <atomic>
-#include <functional>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -63,25 +63,48 @@ class CpuBackend {
 
 using CpuBackendPtr = std::shared_ptr<CpuBackend>;
 
+/// How the kernels call a dtype. Throws Error(internal) where they don't know it.
+cpu::Format format_of(mx::Dtype dtype);
+
 /// A zeroed array in memory of its own, on huge pages where there are any; pages that nobody wrote take
 /// no memory.
 mx::array host_array(const mx::Shape& shape, mx::Dtype dtype);
 
-/// One operation on host memory.
-struct HostOperation {
-  /// Inputs are evaluated and row-contiguous; the output is allocated and uninitialised.
-  using Run = std::function<void(const std::vector<mx::array>& in, mx::array& out)>;
+/// The array itself, evaluated and row-contiguous (a copy where it isn't).
+mx::array host_input(mx::array x);
 
-  const char* name;  ///< what the profile calls it
-  CpuBackendPtr backend;
-  Run run;
+/// An evaluated array of uninitialised memory.
+mx::array host_output(const mx::Shape& shape, mx::Dtype dtype);
+
+/// Adds the time of its scope to the profile, where the backend is profiling.
+class OperationTimer {
+ public:
+  OperationTimer(CpuBackend& backend, const char* operation);
+  ~OperationTimer();
+  OperationTimer(const OperationTimer&) = delete;
+  OperationTimer& operator=(const OperationTimer&) = delete;
+
+ private:
+  CpuBackend* backend_;  // null where not profiling
+  const char* operation_;
+  std::chrono::steady_clock::time_point start_;
 };
 
-/// Runs it now, on the calling thread and the backend's, and returns the output: an evaluated array.
-/// Not as a node of MLX's graph: there each operation costs some microseconds of allocation and of
-/// handing over to the CPU stream's thread, which also takes a core from the kernels (a tenth of the
-/// time of a 0.6B model's decode step on two cores), and a graph has nothing to gain from it.
-mx::array host_operation(const HostOperation& operation, const mx::Shape& shape, mx::Dtype dtype,
-                         const std::vector<mx::array>& inputs);
+/// One operation on host memory: run(in, out) on host_input of the inputs and host_output of the given
+/// shape, which it returns. `name` is what the profile calls it.
+/// It runs now, on the calling thread and the backend's, not as a node of MLX's graph: there each
+/// operation costs some microseconds of allocation and of handing over to the CPU stream's thread,
+/// which also takes a core from the kernels (a tenth of the time of a 0.6B model's decode step on two
+/// cores), and a graph has nothing to gain from it.
+template <class Run>
+mx::array host_operation(CpuBackend& backend, const char* name, const mx::Shape& shape,
+                         mx::Dtype dtype, const std::vector<mx::array>& inputs, const Run& run) {
+  std::vector<mx::array> in;
+  for (const auto& x : inputs) in.push_back(host_input(x));
+  auto out = host_output(shape, dtype);
+  const OperationTimer timer(backend, name);
+  run(std::as_const(in), out);
+  return out;
+}
 
 }  // namespace pippin::kernels

@@ -13,7 +13,7 @@ mx::array doubled(const mx::array& x) {
   const auto run = [](const std::vector<mx::array>& in, mx::array& out) {
     for (std::size_t i = 0; i < out.size(); ++i) out.data<float>()[i] = 2 * in[0].data<float>()[i];
   };
-  return host_operation({"double", backend, run}, x.shape(), mx::float32, {x});
+  return host_operation(*backend, "double", x.shape(), mx::float32, {x}, run);
 }
 
 TEST(HostOperation, TakesInputsThatAreNeitherEvaluatedNorContiguous) {

@@ -14,44 +14,39 @@ namespace {
 
 using Packed = std::vector<std::shared_ptr<const PackedWeight>>;
 
-mx::array packed_linear(const char* name, const mx::array& x, Packed parts, bool gated, int outputs,
-                        const LinearEpilogue& epilogue) {
+mx::array packed_linear(const char* name, const mx::array& x, const Packed& parts, bool gated,
+                        int outputs, const LinearEpilogue& epilogue) {
   if (x.dtype() != mx::float32)
     throw Error(Code::internal, "[cpu] packed weights multiply float32 only");
   std::vector<mx::array> inputs = {x};
   if (epilogue.bias) inputs.push_back(*epilogue.bias);
   if (epilogue.residual) inputs.push_back(*epilogue.residual);
-  const auto backend = parts.front()->backend;
-  const auto run = [backend, parts = std::move(parts), gated, outputs,
-                    activation = epilogue.activation, has_bias = epilogue.bias.has_value(),
-                    has_residual = epilogue.residual.has_value()](const std::vector<mx::array>& in,
-                                                                  mx::array& out) {
-    std::vector<const cpu::PackedMatrix*> matrices;
-    for (const auto& part : parts) matrices.push_back(&part->matrix);
+  std::vector<const cpu::PackedMatrix*> matrices;
+  for (const auto& part : parts) matrices.push_back(&part->matrix);
+  auto& backend = *parts.front()->backend;
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::Output output{out.data<float>(), outputs};
-    if (has_bias) output.bias = in[1].data<float>();
-    if (has_residual) output.residual = in[has_bias ? 2 : 1].data<float>();
+    if (epilogue.bias) output.bias = in[1].data<float>();
+    if (epilogue.residual) output.residual = in.back().data<float>();
     output.residual_stride = outputs;
-    output.activation = activation;
-    cpu::linear(backend->team, backend->kernels, backend->scratch,
+    output.activation = epilogue.activation;
+    cpu::linear(backend.team, backend.kernels, backend.scratch,
                 {in[0].data<float>(), in[0].shape(1), in[0].shape(0), matrices, gated, output,
-                 backend->exact_activations});
+                 backend.exact_activations});
   };
-  return host_operation({name, backend, run}, {x.shape(0), outputs}, mx::float32, inputs);
+  return host_operation(backend, name, {x.shape(0), outputs}, mx::float32, inputs, run);
 }
 
-mx::array packed_embedding(const std::shared_ptr<const PackedWeight>& table, const mx::array& ids) {
-  const auto run = [table](const std::vector<mx::array>& in, mx::array& out) {
-    const int width = table->matrix.k();
+mx::array packed_embedding(const PackedWeight& table, const mx::array& ids) {
+  const int width = table.matrix.k();
+  auto& backend = *table.backend;
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     const auto* id = in[0].data<std::int32_t>();
-    table->backend->team.parallel_for(in[0].shape(0), 16,
-                                      [&](std::int64_t begin, std::int64_t end, int) {
-                                        for (auto i = begin; i < end; ++i)
-                                          table->matrix.row(id[i], out.data<float>() + i * width);
-                                      });
+    backend.team.parallel_for(in[0].shape(0), 16, [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = begin; i < end; ++i) table.matrix.row(id[i], out.data<float>() + i * width);
+    });
   };
-  return host_operation({"embedding", table->backend, run}, {ids.shape(0), table->matrix.k()},
-                        mx::float32, {ids});
+  return host_operation(backend, "embedding", {ids.shape(0), width}, mx::float32, {ids}, run);
 }
 
 // ---- MLX's operations
@@ -110,7 +105,7 @@ mx::array joined_linear(const mx::array& x, const std::vector<Weight>& weights,
       parts.push_back(w.packed());
       outputs += w.outputs();
     }
-    return packed_linear("linear", x, std::move(parts), false, outputs, {.bias = bias});
+    return packed_linear("linear", x, parts, false, outputs, {.bias = bias});
   }
   std::vector<mx::array> outputs;
   for (const auto& w : weights) outputs.push_back(product(x, w));
@@ -132,7 +127,7 @@ mx::array gated_linear(const mx::array& x, const Weight& gate_up) {
 }
 
 mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
-  if (const auto packed = table.packed()) return packed_embedding(packed, ids);
+  if (const auto packed = table.packed()) return packed_embedding(*packed, ids);
   const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
   const auto* q = table.quantized();
   if (!q) return rows(*table.dense());

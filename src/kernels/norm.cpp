@@ -7,7 +7,7 @@ namespace pippin::kernels {
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
                    const CpuBackendPtr& backend) {
   if (!backend) return mx::fast::rms_norm(x, weight, eps);
-  const auto run = [backend, eps](const std::vector<mx::array>& in, mx::array& out) {
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::rms_norm(backend->team, backend->kernels,
                   {.x = in[0].data<float>(),
                    .out = out.data<float>(),
@@ -16,13 +16,13 @@ mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
                    .eps = eps},
                   in[0].shape(0));
   };
-  return host_operation({"norm", backend, run}, x.shape(), mx::float32, {x, weight});
+  return host_operation(*backend, "norm", x.shape(), mx::float32, {x, weight}, run);
 }
 
 mx::array layer_norm(const mx::array& x, const mx::array& weight, const mx::array& bias, float eps,
                      const CpuBackendPtr& backend) {
   if (!backend) return mx::fast::layer_norm(x, weight, bias, eps);
-  const auto run = [backend, eps](const std::vector<mx::array>& in, mx::array& out) {
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::layer_norm(backend->team, backend->kernels,
                     {.x = in[0].data<float>(),
                      .out = out.data<float>(),
@@ -32,7 +32,7 @@ mx::array layer_norm(const mx::array& x, const mx::array& weight, const mx::arra
                      .eps = eps},
                     in[0].shape(0));
   };
-  return host_operation({"norm", backend, run}, x.shape(), mx::float32, {x, weight, bias});
+  return host_operation(*backend, "norm", x.shape(), mx::float32, {x, weight, bias}, run);
 }
 
 }  // namespace pippin::kernels

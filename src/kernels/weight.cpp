@@ -1,16 +1,7 @@
 #include "kernels/weight.h"
 
-#include "pippin/error.h"
-
 namespace pippin::kernels {
 namespace {
-
-cpu::Format format_of(const mx::array& x) {
-  if (x.dtype() == mx::bfloat16) return cpu::Format::bf16;
-  if (x.dtype() == mx::float16) return cpu::Format::f16;
-  if (x.dtype() == mx::float32) return cpu::Format::f32;
-  throw Error(Code::internal, "[cpu] a weight is neither float32, float16 nor bfloat16");
-}
 
 mx::array evaluated(const mx::array& x) {
   auto y = mx::contiguous(x);
@@ -28,15 +19,15 @@ cpu::PackedMatrix pack(CpuBackend& backend, const QuantizedWeight& w) {
                                        weight.shape(1) * 32 / w.bits,
                                        w.group_size,
                                        w.bits,
-                                       format_of(scales)};
+                                       format_of(scales.dtype())};
   return {backend.team, backend.arena, source};
 }
 
 cpu::PackedMatrix pack(CpuBackend& backend, const mx::array& w) {
   const auto weight = evaluated(w);
-  return {
-      backend.team, backend.arena,
-      cpu::DenseSource{weight.data<void>(), weight.shape(0), weight.shape(1), format_of(weight)}};
+  return {backend.team, backend.arena,
+          cpu::DenseSource{weight.data<void>(), weight.shape(0), weight.shape(1),
+                           format_of(weight.dtype())}};
 }
 
 mx::array join(const std::vector<Weight>& parts,

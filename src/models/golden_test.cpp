@@ -39,9 +39,8 @@ std::vector<std::int32_t> to_ints(mx::array x) {
 
 /// What multiplies by the weights.
 enum class How {
-  mlx,       ///< MLX's operations
-  expanded,  ///< the same, quantized weights expanded at load
-  cpu,       ///< the CPU's kernels, activations in float32
+  mlx,  ///< MLX's operations
+  cpu,  ///< the CPU's kernels, activations in float32
 };
 
 struct GoldenParam {
@@ -51,7 +50,6 @@ struct GoldenParam {
 
 nn::LoadOptions options_of(How how) {
   nn::LoadOptions options;
-  if (how == How::expanded) options.max_expanded_bytes = 1 << 30;
   if (how == How::cpu)
     options.cpu =
         std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{2, /*exact_activations=*/true});
@@ -287,18 +285,17 @@ TEST_P(Golden, BatchOfUnequalLengths) {
 
 std::vector<GoldenParam> params() {
   std::vector<GoldenParam> all;
-  for (const char* name : {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32"})
-    for (const How how : {How::mlx, How::cpu}) all.push_back({name, how});
-  for (const char* name : {"qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
+  for (const char* name : {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32",
+                           "qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
                            "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit", "qwen3_vl-mlx-8bit"})
-    for (const How how : {How::mlx, How::expanded, How::cpu}) all.push_back({name, how});
+    for (const How how : {How::mlx, How::cpu}) all.push_back({name, how});
   if (mx::default_device() == mx::Device::gpu)
     std::erase_if(all, [](const GoldenParam& param) { return param.how == How::cpu; });
   return all;
 }
 
 std::string name_of(const ::testing::TestParamInfo<GoldenParam>& info) {
-  constexpr const char* suffixes[] = {"", "_expanded", "_cpu"};
+  constexpr const char* suffixes[] = {"", "_cpu"};
   std::string name = info.param.checkpoint;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return name + suffixes[static_cast<int>(info.param.how)];

@@ -158,11 +158,6 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
   return tensor;
 }
 
-bool Checkpoint::expands_quantized() const {
-  return size_.num_parameters * static_cast<std::int64_t>(mx::size_of(options_.dtype)) <=
-         options_.max_expanded_bytes;
-}
-
 void Checkpoint::check_empty() const {
   if (tensors_.empty()) return;
   std::string names;

@@ -57,9 +57,6 @@ struct CheckpointSize {
 struct LoadOptions {
   /// Floating-point tensors are converted to this.
   mx::Dtype dtype = mx::float32;
-  /// Quantized weights are expanded to dtype at load where all weights then take at most this many bytes; 0 never expands.
-  /// Worth it for small models on CPUs, where MLX multiplies by quantized weights with one scalar thread.
-  std::int64_t max_expanded_bytes = 0;
   /// Where set, weight matrices are packed for the CPU's kernels as they are loaded and keep the
   /// checkpoint's format; dtype must be float32.
   kernels::CpuBackendPtr cpu = {};
@@ -94,8 +91,6 @@ class Checkpoint {
 
   mx::Dtype dtype() const { return options_.dtype; }
   const kernels::CpuBackendPtr& cpu() const { return options_.cpu; }
-  /// Whether quantized weights are to be expanded; see LoadOptions::max_expanded_bytes.
-  bool expands_quantized() const;
   const CheckpointSize& size() const { return size_; }
 
  private:

@@ -36,19 +36,11 @@ QuantizedWeight load_quantized(Checkpoint& checkpoint, const std::string& name, 
           take(name + ".biases", groups), q->group_size, q->bits};
 }
 
-mx::array expand(const QuantizedWeight& w, mx::Dtype dtype) {
-  auto dense =
-      mx::astype(mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits), dtype);
-  dense.eval();
-  return dense;
-}
-
 Weight load_weight(Checkpoint& checkpoint, const std::string& name, int in, int out) {
   const auto& cpu = checkpoint.cpu();
   if (checkpoint.has(name + ".scales")) {
     const auto quantized = load_quantized(checkpoint, name, in, out);
     if (cpu) return Weight(quantized).packed_for(cpu);
-    if (checkpoint.expands_quantized()) return expand(quantized, checkpoint.dtype());
     return quantized;
   }
   if (cpu) return Weight(checkpoint.take_stored(name + ".weight", {out, in})).packed_for(cpu);

@@ -247,16 +247,6 @@ class SegmentCall {
 
 }  // namespace
 
-float* AttentionScratch::floats(std::int64_t count) {
-  const auto needed = static_cast<std::size_t>(count) + 16;
-  if (memory_.size() < needed) {
-    memory_.clear();  // nothing is copied when it grows
-    memory_.resize(needed);
-  }
-  const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-  return memory_.data() + (64 - address % 64) % 64 / sizeof(float);
-}
-
 void paged_attention(Team& team, const Kernels& kernels, const PagedAttention& attention,
                      AttentionScratch& scratch) {
   check(attention);
@@ -265,10 +255,7 @@ void paged_attention(Team& team, const Kernels& kernels, const PagedAttention& a
 
 void segment_attention(Team& team, const Kernels& kernels, const SegmentAttention& attention,
                        AttentionScratch& scratch) {
-  if (attention.head_dim < 8 || attention.head_dim % 8 != 0 || attention.head_dim > max_head_dim)
-    throw Error(Code::invalid_argument, "[cpu] head_dim must be a multiple of 8 up to " +
-                                            std::to_string(max_head_dim) + ", got " +
-                                            std::to_string(attention.head_dim));
+  check_head_dim(attention.head_dim);
   int begin = 0;
   for (const int end : attention.segment_ends) {
     if (end < begin)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/cpu/team.h"
 
 namespace pippin::cpu {
@@ -56,8 +57,11 @@ struct SegmentAttention {
 /// (or one head's, where that is more). One call at a time may use it.
 class AttentionScratch {
  public:
-  /// At least that many floats, 64-byte aligned; contents are lost.
-  float* floats(std::int64_t count);
+  /// At least that many floats, 64-byte aligned; contents may be lost.
+  float* floats(std::int64_t count) {
+    return reinterpret_cast<float*>(
+        memory_.grow_to(static_cast<std::size_t>(count) * sizeof(float)));
+  }
 
   /// A tile of query rows of one part and kv head: work for one thread, or split by pieces.
   struct Tile {
@@ -74,7 +78,7 @@ class AttentionScratch {
   std::vector<int> split;  ///< tiles to be merged
 
  private:
-  std::vector<float> memory_;
+  Scratch memory_;
 };
 
 /// Every row's causal attention over its sequence. A row's bits depend on its query and its sequence's

@@ -332,7 +332,25 @@ struct KeyRange {
   int start, begin, end;
 };
 
-// A tile whose pages can't be read by blocks of 16: copied together, in the pools' format.
+// Where one head's run of a page begins in the pools.
+inline std::int64_t run_of(const KvPools& pools, std::int64_t page, int kv_head) {
+  return (page * pools.num_kv_heads + kv_head) * pools.page_size * pools.head_dim;
+}
+
+// A packed tile's blocks: keys [D, key_tile], then values [key_tile, padded D].
+template <class T>
+inline void packed_blocks(const T* packed, int head_dim, KeyBlocks<T>& blocks) {
+  const int width = padded(head_dim);
+  const T* values = packed + head_dim * key_tile;
+  for (int b = 0; b < key_blocks; ++b) {
+    blocks.k[b] = packed + 16 * b;
+    blocks.v[b] = values + 16 * b * width;
+  }
+  blocks.k_stride = key_tile;
+  blocks.v_stride = width;
+}
+
+// A tile whose pages can't be read by blocks of 16: packed, in the pools' format.
 template <class T>
 inline void gather(const PagedContext& context, int kv_head, const KeyRange& range, T* to,
                    KeyBlocks<T>& blocks) {
@@ -343,9 +361,8 @@ inline void gather(const PagedContext& context, int kv_head, const KeyRange& ran
   for (int i = 0; i < width * key_tile; ++i) values[i] = T{};
   for (int at = range.begin; at < range.end; ++at) {
     const int j = at - range.start;
-    const int page = context.pages[at / page_size], offset = at % page_size;
-    const std::int64_t run =
-        (static_cast<std::int64_t>(page) * pools.num_kv_heads + kv_head) * page_size * head_dim;
+    const int offset = at % page_size;
+    const std::int64_t run = run_of(pools, context.pages[at / page_size], kv_head);
     const T* k = static_cast<const T*>(pools.k) + run + offset;
     const T* v =
         static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
@@ -354,12 +371,7 @@ inline void gather(const PagedContext& context, int kv_head, const KeyRange& ran
       values[j * width + d] = v[d];
     }
   }
-  for (int b = 0; b < key_blocks; ++b) {
-    blocks.k[b] = to + 16 * b;
-    blocks.v[b] = values + 16 * b * width;
-  }
-  blocks.k_stride = key_tile;
-  blocks.v_stride = width;
+  packed_blocks<T>(to, head_dim, blocks);
 }
 
 inline bool readable_in_blocks(const KvPools& pools) {
@@ -375,26 +387,14 @@ inline void locate(const PagedContext& context, int kv_head, const KeyRange& ran
   for (int b = 0; b < key_blocks; ++b) {
     int at = range.start + 16 * b;
     if (at >= range.end || at + 16 <= range.begin) at = range.begin / 16 * 16;
-    const int page = context.pages[at / page_size], offset = at % page_size;
-    const std::int64_t run =
-        (static_cast<std::int64_t>(page) * pools.num_kv_heads + kv_head) * page_size * head_dim;
+    const int offset = at % page_size;
+    const std::int64_t run = run_of(pools, context.pages[at / page_size], kv_head);
     blocks.k[b] = static_cast<const T*>(pools.k) + run + offset;
     blocks.v[b] =
         static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
   }
   blocks.k_stride = page_size;
   blocks.v_stride = head_dim;
-}
-
-inline void packed_blocks(const float* packed, int head_dim, KeyBlocks<float>& blocks) {
-  const int width = padded(head_dim);
-  const float* values = packed + head_dim * key_tile;
-  for (int b = 0; b < key_blocks; ++b) {
-    blocks.k[b] = packed + 16 * b;
-    blocks.v[b] = values + 16 * b * width;
-  }
-  blocks.k_stride = key_tile;
-  blocks.v_stride = width;
 }
 
 // As floats, once for all passes.
@@ -409,7 +409,7 @@ inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* pac
   for (int j = 0; j < count; ++j)
     for (int i = 0; i < width; i += 16)
       store(values + j * width + i, load(from.v[j / 16] + (j % 16) * from.v_stride + i));
-  packed_blocks(packed, head_dim, blocks);
+  packed_blocks<float>(packed, head_dim, blocks);
 }
 
 // Fetches a whole tile: the first of a row of tiles, which no other has fetched on its way.

@@ -9,19 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/pools_testing.h"
 #include "kernels/cpu/rope.h"
+#include "kernels/cpu/testing.h"
 #include "pippin/error.h"
 
 namespace pippin::cpu {
 namespace {
-
-std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> x(count);
-  for (auto& value : x) value = normal(random);
-  return x;
-}
 
 struct Shape {
   int num_heads, num_kv_heads, head_dim, page_size;

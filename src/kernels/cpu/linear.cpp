@@ -1,38 +1,31 @@
 #include "kernels/cpu/linear.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <vector>
+
+#include "kernels/cpu/types.h"
 
 namespace pippin::cpu {
 namespace {
 
 int format_bytes(Format format) { return format == Format::f32 ? 4 : 2; }
 
-float widen_half(std::uint16_t bits) {
-  // binary16: exponents differ by 112; the product also makes subnormals normal.
-  const std::uint32_t sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest << 13));
-  const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+template <class T>
+T read_at(const std::uint8_t* p, std::size_t i) {
+  T value;
+  std::memcpy(&value, p + sizeof(T) * i, sizeof(T));
+  return value;
 }
 
-float read_number(const void* p, Format format, std::size_t i) {
-  const auto* bytes = static_cast<const std::uint8_t*>(p);
-  std::uint16_t half;
+float read_number(const std::uint8_t* p, Format format, std::size_t i) {
   switch (format) {
-    case Format::f32: {
-      float value;
-      std::memcpy(&value, bytes + 4 * i, 4);
-      return value;
-    }
+    case Format::f32:
+      return read_at<float>(p, i);
     case Format::bf16:
-      std::memcpy(&half, bytes + 2 * i, 2);
-      return std::bit_cast<float>(std::uint32_t{half} << 16);
+      return widen(read_at<Bf16>(p, i));
     case Format::f16:
-      std::memcpy(&half, bytes + 2 * i, 2);
-      return widen_half(half);
+      return widen(read_at<F16>(p, i));
   }
   return 0;
 }
@@ -177,12 +170,12 @@ QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int grou
 struct Product {
   const PackedMatrix* w;
   const PackedMatrix* times;
-  int column;       ///< of the output
-  QuantizedRows x;  ///< where activations are quantized
-  int block;        ///< rows
-  int panels_each;  ///< of a piece
-  int pieces_per_block;
-  int pieces;
+  int column;            ///< of the output
+  QuantizedRows x = {};  ///< where activations are quantized
+  int block = 0;         ///< rows
+  int panels_each = 0;   ///< of a piece
+  int pieces_per_block = 0;
+  int pieces = 0;
 };
 
 class Operation {
@@ -190,11 +183,11 @@ class Operation {
   Operation(Team& team, const LinearKernels& kernels, Scratch& scratch, const LinearArgs& args)
       : team_(team), kernels_(kernels), args_(args) {
     if (args.gated) {
-      products_.push_back({args.parts[0], args.parts[1], 0, {}, 0, 0, 0, 0});
+      products_.push_back({args.parts[0], args.parts[1], 0});
     } else {
       int column = 0;
       for (const auto* part : args.parts) {
-        products_.push_back({part, nullptr, column, {}, 0, 0, 0, 0});
+        products_.push_back({part, nullptr, column});
         column += part->n();
       }
     }
@@ -275,14 +268,15 @@ class Operation {
   }
 
   void run_piece(std::int64_t i) const {
-    auto product = products_.begin();
-    for (; i >= product->pieces; ++product) i -= product->pieces;
-    const auto& [w, times, column, x, block, panels_each, pieces_per_block, pieces] = *product;
-    const int row = static_cast<int>(i / pieces_per_block) * block;
-    const int rows = std::min(block, args_.rows - row);
-    const int first = static_cast<int>(i % pieces_per_block) * panels_each;
-    const int last = std::min(first + panels_each, w->num_panels());
-    const auto out = shifted(args_.output, row, column);
+    auto at = products_.begin();
+    for (; i >= at->pieces; ++at) i -= at->pieces;
+    const auto& product = *at;
+    const auto *w = product.w, *times = product.times;
+    const int row = static_cast<int>(i / product.pieces_per_block) * product.block;
+    const int rows = std::min(product.block, args_.rows - row);
+    const int first = static_cast<int>(i % product.pieces_per_block) * product.panels_each;
+    const int last = std::min(first + product.panels_each, w->num_panels());
+    const auto out = shifted(args_.output, row, product.column);
     const float* from = args_.x + row * args_.x_stride;
     if (!w->quantized())
       kernels_.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride, rows,
@@ -292,7 +286,8 @@ class Operation {
                                args_.x_stride, rows, first, last, out);
     else
       kernels_.quantized(*w->quantized(), times ? times->quantized() : nullptr,
-                         from_row(x, row, w->k(), group_of(*product)), rows, first, last, out);
+                         from_row(product.x, row, w->k(), group_of(product)), rows, first, last,
+                         out);
   }
 
   Team& team_;

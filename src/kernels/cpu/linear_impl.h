@@ -69,6 +69,13 @@ inline void with_rows(int rows, const F& f) {
   f(std::integral_constant<int, Max>());
 }
 
+// Calls f(integral_constant<int, MT>, row) for tiles that cover [0, rows), of Max rows but the last.
+template <int Max, class F>
+inline void for_tiles(int rows, const F& f) {
+  for (int row = 0; row < rows; row += Max)
+    with_rows<Max>(rows - row < Max ? rows - row : Max, [&](auto mt) { f(mt, row); });
+}
+
 // ---- 8-bit activations
 
 inline void quantize_group(const float* x, int group, std::int8_t* q, float* scale,
@@ -295,17 +302,13 @@ inline void quantized_exact(const QuantizedPanels& w, const QuantizedPanels* tim
     constexpr int Bits = decltype(bits)::value;
     constexpr Format F = decltype(format)::value;
     for (int panel = first; panel < last; ++panel)
-      for (int row = 0; row < rows; row += max_float_tile_rows) {
-        const int left = rows - row;
-        with_rows<max_float_tile_rows>(
-            left < max_float_tile_rows ? left : max_float_tile_rows, [&](auto mt) {
-              constexpr int MT = decltype(mt)::value;
-              Vf y[MT], z[MT];
-              exact_product<MT, Bits, F>(w, panel, x + row * stride, stride, y);
-              if (times) exact_product<MT, Bits, F>(*times, panel, x + row * stride, stride, z);
-              write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
-            });
-      }
+      for_tiles<max_float_tile_rows>(rows, [&](auto mt, int row) {
+        constexpr int MT = decltype(mt)::value;
+        Vf y[MT], z[MT];
+        exact_product<MT, Bits, F>(w, panel, x + row * stride, stride, y);
+        if (times) exact_product<MT, Bits, F>(*times, panel, x + row * stride, stride, z);
+        write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+      });
   });
 }
 
@@ -317,19 +320,15 @@ inline void dense_panels(const DensePanels& w, const DensePanels* times, const f
                                       static_cast<std::size_t>(panel) * matrix.panel_bytes());
   };
   for (int panel = first; panel < last; ++panel)
-    for (int row = 0; row < rows; row += max_float_tile_rows) {
-      const int left = rows - row;
-      with_rows<max_float_tile_rows>(
-          left < max_float_tile_rows ? left : max_float_tile_rows, [&](auto mt) {
-            constexpr int MT = decltype(mt)::value;
-            Vf y[MT], z[MT];
+    for_tiles<max_float_tile_rows>(rows, [&](auto mt, int row) {
+      constexpr int MT = decltype(mt)::value;
+      Vf y[MT], z[MT];
 #pragma GCC unroll 16
-            for (int m = 0; m < MT; ++m) y[m] = z[m] = zero();
-            add_dense<MT>(panel_of(w, panel), w.k, x + row * stride, stride, y);
-            if (times) add_dense<MT>(panel_of(*times, panel), w.k, x + row * stride, stride, z);
-            write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
-          });
-    }
+      for (int m = 0; m < MT; ++m) y[m] = z[m] = zero();
+      add_dense<MT>(panel_of(w, panel), w.k, x + row * stride, stride, y);
+      if (times) add_dense<MT>(panel_of(*times, panel), w.k, x + row * stride, stride, z);
+      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+    });
 }
 
 inline void dense(const DensePanels& w, const DensePanels* times, const float* x,

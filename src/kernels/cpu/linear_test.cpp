@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/testing.h"
+
 namespace pippin::cpu {
 namespace {
 
@@ -79,13 +81,6 @@ Matrix random_matrix(int n, int k, int group, int bits, Format format, std::mt19
       }
     }
   return m;
-}
-
-std::vector<float> random_vector(std::size_t size, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> x(size);
-  for (auto& v : x) v = normal(random);
-  return x;
 }
 
 // What 8 bits a group leave of x.
@@ -181,7 +176,7 @@ TEST_P(LinearTest, QuantizedProductsAgreeWithTheReference) {
                    std::to_string(rows));
       const auto matrix = random_matrix(s.n, s.k, s.group, s.bits, s.format, random_);
       const PackedMatrix packed(team_, arena_, matrix.source());
-      const auto x = random_vector(static_cast<std::size_t>(rows * s.k), random_);
+      const auto x = random_floats(static_cast<std::size_t>(rows * s.k), random_);
       const auto exact = product(x, matrix.values, rows, s.n, s.k);
       const auto quantized = product(as_quantized(x, s.group), matrix.values, rows, s.n, s.k);
       EXPECT_LT(error(run({&packed}, x, rows, true), exact), 2e-6);
@@ -217,12 +212,12 @@ TEST_P(LinearTest, DenseProductsAgreeWithTheReference) {
       for (const auto& [n, k] : {std::pair{19, 7}, {64, 48}, {3, 100}}) {
         std::vector<std::uint8_t> weight;
         std::vector<double> values;
-        for (const float w : random_vector(static_cast<std::size_t>(n * k), random_)) {
+        for (const float w : random_floats(static_cast<std::size_t>(n * k), random_)) {
           append(weight, rounded(w, format), format);
           values.push_back(static_cast<double>(rounded(w, format)));
         }
         const PackedMatrix packed(team_, arena_, DenseSource{weight.data(), n, k, format});
-        const auto x = random_vector(static_cast<std::size_t>(rows * k), random_);
+        const auto x = random_floats(static_cast<std::size_t>(rows * k), random_);
         EXPECT_LT(error(run({&packed}, x, rows, false), product(x, values, rows, n, k)), 2e-6);
         std::vector<float> row(static_cast<std::size_t>(k));
         packed.row(n - 1, row.data());
@@ -236,7 +231,7 @@ TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthers) {
   const auto matrix = random_matrix(80, 256, 64, 4, Format::bf16, random_);
   const PackedMatrix packed(team_, arena_, matrix.source());
   constexpr int rows = 37;
-  const auto x = random_vector(rows * 256, random_);
+  const auto x = random_floats(rows * 256, random_);
   for (const bool exact : {false, true}) {
     const auto all = run({&packed}, x, rows, exact);
     for (int row = 0; row < rows; ++row) {
@@ -252,7 +247,7 @@ TEST_P(LinearTest, PartsLieSideBySide) {
   const auto a = random_matrix(33, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(16, 128, 32, 8, Format::f32, random_);
   const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
-  const auto x = random_vector(5 * 128, random_);
+  const auto x = random_floats(5 * 128, random_);
   const auto both = run({&pa, &pb}, x, 5, false), first = run({&pa}, x, 5, false),
              second = run({&pb}, x, 5, false);
   for (std::size_t row = 0; row < 5; ++row)
@@ -264,8 +259,8 @@ TEST_P(LinearTest, BiasActivationGateAndResidual) {
   const auto a = random_matrix(40, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(40, 128, 64, 4, Format::bf16, random_);
   const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
-  const auto x = random_vector(3 * 128, random_), bias = random_vector(40, random_),
-             residual = random_vector(3 * 40, random_);
+  const auto x = random_floats(3 * 128, random_), bias = random_floats(40, random_),
+             residual = random_floats(3 * 40, random_);
   const auto ya = product(x, a.values, 3, 40, 128), yb = product(x, b.values, 3, 40, 128);
   const auto check = [&](Activation activation, auto f) {
     std::vector<double> expected;

@@ -13,11 +13,15 @@ constexpr std::int64_t numbers_per_piece = 16384;
 
 }  // namespace
 
-void check_pools(const KvPools& pools) {
-  if (pools.head_dim < 8 || pools.head_dim % 8 != 0 || pools.head_dim > max_head_dim)
+void check_head_dim(int head_dim) {
+  if (head_dim < 8 || head_dim % 8 != 0 || head_dim > max_head_dim)
     throw Error(Code::invalid_argument, "[cpu] head_dim must be a multiple of 8 up to " +
                                             std::to_string(max_head_dim) + ", got " +
-                                            std::to_string(pools.head_dim));
+                                            std::to_string(head_dim));
+}
+
+void check_pools(const KvPools& pools) {
+  check_head_dim(pools.head_dim);
   if (pools.page_size < 1 || pools.num_kv_heads < 1)
     throw Error(Code::invalid_argument, "[cpu] page_size and num_kv_heads must be positive");
 }

@@ -11,7 +11,8 @@ namespace pippin::cpu {
 /// Throws Error(invalid_argument) on a head_dim or rotary_dim that the kernels can't take.
 void rope_and_store(Team& team, const Kernels& kernels, const QkvRows& rows, std::int64_t num_rows);
 
-/// Throws Error(invalid_argument) on sizes that the kernels can't take.
+/// These throw Error(invalid_argument) on sizes that the kernels can't take.
+void check_head_dim(int head_dim);
 void check_pools(const KvPools& pools);
 
 }  // namespace pippin::cpu

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/pools_testing.h"
+#include "kernels/cpu/testing.h"
 #include "pippin/error.h"
 
 namespace pippin::cpu {
@@ -18,13 +18,6 @@ struct Shape {
   Format format;
   bool norm;
 };
-
-std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> x(count);
-  for (auto& value : x) value = normal(random);
-  return x;
-}
 
 // One head by the definitions.
 std::vector<double> turn_naive(const float* x, const Shape& s, const float* weight, double eps,

@@ -31,17 +31,6 @@ inline Vi make_vi(F lane) {
   return r;
 }
 
-inline float widen(Bf16 h) { return std::bit_cast<float>(std::uint32_t{h.bits} << 16); }
-
-inline float widen(F16 h) {
-  const std::uint32_t sign = std::uint32_t{h.bits & 0x8000u} << 16, rest = h.bits & 0x7fffu;
-  const std::uint32_t quiet = rest > 0x7c00u ? 0x400000u : 0u;  // as the instructions make NaNs
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | quiet | (rest << 13));
-  // Exponents differ by 112; the product also makes binary16's subnormals normal.
-  const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
-}
-
 inline void narrow(float f, Bf16& h) {
   const auto u = std::bit_cast<std::uint32_t>(f);
   const bool nan = (u & 0x7fffffffu) > 0x7f800000u;

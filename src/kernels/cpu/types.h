@@ -1,9 +1,9 @@
-// 16-bit floating-point storage formats, converted in software. Vector code converts with the
-// instruction set's own instructions (simd_*.h), bit for bit alike.
+// 16-bit floating-point storage formats, read in software. Vector code converts with the instruction
+// set's own instructions (simd_*.h), bit for bit alike.
 #pragma once
 
+#include <bit>
 #include <cstdint>
-#include <cstring>
 
 namespace pippin::cpu {
 
@@ -18,5 +18,17 @@ struct F16 {
 };
 
 static_assert(sizeof(Bf16) == 2 && sizeof(F16) == 2);
+
+// Of each translation unit its own (static): see kernels_impl.h.
+static inline float widen(Bf16 h) { return std::bit_cast<float>(std::uint32_t{h.bits} << 16); }
+
+static inline float widen(F16 h) {
+  const std::uint32_t sign = std::uint32_t{h.bits & 0x8000u} << 16, rest = h.bits & 0x7fffu;
+  const std::uint32_t quiet = rest > 0x7c00u ? 0x400000u : 0u;  // as the instructions make NaNs
+  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | quiet | (rest << 13));
+  // Exponents differ by 112; the product also makes binary16's subnormals normal.
+  const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+}
 
 }  // namespace pippin::cpu

@@ -1,4 +1,4 @@
-// Pools for tests, read and written number by number as their layout is documented.
+// Helpers for tests: random numbers, and pools read and written number by number as their layout is documented.
 #pragma once
 
 #include <algorithm>
@@ -28,6 +28,13 @@ inline double number_of(const void* p, Format format) {
   const double magnitude =
       exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24);
   return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+inline std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> x(count);
+  for (auto& value : x) value = normal(random);
+  return x;
 }
 
 class TestPools {
