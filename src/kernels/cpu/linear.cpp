@@ -198,8 +198,9 @@ class Operation {
   void run() const {
     std::int64_t pieces = 0;
     for (const auto& product : products_) pieces += product.pieces;
-    const auto body = [&](std::int64_t begin, std::int64_t end, int) {
-      for (auto i = begin; i < end; ++i) run_piece(i);
+    const auto body = [&](std::int64_t begin, std::int64_t end, int thread) {
+      auto* memory = unpacked_ + static_cast<std::size_t>(thread) * unpacked_each_;
+      for (auto i = begin; i < end; ++i) run_piece(i, memory);
     };
     // Few rows are as fast as memory is.
     if (args_.rows <= 4)
@@ -218,14 +219,20 @@ class Operation {
     const auto bytes = [&](int group) {  // 64-byte aligned
       return (values + 8 * (values / static_cast<std::size_t>(group)) + 127) / 64 * 64;
     };
+    // First the threads' unpacked weights.
+    if (kernels_.unpack_rows > 0 && args_.rows >= kernels_.unpack_rows)
+      for (const auto& product : products_)
+        if (quantizes(product))
+          unpacked_each_ = std::max(unpacked_each_, unpacked_bytes_of(product));
+    std::size_t total = unpacked_each_ * static_cast<std::size_t>(team_.size());
     std::vector<int> groups;
-    std::size_t total = 0;
     for (const auto& product : products_)
       if (quantizes(product) && !std::count(groups.begin(), groups.end(), group_of(product))) {
         groups.push_back(group_of(product));
         total += bytes(groups.back());
       }
-    auto* memory = scratch.grow_to(total);
+    auto* memory = unpacked_ = scratch.grow_to(total);
+    memory += unpacked_each_ * static_cast<std::size_t>(team_.size());
     for (const int group : groups) {
       auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
       const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
@@ -236,6 +243,11 @@ class Operation {
         if (quantizes(product) && group_of(product) == group) product.x = x;
       memory += bytes(group);
     }
+  }
+
+  static std::size_t unpacked_bytes_of(const Product& product) {
+    const auto bytes = unpacked_bytes(product.w->k(), product.w->quantized()->bits);
+    return (product.times ? 2 : 1) * bytes;
   }
 
   static int group_of(const Product& product) { return product.w->quantized()->group; }
@@ -267,7 +279,7 @@ class Operation {
     product.pieces = product.pieces_per_block * blocks;
   }
 
-  void run_piece(std::int64_t i) const {
+  void run_piece(std::int64_t i, std::uint8_t* memory) const {
     auto at = products_.begin();
     for (; i >= at->pieces; ++at) i -= at->pieces;
     const auto& product = *at;
@@ -287,13 +299,15 @@ class Operation {
     else
       kernels_.quantized(*w->quantized(), times ? times->quantized() : nullptr,
                          from_row(product.x, row, w->k(), group_of(product)), rows, first, last,
-                         out);
+                         out, memory);
   }
 
   Team& team_;
   const LinearKernels& kernels_;
   const LinearArgs& args_;
   std::vector<Product> products_;
+  std::uint8_t* unpacked_ = nullptr;
+  std::size_t unpacked_each_ = 0;  ///< bytes of a thread
 };
 
 }  // namespace

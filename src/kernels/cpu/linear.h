@@ -66,7 +66,7 @@ struct LinearArgs {
   bool exact = false;  ///< activations stay float32 before quantized weights
 };
 
-/// Runs it on all threads of the team. `scratch` holds the activations in 8 bits.
+/// Runs it on all threads of the team. `scratch` holds the activations in 8 bits, and unpacked weights.
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args);
 
 }  // namespace pippin::cpu

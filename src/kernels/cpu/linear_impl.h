@@ -141,6 +141,32 @@ inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& 
   }
 }
 
+#ifdef PIPPIN_UNPACK_ROWS
+// The same with the panel's lines unpacked.
+template <int MT, int Bits, Format F>
+inline __attribute__((always_inline)) void unpacked_product(const QuantizedPanels& w, int panel,
+                                                            const std::uint8_t* lines,
+                                                            const QuantizedRows& x, Vf (&y)[MT]) {
+  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
+  const auto lines_bytes = unpacked_bytes(w.group, Bits);
+  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = zero();
+  for (int g = 0; g < num_groups; ++g, block += block_bytes, lines += lines_bytes) {
+    Vi dot[MT];
+    dot_unpacked<MT, Bits>(lines, w.group, x.q + g * MT * w.group, dot);
+    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
+  }
+}
+
+template <int Bits>
+inline void unpack_panel(const QuantizedPanels& w, int panel, std::uint8_t* out) {
+  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  for (int k = 0; k < w.k; k += w.group, block += w.block_bytes())
+    out = unpack_lines<Bits>(block + w.header_bytes(), w.group, out);
+}
+#endif
+
 #ifdef PIPPIN_TWO_PANEL_ROWS
 // The same for a panel and the next.
 template <int MT, int Bits, Format F>
@@ -196,12 +222,24 @@ inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
   }
 }
 
+// Calls f(integral_constant<int, MT>, tile, row) for every tile of x.
+template <class F>
+inline void for_quantized_tiles(const QuantizedPanels& w, const QuantizedRows& x, int rows,
+                                const F& f) {
+  const std::int64_t num_groups = w.k / w.group;
+  for (int row = 0; row < rows; row += x.tile) {
+    const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k,
+                                x.scales + row * num_groups, x.sums + row * num_groups, x.tile};
+    with_rows<max_tile_rows>(rows - row < x.tile ? rows - row : x.tile,
+                             [&](auto mt) { f(mt, tile, row); });
+  }
+}
+
 // The panels at hand stay in the first-level cache from tile to tile.
 template <int Bits, Format F>
 inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                              const QuantizedRows& x, int rows, int first, int last,
                              const Output& out) {
-  const int num_groups = w.k / w.group;
   // All at once, not one by one, what panel_product's prefetching begins behind.
   if (rows <= 4) {
     prefetch_block(w.data + static_cast<std::size_t>(first) * w.panel_bytes(), 4 * w.block_bytes());
@@ -210,17 +248,35 @@ inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* ti
                      4 * times->block_bytes());
   }
   for (int panel = first; panel < last; panel += panels_at_once)
-    for (int row = 0; row < rows; row += x.tile) {
-      const QuantizedRows tile = {x.q + static_cast<std::int64_t>(row) * w.k,
-                                  x.scales + static_cast<std::int64_t>(row) * num_groups,
-                                  x.sums + static_cast<std::int64_t>(row) * num_groups, x.tile};
-      with_rows<max_tile_rows>(rows - row < x.tile ? rows - row : x.tile, [&](auto mt) {
-        constexpr int MT = decltype(mt)::value;
-        tile_product<MT, Bits, F>(w, times, tile, row, panel,
-                                  last - panel < panels_at_once ? 1 : panels_at_once, out);
-      });
-    }
+    for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
+      tile_product<decltype(mt)::value, Bits, F>(
+          w, times, tile, row, panel, last - panel < panels_at_once ? 1 : panels_at_once, out);
+    });
 }
+
+#ifdef PIPPIN_UNPACK_ROWS
+// The same for many rows: every panel is unpacked once, to `memory`.
+template <int Bits, Format F>
+inline void unpacked_panels(const QuantizedPanels& w, const QuantizedPanels* times,
+                            const QuantizedRows& x, int rows, int first, int last,
+                            const Output& out, std::uint8_t* memory) {
+  std::uint8_t* times_memory = memory + unpacked_bytes(w.k, Bits);
+  for (int panel = first; panel < last; ++panel) {
+    unpack_panel<Bits>(w, panel, memory);
+    if (times) unpack_panel<Bits>(*times, panel, times_memory);
+    for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
+      constexpr int MT = decltype(mt)::value;
+      Vf y[MT], z[MT];
+      unpacked_product<MT, Bits, F>(w, panel, memory, tile, y);
+      if (times) unpacked_product<MT, Bits, F>(*times, panel, times_memory, tile, z);
+      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+    });
+  }
+}
+inline constexpr int unpack_rows = PIPPIN_UNPACK_ROWS;
+#else
+inline constexpr int unpack_rows = 0;
+#endif
 
 // Calls f(bits, format) with the matrix's as compile-time constants.
 template <class F>
@@ -242,10 +298,16 @@ inline void with_layout(const QuantizedPanels& w, const F& f) {
 }
 
 inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
-                      const QuantizedRows& x, int rows, int first, int last, const Output& out) {
+                      const QuantizedRows& x, int rows, int first, int last, const Output& out,
+                      [[maybe_unused]] std::uint8_t* memory) {
   with_layout(w, [&](auto bits, auto format) {
-    quantized_panels<decltype(bits)::value, decltype(format)::value>(w, times, x, rows, first, last,
-                                                                     out);
+    constexpr int Bits = decltype(bits)::value;
+    constexpr Format F = decltype(format)::value;
+#ifdef PIPPIN_UNPACK_ROWS
+    if (rows >= unpack_rows)
+      return unpacked_panels<Bits, F>(w, times, x, rows, first, last, out, memory);
+#endif
+    quantized_panels<Bits, F>(w, times, x, rows, first, last, out);
   });
 }
 
@@ -343,7 +405,7 @@ inline void dense(const DensePanels& w, const DensePanels* times, const float* x
   }
 }
 
-inline constexpr LinearKernels linear_kernels = {max_tile_rows, max_float_tile_rows, quantize,
-                                                 quantized,     quantized_exact,     dense};
+inline constexpr LinearKernels linear_kernels = {
+    max_tile_rows, max_float_tile_rows, unpack_rows, quantize, quantized, quantized_exact, dense};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

@@ -60,6 +60,11 @@ struct QuantizedRows {
   int tile;  ///< rows, at most the kernels' tile_rows
 };
 
+/// What a panel of k values a row takes where it is unpacked.
+constexpr std::size_t unpacked_bytes(int k, int bits) {
+  return std::size_t{panel_rows} * static_cast<std::size_t>(bits == 4 ? k : 2 * k);
+}
+
 enum class Activation { none, silu, gelu, gelu_tanh };
 
 /// Where results go and what happens to them on the way:
@@ -79,6 +84,7 @@ struct Output {
 struct LinearKernels {
   int tile_rows;        ///< the largest tile of QuantizedRows
   int dense_tile_rows;  ///< what `dense` computes at once; a hint for cutting the work
+  int unpack_rows;      ///< from so many rows on, `quantized` needs memory; 0: never
 
   /// Quantizes one tile: `rows` rows of x, `stride` floats apart, K values each.
   void (*quantize)(const float* x, std::int64_t stride, int rows, int k, int group,
@@ -86,8 +92,9 @@ struct LinearKernels {
 
   /// Panels [first, last) for all rows. `times` may be null: else a second matrix of the same shape
   /// and layout whose product is multiplied in (SwiGLU: activation silu, `times` the up projection).
+  /// `memory` is of unpacked_bytes for each matrix, where it is needed.
   void (*quantized)(const QuantizedPanels& w, const QuantizedPanels* times, const QuantizedRows& x,
-                    int rows, int first, int last, const Output& out);
+                    int rows, int first, int last, const Output& out, std::uint8_t* memory);
 
   /// The same with activations in float32, as exact as the order of additions allows.
   /// x [rows, K], `stride` floats from row to row.

@@ -200,8 +200,10 @@ TEST_P(LinearTest, ExtremeValuesDoNotOverflow) {
       }
     const PackedMatrix packed(team_, arena_, matrix.source());
     for (const float sign : {1.0f, -1.0f}) {
-      const std::vector<float> x(256, 3.0f * sign);
-      EXPECT_LT(error(run({&packed}, x, 1, false), product(x, matrix.values, 1, 16, 256)), 1e-5);
+      const std::vector<float> x(40 * 256, 3.0f * sign);
+      const auto wanted = product(x, matrix.values, 40, 16, 256);
+      EXPECT_LT(error(run({&packed}, x, 40, false), wanted), 1e-5);
+      EXPECT_LT(error(run({&packed}, x, 1, false), {wanted.begin(), wanted.begin() + 16}), 1e-5);
     }
   }
 }
@@ -247,12 +249,29 @@ TEST_P(LinearTest, PartsLieSideBySide) {
   const auto a = random_matrix(33, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(16, 128, 32, 8, Format::f32, random_);
   const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
-  const auto x = random_floats(5 * 128, random_);
-  const auto both = run({&pa, &pb}, x, 5, false), first = run({&pa}, x, 5, false),
-             second = run({&pb}, x, 5, false);
-  for (std::size_t row = 0; row < 5; ++row)
-    for (std::size_t i = 0; i < 49; ++i)
-      EXPECT_EQ(both[row * 49 + i], i < 33 ? first[row * 33 + i] : second[row * 16 + i - 33]);
+  for (const int rows : {5, 40}) {
+    const auto x = random_floats(static_cast<std::size_t>(rows) * 128, random_);
+    const auto both = run({&pa, &pb}, x, rows, false), first = run({&pa}, x, rows, false),
+               second = run({&pb}, x, rows, false);
+    for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+      for (std::size_t i = 0; i < 49; ++i)
+        EXPECT_EQ(both[row * 49 + i], i < 33 ? first[row * 33 + i] : second[row * 16 + i - 33]);
+  }
+}
+
+TEST_P(LinearTest, GatedProductsOfEightBitActivations) {
+  for (const int bits : {4, 8})
+    for (const int rows : {1, 7, 40}) {
+      const auto a = random_matrix(40, 128, 32, bits, Format::bf16, random_);
+      const auto b = random_matrix(40, 128, 32, bits, Format::bf16, random_);
+      const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
+      const auto x = random_floats(static_cast<std::size_t>(rows) * 128, random_);
+      Output silu;
+      silu.activation = Activation::silu;
+      const auto gated = run({&pa, &pb}, x, rows, false, true, silu),
+                 gate = run({&pa}, x, rows, false, false, silu), up = run({&pb}, x, rows, false);
+      for (std::size_t i = 0; i < gated.size(); ++i) EXPECT_EQ(gated[i], gate[i] * up[i]);
+    }
 }
 
 TEST_P(LinearTest, BiasActivationGateAndResidual) {

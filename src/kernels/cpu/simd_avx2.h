@@ -32,6 +32,7 @@ inline __m256i load256(const void* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 inline void store128(void* p, __m128i x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
+inline void store256(void* p, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
 
 inline Vf zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Vf set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -83,7 +84,7 @@ inline __m256i round_to_bf16(__m256 x) {
 }
 inline void store(Bf16* p, Vf x) {
   const auto packed = _mm256_packus_epi32(round_to_bf16(x.a), round_to_bf16(x.b));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+  store256(p, _mm256_permute4x64_epi64(packed, 0xd8));
 }
 inline void store_first(float* p, Vf x, int n) {
   _mm256_maskstore_ps(p, first(n), x.a);
@@ -167,62 +168,105 @@ inline __m256i broadcast4(const std::int8_t* p) {
 inline constexpr int max_tile_rows = 4;
 inline constexpr int max_float_tile_rows = 6;
 
-// Sums in 16 bits of eight steps of nibbles (0..15) times bytes: at most 8 * 2 * 15 * 127 = 30480.
-struct NibbleSums {
+/// From so many rows on, a panel's nibbles are unpacked once for all tiles, which are then a third faster.
+#define PIPPIN_UNPACK_ROWS 32
+
+// A line's weights in one plane of nibbles; the two planes are k's two halves (4 bits) or a byte's two
+// halves (8 bits: products of two full bytes overflow the 16 bits that maddubs adds in).
+struct Nibbles {
   __m256i a, b;
 };
-inline __attribute__((always_inline)) void add_products(NibbleSums& s, __m256i wa, __m256i wb,
-                                                        __m256i x) {
-  s.a = _mm256_add_epi16(s.a, _mm256_maddubs_epi16(wa, x));
-  s.b = _mm256_add_epi16(s.b, _mm256_maddubs_epi16(wb, x));
-  // GCC 12 otherwise sinks the additions past the unrolled loop and spills every product: two to
-  // three times slower.
-  asm("" : "+x"(s.a), "+x"(s.b));
-}
-inline void add_scaled(Vi& acc, const NibbleSums& s, short factor) {
-  const auto f = _mm256_set1_epi16(factor);
-  acc.a = _mm256_add_epi32(acc.a, _mm256_madd_epi16(s.a, f));
-  acc.b = _mm256_add_epi32(acc.b, _mm256_madd_epi16(s.b, f));
+inline Nibbles load_line(const std::uint8_t* line) { return {load256(line), load256(line + 32)}; }
+template <int Plane>
+inline Nibbles load_plane(const std::uint8_t* line) {
+  auto n = load_line(line);
+  if (Plane == 1) n = {_mm256_srli_epi16(n.a, 4), _mm256_srli_epi16(n.b, 4)};
+  const auto mask = _mm256_set1_epi8(15);
+  return {_mm256_and_si256(n.a, mask), _mm256_and_si256(n.b, mask)};
 }
 
-/// See simd_scalar.h. Bytes are taken as two nibbles, since products of two full bytes overflow the
-/// 16 bits that maddubs adds in.
+// acc += factor * the products of up to eight lines, line(v) being their nibbles. Eight sums of nibbles
+// (0..15) times bytes fit 16 bits: 8 * 2 * 15 * 127 = 30480.
+template <int Lines, int MT, class Line>
+inline __attribute__((always_inline)) void add_lines(const Line& line, const std::int8_t* x,
+                                                     int group, short factor, Vi (&acc)[MT]) {
+  static_assert(Lines <= 8);
+  Nibbles s[MT];
+#pragma GCC unroll 8
+  for (int m = 0; m < MT; ++m) s[m] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma GCC unroll 8
+  for (int v = 0; v < Lines; ++v) {
+    const Nibbles w = line(v);
+#pragma GCC unroll 8
+    for (int m = 0; m < MT; ++m) {
+      const auto xm = broadcast4(x + m * group + 4 * v);
+      s[m].a = _mm256_add_epi16(s[m].a, _mm256_maddubs_epi16(w.a, xm));
+      s[m].b = _mm256_add_epi16(s[m].b, _mm256_maddubs_epi16(w.b, xm));
+      // GCC 12 otherwise sinks the additions past the unrolled loop and spills every product: two to
+      // three times slower.
+      asm("" : "+x"(s[m].a), "+x"(s[m].b));
+    }
+  }
+  const auto f = _mm256_set1_epi16(factor);
+#pragma GCC unroll 8
+  for (int m = 0; m < MT; ++m) {
+    acc[m].a = _mm256_add_epi32(acc[m].a, _mm256_madd_epi16(s[m].a, f));
+    acc[m].b = _mm256_add_epi32(acc[m].b, _mm256_madd_epi16(s[m].b, f));
+  }
+}
+
+// Lines of 4 k in one plane of a block.
+template <int Bits>
+inline int lines_of_plane(int group) {
+  return Bits == 4 ? group / 8 : group / 4;
+}
+
+// acc += the products of one plane; line(v) gives its lines.
+template <int Bits, int Plane, int MT, class Line>
+inline __attribute__((always_inline)) void add_plane(const Line& line, int group,
+                                                     const std::int8_t* a, Vi (&acc)[MT]) {
+  const std::int8_t* x = Bits == 4 ? a + Plane * (group / 2) : a;
+  constexpr short factor = Bits == 8 && Plane == 1 ? 16 : 1;
+  const int lines = lines_of_plane<Bits>(group);
+  if (Bits == 4 && lines == 4) return add_lines<4>(line, x, group, factor, acc);
+  for (int first = 0; first < lines; first += 8)
+    add_lines<8>([&](int v) { return line(first + v); }, x + 4 * first, group, factor, acc);
+}
+
+/// See simd_scalar.h.
 template <int MT, int Bits>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
-  const auto mask = _mm256_set1_epi8(15);
 #pragma GCC unroll 8
   for (int m = 0; m < MT; ++m) acc[m] = zero_i();
-  const int half = group / 2;
-  // Each pass handles four lines: 16 values of k in one plane of nibbles. The two planes are k's
-  // two halves (4 bits) or a byte's two halves (8 bits).
-  const int passes = Bits == 4 ? half / 16 : group / 16;
-  for (int pass = 0; pass < passes; ++pass) {
-    const std::uint8_t* w = lines + pass * 256;
-    const std::int8_t* x = a + pass * 16;
-#pragma GCC unroll 2
-    for (int plane = 0; plane < 2; ++plane) {
-      NibbleSums s[MT];
-#pragma GCC unroll 8
-      for (int m = 0; m < MT; ++m) s[m] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        auto wa = load256(w + 64 * v), wb = load256(w + 64 * v + 32);
-        if (plane == 1) {
-          wa = _mm256_srli_epi16(wa, 4);
-          wb = _mm256_srli_epi16(wb, 4);
-        }
-        wa = _mm256_and_si256(wa, mask);
-        wb = _mm256_and_si256(wb, mask);
-        const int offset = Bits == 4 && plane == 1 ? half : 0;
-#pragma GCC unroll 8
-        for (int m = 0; m < MT; ++m)
-          add_products(s[m], wa, wb, broadcast4(x + m * group + offset + 4 * v));
-      }
-#pragma GCC unroll 8
-      for (int m = 0; m < MT; ++m) add_scaled(acc[m], s[m], Bits == 8 && plane == 1 ? 16 : 1);
-    }
+  add_plane<Bits, 0>([&](int v) { return load_plane<0>(lines + 64 * v); }, group, a, acc);
+  asm("" : "+r"(lines));  // or GCC keeps the first plane's lines in registers, and spills
+  add_plane<Bits, 1>([&](int v) { return load_plane<1>(lines + 64 * v); }, group, a, acc);
+}
+
+/// A block's lines as one nibble a byte, plane by plane; returns the end.
+template <int Bits>
+inline std::uint8_t* unpack_lines(const std::uint8_t* lines, int group, std::uint8_t* out) {
+  const int count = lines_of_plane<Bits>(group);
+  for (int v = 0; v < count; ++v, lines += 64, out += 64) {
+    const auto low = load_plane<0>(lines), high = load_plane<1>(lines);
+    store256(out, low.a);
+    store256(out + 32, low.b);
+    store256(out + 64 * count, high.a);
+    store256(out + 64 * count + 32, high.b);
   }
+  return out + 64 * count;
+}
+
+/// As dot_group, from what unpack_lines wrote.
+template <int MT, int Bits>
+inline __attribute__((always_inline)) void dot_unpacked(const std::uint8_t* unpacked, int group,
+                                                        const std::int8_t* a, Vi (&acc)[MT]) {
+#pragma GCC unroll 8
+  for (int m = 0; m < MT; ++m) acc[m] = zero_i();
+  add_plane<Bits, 0>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
+  unpacked += 64 * lines_of_plane<Bits>(group);
+  add_plane<Bits, 1>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
 }
 
 }  // namespace pippin::cpu::PIPPIN_ISA
