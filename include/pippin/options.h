@@ -41,6 +41,10 @@ struct EngineOptions {
   /// max_position_embeddings, but no more than the page pool holds.
   std::int64_t max_context = 0;
 
+  /// On a GPU, run some steps before the first request: MLX compiles kernels when they are first used,
+  /// which takes minutes on a new machine. On a CPU there is nothing to warm up.
+  bool warm_up = true;
+
   /// Tokens in one KV page: the unit of allocation and of prefix reuse. Smaller reuses more, larger
   /// costs less.
   int page_size = 16;

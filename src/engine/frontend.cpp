@@ -155,6 +155,18 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);
   loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
+  if (options.warm_up && info_.device == "gpu") warm_up(options.max_batch_tokens);
+}
+
+// MLX has other kernels for one row and for up to 16, 32 and 64 rows than for more. Compiling one takes half a minute;
+// compiled ones are found on disk by the next start.
+void Frontend::warm_up(int max_batch_tokens) {
+  const auto start = std::chrono::steady_clock::now();
+  spdlog::info("[engine] warming up the GPU (minutes on a new machine, then seconds)");
+  for (const int rows : {9, 17, 33, 65, 512})
+    if (rows <= max_batch_tokens && rows + 2 <= info_.max_context) bench(1, rows, 2, false);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  spdlog::info("[engine] the GPU is warm after {:.0f} s", taken.count());
 }
 
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(

@@ -29,6 +29,7 @@ class Frontend {
                                                            const EngineOptions& options,
                                                            const Engine::Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
+  void warm_up(int max_batch_tokens);
   ChatStream submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop);
 
   ModelInfo info_;

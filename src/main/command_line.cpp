@@ -24,6 +24,7 @@ struct Units {
   int port = 8000;
   std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
+  bool no_warmup = false;
 };
 
 const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
@@ -85,12 +86,15 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
                "Memory for encoded pictures, in MB; 0 keeps none [512]");
   group.flag("--no-prefix-cache", units.no_prefix_cache, "Read every prompt anew (to compare)");
+  group.flag("--no-warmup", units.no_warmup,
+             "Leave compiling a GPU's kernels to the first requests");
 }
 
 void finish_engine(EngineOptions& engine, const Units& units) {
   engine.kv_pool_bytes = static_cast<std::int64_t>(units.kv_gb * (1 << 30));
   engine.media_cache_bytes = units.media_cache_mb << 20;
   engine.prefix_cache = !units.no_prefix_cache;
+  engine.warm_up = !units.no_warmup;
   engine.dtype = dtypes.at(units.dtype);
   engine.kv_dtype = dtypes.at(units.kv_dtype);
   engine.cpu_activations =

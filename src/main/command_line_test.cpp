@@ -63,6 +63,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "--kv-gb",
                            "0.5",
                            "--no-prefix-cache",
+                           "--no-warmup",
                            "--media-root",
                            "/tmp",
                            "--log-level",
@@ -79,6 +80,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
   EXPECT_FALSE(serve.engine.prefix_cache);
+  EXPECT_FALSE(serve.engine.warm_up);
   EXPECT_EQ(serve.api.fetch.media_root, "/tmp");
   EXPECT_EQ(line->log_level, "debug");
 }

@@ -21,7 +21,8 @@ from typing import Iterator, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "assets/pictures/shapes.png"
-START_S = 120  # how long a start may take
+START_S = 600  # how long a start may take: a GPU's first one compiles kernels for minutes
+PATIENCE_S = 10  # after so long a reader wants to know why
 
 
 class Answer(NamedTuple):
@@ -59,8 +60,11 @@ class Server:
         self.process.wait()
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
+        start, said = time.monotonic(), False
+        while time.monotonic() < start + START_S:
+            if not said and time.monotonic() > start + PATIENCE_S:
+                print("Still starting. (The first start on a GPU compiles kernels, which takes minutes.)\n", flush=True)
+                said = True
             if self.process.poll() is not None:
                 self.log.seek(0)
                 sys.exit(f"demo: the server ended with status {self.process.returncode}:\n{self.log.read()}")
