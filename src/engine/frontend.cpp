@@ -179,6 +179,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv_dtype = choose_kv_dtype(options, dtype, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
+  mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
 
   std::int64_t context =

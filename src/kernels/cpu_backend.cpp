@@ -37,9 +37,10 @@ cpu::Format format_of(mx::Dtype dtype) {
 }
 
 mx::array host_array(const mx::Shape& shape, mx::Dtype dtype) {
-  auto buffer = std::make_shared<cpu::Buffer>(bytes_of(shape, dtype));
-  auto* data = buffer->data();
-  return mx::array(data, shape, dtype, [buffer](void*) {});
+  // Not the constructor from a pointer: where MLX can't adopt memory, as its CPU allocator, that one copies.
+  auto x = host_output(shape, dtype);
+  cpu::wish_for_huge_pages(x.data<std::uint8_t>(), x.nbytes());
+  return x;
 }
 
 mx::array host_input(mx::array x) {

@@ -66,8 +66,8 @@ using CpuBackendPtr = std::shared_ptr<CpuBackend>;
 /// How the kernels call a dtype. Throws Error(internal) where they don't know it.
 cpu::Format format_of(mx::Dtype dtype);
 
-/// A zeroed array in memory of its own, on huge pages where there are any; pages that nobody wrote take
-/// no memory.
+/// An array of uninitialised memory for state, on huge pages where there are any; pages that nobody wrote
+/// take no memory.
 mx::array host_array(const mx::Shape& shape, mx::Dtype dtype);
 
 /// The array itself, evaluated and row-contiguous (a copy where it isn't).

@@ -16,7 +16,8 @@ namespace mx = mlx::core;
 /// * page_size + offset. Which page belongs to whom is the page cache's business, not this
 /// struct's.
 struct KVCache {
-  /// Allocates zeroed pools; in host memory for the CPU's kernels.
+  /// Allocates the pools: zeroed, or uninitialised in host memory for the CPU's kernels, which read no
+  /// slot that was not written.
   KVCache(int num_layers, int num_slots, int num_kv_heads, int head_dim, mx::Dtype dtype,
           bool for_cpu_kernels = false) {
     const mx::Shape shape = {num_slots, num_kv_heads, head_dim};

@@ -14,6 +14,14 @@ std::uintptr_t round_up(std::uintptr_t x, std::size_t to) { return (x + to - 1) 
 
 }  // namespace
 
+void wish_for_huge_pages([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory), first = round_up(begin, huge_page),
+             last = (begin + bytes) / huge_page * huge_page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 Buffer::Buffer(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   const bool large = bytes >= huge_page;
@@ -28,9 +36,7 @@ Buffer::Buffer(std::size_t bytes) : size_(bytes) {
   if (!large) return;
   const auto address = reinterpret_cast<std::uintptr_t>(mapping_);
   data_ += round_up(address, huge_page) - address;
-#ifdef MADV_HUGEPAGE
-  madvise(data_, round_up(bytes, huge_page), MADV_HUGEPAGE);  // a wish: small pages work too
-#endif
+  wish_for_huge_pages(data_, round_up(bytes, huge_page));
 }
 
 Buffer::~Buffer() {

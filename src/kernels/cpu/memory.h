@@ -7,6 +7,9 @@
 
 namespace pippin::cpu {
 
+/// Asks the system for huge pages where whole ones lie in [memory, memory + bytes). Small ones work too.
+void wish_for_huge_pages(const void* memory, std::size_t bytes);
+
 /// Owns zeroed memory from the system, aligned to 64 bytes at least; large buffers to 2 MiB, since
 /// weights are read once a token and small pages cost a table walk every 4 KiB of it.
 class Buffer {
