@@ -80,7 +80,7 @@ class Checkpoint {
   /// In options' dtype where floating-point. Throws Error(invalid_argument) naming the tensor where it
   /// is missing or its shape is another.
   mx::array take(const std::string& name, const mx::Shape& shape);
-  /// As take, in the file's own dtype and, until something changes it, the file's own memory.
+  /// As take, in the file's own dtype; over the file's own memory where SafetensorsFile::tensor is.
   mx::array take_stored(const std::string& name, const mx::Shape& shape);
   /// What the config says about a module; see QuantizationConfig::of.
   std::optional<Quantization> quantization(const std::string& module) const {

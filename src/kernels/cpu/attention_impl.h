@@ -332,11 +332,6 @@ struct KeyRange {
   int start, begin, end;
 };
 
-// Where one head's run of a page begins in the pools.
-inline std::int64_t run_of(const KvPools& pools, std::int64_t page, int kv_head) {
-  return (page * pools.num_kv_heads + kv_head) * pools.page_size * pools.head_dim;
-}
-
 // A packed tile's blocks: keys [D, key_tile], then values [key_tile, padded D].
 template <class T>
 inline void packed_blocks(const T* packed, int head_dim, KeyBlocks<T>& blocks) {

@@ -45,6 +45,11 @@ inline void turn(const float* x, int head_dim, float factor, const float* weight
   }
 }
 
+// Where one head's run of a page begins in the pools.
+inline std::int64_t run_of(const KvPools& pools, std::int64_t page, int kv_head) {
+  return (page * pools.num_kv_heads + kv_head) * pools.page_size * pools.head_dim;
+}
+
 // A key becomes column `offset` of its run [D, page_size].
 template <class T>
 inline void write_key(const float* key, int head_dim, int page_size, T* column) {
@@ -83,10 +88,9 @@ inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys) 
   const KvPools& pools = rows.pools;
   const int head_dim = pools.head_dim, page_size = pools.page_size;
   const float* values = keys + static_cast<std::int64_t>(pools.num_kv_heads) * head_dim;
-  const std::int64_t run = static_cast<std::int64_t>(page_size) * head_dim;
   const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
   for (int head = 0; head < pools.num_kv_heads; ++head) {
-    const std::int64_t start = (static_cast<std::int64_t>(page) * pools.num_kv_heads + head) * run;
+    const std::int64_t start = run_of(pools, page, head);
     alignas(64) float key[max_head_dim];
     turn_head(rows, row, keys + head * head_dim, rows.k_norm, key);
     write_key(key, head_dim, page_size, static_cast<T*>(pools.k) + start + offset);
