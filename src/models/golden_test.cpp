@@ -64,7 +64,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
         pictures_(golden_dir / "pictures.safetensors"),
         options_(options_of(GetParam().how)),
         model_(load_model(golden_dir / checkpoint(), options_)),
-        cache_(model_->traits().num_layers, num_pages * page_size, model_->traits().num_kv_heads,
+        cache_(model_->traits().num_layers, num_pages, page_size, model_->traits().num_kv_heads,
                model_->traits().head_dim, mx::float32) {
     const auto info = read_json_object(golden_dir / (checkpoint() + ".golden.json"));
     scale_ = static_cast<float>(info.at("logit_scale").to_number<double>());

@@ -43,8 +43,8 @@ class Scorer {
       : backend_(std::make_shared<kernels::CpuBackend>(
             kernels::CpuOptions{.threads = 2, .exact_activations = exact})),
         model_(load_model(source_dir / "assets/demo-model", {.cpu = backend_})),
-        cache_(model_->traits().num_layers, 1024, model_->traits().num_kv_heads,
-               model_->traits().head_dim, kv_dtype) {}
+        cache_(model_->traits().num_layers, 1024 / page_size, page_size,
+               model_->traits().num_kv_heads, model_->traits().head_dim, kv_dtype) {}
 
   /// -log p of every token but the first.
   std::vector<double> losses(const Conversation& c) {

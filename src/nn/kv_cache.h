@@ -4,6 +4,8 @@
 #include <mlx/mlx.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/cpu_backend.h"
@@ -13,27 +15,39 @@ namespace pippin::nn {
 namespace mx = mlx::core;
 
 /// Owned by the engine's thread. Per layer one key and one value pool [slots, Hkv, D], slot = page
-/// * page_size + offset. Which page belongs to whom is the page cache's business, not this
-/// struct's.
+/// * page_size + offset: a page is one run of bytes in each pool. Which page belongs to whom is the page
+/// cache's business, not this struct's.
 struct KVCache {
   /// Allocates the pools: zeroed, or uninitialised in host memory for the CPU's kernels, which read no
   /// slot that was not written.
-  KVCache(int num_layers, int num_slots, int num_kv_heads, int head_dim, mx::Dtype dtype,
-          bool for_cpu_kernels = false) {
-    const mx::Shape shape = {num_slots, num_kv_heads, head_dim};
-    const auto pool = [&] {
-      return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
-    };
-    for (int i = 0; i < num_layers; ++i) {
-      keys.push_back(pool());
-      values.push_back(pool());
-    }
-    mx::eval(keys);
-    mx::eval(values);
-  }
+  KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads, int head_dim,
+          mx::Dtype dtype, bool for_cpu_kernels = false);
+
+  /// A copy of a whole page. No page is both read and written by one call.
+  struct PageCopy {
+    std::int32_t from, to;
+  };
+  void copy_pages(std::span<const PageCopy> copies);
+
+  /// Bytes that one page takes over all pools.
+  std::size_t page_bytes() const;
+  /// The page's bytes, pool after pool (keys, then values, layer by layer); `out` has page_bytes().
+  void read_page(std::int32_t page, std::span<std::uint8_t> out) const;
+  /// What read_page gave.
+  void write_page(std::int32_t page, std::span<const std::uint8_t> bytes);
 
   std::vector<mx::array> keys;
   std::vector<mx::array> values;
+
+ private:
+  std::vector<mx::array*> pools();  ///< keys, then values, layer by layer
+  std::vector<const mx::array*> pools() const;
+  void evaluate();
+  mx::array page_of(const mx::array& pool, std::int32_t page) const;
+  void replace_page(mx::array& pool, std::int32_t page, const mx::array& content);
+
+  int page_size_;
+  bool in_host_memory_;  ///< pools are plain memory, written behind MLX's back
 };
 
 }  // namespace pippin::nn

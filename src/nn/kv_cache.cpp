@@ -1,0 +1,120 @@
+#include "nn/kv_cache.h"
+
+#include <cstring>
+
+namespace pippin::nn {
+namespace {
+
+std::size_t bytes_per_page(const mx::array& pool, int page_size) {
+  return pool.nbytes() / static_cast<std::size_t>(pool.shape(0)) *
+         static_cast<std::size_t>(page_size);
+}
+
+std::uint8_t* host_page(const mx::array& pool, std::int32_t page, std::size_t bytes) {
+  return const_cast<std::uint8_t*>(pool.data<std::uint8_t>()) +
+         static_cast<std::size_t>(page) * bytes;
+}
+
+}  // namespace
+
+KVCache::KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads, int head_dim,
+                 mx::Dtype dtype, bool for_cpu_kernels)
+    : page_size_(page_size), in_host_memory_(for_cpu_kernels) {
+  const mx::Shape shape = {num_pages * page_size, num_kv_heads, head_dim};
+  const auto pool = [&] {
+    return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
+  };
+  for (int i = 0; i < num_layers; ++i) {
+    keys.push_back(pool());
+    values.push_back(pool());
+  }
+  evaluate();
+}
+
+mx::array KVCache::page_of(const mx::array& pool, std::int32_t page) const {
+  const int first = page * page_size_;
+  return mx::slice(pool, {first, 0, 0}, {first + page_size_, pool.shape(1), pool.shape(2)});
+}
+
+void KVCache::replace_page(mx::array& pool, std::int32_t page, const mx::array& content) {
+  const int first = page * page_size_;
+  pool = mx::slice_update(pool, content, mx::Shape{first, 0, 0},
+                          mx::Shape{first + page_size_, pool.shape(1), pool.shape(2)});
+}
+
+void KVCache::copy_pages(std::span<const PageCopy> copies) {
+  std::vector<mx::array> pages;
+  for (auto* pool : pools())
+    for (const auto& [from, to] : copies) {
+      if (in_host_memory_) {
+        const auto bytes = bytes_per_page(*pool, page_size_);
+        std::memcpy(host_page(*pool, to, bytes), host_page(*pool, from, bytes), bytes);
+      } else {
+        // As a copy: while a view of it lives, MLX would not write the pool in place.
+        pages.push_back(mx::copy(page_of(*pool, from)));
+      }
+    }
+  if (in_host_memory_) return;
+  mx::eval(pages);
+  auto page = pages.begin();
+  for (auto* pool : pools())
+    for (const auto& copy : copies) replace_page(*pool, copy.to, *page++);
+  evaluate();
+}
+
+std::size_t KVCache::page_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto* pool : pools()) bytes += bytes_per_page(*pool, page_size_);
+  return bytes;
+}
+
+void KVCache::read_page(std::int32_t page, std::span<std::uint8_t> out) const {
+  auto* to = out.data();
+  for (const auto* pool : pools()) {
+    const auto bytes = bytes_per_page(*pool, page_size_);
+    if (in_host_memory_) {
+      std::memcpy(to, host_page(*pool, page, bytes), bytes);
+    } else {
+      auto content = mx::contiguous(page_of(*pool, page));
+      content.eval();
+      std::memcpy(to, content.data<std::uint8_t>(), bytes);
+    }
+    to += bytes;
+  }
+}
+
+void KVCache::write_page(std::int32_t page, std::span<const std::uint8_t> bytes) {
+  const auto* from = bytes.data();
+  for (auto* pool : pools()) {
+    const auto size = bytes_per_page(*pool, page_size_);
+    if (in_host_memory_) {
+      std::memcpy(host_page(*pool, page, size), from, size);
+    } else {
+      auto content = mx::zeros({page_size_, pool->shape(1), pool->shape(2)}, pool->dtype());
+      content.eval();
+      std::memcpy(content.data<std::uint8_t>(), from, size);
+      replace_page(*pool, page, content);
+    }
+    from += size;
+  }
+  if (!in_host_memory_) evaluate();
+}
+
+void KVCache::evaluate() {
+  mx::eval(keys);
+  mx::eval(values);
+}
+
+std::vector<mx::array*> KVCache::pools() {
+  std::vector<mx::array*> pools;
+  for (std::size_t i = 0; i < keys.size(); ++i) pools.insert(pools.end(), {&keys[i], &values[i]});
+  return pools;
+}
+
+std::vector<const mx::array*> KVCache::pools() const {
+  std::vector<const mx::array*> pools;
+  for (std::size_t i = 0; i < keys.size(); ++i) pools.insert(pools.end(), {&keys[i], &values[i]});
+  return pools;
+}
+
+}  // namespace pippin::nn

@@ -1,0 +1,65 @@
+#include "nn/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace pippin::nn {
+namespace {
+
+constexpr int num_layers = 2, num_pages = 5, page_size = 4, num_kv_heads = 3, head_dim = 8;
+
+class Pages : public ::testing::TestWithParam<bool> {
+ protected:
+  // Page p is full of bytes that begin with p.
+  Pages() {
+    for (std::int32_t page = 0; page < num_pages; ++page) cache_.write_page(page, content(page));
+  }
+  std::vector<std::uint8_t> content(std::int32_t page) const {
+    std::vector<std::uint8_t> bytes(cache_.page_bytes());
+    std::iota(bytes.begin(), bytes.end(), static_cast<std::uint8_t>(page * 37));
+    return bytes;
+  }
+  std::vector<std::uint8_t> read(std::int32_t page) const {
+    std::vector<std::uint8_t> bytes(cache_.page_bytes());
+    cache_.read_page(page, bytes);
+    return bytes;
+  }
+  KVCache cache_{num_layers, num_pages, page_size, num_kv_heads, head_dim, mx::float16, GetParam()};
+};
+
+TEST_P(Pages, CoverThePools) {
+  std::size_t bytes = 0;
+  for (const auto& pool : cache_.keys) bytes += pool.nbytes();
+  for (const auto& pool : cache_.values) bytes += pool.nbytes();
+  EXPECT_EQ(cache_.page_bytes() * num_pages, bytes);
+}
+
+TEST_P(Pages, ReadBackAsWritten) {
+  for (std::int32_t page = 0; page < num_pages; ++page) EXPECT_EQ(read(page), content(page));
+}
+
+TEST_P(Pages, AreCopiedAloneAndWhole) {
+  cache_.copy_pages(std::vector<KVCache::PageCopy>{{0, 3}, {4, 1}});
+  const std::int32_t expected[num_pages] = {0, 4, 2, 0, 4};
+  for (std::int32_t page = 0; page < num_pages; ++page)
+    EXPECT_EQ(read(page), content(expected[page])) << page;
+}
+
+// One page of slots, through the pools as the models see them.
+TEST_P(Pages, AreRunsOfSlots) {
+  std::vector<std::uint8_t> zeros(cache_.page_bytes());
+  cache_.write_page(2, zeros);
+  for (const auto& pool : cache_.keys) {
+    const auto page =
+        mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, head_dim});
+    EXPECT_TRUE(mx::all(mx::equal(page, mx::array(0.0f))).item<bool>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, Pages, ::testing::Bool(), [](const auto& info) {
+  return info.param ? std::string("host") : std::string("mlx");
+});
+
+}  // namespace
+}  // namespace pippin::nn
