@@ -56,6 +56,16 @@ struct EngineStats {
   std::int64_t pages_total = 0;
   std::int64_t pages_free = 0;    ///< neither used by a sequence nor holding cached KV
   std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
+  std::int64_t pages_evicted = 0;  ///< since the start: cached ones whose place was needed
+  /// Admitted prompts by how far the page cache knew them, since the start. whole: all but the last token; extended: all of a
+  /// known text, which goes on; diverged: to where a known text goes on otherwise; evicted: to where its pages have
+  /// been evicted; unknown: nothing.
+  std::int64_t prefix_whole = 0;
+  std::int64_t prefix_extended = 0;
+  std::int64_t prefix_diverged = 0;
+  std::int64_t prefix_evicted = 0;
+  std::int64_t prefix_unknown = 0;
+  std::int64_t media_cache_bytes = 0;  ///< encoder outputs that are kept
   std::int64_t encoder_runs = 0;  ///< pictures encoded since the start
   std::int64_t encoder_hits = 0;  ///< pictures whose features were found in the media cache
   std::int64_t prompt_tokens = 0;  ///< since the start

@@ -69,6 +69,10 @@ struct EngineOptions {
   /// Encoded pictures kept, in bytes of encoder output. 0 keeps none.
   std::int64_t media_cache_bytes = std::int64_t{512} << 20;
 
+  /// Time that encoding pictures may take in one step, in milliseconds; a picture that takes longer goes on in the
+  /// next one. Smaller keeps running streams smoother beside large pictures. One block of the vision tower is the least.
+  int encoder_step_ms = 100;
+
   /// Share KV pages between requests with equal prefixes. Off only to compare.
   bool prefix_cache = true;
 

@@ -51,6 +51,7 @@ void check(const EngineOptions& o) {
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
+  check(o.encoder_step_ms >= 1, "encoder_step_ms", "at least 1");
   check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
 }
 
@@ -212,8 +213,9 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     prompts_.image_processor_digest = prompts_.image_processor->digest();
   }
 
-  RunnerOptions runner{options.page_size, static_cast<int>(pages), options.media_cache_bytes,
-                       kv_dtype, cpu};
+  RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv_dtype, cpu};
+  runner.encoder.cache_bytes = options.media_cache_bytes;
+  runner.encoder.step = std::chrono::milliseconds(options.encoder_step_ms);
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
   loop.page_size = options.page_size;

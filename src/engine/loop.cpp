@@ -100,11 +100,11 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
 
 void Loop::serve(Runner& runner) {
   PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
-  Scheduler scheduler(options_.scheduler, pages);
+  Scheduler scheduler(options_.scheduler, pages, &runner.encoder());
   try {
     while (take_submitted(scheduler)) {
       const Batch batch = scheduler.next();
-      if (!batch.chunks.empty()) step(runner, scheduler, pages, batch);
+      if (!batch.empty()) step(runner, scheduler, pages, batch);
       publish_stats(runner, scheduler, pages);
     }
   } catch (const std::exception& failure) {
@@ -150,7 +150,7 @@ void Loop::recover(Runner& runner, Scheduler& scheduler, PageCache& pages) {
   runner.reset();
 }
 
-void Loop::publish_stats(const Runner& runner, const Scheduler& scheduler, const PageCache& pages) {
+void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages) {
   std::lock_guard lock(shared_->mutex);
   auto& stats = shared_->stats;
   const auto& counters = scheduler.counters();
@@ -158,12 +158,20 @@ void Loop::publish_stats(const Runner& runner, const Scheduler& scheduler, const
   stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
   stats.pages_free = pages.num_free();
   stats.pages_cached = pages.num_cached();
-  stats.encoder_runs = runner.encoder_runs();
-  stats.encoder_hits = runner.encoder_hits();
+  stats.pages_evicted = pages.num_evicted();
+  const auto& encoder = runner.encoder();
+  stats.encoder_runs = encoder.num_runs();
+  stats.encoder_hits = encoder.num_hits();
+  stats.media_cache_bytes = encoder.cache().num_bytes();
   stats.prompt_tokens = counters.prompt_tokens;
   stats.cached_tokens = counters.cached_tokens;
   stats.generated_tokens = counters.generated_tokens;
   stats.preemptions = counters.preemptions;
+  stats.prefix_whole = counters.prefixes.whole;
+  stats.prefix_extended = counters.prefixes.extended;
+  stats.prefix_diverged = counters.prefixes.diverged;
+  stats.prefix_evicted = counters.prefixes.evicted;
+  stats.prefix_unknown = counters.prefixes.unknown;
   ++stats.steps;
 }
 

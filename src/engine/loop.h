@@ -63,7 +63,7 @@ class Loop {
   bool take_submitted(Scheduler& scheduler);
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
-  void publish_stats(const Runner& runner, const Scheduler& scheduler, const PageCache& pages);
+  void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);
 
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

@@ -43,7 +43,7 @@ std::unique_ptr<Loop> make_loop(const Config& config) {
     auto model = models::load_model(config.how == How::cpu_int8 ? quantized_model_dir : model_dir,
                                     {.cpu = cpu});
     const auto kv_dtype = config.how == How::cpu_int8 ? mx::float16 : mx::float32;
-    RunnerOptions runner{16, config.num_pages, config.media_cache_bytes, kv_dtype, cpu};
+    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_dtype, cpu};
     Loop::Options loop;
     loop.num_pages = config.num_pages;
     loop.prefix_cache = config.prefix_cache;

@@ -27,6 +27,10 @@ void MediaCache::insert(const Digest& key, std::shared_ptr<const models::MediaFe
   num_bytes_ += bytes;
 }
 
+void MediaCache::clear() {
+  while (!order_.empty()) evict_oldest();
+}
+
 void MediaCache::evict_oldest() {
   num_bytes_ -= static_cast<std::int64_t>(order_.back().features->num_bytes());
   entries_.erase(order_.back().key);

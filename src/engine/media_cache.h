@@ -22,6 +22,9 @@ class MediaCache {
   std::shared_ptr<const models::MediaFeatures> find(const Digest& key);
   void insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features);
 
+  void clear();
+
+  std::int64_t max_bytes() const { return max_bytes_; }
   std::int64_t num_bytes() const { return num_bytes_; }
   std::size_t size() const { return entries_.size(); }
 

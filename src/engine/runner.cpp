@@ -33,24 +33,32 @@ std::vector<SampleRow> sample_rows(const Batch& batch) {
   return rows;
 }
 
+std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
+  std::vector<nn::KVCache::PageCopy> copies;
+  for (const auto& [from, to] : batch.copies) copies.push_back({from, to});
+  return copies;
+}
+
 }  // namespace
 
 Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options)
     : model_(std::move(model)),
       options_(options),
       kv_(make_pools(model_->traits(), options)),
-      media_cache_(options.media_cache_bytes) {}
+      encoder_(*model_, options.encoder) {}
 
 void Runner::reset() {
   // The old pools go first: memory may be what the step ran out of.
   kv_.keys.clear();
   kv_.values.clear();
-  in_flight_.clear();
   mx::clear_cache();
   kv_ = make_pools(model_->traits(), options_);
 }
 
 std::vector<std::int32_t> Runner::run(const Batch& batch) {
+  if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
+  encoder_.run(batch.encode);
+  if (batch.chunks.empty()) return {};
   const auto input = lay_out(batch);
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
@@ -72,11 +80,10 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
   bool text_positions = true;
-  Features started = std::exchange(in_flight_, {});
   for (const auto& chunk : batch.chunks) {
     const Sequence& sequence = *chunk.sequence;
     const auto begin = sequence.num_computed, end = begin + chunk.count;
-    add_media(chunk, static_cast<int>(tokens.size()), started, media);
+    add_media(chunk, static_cast<int>(tokens.size()), media);
     text_positions = text_positions && sequence.positions.one_axis(begin, end);
     for (auto i = begin; i < end; ++i) {
       tokens.push_back(sequence.tokens[static_cast<std::size_t>(i)]);
@@ -98,41 +105,22 @@ models::StepInput Runner::lay_out(const Batch& batch) {
           std::move(media)};
 }
 
-// Adds the part of each picture that lies within the chunk.
-void Runner::add_media(const Chunk& chunk, int first_row, const Features& started,
-                       std::vector<models::MediaRows>& media) {
+// Adds the part of each picture that lies within the chunk; the scheduler has seen to it that they are encoded.
+void Runner::add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media) {
   const auto chunk_begin = chunk.sequence->num_computed, chunk_end = chunk_begin + chunk.count;
   for (const auto& item : chunk.sequence->media) {
-    const auto item_end = item.span.begin + item.span.length;
-    const auto begin = std::max(chunk_begin, item.span.begin), end = std::min(chunk_end, item_end);
+    const auto begin = std::max(chunk_begin, item.span.begin),
+               end = std::min(chunk_end, item.span.begin + item.span.length);
     if (begin >= end) continue;
-    // A picture over several chunks is looked up once, and is not lost when the cache is too small for it.
-    const auto it = started.find(item.digest);
-    const auto features = it != started.end() ? it->second : features_of(item);
-    if (end < item_end) in_flight_[item.digest] = features;
     const auto part = [&](const mx::array& x) {
       return rows_of(x, begin - item.span.begin, end - item.span.begin);
     };
-    models::MediaFeatures chosen{part(features->embeddings), {}};
-    for (const auto& tap : features->deepstack) chosen.deepstack.push_back(part(tap));
+    models::MediaFeatures chosen{part(item.features->embeddings), {}};
+    for (const auto& tap : item.features->deepstack) chosen.deepstack.push_back(part(tap));
     std::vector<std::int32_t> rows(static_cast<std::size_t>(end - begin));
     std::iota(rows.begin(), rows.end(), first_row + static_cast<std::int32_t>(begin - chunk_begin));
     media.push_back({int_array(rows), std::move(chosen)});
   }
-}
-
-std::shared_ptr<const models::MediaFeatures> Runner::features_of(const MediaItem& item) {
-  if (auto cached = media_cache_.find(item.digest)) {
-    ++encoder_hits_;
-    return cached;
-  }
-  ++encoder_runs_;
-  auto features = std::make_shared<models::MediaFeatures>(model_->encode(*item.patches));
-  auto arrays = features->deepstack;
-  arrays.push_back(features->embeddings);
-  mx::eval(std::move(arrays));
-  media_cache_.insert(item.digest, features);
-  return features;
 }
 
 }  // namespace pippin::engine

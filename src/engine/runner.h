@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
-#include "engine/media_cache.h"
+#include "engine/encoder.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "models/model.h"
@@ -17,7 +16,7 @@ namespace pippin::engine {
 struct RunnerOptions {
   int page_size = 16;
   int num_pages = 0;
-  std::int64_t media_cache_bytes = 0;
+  EncoderOptions encoder;
   mx::Dtype kv_dtype = mx::float32;
   kernels::CpuBackendPtr cpu = {};  ///< the model's, where it has one
 };
@@ -28,7 +27,8 @@ class Runner {
   /// Allocates the page pools.
   Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options);
 
-  /// Computes the batch's rows, writes their KV, and returns the next token of each chunk with `sample`, in order.
+  /// Copies pages, encodes some of the pictures that are wanted, computes the batch's rows, writes their KV, and returns
+  /// the next token of each chunk with `sample`, in order.
   /// An exception leaves the pools' content undefined: call reset().
   std::vector<std::int32_t> run(const Batch& batch);
 
@@ -36,23 +36,16 @@ class Runner {
   void reset();
 
   const models::Model& model() const { return *model_; }
-  std::int64_t encoder_runs() const { return encoder_runs_; }
-  std::int64_t encoder_hits() const { return encoder_hits_; }
+  Encoder& encoder() { return encoder_; }
 
  private:
   models::StepInput lay_out(const Batch& batch);
-  using Features = std::map<Digest, std::shared_ptr<const models::MediaFeatures>>;
-  void add_media(const Chunk& chunk, int first_row, const Features& started,
-                 std::vector<models::MediaRows>& media);
-  std::shared_ptr<const models::MediaFeatures> features_of(const MediaItem& item);
+  void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 
   std::unique_ptr<models::Model> model_;
   RunnerOptions options_;
   nn::KVCache kv_;
-  MediaCache media_cache_;
-  Features in_flight_;  ///< of pictures whose last rows are still to come
-  std::int64_t encoder_runs_ = 0;
-  std::int64_t encoder_hits_ = 0;
+  Encoder encoder_;
 };
 
 }  // namespace pippin::engine

@@ -6,35 +6,23 @@
 namespace pippin::engine {
 namespace {
 
-void append_bytes(std::string& out, const void* data, std::size_t size) {
-  out.append(static_cast<const char*>(data), size);
-}
-
 std::int64_t remaining(const Sequence& sequence) {
   return sequence.num_tokens() - sequence.num_computed;
 }
 
-}  // namespace
+std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.length; }
 
-std::string page_content(const Sequence& sequence, std::size_t index, int page_size) {
-  const auto begin = static_cast<std::int64_t>(index) * page_size, end = begin + page_size;
-  std::string content;
-  append_bytes(content, sequence.tokens.data() + begin,
-               static_cast<std::size_t>(page_size) * sizeof(std::int32_t));
-  for (const auto& item : sequence.media) {
-    const auto from = std::max(begin, item.span.begin),
-               to = std::min(end, item.span.begin + item.span.length);
-    if (from >= to) continue;
-    const std::int64_t place[] = {from - begin,
-                                  from - item.span.begin};  // in the page, in the picture
-    append_bytes(content, place, sizeof place);
-    append_bytes(content, item.digest.data(), item.digest.size());
-  }
-  return content;
+// Why a sequence can't go on; "" while it can.
+std::string failure_of(const Sequence& sequence) {
+  for (const auto& item : sequence.media)
+    if (!item.failure.empty()) return item.failure;
+  return "";
 }
 
+}  // namespace
+
 Batch Scheduler::next() {
-  drop_cancelled();
+  drop_dead();
   Batch batch;
   plan_decode(batch);
   plan_prefill(batch);
@@ -42,14 +30,17 @@ Batch Scheduler::next() {
   return batch;
 }
 
-void Scheduler::drop_cancelled() {
-  const auto cancelled = [&](const std::shared_ptr<Sequence>& sequence) {
-    if (!sequence->output->cancelled()) return false;
-    free_pages(*sequence);
+void Scheduler::drop_dead() {
+  const auto dead = [&](const std::shared_ptr<Sequence>& sequence) {
+    if (const auto failure = failure_of(*sequence); !failure.empty())
+      sequence->output->fail(Error(Code::unavailable, failure));
+    else if (!sequence->output->cancelled())
+      return false;
+    retire(*sequence);
     return true;
   };
-  std::erase_if(running_, cancelled);
-  std::erase_if(waiting_, cancelled);
+  std::erase_if(running_, dead);
+  std::erase_if(waiting_, dead);
 }
 
 void Scheduler::plan_decode(Batch& batch) {
@@ -59,51 +50,97 @@ void Scheduler::plan_decode(Batch& batch) {
     if (remaining(*running_[i]) != 1) continue;
     while (i < running_.size() && !ensure_pages(*running_[i], running_[i]->num_tokens()))
       preempt_youngest();
-    if (i < running_.size()) add_chunk(batch, running_[i], 1);
+    if (i < running_.size()) add_chunk(batch, running_[i]);
   }
 }
 
 void Scheduler::plan_prefill(Batch& batch) {
   for (const auto& sequence : running_)
     if (remaining(*sequence) > 1 && batch.num_tokens < options_.max_batch_tokens)
-      add_chunk(batch, sequence, remaining(*sequence));
+      add_chunk(batch, sequence);
 }
 
 void Scheduler::admit(Batch& batch) {
   while (!waiting_.empty() && batch.num_tokens < options_.max_batch_tokens &&
          running_.size() < static_cast<std::size_t>(options_.max_sequences)) {
     const auto sequence = waiting_.front();
-    if (!place(*sequence)) return;  // in order: a later, shorter one must not starve it
+    if (!place(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
     waiting_.pop_front();
     running_.push_back(sequence);
-    if (!std::exchange(sequence->admitted, true)) {  // not when it comes back from preemption
-      counters_.prompt_tokens += sequence->num_prompt;
-      counters_.cached_tokens += sequence->num_computed;
-      sequence->output->set_cached_tokens(sequence->num_computed);
-    }
-    add_chunk(batch, sequence, remaining(*sequence));
+    // Not when it comes back from preemption.
+    if (!std::exchange(sequence->admitted, true)) count_admission(*sequence);
+    add_chunk(batch, sequence);
   }
 }
 
-bool Scheduler::place(Sequence& sequence) {
-  match_prefix(sequence);
-  if (ensure_pages(sequence, sequence.num_tokens())) return true;
-  free_pages(sequence);
-  return false;
+bool Scheduler::place(Sequence& sequence, Batch& batch) {
+  match_pages(sequence);
+  // At least one token is computed, since its logits are wanted.
+  const auto begin = sequence.num_computed,
+             end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
+  const auto source = pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
+  if (!ensure_pages(sequence, sequence.num_tokens())) {
+    if (source) pages_.release(std::span(&source->page, 1));
+    free_pages(sequence);
+    return false;
+  }
+  if (source) {
+    batch.copies.push_back({source->page, sequence.pages[sequence.num_published]});
+    sequence.num_computed += source->tokens;
+  }
+  return true;
 }
 
-void Scheduler::match_prefix(Sequence& sequence) {
-  // At least one token is computed, since its logits are wanted.
+void Scheduler::match_pages(Sequence& sequence) {
   const auto most = static_cast<std::size_t>((sequence.num_tokens() - 1) / pages_.page_size());
   while (sequence.pages.size() < most) {
-    const auto content = page_content(sequence, sequence.pages.size(), pages_.page_size());
-    const auto page = pages_.find(sequence.chain, content);
+    const auto index = sequence.pages.size();
+    const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
+    const auto page = pages_.find(key_of(sequence, index), parent_key(sequence),
+                                  page_content(sequence, begin, begin + pages_.page_size()));
     if (!page) break;
     sequence.pages.push_back(*page);
-    sequence.chain = pages_.chain_of(*page);
+    sequence.num_published = sequence.pages.size();
   }
-  sequence.num_published = sequence.pages.size();
   sequence.num_computed = static_cast<std::int64_t>(sequence.pages.size()) * pages_.page_size();
+}
+
+void Scheduler::count_admission(Sequence& sequence) {
+  counters_.prompt_tokens += sequence.num_prompt;
+  counters_.cached_tokens += sequence.num_computed;
+  sequence.output->set_cached_tokens(sequence.num_computed);
+  count_match(sequence);
+}
+
+void Scheduler::count_match(const Sequence& sequence) {
+  auto& count = counters_.prefixes;
+  const auto begin = static_cast<std::int64_t>(sequence.num_published) * pages_.page_size(),
+             end = std::min(begin + pages_.page_size(), sequence.num_tokens());
+  if (sequence.num_computed == sequence.num_tokens() - 1) {
+    ++count.whole;
+    return;
+  }
+  const bool next_known = sequence.page_keys.size() > sequence.num_published;
+  if (next_known && pages_.evicted_lately(sequence.page_keys[sequence.num_published])) {
+    ++count.evicted;
+    return;
+  }
+  if (sequence.num_computed == 0) {
+    ++count.unknown;
+    return;
+  }
+  const auto common = sequence.num_computed - begin;
+  const auto* known =
+      pages_.continuation(parent_key(sequence), page_content(sequence, begin, end));
+  if (!known || static_cast<std::int64_t>(known->tokens.size()) <= common) {
+    ++count.extended;
+    return;
+  }
+  ++count.diverged;
+  sequence.output->set_divergence(
+      {sequence.num_computed,
+       {known->tokens.begin() + common, known->tokens.end()},
+       {sequence.tokens.begin() + sequence.num_computed, sequence.tokens.begin() + end}});
 }
 
 bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
@@ -116,25 +153,94 @@ bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
   return true;
 }
 
-void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence,
-                          std::int64_t count) {
+void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence) {
   const auto room = static_cast<std::int64_t>(options_.max_batch_tokens - batch.num_tokens);
-  const auto taken = static_cast<int>(std::min(count, room));
+  const auto taken = static_cast<int>(std::min(computable_tokens(batch, *sequence), room));
+  if (taken == 0) return;
   batch.chunks.push_back(
       {sequence, taken, sequence->num_computed + taken == sequence->num_tokens()});
   batch.num_tokens += taken;
 }
 
+// Up to the first picture that is not encoded; what is missing is asked for.
+std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
+  auto end = sequence.num_tokens();
+  for (auto& item : sequence.media) {
+    if (!media_ || end_of(item) <= sequence.num_computed) continue;
+    if (!item.features) media_->look_up(item);
+    if (item.features) continue;
+    end = std::min(end, std::max(item.span.begin, sequence.num_computed));
+    batch.encode.push_back(&item);
+  }
+  return end - sequence.num_computed;
+}
+
 void Scheduler::preempt_youngest() {
   const auto sequence = running_.back();
   running_.pop_back();
-  free_pages(*sequence);
+  retire(*sequence);
   waiting_.push_front(sequence);
   ++counters_.preemptions;
 }
 
 void Scheduler::preempt_all() {
-  while (!running_.empty()) preempt_youngest();
+  while (!running_.empty()) {
+    free_pages(*running_.back());
+    waiting_.push_front(std::move(running_.back()));
+    running_.pop_back();
+    ++counters_.preemptions;
+  }
+}
+
+const PageKey& Scheduler::key_of(Sequence& sequence, std::size_t index) {
+  auto& keys = sequence.page_keys;
+  while (keys.size() <= index) {
+    const auto begin = static_cast<std::int64_t>(keys.size()) * pages_.page_size();
+    keys.push_back(pages_.key_of(keys.empty() ? root_key : keys.back(),
+                                 page_content(sequence, begin, begin + pages_.page_size())));
+  }
+  return keys[index];
+}
+
+PageKey Scheduler::parent_key(const Sequence& sequence) const {
+  return sequence.num_published == 0 ? root_key : sequence.page_keys[sequence.num_published - 1];
+}
+
+double Scheduler::page_cost(std::int64_t begin) const {
+  return 1 + static_cast<double>(begin) / options_.attention_tokens;
+}
+
+void Scheduler::publish_full_pages(Sequence& sequence) {
+  const auto full = static_cast<std::size_t>(sequence.num_computed / pages_.page_size());
+  while (sequence.publishable && sequence.num_published < full) {
+    const auto index = sequence.num_published;
+    const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
+    const auto page = pages_.publish(
+        sequence.pages[index], parent_key(sequence), key_of(sequence, index),
+        page_content(sequence, begin, begin + pages_.page_size()), page_cost(begin));
+    sequence.publishable = page.has_value();
+    if (!page) return;
+    sequence.pages[index] = *page;
+    ++sequence.num_published;
+  }
+}
+
+// The last page, as far as it is filled: what the next turn goes on from.
+void Scheduler::publish_rest(Sequence& sequence) {
+  const auto begin = static_cast<std::int64_t>(sequence.num_published) * pages_.page_size(),
+             end = sequence.num_computed;
+  if (!sequence.publishable || begin >= end) return;
+  const auto parent = parent_key(sequence);
+  auto content = page_content(sequence, begin, end);
+  const auto key = pages_.key_of(parent, content);
+  auto& page = sequence.pages[sequence.num_published];
+  if (const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin)))
+    page = *published;
+}
+
+void Scheduler::retire(Sequence& sequence) {
+  publish_rest(sequence);
+  free_pages(sequence);
 }
 
 void Scheduler::free_pages(Sequence& sequence) {
@@ -142,16 +248,12 @@ void Scheduler::free_pages(Sequence& sequence) {
   sequence.pages.clear();
   sequence.num_computed = 0;
   sequence.num_published = 0;
-  sequence.chain = root_chain;
+  sequence.publishable = true;
+  for (auto& item : sequence.media) item.features.reset();
 }
 
-void Scheduler::publish_full_pages(Sequence& sequence) {
-  const auto full = static_cast<std::size_t>(sequence.num_computed / pages_.page_size());
-  for (; sequence.num_published < full; ++sequence.num_published) {
-    const auto index = sequence.num_published;
-    sequence.chain = pages_.publish(sequence.pages[index], sequence.chain,
-                                    page_content(sequence, index, pages_.page_size()));
-  }
+void Scheduler::release_sources(const Batch& batch) {
+  for (const auto& copy : batch.copies) pages_.release(std::span(&copy.from, 1));
 }
 
 std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t token) {
@@ -165,26 +267,27 @@ std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t t
 
 void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens) {
   std::size_t sampled = 0;
+  release_sources(batch);
   for (const auto& chunk : batch.chunks) {
     Sequence& sequence = *chunk.sequence;
     sequence.num_computed += chunk.count;
+    for (auto& item : sequence.media)
+      if (end_of(item) <= sequence.num_computed) item.features.reset();
     publish_full_pages(sequence);
     if (!chunk.sample) continue;
     if (const auto reason = append(sequence, tokens[sampled++])) {
-      remove(chunk.sequence);
+      retire(sequence);
+      std::erase(running_, chunk.sequence);
       sequence.output->finish(*reason);
     }
   }
 }
 
-void Scheduler::remove(const std::shared_ptr<Sequence>& sequence) {
-  free_pages(*sequence);
-  std::erase(running_, sequence);
-}
-
 void Scheduler::fail(const Batch& batch, const Error& error) {
+  release_sources(batch);
   for (const auto& chunk : batch.chunks) {
-    remove(chunk.sequence);
+    free_pages(*chunk.sequence);
+    std::erase(running_, chunk.sequence);
     chunk.sequence->output->fail(error);
   }
 }
@@ -197,6 +300,13 @@ void Scheduler::fail_all(const Error& error) {
   for (const auto& sequence : waiting_) sequence->output->fail(error);
   running_.clear();
   waiting_.clear();
+}
+
+std::vector<PageId> Scheduler::pages_in_use() const {
+  std::vector<PageId> pages;
+  for (const auto& sequence : running_)
+    pages.insert(pages.end(), sequence->pages.begin(), sequence->pages.end());
+  return pages;
 }
 
 }  // namespace pippin::engine

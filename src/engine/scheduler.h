@@ -3,6 +3,7 @@
 // A step has a token budget: decode rows first, then prefill chunks of running sequences, then new ones, in the order of
 // arrival. A sequence is admitted when pages for its whole prompt are there; when decoding runs out of pages, the youngest
 // sequence gives its pages back and is computed again later (its published pages usually still found in the cache).
+// A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ namespace pippin::engine {
 struct SchedulerOptions {
   int max_batch_tokens = 512;  ///< rows a step
   int max_sequences = 64;      ///< running at once
+  /// Where in a context attention costs as much as all else: what a page costs to compute anew depends on that.
+  int attention_tokens = 4096;
 };
 
 /// One sequence's part of a step: computes its tokens [num_computed, num_computed + count).
@@ -27,10 +30,37 @@ struct Chunk {
   bool sample;  ///< the last row is the sequence's last token: its logits give the next one
 };
 
+/// The beginning of page `from` is what page `to` begins with; copied before the step's rows are computed.
+struct PageCopy {
+  PageId from, to;
+};
+
 /// One step: decode rows (count 1) come first.
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
+  std::vector<PageCopy> copies;
+  /// Pictures that prompts wait for, in the order in which they are wanted; of running sequences.
+  std::vector<MediaItem*> encode;
+
+  bool empty() const { return chunks.empty() && copies.empty() && encode.empty(); }
+};
+
+/// Where pictures' encoder outputs come from. On the engine's thread.
+class MediaSource {
+ public:
+  virtual ~MediaSource() = default;
+  /// Sets item.features where they are at hand.
+  virtual void look_up(MediaItem& item) = 0;
+};
+
+/// How far admitted prompts were found in the page cache, in requests, each counted once.
+struct PrefixCounters {
+  std::int64_t whole = 0;     ///< all but what is always computed: hits
+  std::int64_t extended = 0;  ///< all that is known of this text, which goes on: hits
+  std::int64_t diverged = 0;  ///< to where a known text goes on otherwise
+  std::int64_t evicted = 0;   ///< to where its pages have been evicted
+  std::int64_t unknown = 0;   ///< nothing
 };
 
 struct SchedulerCounters {
@@ -38,24 +68,28 @@ struct SchedulerCounters {
   std::int64_t cached_tokens = 0;
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
+  PrefixCounters prefixes;
 };
 
 /// Owned by the engine's thread. Between next() and commit() the batch's sequences stay as they are.
 class Scheduler {
  public:
-  Scheduler(const SchedulerOptions& options, PageCache& pages) : options_(options), pages_(pages) {}
+  /// media: null where no sequence has any.
+  Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr)
+      : options_(options), pages_(pages), media_(media) {}
 
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
   void add(std::shared_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
 
-  /// Drops cancelled sequences, then plans a step. Empty when there is nothing to do.
+  /// Drops cancelled sequences and those whose pictures can't be encoded, then plans a step. Empty when there is nothing
+  /// to do.
   Batch next();
 
   /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`. Publishes full pages, hands tokens
   /// out, ends what has ended.
   void commit(const Batch& batch, const std::vector<std::int32_t>& tokens);
 
-  /// The step failed: ends its sequences with the error and frees their pages.
+  /// The step failed: ends its sequences with the error and frees their pages, whose content is lost.
   void fail(const Batch& batch, const Error& error);
 
   /// Takes every running sequence's pages away; they are computed again, in the order of arrival.
@@ -68,26 +102,38 @@ class Scheduler {
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return waiting_.size(); }
   const SchedulerCounters& counters() const { return counters_; }
+  /// The running sequences' pages, one entry a reference.
+  std::vector<PageId> pages_in_use() const;
 
  private:
-  void drop_cancelled();
+  void drop_dead();
   void plan_decode(Batch& batch);
   void plan_prefill(Batch& batch);
   void admit(Batch& batch);
   /// Takes the sequence's cached prefix and pages for the rest of its tokens; false (nothing taken) without room.
-  bool place(Sequence& sequence);
-  void match_prefix(Sequence& sequence);
+  bool place(Sequence& sequence, Batch& batch);
+  void match_pages(Sequence& sequence);
+  void count_admission(Sequence& sequence);
+  void count_match(const Sequence& sequence);
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
-  void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, std::int64_t count);
+  void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence);
+  std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
   void preempt_youngest();
+  const PageKey& key_of(Sequence& sequence, std::size_t index);
+  PageKey parent_key(const Sequence& sequence) const;
   void publish_full_pages(Sequence& sequence);
+  void publish_rest(Sequence& sequence);
+  double page_cost(std::int64_t begin) const;
+  /// Publishes what the sequence has computed, and lets go of it.
+  void retire(Sequence& sequence);
   void free_pages(Sequence& sequence);
+  void release_sources(const Batch& batch);
   /// Appends the token; returns the reason when the sequence ends with it.
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token);
-  void remove(const std::shared_ptr<Sequence>& sequence);
 
   SchedulerOptions options_;
   PageCache& pages_;
+  MediaSource* media_;
   std::deque<std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order of arrival
   SchedulerCounters counters_;

@@ -32,6 +32,9 @@ class FakeModel {
 
   std::vector<std::int32_t> run(const Batch& batch) {
     std::vector<std::int32_t> out;
+    for (const auto& [from, to] : batch.copies)
+      for (int i = 0; i < page_size; ++i) slots_[index(to, i)] = slots_[index(from, i)];
+    for (auto* item : batch.encode) item->features = features_;
     for (const auto& chunk : batch.chunks) {
       const Sequence& s = *chunk.sequence;
       for (std::int64_t i = s.num_computed; i < s.num_computed + chunk.count; ++i)
@@ -52,11 +55,22 @@ class FakeModel {
   }
 
  private:
-  std::int32_t& slot(const Sequence& s, std::int64_t index) {
-    return slots_[static_cast<std::size_t>(
-        s.pages[static_cast<std::size_t>(index / page_size)] * page_size + index % page_size)];
+  static std::size_t index(PageId page, std::int64_t offset) {
+    return static_cast<std::size_t>(page * page_size + offset);
+  }
+  std::int32_t& slot(const Sequence& s, std::int64_t i) {
+    return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
   }
   std::vector<std::int32_t> slots_;
+  // The scheduler asks only whether there are any.
+  std::shared_ptr<const models::MediaFeatures> features_{
+      std::make_shared<int>(), reinterpret_cast<const models::MediaFeatures*>(this)};
+};
+
+// Knows no picture before it is encoded, and forgets it at once.
+class NoMediaCache final : public MediaSource {
+ public:
+  void look_up(MediaItem&) override {}
 };
 
 std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens, std::int64_t count) {
@@ -71,7 +85,7 @@ std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens, std:
 struct Machine {
   Machine(int num_pages, SchedulerOptions options, bool reuse = true)
       : pages(num_pages, page_size, reuse),
-        scheduler(options, pages),
+        scheduler(options, pages, &media),
         model(num_pages),
         budget(options.max_batch_tokens) {}
 
@@ -79,16 +93,18 @@ struct Machine {
     auto batch = scheduler.next();
     EXPECT_LE(batch.num_tokens, budget);
     scheduler.commit(batch, model.run(batch));
+    EXPECT_EQ(pages.check(scheduler.pages_in_use()), "");
     return batch;
   }
   void run_dry() {
     for (int steps = 0; !scheduler.idle(); ++steps) {
       ASSERT_LT(steps, 100000);
-      ASSERT_FALSE(step().chunks.empty());
+      ASSERT_FALSE(step().empty());
     }
   }
 
   PageCache pages;
+  NoMediaCache media;
   Scheduler scheduler;
   FakeModel model;
   int budget;
@@ -137,31 +153,132 @@ TEST(Scheduler, AFollowUpReadsOnlyWhatIsNew) {
   prompt.insert(prompt.end(), {7, 7, 7});
   auto second = make_sequence(prompt, 5);
   m.scheduler.add(second);
-  EXPECT_EQ(m.step().chunks[0].count, 34 - 28);  // 30 tokens were computed: seven whole pages
-  EXPECT_EQ(second->output->cached_tokens(), 28);
+  // 30 tokens were computed: seven pages, and half of one that is copied.
+  EXPECT_EQ(m.step().chunks[0].count, 34 - 30);
+  EXPECT_EQ(second->output->cached_tokens(), 30);
   m.run_dry();
   EXPECT_EQ(answer_of(*second), expected_answer(prompt, 5));
+  EXPECT_EQ(m.scheduler.counters().prefixes.extended, 1);
+  EXPECT_FALSE(second->output->take_divergence());
+}
+
+TEST(Scheduler, TwoTextsThatPartWithinAPageShareItsBeginning) {
+  Machine m(64, {64, 4});
+  auto first = make_sequence({1, 2, 3, 4, 5, 6, 7, 8, 9}, 1),
+       second = make_sequence({1, 2, 3, 4, 5, 6, 70, 80, 90}, 1);
+  for (const auto& sequence : {first, second}) {
+    m.scheduler.add(sequence);
+    m.run_dry();
+  }
+  EXPECT_EQ(second->output->cached_tokens(), 6);
+  EXPECT_EQ(answer_of(*first), expected_answer({1, 2, 3, 4, 5, 6, 7, 8, 9}, 1));
+  EXPECT_EQ(answer_of(*second), expected_answer({1, 2, 3, 4, 5, 6, 70, 80, 90}, 1));
+  EXPECT_EQ(m.scheduler.counters().prefixes.diverged, 1);
+  const auto divergence = second->output->take_divergence();
+  ASSERT_TRUE(divergence);
+  EXPECT_EQ(divergence->position, 6);
+  EXPECT_EQ(divergence->cached, (std::vector{7, 8}));
+  EXPECT_EQ(divergence->wanted, (std::vector{70, 80}));
+}
+
+TEST(Scheduler, TheSamePromptAgainComputesOneToken) {
+  Machine m(64, {64, 4});
+  for (int i = 0; i < 2; ++i) {
+    auto sequence = make_sequence(count_up(19), 2);
+    m.scheduler.add(sequence);
+    m.run_dry();
+    EXPECT_EQ(sequence->output->cached_tokens(), i * 18);
+    EXPECT_EQ(answer_of(*sequence), expected_answer(count_up(19), 2));
+  }
+  EXPECT_EQ(m.scheduler.counters().prefixes.whole, 1);
+  EXPECT_EQ(m.scheduler.counters().prefixes.unknown, 1);
+}
+
+TEST(Scheduler, SequencesThatRunTogetherHoldASharedPromptOnce) {
+  Machine m(64, {64, 4});
+  for (int i = 0; i < 3; ++i) m.scheduler.add(make_sequence(count_up(16), 8));
+  m.step();  // each computes it, since none was done before
+  EXPECT_EQ(m.pages.num_pages() - m.pages.num_available(), 4 + 3 * 0);
+  m.run_dry();
+}
+
+TEST(Scheduler, SaysThatAPrefixWasEvicted) {
+  Machine m(8, {64, 4});
+  for (const int first : {1, 100, 1}) {
+    m.scheduler.add(make_sequence(count_up(28, first), 2));
+    m.run_dry();
+  }
+  EXPECT_EQ(m.scheduler.counters().prefixes.evicted, 1);
+}
+
+TEST(Scheduler, AnAdapterSharesNothingWithAnother) {
+  Machine m(64, {64, 4});
+  for (const auto* adapter : {"", "a", "b", "a"}) {
+    auto sequence = make_sequence(count_up(19), 1);
+    sequence->adapter = adapter;
+    m.scheduler.add(sequence);
+    m.run_dry();
+  }
+  EXPECT_EQ(m.scheduler.counters().cached_tokens, 18);
+}
+
+std::shared_ptr<Sequence> with_picture(std::int64_t begin, std::int64_t length, std::uint8_t content,
+                                       int prompt) {
+  auto sequence = make_sequence(std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 5), 1);
+  MediaItem item{{begin, length, {1, 1, static_cast<int>(length)}}, {}, nullptr};
+  item.digest[0] = content;
+  sequence->media.push_back(item);
+  return sequence;
+}
+
+TEST(Scheduler, RowsWaitForTheirPictureAlone) {
+  Machine m(64, {64, 4});
+  m.scheduler.add(with_picture(6, 8, 1, 20));
+  const auto batch = m.scheduler.next();
+  ASSERT_EQ(batch.chunks.size(), 1u);
+  EXPECT_EQ(batch.chunks[0].count, 6);  // the words before it
+  EXPECT_EQ(batch.encode.size(), 1u);
+  m.scheduler.commit(batch, m.model.run(batch));
+  EXPECT_EQ(m.step().chunks[0].count, 14);
+  EXPECT_TRUE(m.scheduler.idle());
+}
+
+TEST(Scheduler, APictureThatIsInThePageCacheIsNotAskedFor) {
+  Machine m(64, {64, 4});
+  m.scheduler.add(with_picture(6, 8, 1, 20));
+  m.run_dry();
+  m.scheduler.add(with_picture(6, 8, 1, 20));
+  EXPECT_TRUE(m.step().encode.empty());
+}
+
+TEST(Scheduler, APictureThatCannotBeEncodedFailsItsSequenceAlone) {
+  Machine m(64, {64, 4});
+  auto broken = with_picture(6, 8, 1, 20), whole = make_sequence(count_up(9), 3);
+  m.scheduler.add(broken);
+  m.scheduler.add(whole);
+  const auto batch = m.scheduler.next();
+  for (auto* item : batch.encode) item->failure = "no picture";
+  Batch others = batch;
+  others.encode.clear();
+  m.scheduler.commit(batch, m.model.run(others));
+  m.run_dry();
+  EXPECT_THROW(broken->output->next(), Error);
+  EXPECT_EQ(answer_of(*whole), expected_answer(count_up(9), 3));
+  EXPECT_EQ(m.pages.num_available(), 64);
 }
 
 TEST(Scheduler, OtherPicturesUnderTheSameTokensShareNothing) {
   Machine m(64, {64, 4});
-  const auto with_picture = [](std::uint8_t content) {
-    auto sequence = make_sequence(std::vector<std::int32_t>(20, 5), 1);
-    MediaItem item{{2, 6, {1, 2, 3}}, {}, nullptr};
-    item.digest[0] = content;
-    sequence->media.push_back(item);
-    return sequence;
-  };
   const auto cached = [&](std::uint8_t content) {
-    auto sequence = with_picture(content);
+    auto sequence = with_picture(2, 6, content, 20);
     m.scheduler.add(sequence);
     m.run_dry();
     return sequence->output->cached_tokens();
   };
   EXPECT_EQ(cached(1), 0);
-  EXPECT_EQ(cached(2), 0);
-  EXPECT_EQ(cached(1), 16);
-  EXPECT_EQ(cached(2), 16);
+  EXPECT_EQ(cached(2), 2);  // the words before it
+  EXPECT_EQ(cached(1), 19);
+  EXPECT_EQ(cached(2), 19);
 }
 
 TEST(Scheduler, TheOrderOfPicturesCounts) {
@@ -179,7 +296,7 @@ TEST(Scheduler, TheOrderOfPicturesCounts) {
   };
   EXPECT_EQ(cached(1, 2), 0);
   EXPECT_EQ(cached(2, 1), 4);  // the words before the pictures
-  EXPECT_EQ(cached(1, 2), 16);
+  EXPECT_EQ(cached(1, 2), 19);
 }
 
 TEST(Scheduler, PreemptsTheYoungestAndStillAnswersRight) {
@@ -232,9 +349,15 @@ TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
     std::vector<std::shared_ptr<Sequence>> sequences;
     std::vector<std::vector<std::int32_t>> prompts;
     for (int i = 0; i < 30; ++i) {
-      // Few distinct prefixes, so that sequences share pages.
+      // Few distinct prefixes, so that sequences share pages; some go on from an earlier answer, or part from a prompt.
       prompts.push_back(
           count_up(1 + static_cast<int>(random() % 24), 1 + static_cast<int>(random() % 3)));
+      if (i > 0 && random() % 3 == 0) {
+        const auto& earlier = *sequences[random() % sequences.size()];
+        prompts.back() = earlier.tokens;
+        prompts.back().resize(1 + std::min<std::size_t>(random() % earlier.tokens.size(), 24), 3);
+        prompts.back().push_back(static_cast<std::int32_t>(random() % 5));
+      }
       sequences.push_back(
           make_sequence(prompts.back(), 1 + static_cast<std::int64_t>(random() % 20)));
       m.scheduler.add(sequences.back());

@@ -15,6 +15,10 @@
 #include "pippin/pixels.h"
 #include "pippin/request.h"
 
+namespace pippin::models {
+struct MediaFeatures;
+}
+
 namespace pippin::engine {
 
 /// A picture in a prompt.
@@ -22,6 +26,11 @@ struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
   Digest digest;           ///< of the decoded pixels and the processor's parameters
   std::shared_ptr<const media::Patches> patches;
+
+  // Set by the engine's thread.
+  /// What the encoder made of it; held from when it is there until its last row is computed.
+  std::shared_ptr<const models::MediaFeatures> features = {};
+  std::string failure = {};  ///< why it can't be encoded; empty while it may
 };
 
 struct Sequence {
@@ -34,14 +43,16 @@ struct Sequence {
   std::uint64_t seed = 0;       ///< sampling.seed, or a random one
   std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
   std::vector<std::int32_t> end_tokens;
+  std::string adapter;  ///< its id; empty: the model as it is
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
   bool admitted = false;          ///< has been given pages before
   std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
   std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the step's next ones
-  std::size_t num_published = 0;  ///< of `pages`, those offered to the page cache
-  ChainId chain = root_chain;     ///< of the last offered page
+  std::size_t num_published = 0;  ///< of `pages`, the first ones: in the page cache
+  bool publishable = true;        ///< the pages that follow may be published
+  std::vector<PageKey> page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
 
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }
@@ -50,8 +61,8 @@ struct Sequence {
   }
 };
 
-/// What page number `index` of the sequence holds, as the page cache compares it: the tokens, and each picture that lies in
-/// the page with the place where it does.
-std::string page_content(const Sequence& sequence, std::size_t index, int page_size);
+/// What the sequence's tokens [begin, end) are, as the page cache compares them; they lie in one page, which begins at
+/// `begin`.
+PageContent page_content(const Sequence& sequence, std::int64_t begin, std::int64_t end);
 
 }  // namespace pippin::engine

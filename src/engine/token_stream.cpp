@@ -22,6 +22,16 @@ void TokenStream::fail(Error error) {
   publish(std::move(lock));
 }
 
+void TokenStream::set_divergence(CacheDivergence divergence) {
+  std::lock_guard lock(mutex_);
+  divergence_ = std::move(divergence);
+}
+
+std::optional<CacheDivergence> TokenStream::take_divergence() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(divergence_, std::nullopt);
+}
+
 void TokenStream::publish(std::unique_lock<std::mutex> lock) {
   auto ready = std::exchange(ready_, nullptr);
   lock.unlock();

@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "pippin/error.h"
 #include "pippin/request.h"
@@ -18,6 +19,13 @@ namespace pippin::engine {
 struct TokenEvent {
   std::int32_t token = 0;
   std::optional<FinishReason> finish;
+};
+
+/// Where a prompt left a text that the page cache knows.
+struct CacheDivergence {
+  std::int64_t position = 0;         ///< of the first token that differs
+  std::vector<std::int32_t> cached;  ///< the known text's next tokens, at most a page's
+  std::vector<std::int32_t> wanted;  ///< the prompt's
 };
 
 /// Shared by the engine's thread (push, fail) and one reader (poll, next, when_ready, cancel). Holds what was generated and
@@ -34,6 +42,8 @@ class TokenStream {
   void set_cached_tokens(std::int64_t count) {
     cached_tokens_.store(count, std::memory_order_relaxed);
   }
+  /// Set before the first token, where there is one.
+  void set_divergence(CacheDivergence divergence);
 
   // The reader's side.
   /// The next event, or nullopt when none has arrived (or the end was read). Throws the Error of fail().
@@ -46,6 +56,8 @@ class TokenStream {
   void cancel();
   void on_cancel(std::function<void()> wake) { wake_ = std::move(wake); }
   std::int64_t cached_tokens() const { return cached_tokens_.load(std::memory_order_relaxed); }
+  /// Known once the first event has been read; taken by the first call.
+  std::optional<CacheDivergence> take_divergence();
 
  private:
   std::optional<TokenEvent> take();                             // mutex_ held
@@ -56,6 +68,7 @@ class TokenStream {
   std::condition_variable arrived_;
   std::deque<TokenEvent> events_;  // guarded by mutex_
   std::optional<Error> error_;     // guarded by mutex_
+  std::optional<CacheDivergence> divergence_;  // guarded by mutex_
   std::function<void()> ready_;    // guarded by mutex_
   bool ended_ = false;             // guarded by mutex_: the end was read
   std::function<void()> wake_;     // set before the stream is shared

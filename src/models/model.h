@@ -6,7 +6,9 @@
 #include <mlx/mlx.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,6 +65,16 @@ struct StepInput {
   std::vector<MediaRows> media;
 };
 
+/// Pictures on their way through a vision tower, in parts between which other work can be done.
+class Encoding {
+ public:
+  virtual ~Encoding() = default;
+  /// Computes the next part (a block of the tower), and waits for it; false once all are done.
+  virtual bool advance() = 0;
+  /// The pictures' features, in order, evaluated. Called once, when all is done.
+  virtual std::vector<MediaFeatures> take() = 0;
+};
+
 /// A loaded model. Created, used and destroyed on the engine's thread.
 class Model {
  public:
@@ -75,8 +87,13 @@ class Model {
   /// Logits float32 [R, V] of the wanted rows; writes the rows' keys and values to the cache.
   virtual mx::array forward(const StepInput& input, nn::KVCache& cache) const = 0;
 
-  /// Encodes one picture. Throws Error(invalid_argument) for a model without a vision tower.
-  virtual MediaFeatures encode(const media::Patches& patches) const;
+  /// Begins to encode pictures together; neither they nor the model may go before the encoding. Throws
+  /// Error(invalid_argument) for a model without a vision tower.
+  virtual std::unique_ptr<Encoding> start_encoding(
+      std::span<const media::Patches* const> pictures) const;
+
+  /// Encodes one picture at once.
+  MediaFeatures encode(const media::Patches& patches) const;
 };
 
 }  // namespace pippin::models

@@ -24,7 +24,10 @@ class Qwen3VL final : public Model {
   mx::array forward(const StepInput& input, nn::KVCache& cache) const override {
     return decoder_.forward(input, cache);
   }
-  MediaFeatures encode(const media::Patches& patches) const override { return visual_(patches); }
+  std::unique_ptr<Encoding> start_encoding(
+      std::span<const media::Patches* const> pictures) const override {
+    return visual_.start(pictures);
+  }
 
  private:
   ModelTraits traits_;

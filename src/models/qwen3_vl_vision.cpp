@@ -170,7 +170,8 @@ mx::array Qwen3VLVision::position_embedding(const media::PatchGrid& grid) const 
 }
 
 // Half of the frequencies turn with the patch's row, half with its column.
-kernels::RopeAngles Qwen3VLVision::rotary_angles(const media::PatchGrid& grid) const {
+kernels::RopeAngles Qwen3VLVision::rotary_angles(
+    std::span<const media::Patches* const> pictures) const {
   const int head_dim = config_.hidden_size / config_.num_heads, quarter = head_dim / 4;
   std::vector<float> angles;  // [n, head_dim / 2]
   const auto add_axis = [&](int position) {
@@ -183,29 +184,92 @@ kernels::RopeAngles Qwen3VLVision::rotary_angles(const media::PatchGrid& grid) c
     add_axis(y);
     add_axis(x);
   };
-  for (int t = 0; t < grid.t; ++t) for_each_patch(grid, config_.spatial_merge_size, add_patch);
-  const mx::array all(angles.begin(), {grid.num_patches(), 1, 2 * quarter}, mx::float32);
+  int n = 0;
+  for (const auto* picture : pictures) {
+    const auto& grid = picture->grid;
+    for (int t = 0; t < grid.t; ++t) for_each_patch(grid, config_.spatial_merge_size, add_patch);
+    n += grid.num_patches();
+  }
+  const mx::array all(angles.begin(), {n, 1, 2 * quarter}, mx::float32);
   return {mx::cos(all), mx::sin(all), std::nullopt, rotary_theta};
 }
 
-MediaFeatures Qwen3VLVision::operator()(const media::Patches& patches) const {
-  const auto& grid = patches.grid;
-  const auto angles = rotary_angles(grid);
-  std::vector<int> frame_ends;
-  for (int t = 1; t <= grid.t; ++t) frame_ends.push_back(t * grid.h * grid.w);
+mx::array Qwen3VLVision::embed(const media::Patches& patches) const {
+  return patch_embed_(normalized(patches)) + position_embedding(patches.grid);
+}
 
-  auto h = patch_embed_(normalized(patches)) + position_embedding(grid);
-  std::vector<mx::array> deepstack;
-  for (int i = 0; i < config_.depth; ++i) {
-    const auto& block = blocks_[static_cast<std::size_t>(i)];
-    h = block.attn(h, block.norm1(h), angles, frame_ends);
-    h = block.linear_fc2.add_to(h, block.linear_fc1(block.norm2(h), nn::Activation::gelu_tanh));
-    const auto& taps = config_.deepstack_visual_indexes;
-    const auto tap = std::find(taps.begin(), taps.end(), i);
-    if (tap != taps.end())
-      deepstack.push_back(deepstack_mergers_[static_cast<std::size_t>(tap - taps.begin())](h));
+// All pictures' patches side by side; attention alone keeps them apart.
+class Qwen3VLVision::Pass final : public Encoding {
+ public:
+  Pass(const Qwen3VLVision& tower, std::span<const media::Patches* const> pictures)
+      : tower_(tower), angles_(tower.rotary_angles(pictures)), h_(embedded(tower, pictures)) {
+    const int merge = tower.config_.spatial_merge_size;
+    int end = 0, merged_end = 0;
+    for (const auto* picture : pictures) {
+      const auto& grid = picture->grid;
+      for (int t = 0; t < grid.t; ++t) frame_ends_.push_back(end += grid.h * grid.w);
+      merged_ends_.push_back(merged_end += grid.num_patches() / (merge * merge));
+    }
   }
-  return {merger_(h), std::move(deepstack)};
+
+  bool advance() override {
+    const auto& tower = tower_;
+    if (next_ == tower.config_.depth) return false;
+    const auto& block = tower.blocks_[static_cast<std::size_t>(next_)];
+    h_ = block.attn(h_, block.norm1(h_), angles_, frame_ends_);
+    h_ = block.linear_fc2.add_to(h_, block.linear_fc1(block.norm2(h_), nn::Activation::gelu_tanh));
+    const auto& taps = tower.config_.deepstack_visual_indexes;
+    const auto tap = std::find(taps.begin(), taps.end(), next_);
+    if (tap != taps.end())
+      deepstack_.push_back(
+          tower.deepstack_mergers_[static_cast<std::size_t>(tap - taps.begin())](h_));
+    std::vector<mx::array> computed = deepstack_;
+    computed.push_back(h_);
+    mx::eval(std::move(computed));
+    return ++next_ < tower.config_.depth;
+  }
+
+  std::vector<MediaFeatures> take() override {
+    const auto embeddings = tower_.merger_(h_);
+    std::vector<MediaFeatures> pictures;
+    int begin = 0;
+    for (const int end : merged_ends_) {
+      const auto part = [&](const mx::array& x) {
+        // A copy: a view would hold all pictures' rows for as long as one of them is kept.
+        return merged_ends_.size() == 1 ? x
+                                        : mx::contiguous(mx::slice(x, {begin, 0}, {end, x.shape(1)}));
+      };
+      MediaFeatures features{part(embeddings), {}};
+      for (const auto& tap : deepstack_) features.deepstack.push_back(part(tap));
+      auto arrays = features.deepstack;
+      arrays.push_back(features.embeddings);
+      mx::eval(std::move(arrays));
+      pictures.push_back(std::move(features));
+      begin = end;
+    }
+    return pictures;
+  }
+
+ private:
+  static mx::array embedded(const Qwen3VLVision& tower,
+                            std::span<const media::Patches* const> pictures) {
+    std::vector<mx::array> parts;
+    for (const auto* picture : pictures) parts.push_back(tower.embed(*picture));
+    return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
+  }
+
+  const Qwen3VLVision& tower_;
+  kernels::RopeAngles angles_;
+  std::vector<int> frame_ends_;   ///< of patches
+  std::vector<int> merged_ends_;  ///< of pictures, in merged rows
+  mx::array h_;                   ///< [n, Dv]
+  std::vector<mx::array> deepstack_;
+  int next_ = 0;  ///< block
+};
+
+std::unique_ptr<Encoding> Qwen3VLVision::start(
+    std::span<const media::Patches* const> pictures) const {
+  return std::make_unique<Pass>(*this, pictures);
 }
 
 }  // namespace pippin::models

@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,11 +41,13 @@ class Qwen3VLVision {
  public:
   Qwen3VLVision(const VisionConfig& config, nn::Checkpoint& checkpoint);
 
-  /// One picture (grid.t frames attend within themselves) -> embeddings [N, D], deepstack S x [N,
-  /// D].
-  MediaFeatures operator()(const media::Patches& patches) const;
+  /// Pictures (grid.t frames of each attend within themselves) -> of each embeddings [N, D], deepstack
+  /// S x [N, D].
+  std::unique_ptr<Encoding> start(std::span<const media::Patches* const> pictures) const;
 
  private:
+  class Pass;
+
   class Attention {
    public:
     Attention(const VisionConfig& config, nn::Checkpoint& checkpoint, const std::string& name);
@@ -82,9 +86,10 @@ class Qwen3VLVision {
     nn::Linear linear_fc1_, linear_fc2_;
   };
 
+  mx::array embed(const media::Patches& patches) const;
   mx::array normalized(const media::Patches& patches) const;
   mx::array position_embedding(const media::PatchGrid& grid) const;
-  kernels::RopeAngles rotary_angles(const media::PatchGrid& grid) const;
+  kernels::RopeAngles rotary_angles(std::span<const media::Patches* const> pictures) const;
 
   VisionConfig config_;
   mx::Dtype dtype_;

@@ -51,7 +51,7 @@ void KVCache::copy_pages(std::span<const PageCopy> copies) {
         std::memcpy(host_page(*pool, to, bytes), host_page(*pool, from, bytes), bytes);
       } else {
         // As a copy: while a view of it lives, MLX would not write the pool in place.
-        pages.push_back(mx::copy(page_of(*pool, from)));
+        pages.push_back(mx::contiguous(page_of(*pool, from)));
       }
     }
   if (in_host_memory_) return;

@@ -1,0 +1,68 @@
+// Runs the vision tower for the pictures that prompts wait for, a little in every step.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "engine/media_cache.h"
+#include "engine/scheduler.h"
+#include "models/model.h"
+
+namespace pippin::engine {
+
+struct EncoderOptions {
+  std::int64_t cache_bytes = 0;  ///< of outputs that are kept
+  /// Patches encoded together at most (one picture alone may have more): bounds the tower's working memory.
+  int max_patches = 16384;
+  /// A step's share: past it the tower waits for the next step, so that decode rows are not held up.
+  std::chrono::milliseconds step{100};
+};
+
+/// Owned, and every member called, by the engine's thread. Equal pictures that several sequences want are encoded once; what
+/// has been encoded is handed to all of them, whether or not the cache has room for it.
+class Encoder final : public MediaSource {
+ public:
+  /// The model must outlive it.
+  Encoder(const models::Model& model, const EncoderOptions& options)
+      : model_(model), options_(options), cache_(options.cache_bytes) {}
+
+  void look_up(MediaItem& item) override;
+
+  /// Goes on for one step's share, or until no picture of `wanted` is left; sets features (or why there will be none) of
+  /// those that are done. Work on a picture that is no longer wanted is dropped.
+  void run(std::span<MediaItem* const> wanted);
+
+  /// Pictures encoded, and found in the cache, since the start.
+  std::int64_t num_runs() const { return num_runs_; }
+  std::int64_t num_hits() const { return num_hits_; }
+  const MediaCache& cache() const { return cache_; }
+  /// Forgets all outputs that no sequence holds.
+  void clear_cache() { cache_.clear(); }
+
+ private:
+  struct Job {
+    std::vector<Digest> digests;
+    std::vector<std::shared_ptr<const media::Patches>> patches;
+    std::unique_ptr<models::Encoding> encoding;
+  };
+
+  void start_job(std::span<MediaItem* const> wanted);
+  bool is_wanted(const Job& job, std::span<MediaItem* const> wanted) const;
+  void advance(std::span<MediaItem* const> wanted);
+  void finish(std::span<MediaItem* const> wanted);
+  void fail(std::span<MediaItem* const> wanted, const std::string& why);
+
+  const models::Model& model_;
+  EncoderOptions options_;
+  MediaCache cache_;
+  std::unique_ptr<Job> job_;
+  std::set<Digest> suspects_;  ///< failed together with others: encoded alone now, to know which one it was
+  std::int64_t num_runs_ = 0;
+  std::int64_t num_hits_ = 0;
+};
+
+}  // namespace pippin::engine
