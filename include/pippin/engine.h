@@ -66,10 +66,10 @@ struct EngineStats {
   std::int64_t prefix_evicted = 0;
   std::int64_t prefix_unknown = 0;
   std::int64_t media_cache_bytes = 0;  ///< encoder outputs that are kept
-  std::int64_t encoder_runs = 0;  ///< pictures encoded since the start
-  std::int64_t encoder_hits = 0;  ///< pictures whose features were found in the media cache
-  std::int64_t prompt_tokens = 0;  ///< since the start
-  std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
+  std::int64_t encoder_runs = 0;       ///< pictures encoded since the start
+  std::int64_t encoder_hits = 0;       ///< pictures whose features were found in the media cache
+  std::int64_t prompt_tokens = 0;      ///< since the start
+  std::int64_t cached_tokens = 0;      ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;

@@ -60,7 +60,8 @@ class Encoder final : public MediaSource {
   EncoderOptions options_;
   MediaCache cache_;
   std::unique_ptr<Job> job_;
-  std::set<Digest> suspects_;  ///< failed together with others: encoded alone now, to know which one it was
+  std::set<Digest>
+      suspects_;  ///< failed together with others: encoded alone now, to know which one it was
   std::int64_t num_runs_ = 0;
   std::int64_t num_hits_ = 0;
 };

@@ -239,7 +239,8 @@ std::string PageCache::check(std::span<const PageId> used) const {
     if (page.parent == root_key) continue;
     const auto parent = published_.find(page.parent);
     if (parent == published_.end()) return "a page outlives its parent";
-    if (page.references > 0 && at(parent->second).references == 0) return "a used page's parent is unused";
+    if (page.references > 0 && at(parent->second).references == 0)
+      return "a used page's parent is unused";
   }
   return cached == num_cached_ ? "" : "cached pages are counted wrong";
 }

@@ -127,7 +127,7 @@ class PageCache {
     PageKey key{}, parent{};
     PageContent content;
     double cost = 0, priority = 0;
-    std::uint64_t used_at = 0;        ///< release number: breaks ties, the oldest goes first
+    std::uint64_t used_at = 0;          ///< release number: breaks ties, the oldest goes first
     PageId older = none, newer = none;  ///< siblings, by the order of publishing
   };
   struct KeyHash {

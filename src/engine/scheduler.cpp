@@ -78,16 +78,17 @@ bool Scheduler::place(Sequence& sequence, Batch& batch) {
   // At least one token is computed, since its logits are wanted.
   const auto begin = sequence.num_computed,
              end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
-  const auto source = pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
-  if (!ensure_pages(sequence, sequence.num_tokens())) {
-    if (source) pages_.release(std::span(&source->page, 1));
-    free_pages(sequence);
-    return false;
+  auto source = pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
+  bool placed = ensure_pages(sequence, sequence.num_tokens());
+  if (!placed && source) {  // it may be the very page that is missing
+    pages_.release(std::span(&source->page, 1));
+    source.reset();
+    placed = ensure_pages(sequence, sequence.num_tokens());
   }
-  if (source) {
-    batch.copies.push_back({source->page, sequence.pages[sequence.num_published]});
-    sequence.num_computed += source->tokens;
-  }
+  if (!placed) free_pages(sequence);
+  if (!source) return placed;
+  batch.copies.push_back({source->page, sequence.pages[sequence.num_published]});
+  sequence.num_computed += source->tokens;
   return true;
 }
 
@@ -130,8 +131,7 @@ void Scheduler::count_match(const Sequence& sequence) {
     return;
   }
   const auto common = sequence.num_computed - begin;
-  const auto* known =
-      pages_.continuation(parent_key(sequence), page_content(sequence, begin, end));
+  const auto* known = pages_.continuation(parent_key(sequence), page_content(sequence, begin, end));
   if (!known || static_cast<std::int64_t>(known->tokens.size()) <= common) {
     ++count.extended;
     return;
@@ -215,9 +215,9 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
   while (sequence.publishable && sequence.num_published < full) {
     const auto index = sequence.num_published;
     const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
-    const auto page = pages_.publish(
-        sequence.pages[index], parent_key(sequence), key_of(sequence, index),
-        page_content(sequence, begin, begin + pages_.page_size()), page_cost(begin));
+    const auto page =
+        pages_.publish(sequence.pages[index], parent_key(sequence), key_of(sequence, index),
+                       page_content(sequence, begin, begin + pages_.page_size()), page_cost(begin));
     sequence.publishable = page.has_value();
     if (!page) return;
     sequence.pages[index] = *page;
@@ -234,7 +234,8 @@ void Scheduler::publish_rest(Sequence& sequence) {
   auto content = page_content(sequence, begin, end);
   const auto key = pages_.key_of(parent, content);
   auto& page = sequence.pages[sequence.num_published];
-  if (const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin)))
+  if (const auto published =
+          pages_.publish(page, parent, key, std::move(content), page_cost(begin)))
     page = *published;
 }
 

@@ -202,6 +202,18 @@ TEST(Scheduler, SequencesThatRunTogetherHoldASharedPromptOnce) {
   m.run_dry();
 }
 
+TEST(Scheduler, APromptThatNeedsThePageItCouldCopyFromIsNotStarved) {
+  Machine m(8, {64, 4});
+  m.scheduler.add(make_sequence(count_up(15), 1));
+  m.run_dry();
+  auto all = make_sequence(count_up(31), 1);
+  all->tokens[14] = 99;  // parts from the first one within a page
+  const auto prompt = all->tokens;
+  m.scheduler.add(all);
+  m.run_dry();
+  EXPECT_EQ(answer_of(*all), expected_answer(prompt, 1));
+}
+
 TEST(Scheduler, SaysThatAPrefixWasEvicted) {
   Machine m(8, {64, 4});
   for (const int first : {1, 100, 1}) {
@@ -222,8 +234,8 @@ TEST(Scheduler, AnAdapterSharesNothingWithAnother) {
   EXPECT_EQ(m.scheduler.counters().cached_tokens, 18);
 }
 
-std::shared_ptr<Sequence> with_picture(std::int64_t begin, std::int64_t length, std::uint8_t content,
-                                       int prompt) {
+std::shared_ptr<Sequence> with_picture(std::int64_t begin, std::int64_t length,
+                                       std::uint8_t content, int prompt) {
   auto sequence = make_sequence(std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 5), 1);
   MediaItem item{{begin, length, {1, 1, static_cast<int>(length)}}, {}, nullptr};
   item.digest[0] = content;

@@ -52,7 +52,8 @@ struct Sequence {
   std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the step's next ones
   std::size_t num_published = 0;  ///< of `pages`, the first ones: in the page cache
   bool publishable = true;        ///< the pages that follow may be published
-  std::vector<PageKey> page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
+  std::vector<PageKey>
+      page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
 
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }

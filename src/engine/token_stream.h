@@ -66,12 +66,12 @@ class TokenStream {
 
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<TokenEvent> events_;  // guarded by mutex_
-  std::optional<Error> error_;     // guarded by mutex_
+  std::deque<TokenEvent> events_;              // guarded by mutex_
+  std::optional<Error> error_;                 // guarded by mutex_
   std::optional<CacheDivergence> divergence_;  // guarded by mutex_
-  std::function<void()> ready_;    // guarded by mutex_
-  bool ended_ = false;             // guarded by mutex_: the end was read
-  std::function<void()> wake_;     // set before the stream is shared
+  std::function<void()> ready_;                // guarded by mutex_
+  bool ended_ = false;                         // guarded by mutex_: the end was read
+  std::function<void()> wake_;                 // set before the stream is shared
   std::atomic<bool> cancelled_ = false;
   std::atomic<std::int64_t> cached_tokens_ = 0;
 };

@@ -236,8 +236,9 @@ class Qwen3VLVision::Pass final : public Encoding {
     for (const int end : merged_ends_) {
       const auto part = [&](const mx::array& x) {
         // A copy: a view would hold all pictures' rows for as long as one of them is kept.
-        return merged_ends_.size() == 1 ? x
-                                        : mx::contiguous(mx::slice(x, {begin, 0}, {end, x.shape(1)}));
+        return merged_ends_.size() == 1
+                   ? x
+                   : mx::contiguous(mx::slice(x, {begin, 0}, {end, x.shape(1)}));
       };
       MediaFeatures features{part(embeddings), {}};
       for (const auto& tap : deepstack_) features.deepstack.push_back(part(tap));

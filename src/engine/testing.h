@@ -1,0 +1,125 @@
+// The engine below the tokenizer, on tiny seeded checkpoints. For tests only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/loop.h"
+#include "media/digest.h"
+#include "media/image_processor.h"
+#include "models/registry.h"
+
+namespace pippin::engine::testing {
+
+inline const std::filesystem::path model_dir =
+    std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-f32";
+
+inline const std::filesystem::path quantized_model_dir =
+    std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-mlx-4bit";
+
+/// Which operations compute.
+enum class How { mlx, cpu_float32, cpu_int8 };
+
+struct Config {
+  How how = How::mlx;
+  int num_pages = 64;
+  int max_batch_tokens = 512;
+  bool prefix_cache = true;
+  std::int64_t media_cache_bytes = 1 << 20;
+};
+
+inline kernels::CpuBackendPtr backend_of(How how) {
+  if (how == How::mlx) return nullptr;
+  return std::make_shared<kernels::CpuBackend>(
+      kernels::CpuOptions{.threads = 2, .exact_activations = how == How::cpu_float32});
+}
+
+inline std::unique_ptr<Loop> make_loop(const Config& config) {
+  return std::make_unique<Loop>([config] {
+    const auto cpu = backend_of(config.how);
+    auto model = models::load_model(config.how == How::cpu_int8 ? quantized_model_dir : model_dir,
+                                    {.cpu = cpu});
+    const auto kv_dtype = config.how == How::cpu_int8 ? mx::float16 : mx::float32;
+    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_dtype, cpu};
+    Loop::Options loop;
+    loop.num_pages = config.num_pages;
+    loop.prefix_cache = config.prefix_cache;
+    loop.scheduler = {config.max_batch_tokens, 16};
+    loop.max_queue = 40;
+    return std::pair{std::make_unique<Runner>(std::move(model), runner), loop};
+  });
+}
+
+inline constexpr std::int32_t image_token = 142;  // of the golden checkpoints' config.json
+
+inline Pixels noise(int height, int width, unsigned seed) {
+  Pixels pixels{height, width, {}};
+  std::mt19937 random(seed);
+  pixels.rgb.resize(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3);
+  for (auto& value : pixels.rgb) value = static_cast<std::uint8_t>(random());
+  return pixels;
+}
+
+inline void add_picture(Sequence& sequence, const Pixels& pixels) {
+  auto patches = std::make_shared<media::Patches>(
+      media::make_patches(pixels, media::ImageProcessorConfig::load(model_dir)));
+  media::PatchGrid merged{1, patches->grid.h / 2, patches->grid.w / 2};
+  const models::MediaSpan span{sequence.num_tokens(), merged.num_patches(), merged};
+  sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(span.length), image_token);
+  sequence.media.push_back({span, media::pixel_digest(pixels), std::move(patches)});
+}
+
+/// What the sequence has so far is its prompt.
+inline void close_prompt(Sequence& sequence) {
+  sequence.num_prompt = sequence.num_tokens();
+  std::vector<models::MediaSpan> spans;
+  for (const auto& item : sequence.media) spans.push_back(item.span);
+  sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
+}
+
+inline std::shared_ptr<Sequence> make_sequence(int prompt, unsigned words,
+                                               const std::vector<unsigned>& pictures = {},
+                                               float temperature = 0) {
+  auto sequence = std::make_shared<Sequence>();
+  std::mt19937 random(words);
+  const auto add_words = [&](int count) {
+    for (int i = 0; i < count; ++i)
+      sequence->tokens.push_back(static_cast<std::int32_t>(random() % 130));
+  };
+  add_words(prompt / 2);
+  for (const auto seed : pictures)
+    add_picture(*sequence, noise(64 + static_cast<int>(seed % 3) * 32, 96, seed));
+  add_words(prompt - prompt / 2);
+  close_prompt(*sequence);
+  sequence->max_tokens = 12;
+  sequence->sampling.temperature = temperature;
+  sequence->seed = words;
+  return sequence;
+}
+
+inline std::vector<std::int32_t> read_all(const Sequence& sequence) {
+  std::vector<std::int32_t> tokens;
+  while (const auto event = sequence.output->next())
+    if (!event->finish) tokens.push_back(event->token);
+  return tokens;
+}
+
+inline std::vector<std::int32_t> answer(Loop& loop, const std::shared_ptr<Sequence>& sequence) {
+  loop.submit(sequence);
+  return read_all(*sequence);
+}
+
+/// The stats once nothing runs. A step on this tiny model takes about a millisecond; the stats follow the answer's end.
+inline EngineStats idle_stats(const Loop& loop) {
+  for (int i = 0; i < 5000 && loop.stats().sequences_running > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return loop.stats();
+}
+
+}  // namespace pippin::engine::testing
