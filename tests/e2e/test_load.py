@@ -91,13 +91,12 @@ def test_a_slow_reader_holds_up_nobody(server: Server):
 
 
 def test_health_answers_within_50_ms_during_load(server: Server):
-    busy = request_bytes({"model": MODEL.name, "ignore_eos": True, "max_tokens": 400, "messages": [
-        {"role": "user", "content": [part(data_url(RED_CIRCLE.resize((640, 640)))),
-                                     {"type": "text", "text": "What is Pippin? " * 200}]}]})
     # Not streamed and not read, so that this process has nothing to do meanwhile.
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
-    for client in clients:
-        client.sendall(busy)
+    for i, client in enumerate(clients):  # each reads a prompt of its own
+        client.sendall(request_bytes({"model": MODEL.name, "ignore_eos": True, "max_tokens": 2000, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": f"{i}. " + "What is Pippin? " * 200},
+                                         part(data_url(RED_CIRCLE.resize((640, 640))))]}]}))
     connection = server.connect()
     waits: list[float] = []
     seen_running = 0
