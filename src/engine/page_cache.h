@@ -32,6 +32,13 @@ namespace pippin::engine {
 using PageId = std::int32_t;
 /// Stands for a page's content and all that comes before it.
 using PageKey = Digest;
+struct PageKeyHash {
+  std::size_t operator()(const PageKey& key) const {
+    std::size_t hash;  // any bytes of a cryptographic hash are evenly spread
+    std::memcpy(&hash, key.data(), sizeof hash);
+    return hash;
+  }
+};
 /// The parent of a sequence's first page.
 inline constexpr PageKey root_key{};
 
@@ -130,13 +137,6 @@ class PageCache {
     std::uint64_t used_at = 0;          ///< release number: breaks ties, the oldest goes first
     PageId older = none, newer = none;  ///< siblings, by the order of publishing
   };
-  struct KeyHash {
-    std::size_t operator()(const PageKey& key) const {
-      std::size_t hash;  // any bytes of a cryptographic hash are evenly spread
-      std::memcpy(&hash, key.data(), sizeof hash);
-      return hash;
-    }
-  };
   static constexpr PageId none = -1;
 
   Page& at(PageId id) { return pages_[static_cast<std::size_t>(id)]; }
@@ -162,11 +162,11 @@ class PageCache {
   double clock_ = 0;
   std::uint64_t num_releases_ = 0;
   std::int64_t num_evicted_ = 0;
-  std::unordered_map<PageKey, PageId, KeyHash> published_;
-  std::unordered_map<PageKey, PageId, KeyHash> newest_child_;  ///< by the parent's key
+  std::unordered_map<PageKey, PageId, PageKeyHash> published_;
+  std::unordered_map<PageKey, PageId, PageKeyHash> newest_child_;  ///< by the parent's key
   /// Cached leaves, the next to go first: (priority, used_at, page).
   std::set<std::tuple<double, std::uint64_t, PageId>> evictable_;
-  std::unordered_set<PageKey, KeyHash> evicted_;
+  std::unordered_set<PageKey, PageKeyHash> evicted_;
   std::deque<PageKey> evicted_order_;
 };
 

@@ -75,6 +75,7 @@ void Scheduler::admit(Batch& batch) {
 
 bool Scheduler::place(Sequence& sequence, Batch& batch) {
   match_pages(sequence);
+  if (states_) return place_with_state(sequence, batch);
   // At least one token is computed, since its logits are wanted.
   const auto begin = sequence.num_computed,
              end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
@@ -89,6 +90,25 @@ bool Scheduler::place(Sequence& sequence, Batch& batch) {
   if (!source) return placed;
   batch.copies.push_back({source->page, sequence.pages[sequence.num_published]});
   sequence.num_computed += source->tokens;
+  return true;
+}
+
+// The prefix is cut to one after which there is a snapshot.
+bool Scheduler::place_with_state(Sequence& sequence, Batch& batch) {
+  std::optional<StateSlot> snapshot;
+  while (!sequence.pages.empty() && !(snapshot = states_->find(parent_key(sequence)))) {
+    pages_.release(std::span(&sequence.pages.back(), 1));
+    sequence.pages.pop_back();
+    --sequence.num_published;
+    sequence.num_computed -= pages_.page_size();
+  }
+  // There is no slot while the step's own snapshots take the last ones.
+  if (ensure_pages(sequence, sequence.num_tokens())) sequence.state = states_->acquire();
+  if (!sequence.state) {
+    free_pages(sequence);
+    return false;
+  }
+  batch.restores.push_back({snapshot, *sequence.state});
   return true;
 }
 
@@ -155,11 +175,32 @@ bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
 
 void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence) {
   const auto room = static_cast<std::int64_t>(options_.max_batch_tokens - batch.num_tokens);
-  const auto taken = static_cast<int>(std::min(computable_tokens(batch, *sequence), room));
-  if (taken == 0) return;
+  auto most = std::min(computable_tokens(batch, *sequence), room);
+  if (states_) most = std::min(most, to_next_snapshot(*sequence));
+  if (most == 0) return;
+  const auto taken = static_cast<int>(most);
   batch.chunks.push_back(
       {sequence, taken, sequence->num_computed + taken == sequence->num_tokens()});
   batch.num_tokens += taken;
+  if (states_) save_snapshot(batch, *sequence, sequence->num_computed + taken);
+}
+
+// Snapshots are taken at even distances, and where the last full page of a prompt ends: another turn goes on from there.
+std::int64_t Scheduler::to_next_snapshot(const Sequence& sequence) const {
+  const auto every = states_->snapshot_tokens();
+  const auto even = (sequence.num_computed / every + 1) * every;
+  const auto last_page = (sequence.num_prompt - 1) / pages_.page_size() * pages_.page_size();
+  const auto next = sequence.num_computed < last_page ? std::min(even, last_page) : even;
+  return next - sequence.num_computed;
+}
+
+void Scheduler::save_snapshot(Batch& batch, Sequence& sequence, std::int64_t end) {
+  const bool at_prompt_end =
+      end == (sequence.num_prompt - 1) / pages_.page_size() * pages_.page_size();
+  if (end == 0 || (end % states_->snapshot_tokens() != 0 && !at_prompt_end)) return;
+  const auto& key = key_of(sequence, static_cast<std::size_t>(end / pages_.page_size()) - 1);
+  if (states_->contains(key)) return;
+  if (const auto slot = states_->acquire()) batch.saves.push_back({*sequence.state, *slot, key});
 }
 
 // Up to the first picture that is not encoded; what is missing is asked for.
@@ -184,6 +225,7 @@ void Scheduler::preempt_youngest() {
 }
 
 void Scheduler::preempt_all() {
+  if (states_) states_->forget();
   while (!running_.empty()) {
     free_pages(*running_.back());
     waiting_.push_front(std::move(running_.back()));
@@ -250,6 +292,7 @@ void Scheduler::free_pages(Sequence& sequence) {
   sequence.num_computed = 0;
   sequence.num_published = 0;
   sequence.publishable = true;
+  if (sequence.state) states_->release(*std::exchange(sequence.state, std::nullopt));
   for (auto& item : sequence.media) item.features.reset();
 }
 
@@ -269,6 +312,7 @@ std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t t
 void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens) {
   std::size_t sampled = 0;
   release_sources(batch);
+  for (const auto& save : batch.saves) states_->insert(save.key, save.to);
   for (const auto& chunk : batch.chunks) {
     Sequence& sequence = *chunk.sequence;
     sequence.num_computed += chunk.count;
@@ -286,6 +330,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
 
 void Scheduler::fail(const Batch& batch, const Error& error) {
   release_sources(batch);
+  for (const auto& save : batch.saves) states_->release(save.to);
   for (const auto& chunk : batch.chunks) {
     free_pages(*chunk.sequence);
     std::erase(running_, chunk.sequence);

@@ -35,11 +35,25 @@ struct PageCopy {
   PageId from, to;
 };
 
+/// A sequence's state becomes that of a snapshot (none: that before the first token), before the step's rows are computed.
+struct StateRestore {
+  std::optional<StateSlot> from;
+  StateSlot to;
+};
+
+/// A sequence's state becomes the snapshot after the prefix `key`, once the step's rows are computed.
+struct StateSave {
+  StateSlot from, to;
+  PageKey key;
+};
+
 /// One step: decode rows (count 1) come first.
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
   std::vector<PageCopy> copies;
+  std::vector<StateRestore> restores;
+  std::vector<StateSave> saves;
   /// Pictures that prompts wait for, in the order in which they are wanted; of running sequences.
   std::vector<MediaItem*> encode;
 
@@ -74,9 +88,11 @@ struct SchedulerCounters {
 /// Owned by the engine's thread. Between next() and commit() the batch's sequences stay as they are.
 class Scheduler {
  public:
-  /// media: null where no sequence has any.
-  Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr)
-      : options_(options), pages_(pages), media_(media) {}
+  /// media: null where no sequence has any; states: where the model has recurrent layers, with at least max_sequences
+  /// slots.
+  Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
+            StateCache* states = nullptr)
+      : options_(options), pages_(pages), media_(media), states_(states) {}
 
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
   void add(std::shared_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
@@ -112,7 +128,10 @@ class Scheduler {
   void admit(Batch& batch);
   /// Takes the sequence's cached prefix and pages for the rest of its tokens; false (nothing taken) without room.
   bool place(Sequence& sequence, Batch& batch);
+  bool place_with_state(Sequence& sequence, Batch& batch);
   void match_pages(Sequence& sequence);
+  std::int64_t to_next_snapshot(const Sequence& sequence) const;
+  void save_snapshot(Batch& batch, Sequence& sequence, std::int64_t end);
   void count_admission(Sequence& sequence);
   void count_match(const Sequence& sequence);
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
@@ -134,6 +153,7 @@ class Scheduler {
   SchedulerOptions options_;
   PageCache& pages_;
   MediaSource* media_;
+  StateCache* states_;
   std::deque<std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order of arrival
   SchedulerCounters counters_;

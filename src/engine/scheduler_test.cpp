@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 namespace pippin::engine {
@@ -35,26 +36,37 @@ class FakeModel {
     for (const auto& [from, to] : batch.copies)
       for (int i = 0; i < page_size; ++i) slots_[index(to, i)] = slots_[index(from, i)];
     for (auto* item : batch.encode) item->features = features_;
+    for (const auto& [from, to] : batch.restores) states_[to] = from ? states_[*from] : 17;
     for (const auto& chunk : batch.chunks) {
       const Sequence& s = *chunk.sequence;
-      for (std::int64_t i = s.num_computed; i < s.num_computed + chunk.count; ++i)
-        slot(s, i) = s.tokens[static_cast<std::size_t>(i)];
+      for (std::int64_t i = s.num_computed; i < s.num_computed + chunk.count; ++i) {
+        const auto token = s.tokens[static_cast<std::size_t>(i)];
+        slot(s, i) = token;
+        if (s.state) states_[*s.state] = mix(states_[*s.state], token);
+      }
       if (!chunk.sample) continue;
       std::vector<std::int32_t> read;
       for (std::int64_t i = 0; i < s.num_tokens(); ++i) read.push_back(slot(s, i));
       EXPECT_EQ(read, s.tokens);
       out.push_back(next_token(read));
+      if (s.state) {
+        EXPECT_EQ(states_[*s.state], out.back());
+      }
     }
+    for (const auto& save : batch.saves) states_[save.to] = states_[save.from];
     return out;
   }
 
   static std::int32_t next_token(const std::vector<std::int32_t>& tokens) {
     std::int32_t hash = 17;
-    for (const auto token : tokens) hash = (hash * 31 + token) % 1009;
+    for (const auto token : tokens) hash = mix(hash, token);
     return hash;
   }
 
  private:
+  static std::int32_t mix(std::int32_t hash, std::int32_t token) {
+    return (hash * 31 + token) % 1009;
+  }
   static std::size_t index(PageId page, std::int64_t offset) {
     return static_cast<std::size_t>(page * page_size + offset);
   }
@@ -62,6 +74,7 @@ class FakeModel {
     return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
   }
   std::vector<std::int32_t> slots_;
+  std::map<StateSlot, std::int32_t> states_;  ///< of a recurrent layer that hashes what it sees
   // The scheduler asks only whether there are any.
   std::shared_ptr<const models::MediaFeatures> features_{
       std::make_shared<int>(), reinterpret_cast<const models::MediaFeatures*>(this)};
@@ -83,9 +96,10 @@ std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens, std:
 }
 
 struct Machine {
-  Machine(int num_pages, SchedulerOptions options, bool reuse = true)
+  Machine(int num_pages, SchedulerOptions options, bool reuse = true, int num_states = 0)
       : pages(num_pages, page_size, reuse),
-        scheduler(options, pages, &media),
+        states(num_states, 2 * page_size),
+        scheduler(options, pages, &media, num_states > 0 ? &states : nullptr),
         model(num_pages),
         budget(options.max_batch_tokens) {}
 
@@ -105,6 +119,7 @@ struct Machine {
 
   PageCache pages;
   NoMediaCache media;
+  StateCache states;
   Scheduler scheduler;
   FakeModel model;
   int budget;
@@ -351,13 +366,34 @@ TEST(Scheduler, AFailedStepEndsItsSequencesAndFreesTheirPages) {
   EXPECT_EQ(m.pages.num_free(), 16);
 }
 
+TEST(Scheduler, ARecurrentModelGoesOnFromASnapshotOnly) {
+  Machine m(64, {64, 4}, true, 8);
+  auto first = make_sequence(count_up(21), 1);
+  m.scheduler.add(first);
+  m.run_dry();
+  EXPECT_EQ(m.states.num_snapshots(), 3u);  // after 8, 16 and 20 tokens
+  auto prompt = count_up(30);
+  auto second = make_sequence(prompt, 3);
+  m.scheduler.add(second);
+  m.run_dry();
+  EXPECT_EQ(second->output->cached_tokens(), 20);
+  EXPECT_EQ(answer_of(*second), expected_answer(prompt, 3));
+  prompt.resize(14);
+  auto third = make_sequence(prompt, 3);
+  m.scheduler.add(third);
+  m.run_dry();
+  EXPECT_EQ(third->output->cached_tokens(),
+            8);  // three pages are known, but no state after the third
+  EXPECT_EQ(answer_of(*third), expected_answer(prompt, 3));
+}
+
 // Whatever the interleaving, pool and budget: every answer is the one of a sequence alone, and no page is lost.
 TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
     const int num_pages = 12 + static_cast<int>(random() % 40);
     Machine m(num_pages, {4 + static_cast<int>(random() % 30), 1 + static_cast<int>(random() % 4)},
-              random() % 4 != 0);
+              random() % 4 != 0, random() % 3 == 0 ? 4 + static_cast<int>(random() % 8) : 0);
     std::vector<std::shared_ptr<Sequence>> sequences;
     std::vector<std::vector<std::int32_t>> prompts;
     for (int i = 0; i < 30; ++i) {

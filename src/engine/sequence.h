@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/page_cache.h"
+#include "engine/state_cache.h"
 #include "engine/token_stream.h"
 #include "media/patches.h"
 #include "models/positions.h"
@@ -47,11 +49,12 @@ struct Sequence {
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
-  bool admitted = false;          ///< has been given pages before
-  std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
-  std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the step's next ones
-  std::size_t num_published = 0;  ///< of `pages`, the first ones: in the page cache
-  bool publishable = true;        ///< the pages that follow may be published
+  bool admitted = false;           ///< has been given pages before
+  std::int64_t num_computed = 0;   ///< tokens whose KV is in `pages`; < tokens.size() while running
+  std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and the step's next ones
+  std::size_t num_published = 0;   ///< of `pages`, the first ones: in the page cache
+  std::optional<StateSlot> state;  ///< of the model's recurrent layers, where it has any
+  bool publishable = true;         ///< the pages that follow may be published
   std::vector<PageKey>
       page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
 
