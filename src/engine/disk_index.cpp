@@ -64,10 +64,15 @@ FileTime DiskIndex::next_time() {
   return std::max(now, order_.back().used + std::chrono::microseconds(1));
 }
 
-void DiskIndex::insert(const EntryName& name, std::int64_t size) {
+FileTime DiskIndex::insert(const EntryName& name, std::int64_t size, const EntryName& parent) {
   erase(name);
-  by_name_[name] = order_.insert(order_.end(), {name, size, next_time()});
+  const auto above = by_name_.find(parent);
+  const bool is_child = above != by_name_.end();
+  const auto place = is_child ? above->second : order_.end();
+  const auto used = is_child ? place->used - std::chrono::microseconds(1) : next_time();
+  by_name_[name] = order_.insert(place, {name, size, used});
   num_bytes_ += size;
+  return used;
 }
 
 std::optional<FileTime> DiskIndex::use(const EntryName& name) {

@@ -26,7 +26,7 @@ struct IndexedEntry {
 /// files that no entry would be named like are somebody else's and left alone.
 std::vector<IndexedEntry> list_entries(const std::filesystem::path& directory);
 
-/// Not thread-safe. Times of use only grow: of two entries, the one used later is the one with the later time.
+/// Not thread-safe. Of two entries, the one used later has the later time.
 class DiskIndex {
  public:
   DiskIndex() = default;
@@ -36,8 +36,9 @@ class DiskIndex {
   std::size_t size() const { return by_name_.size(); }
   std::int64_t num_bytes() const { return num_bytes_; }
 
-  /// Adds or replaces an entry, as the one used last.
-  void insert(const EntryName& name, std::int64_t size);
+  /// Adds or replaces an entry, as the one used last, or just before `parent` where that is there: of a chain, the end is evicted
+  /// first. Returns its time of use.
+  FileTime insert(const EntryName& name, std::int64_t size, const EntryName& parent);
   /// Marks an entry as the one used last; returns the time, or nullopt where there is no such entry.
   std::optional<FileTime> use(const EntryName& name);
   void erase(const EntryName& name);

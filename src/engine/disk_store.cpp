@@ -47,7 +47,7 @@ void drop_useless(const fs::path& directory, const EntryName& name, const ReadRe
   if (result.status == ReadStatus::damaged) fs::remove(path, error);
 }
 
-std::int64_t& misses_of(ReadStatus status, DiskStoreStats& stats) {
+std::int64_t& misses_of(ReadStatus status, DiskStats& stats) {
   if (status == ReadStatus::absent) return stats.absent;
   return status == ReadStatus::damaged ? stats.damaged : stats.unreadable;
 }
@@ -100,7 +100,8 @@ bool DiskStore::takes(std::int64_t size) const {
   return stats_.queued_bytes == 0 || stats_.queued_bytes + size <= options_.max_queued_bytes;
 }
 
-bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry) {
+bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
+                    const std::optional<Digest>& parent) {
   const auto name = name_of(kind, key);
   const auto size = file_size_of(entry);
   {
@@ -109,7 +110,7 @@ bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry) {
     if (!takes(size)) return false;
     stats_.queued_bytes += size;
     queued_.insert(name);
-    writes_.push_back({name, std::move(entry)});
+    writes_.push_back({name, std::move(entry), parent});
   }
   writer_wakes_.notify_one();
   return true;
@@ -135,14 +136,27 @@ void DiskStore::count_use(const EntryName& name) {
   if (const auto time = index_.use(name)) used_[name] = *time;
 }
 
+void DiskStore::when_progressed(std::function<void()> progressed) {
+  std::lock_guard lock(mutex_);
+  progressed_ = std::move(progressed);
+}
+
+void DiskStore::tell(Lock& lock) {
+  if (!progressed_) return;
+  const auto progressed = progressed_;
+  lock.unlock();
+  progressed();
+  lock.lock();
+}
+
 void DiskStore::flush() {
   Lock lock(mutex_);
   writer_rests_.wait(lock, [this] { return writes_.empty() && used_.empty() && !writer_busy_; });
 }
 
-DiskStoreStats DiskStore::stats() const {
+DiskStats DiskStore::stats() const {
   std::lock_guard lock(mutex_);
-  DiskStoreStats stats = stats_;
+  DiskStats stats = stats_;
   stats.entries = static_cast<std::int64_t>(index_.size());
   stats.bytes = index_.num_bytes();
   return stats;
@@ -182,9 +196,10 @@ void DiskStore::write_next(Lock& lock) {
   stats_.queued_bytes -= size;
   queued_.erase(write.name);
   if (failure.empty())
-    wrote(write.name, size);
+    wrote(write);
   else
     failed_to_write(failure);
+  tell(lock);
 }
 
 // Evicts before writing, so that the limit holds at every moment.
@@ -213,9 +228,11 @@ void DiskStore::list_again(Lock& lock) {
   lock.lock();
 }
 
-void DiskStore::wrote(const EntryName& name, std::int64_t size) {
-  index_.insert(name, size);
-  count_use(name);  // the file's own time may be as coarse as a clock tick
+void DiskStore::wrote(const Write& write) {
+  const auto size = file_size_of(write.entry);
+  const auto parent = write.parent ? name_of(write.name.kind, *write.parent) : write.name;
+  // Kept on disk as well: the file's own time may be as coarse as a clock tick.
+  used_[write.name] = index_.insert(write.name, size, parent);
   written_since_listing_ += size;
   ++stats_.writes;
   stats_.written_bytes += size;
@@ -254,6 +271,7 @@ void DiskStore::read_loop() {
     writer_wakes_.notify_one();
     next.done(std::move(result));
     lock.lock();
+    tell(lock);
   }
 }
 

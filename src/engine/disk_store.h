@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <unordered_map>
@@ -25,6 +26,7 @@
 
 #include "engine/disk_entry.h"
 #include "engine/disk_index.h"
+#include "pippin/engine.h"
 
 namespace pippin::engine {
 
@@ -37,18 +39,6 @@ struct DiskStoreOptions {
   std::chrono::milliseconds pause = std::chrono::minutes(1);  ///< without writing, after an error
   /// Called by the writer before each file; a test holds it up with this.
   std::function<void()> before_write = {};
-};
-
-/// Since the start, but for the first three.
-struct DiskStoreStats {
-  std::int64_t entries = 0;  ///< in the directory, of all models
-  std::int64_t bytes = 0;    ///< of these
-  std::int64_t queued_bytes = 0;
-  std::int64_t writes = 0, written_bytes = 0;
-  std::int64_t write_errors = 0;
-  std::int64_t hits = 0, read_bytes = 0;
-  std::int64_t absent = 0, damaged = 0, unreadable = 0;  ///< misses by reason, see ReadStatus
-  std::int64_t evictions = 0;
 };
 
 /// Owns its threads. Every member may be called from any thread, and only flush() and the destructor wait for I/O.
@@ -70,9 +60,11 @@ class DiskStore {
   /// Whether put() would take an entry of this size now.
   bool has_room(std::int64_t size) const;
 
-  /// Queues an entry to be written; it counts as used when it is. false, and `entry` is left as it was, where the queue has no room
+  /// Queues an entry to be written. It counts as used when it is; as used just before `parent`, where it is of no use without that
+  /// one. false, and `entry` is left as it was, where the queue has no room
   /// or writing pauses: offer it again later. An entry that is there already, or larger than the limit, is dropped.
-  bool put(EntryKind kind, const Digest& key, Entry&& entry);
+  bool put(EntryKind kind, const Digest& key, Entry&& entry,
+           const std::optional<Digest>& parent = {});
 
   /// Reads an entry and counts it as used; calls `done` once, from a reader's thread: it must only pass the result on.
   void get(EntryKind kind, const Digest& key, Done done);
@@ -80,15 +72,20 @@ class DiskStore {
   /// Counts entries as used, in this order: the last is evicted last. Those that are not there are passed over.
   void use(EntryKind kind, std::span<const Digest> keys);
 
+  /// From now on calls `progressed` after everything written, given up or read, from the store's threads: it must only pass the word
+  /// on.
+  void when_progressed(std::function<void()> progressed);
+
   /// Waits until everything queued has been written or given up.
   void flush();
 
-  DiskStoreStats stats() const;
+  DiskStats stats() const;
 
  private:
   struct Write {
     EntryName name;
     Entry entry;
+    std::optional<Digest> parent;
   };
   struct Read {
     EntryName name;
@@ -99,11 +96,12 @@ class DiskStore {
   EntryName name_of(EntryKind kind, const Digest& key) const { return {options_.model, kind, key}; }
   bool wants(const EntryName& name) const;
   bool takes(std::int64_t size) const;
+  void tell(Lock& lock);
   void write_loop();
   void write_next(Lock& lock);
   void make_room(Lock& lock, std::int64_t size);
   void list_again(Lock& lock);
-  void wrote(const EntryName& name, std::int64_t size);
+  void wrote(const Write& write);
   void failed_to_write(const std::string& why);
   void mark_used(Lock& lock);
   void read_loop();
@@ -124,8 +122,9 @@ class DiskStore {
   bool writer_busy_ = false;                // guarded by mutex_
   bool failing_ = false;                    // guarded by mutex_: the last write failed
   std::chrono::steady_clock::time_point paused_until_{};  // guarded by mutex_
+  std::function<void()> progressed_;                      // guarded by mutex_
   bool stopping_ = false;                                 // guarded by mutex_
-  DiskStoreStats stats_;                                  // guarded by mutex_
+  DiskStats stats_;                                       // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 

@@ -218,6 +218,32 @@ TEST(DiskStore, EvictsWhatWasUsedLeastRecentlyAlsoAfterARestart) {
   for (const std::uint32_t i : {2u, 3u, 4u}) EXPECT_FALSE(finds(store, i)) << i;
 }
 
+TEST(DiskStore, EvictsTheEndOfAChainBeforeItsBeginning) {
+  const Folder folder;
+  auto options = options_in(folder.path());
+  options.max_bytes = 4 * file_size_of(entry_of(1));
+  DiskStore store(options);
+  for (const std::uint32_t i : {1u, 2u, 3u, 4u})
+    store.put(EntryKind::page, key_of(i), entry_of(i), key_of(i - 1));
+  for (const std::uint32_t i : {5u, 6u}) put(store, i);
+  store.flush();
+  for (const std::uint32_t i : {1u, 2u, 5u, 6u}) EXPECT_TRUE(finds(store, i)) << i;
+  for (const std::uint32_t i : {3u, 4u}) EXPECT_FALSE(finds(store, i)) << i;
+}
+
+TEST(DiskStore, TellsOfProgress) {
+  const Folder folder;
+  DiskStore store(options_in(folder.path()));
+  std::counting_semaphore<> progress(0);
+  store.when_progressed([&] { progress.release(); });
+  put(store, 1);
+  progress.acquire();
+  EXPECT_TRUE(finds(store, 1));
+  progress.acquire();
+  get(store, 2);
+  progress.acquire();
+}
+
 TEST(DiskStore, ALimitThatWasLoweredHoldsFromTheNextWrite) {
   const Folder folder;
   auto options = options_in(folder.path());
