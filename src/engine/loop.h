@@ -28,6 +28,7 @@ class Loop {
     SchedulerOptions scheduler;
     int max_queue = 1024;
     double stuck_after_s = 60;
+    std::shared_ptr<DiskStore> disk;  ///< the runner's
   };
   /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
   using Setup = std::function<std::pair<std::unique_ptr<Runner>, Options>()>;
@@ -60,7 +61,8 @@ class Loop {
 
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
   void serve(Runner& runner);
-  bool take_submitted(Scheduler& scheduler);
+  bool take_submitted(Scheduler& scheduler, bool may_wait);
+  void write_the_rest(Runner& runner, const PageCache& pages);
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
   void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);

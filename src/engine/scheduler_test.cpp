@@ -70,7 +70,7 @@ class FakeModel {
 // Knows no picture before it is encoded, and forgets it at once.
 class NoMediaCache final : public MediaSource {
  public:
-  void look_up(MediaItem&) override {}
+  bool look_up(MediaItem&) override { return false; }
 };
 
 std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens, std::int64_t count) {
