@@ -1,5 +1,6 @@
 #include "engine/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <future>
@@ -112,10 +113,10 @@ void Loop::serve(Runner& runner) {
       const auto start = std::chrono::steady_clock::now();
       const Batch batch = scheduler.next();
       if (!batch.empty()) step(runner, scheduler, pages, batch);
-      // A step's twentieth: what is written behind must not be felt.
-      const auto end = std::chrono::steady_clock::now();
-      const bool writes = runner.write_behind(pages, end + (end - start) / 20);
-      busy = writes || !(batch.empty() || scheduler.idle());
+      const bool rests = batch.empty() || scheduler.idle();
+      const bool writes =
+          write_behind(runner, pages, std::chrono::steady_clock::now() - start, rests);
+      busy = writes || !rests;
       publish_stats(runner, scheduler, pages);
     }
     sound = true;
@@ -128,6 +129,19 @@ void Loop::serve(Runner& runner) {
   scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
   if (sound) write_the_rest(runner, pages);
   publish_stats(runner, scheduler, pages);
+}
+
+// A page at a time where nobody waits. Else in a twentieth of the time that steps take, so that it is not felt: what one
+// page took longer than that, the next ones wait for.
+bool Loop::write_behind(Runner& runner, const PageCache& pages,
+                        std::chrono::steady_clock::duration step, bool rests) {
+  using Clock = std::chrono::steady_clock;
+  write_time_ = rests ? Clock::duration(0) : std::min(write_time_, Clock::duration(0)) + step / 20;
+  if (write_time_ < Clock::duration(0)) return false;
+  const auto start = Clock::now();
+  const bool more = runner.write_behind(pages, start + write_time_);
+  write_time_ -= Clock::now() - start;
+  return more;
 }
 
 // So that the next start finds what this one computed; not for ever, since somebody waits for this one to end.

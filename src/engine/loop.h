@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -62,6 +63,8 @@ class Loop {
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
   void serve(Runner& runner);
   bool take_submitted(Scheduler& scheduler, bool may_wait);
+  bool write_behind(Runner& runner, const PageCache& pages,
+                    std::chrono::steady_clock::duration step, bool rests);
   void write_the_rest(Runner& runner, const PageCache& pages);
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
@@ -69,7 +72,8 @@ class Loop {
 
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-  std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
+  std::atomic<std::int64_t> step_started_ns_ = 0;     ///< steady clock; 0 while no step runs
+  std::chrono::steady_clock::duration write_time_{};  ///< the engine's thread's; see write_behind
   std::thread thread_;
 };
 

@@ -151,8 +151,11 @@ bool Scheduler::take_page(Sequence& sequence) {
   const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
   auto content = page_content(sequence, begin, begin + pages_.page_size());
   auto& page = sequence.pages[index];
-  if (!cold_->load(key, parent, content, page)) return false;
-  ++num_loads_;
+  // Another sequence may have taken it meanwhile: publishing gives us that one.
+  if (!pages_.published(key)) {
+    if (!cold_->load(key, parent, content, page)) return false;
+    ++num_loads_;
+  }
   const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin));
   if (!published) return false;
   page = *published;
