@@ -20,7 +20,7 @@ bool contains(const std::vector<Digest>& digests, const Digest& digest) {
 Encoder::Encoder(const models::Model& model, const EncoderOptions& options,
                  const std::shared_ptr<DiskStore>& disk)
     : model_(model), options_(options), cache_(options.cache_bytes) {
-  if (disk) disk_.emplace(disk, cache_.max_bytes());
+  if (disk && options_.cache_bytes > 0) disk_.emplace(disk, cache_.max_bytes());
 }
 
 bool Encoder::look_up(MediaItem& item) {
