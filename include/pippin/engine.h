@@ -49,6 +49,20 @@ class ChatStream {
   std::unique_ptr<engine::Answer> answer_;
 };
 
+/// The disk cache (EngineOptions::cache_dir); all 0 without one. Counted since the start, but for the first three.
+struct DiskStats {
+  std::int64_t entries = 0;  ///< KV pages and pictures' features in the directory, of all models
+  std::int64_t bytes = 0;    ///< of these
+  std::int64_t queued_bytes = 0;  ///< on their way to the disk
+  std::int64_t writes = 0, written_bytes = 0;
+  std::int64_t write_errors = 0;  ///< after each, writing pauses for a while
+  std::int64_t hits = 0, read_bytes = 0;
+  /// Misses of what seemed to be there: the file had vanished; was cut, flipped, foreign or of another version; could not
+  /// be read.
+  std::int64_t absent = 0, damaged = 0, unreadable = 0;
+  std::int64_t evictions = 0;
+};
+
 /// Counters and gauges of a running engine; read from any thread at any time.
 struct EngineStats {
   std::int64_t sequences_running = 0;
@@ -73,6 +87,7 @@ struct EngineStats {
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
+  DiskStats disk;
   bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s
 };
 

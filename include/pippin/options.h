@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 namespace pippin {
@@ -75,6 +76,14 @@ struct EngineOptions {
 
   /// Share KV pages between requests with equal prefixes. Off only to compare.
   bool prefix_cache = true;
+
+  /// Directory where KV pages and encoded pictures are kept beyond the process's end, to be found again by the next one; made where
+  /// it is missing, may be shared by models and processes. Its files tell what was asked, so they are the owner's alone.
+  /// Empty: kept in memory alone.
+  std::filesystem::path cache_dir;
+
+  /// Size of that directory at most, in bytes, over all models; what was used least recently is removed.
+  std::int64_t cache_disk_bytes = std::int64_t{10} << 30;
 
   /// The engine counts as stuck when a step takes longer than this many seconds.
   double stuck_after_s = 60;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/disk_testing.h"
 #include "engine/testing.h"
 
 namespace pippin::engine {
@@ -107,12 +108,13 @@ class Conversations : public ::testing::TestWithParam<unsigned> {
     ASSERT_EQ(conversation.back().answer, answer(*uncached_, prompt_of(without_answer)));
   }
 
+  const Folder folder_;
   std::vector<Conversation> conversations_ = std::vector<Conversation>(5);
-  std::unique_ptr<Loop> cached_ =
-      make_loop({.how = How::cpu_float32,
+  Config config_{.how = How::cpu_float32,
                  .num_pages = 24,
                  .max_batch_tokens = 48,
-                 .media_cache_bytes = 6000});  // a picture takes 3,072 or more
+                 .media_cache_bytes = 6000};  // a picture takes 3,072 or more
+  std::unique_ptr<Loop> cached_ = make_loop(config_);
   std::unique_ptr<Loop> uncached_ =
       make_loop({.how = How::cpu_float32, .prefix_cache = false, .media_cache_bytes = 0});
 };
@@ -133,6 +135,24 @@ TEST_P(Conversations, AreAnsweredAsWithoutCaches) {
   EXPECT_GT(stats.prefix_extended, 0);
   EXPECT_GT(stats.prefix_diverged, 0);
   EXPECT_GT(stats.prefix_evicted, 0);
+}
+
+TEST_P(Conversations, AreAnsweredAsWithoutCachesFromDisk) {
+  config_.cache_dir = folder_.path();
+  Dice dice(GetParam() + 100);
+  std::int64_t hits = 0;
+  for (int round = 0; round < 30; ++round) {
+    if (round % 6 == 0) {
+      cached_.reset();
+      cached_ = make_loop(config_);
+    }
+    for (const auto& request : ask(dice))
+      ASSERT_NO_FATAL_FAILURE(check(request)) << "round " << round;
+    const auto stats = idle_stats(*cached_);
+    ASSERT_EQ(stats.pages_free + stats.pages_cached, stats.pages_total) << "round " << round;
+    if (round % 6 == 5) hits += stats.disk.hits;
+  }
+  EXPECT_GT(hits, 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Conversations, ::testing::Range(0u, 10u));

@@ -17,9 +17,20 @@ bool contains(const std::vector<Digest>& digests, const Digest& digest) {
 
 }  // namespace
 
-void Encoder::look_up(MediaItem& item) {
+Encoder::Encoder(const models::Model& model, const EncoderOptions& options,
+                 const std::shared_ptr<DiskStore>& disk)
+    : model_(model), options_(options), cache_(options.cache_bytes) {
+  if (disk && options_.cache_bytes > 0) disk_.emplace(disk, cache_.max_bytes());
+}
+
+bool Encoder::look_up(MediaItem& item) {
+  if (disk_)
+    for (auto& [digest, features] : disk_->take_arrived())
+      cache_.insert(digest, std::move(features));
   item.features = cache_.find(item.digest);
-  if (item.features) ++num_hits_;
+  if (!item.features) return disk_ && disk_->fetch(item.digest);
+  ++num_hits_;
+  return false;
 }
 
 void Encoder::run(std::span<MediaItem* const> wanted) {
@@ -73,6 +84,7 @@ void Encoder::finish(std::span<MediaItem* const> wanted) {
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const auto features = std::make_shared<const models::MediaFeatures>(std::move(pictures[i]));
     cache_.insert(job_->digests[i], features);
+    if (disk_) disk_->keep(job_->digests[i], features);
     for (auto* item : wanted)
       if (item->digest == job_->digests[i]) item->features = features;
     ++num_runs_;

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
 
+#include "engine/disk_features.h"
 #include "engine/media_cache.h"
 #include "engine/scheduler.h"
 #include "models/model.h"
@@ -26,11 +28,14 @@ struct EncoderOptions {
 /// has been encoded is handed to all of them, whether or not the cache has room for it.
 class Encoder final : public MediaSource {
  public:
-  /// The model must outlive it.
-  Encoder(const models::Model& model, const EncoderOptions& options)
-      : model_(model), options_(options), cache_(options.cache_bytes) {}
+  /// The model must outlive it. disk: null where outputs are kept in memory alone.
+  Encoder(const models::Model& model, const EncoderOptions& options,
+          const std::shared_ptr<DiskStore>& disk);
 
-  void look_up(MediaItem& item) override;
+  bool look_up(MediaItem& item) override;
+
+  /// Copies outputs to the disk store, as far as it has room; returns whether any was.
+  bool write_behind() { return disk_ && disk_->write_behind(); }
 
   /// Goes on for one step's share, or until no picture of `wanted` is left; sets features (or why there will be none) of
   /// those that are done. Work on a picture that is no longer wanted is dropped.
@@ -59,6 +64,7 @@ class Encoder final : public MediaSource {
   const models::Model& model_;
   EncoderOptions options_;
   MediaCache cache_;
+  std::optional<DiskFeatures> disk_;
   std::unique_ptr<Job> job_;
   std::set<Digest>
       suspects_;  ///< failed together with others: encoded alone now, to know which one it was

@@ -8,11 +8,13 @@
 #include <fstream>
 #include <limits>
 #include <random>
+#include <sstream>
 #include <unordered_set>
 #include <variant>
 
 #include "base/log.h"
 #include "engine/answer.h"
+#include "engine/fingerprint.h"
 #include "models/registry.h"
 
 namespace pippin::engine {
@@ -52,6 +54,7 @@ void check(const EngineOptions& o) {
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
   check(o.encoder_step_ms >= 1, "encoder_step_ms", "at least 1");
+  check(o.cache_disk_bytes > 0, "cache_disk_bytes", "above 0");
   check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
 }
 
@@ -112,6 +115,40 @@ std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits
                            traits.num_kv_heads * traits.head_dim;
   const auto bytes = options.kv_pool_bytes > 0 ? options.kv_pool_bytes : device_memory_bytes() / 4;
   return std::min(4 * context, std::max<std::int64_t>(bytes / token_bytes, options.page_size));
+}
+
+std::string text_of(mx::Dtype dtype) {
+  std::ostringstream text;
+  text << dtype;
+  return text.str();
+}
+
+// To be raised whenever pages or features come to lie otherwise in memory, or a model to be computed otherwise.
+constexpr const char* layout_version = "layout 1";
+
+// Kernels of other instruction sets add in another order: their pages would do, but not give the same tokens to the last bit.
+std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype, mx::Dtype kv_dtype,
+                                  const kernels::CpuBackendPtr& cpu) {
+  const std::string device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
+  std::vector<std::string> setup = {
+      layout_version,    std::string("mlx ") + mx::version(), device, text_of(dtype),
+      text_of(kv_dtype), std::to_string(options.page_size)};
+  if (cpu) {
+    setup.emplace_back(cpu::name_of(cpu->kernels.isa));
+    setup.emplace_back(cpu->exact_activations ? "float32 activations" : "int8 activations");
+  }
+  return setup;
+}
+
+std::shared_ptr<DiskStore> open_disk_store(const std::filesystem::path& model_dir,
+                                           const EngineOptions& options, mx::Dtype dtype,
+                                           mx::Dtype kv_dtype, const kernels::CpuBackendPtr& cpu) {
+  if (options.cache_dir.empty()) return nullptr;
+  DiskStoreOptions disk;
+  disk.directory = options.cache_dir;
+  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv_dtype, cpu));
+  disk.max_bytes = options.cache_disk_bytes;
+  return std::make_shared<DiskStore>(std::move(disk));
 }
 
 std::uint64_t random_seed() {
@@ -179,6 +216,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv_dtype = choose_kv_dtype(options, dtype, cpu);
+  const auto disk = open_disk_store(model_dir, options, dtype, kv_dtype, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
@@ -214,6 +252,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   }
 
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv_dtype, cpu};
+  runner.disk = disk;
   runner.encoder.cache_bytes = options.media_cache_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.encoder_step_ms);
   Loop::Options loop;
@@ -224,6 +263,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   max_queue_ = options.max_queue;
   loop.max_queue = options.max_queue;
   loop.stuck_after_s = options.stuck_after_s;
+  loop.disk = disk;
   return {std::make_unique<Runner>(std::move(model), runner), loop};
 }
 

@@ -1,5 +1,6 @@
 #include "engine/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <future>
@@ -10,6 +11,8 @@
 
 namespace pippin::engine {
 namespace {
+
+constexpr auto max_writing_at_the_end = std::chrono::seconds(10);
 
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -82,6 +85,7 @@ EngineStats Loop::stats() const {
   const bool stuck =
       started != 0 && static_cast<double>(now_ns() - started) > options_.stuck_after_s * 1e9;
   stats.healthy = !stuck && !shared_->broken;
+  if (options_.disk) stats.disk = options_.disk->stats();
   return stats;
 }
 
@@ -95,18 +99,27 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
     return;
   }
   ready(nullptr);
+  if (options_.disk) options_.disk->when_progressed([shared = shared_] { shared->wake(); });
   serve(*runner);
 }
 
 void Loop::serve(Runner& runner) {
   PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
-  Scheduler scheduler(options_.scheduler, pages, &runner.encoder());
+  Scheduler scheduler(options_.scheduler, pages, &runner.encoder(),
+                      options_.prefix_cache ? runner.cold_pages() : nullptr);
+  bool busy = false, sound = false;
   try {
-    while (take_submitted(scheduler)) {
+    while (take_submitted(scheduler, !busy)) {
+      const auto start = std::chrono::steady_clock::now();
       const Batch batch = scheduler.next();
       if (!batch.empty()) step(runner, scheduler, pages, batch);
+      const bool rests = batch.empty() || scheduler.idle();
+      const bool writes =
+          write_behind(runner, pages, std::chrono::steady_clock::now() - start, rests);
+      busy = writes || !rests;
       publish_stats(runner, scheduler, pages);
     }
+    sound = true;
   } catch (const std::exception& failure) {
     spdlog::critical("[engine] gives up: {}", failure.what());
     std::lock_guard lock(shared_->mutex);
@@ -114,14 +127,36 @@ void Loop::serve(Runner& runner) {
     for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   }
   scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
+  if (sound) write_the_rest(runner, pages);
   publish_stats(runner, scheduler, pages);
 }
 
-// Waits while there is nothing to do. False when the loop is to end.
-bool Loop::take_submitted(Scheduler& scheduler) {
+// A page at a time where nobody waits. Else in a twentieth of the time that steps take, so that it is not felt: what one
+// page took longer than that, the next ones wait for.
+bool Loop::write_behind(Runner& runner, const PageCache& pages,
+                        std::chrono::steady_clock::duration step, bool rests) {
+  using Clock = std::chrono::steady_clock;
+  write_time_ = rests ? Clock::duration(0) : std::min(write_time_, Clock::duration(0)) + step / 20;
+  if (write_time_ < Clock::duration(0)) return false;
+  const auto start = Clock::now();
+  const bool more = runner.write_behind(pages, start + write_time_);
+  write_time_ -= Clock::now() - start;
+  return more;
+}
+
+// So that the next start finds what this one computed; not for ever, since somebody waits for this one to end.
+void Loop::write_the_rest(Runner& runner, const PageCache& pages) {
+  const auto end = std::chrono::steady_clock::now() + max_writing_at_the_end;
+  while (options_.disk && std::chrono::steady_clock::now() < end) {
+    if (!runner.write_behind(pages, end) && options_.disk->stats().queued_bytes == 0) return;
+    options_.disk->flush();
+  }
+}
+
+// Waits, where it may, until there is something to do. False when the loop is to end.
+bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
   std::unique_lock lock(shared_->mutex);
-  if (scheduler.idle())
-    shared_->changed.wait(lock, [this] { return shared_->stopping || shared_->woken; });
+  if (may_wait) shared_->changed.wait(lock, [this] { return shared_->stopping || shared_->woken; });
   shared_->woken = false;
   for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   shared_->stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
@@ -141,6 +176,8 @@ void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Ba
     recover(runner, scheduler, pages);
   }
   step_started_ns_ = 0;
+  std::lock_guard lock(shared_->mutex);
+  ++shared_->stats.steps;
 }
 
 // The pools' content is lost with the step: others start over, and nothing cached may be trusted.
@@ -172,7 +209,6 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   stats.prefix_diverged = counters.prefixes.diverged;
   stats.prefix_evicted = counters.prefixes.evicted;
   stats.prefix_unknown = counters.prefixes.unknown;
-  ++stats.steps;
 }
 
 }  // namespace pippin::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -28,6 +29,7 @@ class Loop {
     SchedulerOptions scheduler;
     int max_queue = 1024;
     double stuck_after_s = 60;
+    std::shared_ptr<DiskStore> disk;  ///< the runner's
   };
   /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
   using Setup = std::function<std::pair<std::unique_ptr<Runner>, Options>()>;
@@ -60,14 +62,18 @@ class Loop {
 
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
   void serve(Runner& runner);
-  bool take_submitted(Scheduler& scheduler);
+  bool take_submitted(Scheduler& scheduler, bool may_wait);
+  bool write_behind(Runner& runner, const PageCache& pages,
+                    std::chrono::steady_clock::duration step, bool rests);
+  void write_the_rest(Runner& runner, const PageCache& pages);
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
   void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);
 
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-  std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
+  std::atomic<std::int64_t> step_started_ns_ = 0;     ///< steady clock; 0 while no step runs
+  std::chrono::steady_clock::duration write_time_{};  ///< the engine's thread's; see write_behind
   std::thread thread_;
 };
 

@@ -83,6 +83,13 @@ std::optional<PageId> PageCache::find(const PageKey& key, const PageKey& parent,
   return it->second;
 }
 
+std::optional<PageCache::Published> PageCache::published(const PageKey& key) const {
+  const auto it = published_.find(key);
+  if (it == published_.end()) return {};
+  const Page& page = at(it->second);
+  return Published{it->second, &page.parent, &page.content};
+}
+
 PageCache::Beginning PageCache::best_sibling(const PageKey& parent,
                                              const PageContent& content) const {
   const auto newest = newest_child_.find(parent);

@@ -107,6 +107,14 @@ class PageCache {
   /// after `parent`: how a known text goes on there.
   const PageContent* continuation(const PageKey& parent, const PageContent& content) const;
 
+  /// A published page; the pointers hold until the cache is changed.
+  struct Published {
+    PageId page;
+    const PageKey* parent;
+    const PageContent* content;
+  };
+  std::optional<Published> published(const PageKey& key) const;
+
   /// Whether the page of this key has been evicted lately.
   bool evicted_lately(const PageKey& key) const { return evicted_.count(key) > 0; }
 

@@ -45,7 +45,23 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
     : model_(std::move(model)),
       options_(options),
       kv_(make_pools(model_->traits(), options)),
-      encoder_(*model_, options.encoder) {}
+      encoder_(*model_, options.encoder, options.disk) {
+  if (options.disk) disk_pages_.emplace(options.disk, page_bytes());
+}
+
+// By this object: reset() makes new pools.
+PageBytes Runner::page_bytes() {
+  return {
+      kv_.page_bytes(),
+      [this](PageId page, std::span<std::uint8_t> out) { kv_.read_page(page, out); },
+      [this](PageId page, std::span<const std::uint8_t> bytes) { kv_.write_page(page, bytes); }};
+}
+
+bool Runner::write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end) {
+  if (!disk_pages_) return false;
+  const bool any = encoder_.write_behind();
+  return disk_pages_->write_behind(pages, end) || any;
+}
 
 void Runner::reset() {
   // The old pools go first: memory may be what the step ran out of.

@@ -1,10 +1,13 @@
 // Runs one step on the device: lays the batch out, encodes the pictures it needs, forward, sample.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "engine/disk_pages.h"
 #include "engine/encoder.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -19,6 +22,8 @@ struct RunnerOptions {
   EncoderOptions encoder;
   mx::Dtype kv_dtype = mx::float32;
   kernels::CpuBackendPtr cpu = {};  ///< the model's, where it has one
+  std::shared_ptr<DiskStore> disk =
+      {};  ///< null: pages and encoder outputs are kept in memory alone
 };
 
 /// Owned, and every member called, by the engine's thread: the only one that calls MLX.
@@ -37,8 +42,15 @@ class Runner {
 
   const models::Model& model() const { return *model_; }
   Encoder& encoder() { return encoder_; }
+  /// Null without a disk store.
+  ColdPages* cold_pages() { return disk_pages_ ? &*disk_pages_ : nullptr; }
+
+  /// Copies some published pages and encoder outputs to the disk store, until `end` or until it has no room. Returns whether there may
+  /// be more to do at once.
+  bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
 
  private:
+  PageBytes page_bytes();
   models::StepInput lay_out(const Batch& batch);
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 
@@ -46,6 +58,7 @@ class Runner {
   RunnerOptions options_;
   nn::KVCache kv_;
   Encoder encoder_;
+  std::optional<DiskPages> disk_pages_;
 };
 
 }  // namespace pippin::engine

@@ -23,6 +23,7 @@ std::string failure_of(const Sequence& sequence) {
 
 Batch Scheduler::next() {
   drop_dead();
+  num_loads_ = 0;
   Batch batch;
   plan_decode(batch);
   plan_prefill(batch);
@@ -55,9 +56,11 @@ void Scheduler::plan_decode(Batch& batch) {
 }
 
 void Scheduler::plan_prefill(Batch& batch) {
-  for (const auto& sequence : running_)
-    if (remaining(*sequence) > 1 && batch.num_tokens < options_.max_batch_tokens)
-      add_chunk(batch, sequence);
+  for (const auto& sequence : running_) {
+    if (remaining(*sequence) <= 1 || batch.num_tokens >= options_.max_batch_tokens) continue;
+    if (sequence->reading && !finish_reading(batch, *sequence)) continue;
+    add_chunk(batch, sequence);
+  }
 }
 
 void Scheduler::admit(Batch& batch) {
@@ -67,8 +70,8 @@ void Scheduler::admit(Batch& batch) {
     if (!place(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
     waiting_.pop_front();
     running_.push_back(sequence);
-    // Not when it comes back from preemption.
-    if (!std::exchange(sequence->admitted, true)) count_admission(*sequence);
+    if (sequence->reading) continue;
+    count_admission(*sequence);
     add_chunk(batch, sequence);
   }
 }
@@ -76,10 +79,8 @@ void Scheduler::admit(Batch& batch) {
 bool Scheduler::place(Sequence& sequence, Batch& batch) {
   match_pages(sequence);
   if (states_) return place_with_state(sequence, batch);
-  // At least one token is computed, since its logits are wanted.
-  const auto begin = sequence.num_computed,
-             end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
-  auto source = pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
+  sequence.reading = has_room(sequence, sequence.num_tokens()) && request_pages(sequence);
+  auto source = find_beginning(sequence);
   bool placed = ensure_pages(sequence, sequence.num_tokens());
   if (!placed && source) {  // it may be the very page that is missing
     pages_.release(std::span(&source->page, 1));
@@ -112,8 +113,22 @@ bool Scheduler::place_with_state(Sequence& sequence, Batch& batch) {
   return true;
 }
 
+// Of the page that is computed first. What comes from disk is whole.
+std::optional<PageCache::Beginning> Scheduler::find_beginning(const Sequence& sequence) {
+  if (sequence.reading) return {};
+  // At least one token is computed, since its logits are wanted.
+  const auto begin = sequence.num_computed,
+             end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
+  return pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
+}
+
+// Full pages that need not be computed; at least one token is, since its logits are wanted.
+std::size_t Scheduler::num_reusable(const Sequence& sequence) const {
+  return static_cast<std::size_t>((sequence.num_tokens() - 1) / pages_.page_size());
+}
+
 void Scheduler::match_pages(Sequence& sequence) {
-  const auto most = static_cast<std::size_t>((sequence.num_tokens() - 1) / pages_.page_size());
+  const auto most = num_reusable(sequence);
   while (sequence.pages.size() < most) {
     const auto index = sequence.pages.size();
     const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
@@ -126,7 +141,59 @@ void Scheduler::match_pages(Sequence& sequence) {
   sequence.num_computed = static_cast<std::int64_t>(sequence.pages.size()) * pages_.page_size();
 }
 
+bool Scheduler::request_pages(Sequence& sequence) {
+  if (!cold_) return false;
+  auto& end = sequence.num_requested;
+  end = std::max(end, sequence.num_published);
+  const auto most =
+      std::min(num_reusable(sequence),
+               sequence.num_published + static_cast<std::size_t>(options_.max_pages_ahead));
+  while (end < most && cold_->request(key_of(sequence, end))) ++end;
+  return end > sequence.num_published;
+}
+
+bool Scheduler::finish_reading(Batch& batch, Sequence& sequence) {
+  while (request_pages(sequence)) {
+    const auto state = cold_->state(key_of(sequence, sequence.num_published));
+    const bool beside = !batch.chunks.empty();
+    if (state == ColdPages::State::coming || (beside && num_loads_ >= options_.max_loads_beside))
+      return false;
+    if (state == ColdPages::State::absent || !take_page(sequence)) break;
+  }
+  stop_reading(sequence);
+  count_admission(sequence);
+  return true;
+}
+
+bool Scheduler::take_page(Sequence& sequence) {
+  const auto index = sequence.num_published;
+  const auto key = key_of(sequence, index), parent = parent_key(sequence);
+  const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
+  auto content = page_content(sequence, begin, begin + pages_.page_size());
+  auto& page = sequence.pages[index];
+  // Another sequence may have taken it meanwhile: publishing gives us that one.
+  if (!pages_.published(key)) {
+    if (!cold_->load(key, parent, content, page)) return false;
+    ++num_loads_;
+  }
+  const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin));
+  if (!published) return false;
+  page = *published;
+  cold_->forget(key);
+  ++sequence.num_published;
+  sequence.num_computed += pages_.page_size();
+  return true;
+}
+
+void Scheduler::stop_reading(Sequence& sequence) {
+  for (; sequence.num_requested > sequence.num_published; --sequence.num_requested)
+    cold_->forget(sequence.page_keys[sequence.num_requested - 1]);
+  sequence.num_requested = 0;
+  sequence.reading = false;
+}
+
 void Scheduler::count_admission(Sequence& sequence) {
+  if (std::exchange(sequence.admitted, true)) return;  // it comes back from preemption
   counters_.prompt_tokens += sequence.num_prompt;
   counters_.cached_tokens += sequence.num_computed;
   sequence.output->set_cached_tokens(sequence.num_computed);
@@ -163,13 +230,19 @@ void Scheduler::count_match(const Sequence& sequence) {
        {sequence.tokens.begin() + sequence.num_computed, sequence.tokens.begin() + end}});
 }
 
+std::size_t Scheduler::num_pages_for(std::int64_t num_tokens) const {
+  return static_cast<std::size_t>((num_tokens + pages_.page_size() - 1) / pages_.page_size());
+}
+
+bool Scheduler::has_room(const Sequence& sequence, std::int64_t num_tokens) const {
+  return num_pages_for(num_tokens) <=
+         sequence.pages.size() + static_cast<std::size_t>(pages_.num_available());
+}
+
 bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
-  const auto wanted =
-      static_cast<std::size_t>((num_tokens + pages_.page_size() - 1) / pages_.page_size());
-  if (wanted <= sequence.pages.size()) return true;
-  if (static_cast<std::size_t>(pages_.num_available()) < wanted - sequence.pages.size())
-    return false;
-  while (sequence.pages.size() < wanted) sequence.pages.push_back(*pages_.allocate());
+  if (!has_room(sequence, num_tokens)) return false;
+  while (sequence.pages.size() < num_pages_for(num_tokens))
+    sequence.pages.push_back(*pages_.allocate());
   return true;
 }
 
@@ -208,10 +281,10 @@ std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
   auto end = sequence.num_tokens();
   for (auto& item : sequence.media) {
     if (!media_ || end_of(item) <= sequence.num_computed) continue;
-    if (!item.features) media_->look_up(item);
+    const bool coming = !item.features && media_->look_up(item);
     if (item.features) continue;
     end = std::min(end, std::max(item.span.begin, sequence.num_computed));
-    batch.encode.push_back(&item);
+    if (!coming) batch.encode.push_back(&item);
   }
   return end - sequence.num_computed;
 }
@@ -264,6 +337,7 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
     if (!page) return;
     sequence.pages[index] = *page;
     ++sequence.num_published;
+    if (cold_) cold_->published(sequence.page_keys[index]);
   }
 }
 
@@ -283,10 +357,12 @@ void Scheduler::publish_rest(Sequence& sequence) {
 
 void Scheduler::retire(Sequence& sequence) {
   publish_rest(sequence);
+  if (cold_) cold_->used(std::span(sequence.page_keys).first(sequence.num_published));
   free_pages(sequence);
 }
 
 void Scheduler::free_pages(Sequence& sequence) {
+  stop_reading(sequence);
   pages_.release(sequence.pages);
   sequence.pages.clear();
   sequence.num_computed = 0;

@@ -3,14 +3,17 @@
 // A step has a token budget: decode rows first, then prefill chunks of running sequences, then new ones, in the order of
 // arrival. A sequence is admitted when pages for its whole prompt are there; when decoding runs out of pages, the youngest
 // sequence gives its pages back and is computed again later (its published pages usually still found in the cache).
+// Where the cached prefix ends but goes on on disk, the sequence waits until those pages have been read; others go on.
 // A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "engine/cold_pages.h"
 #include "engine/page_cache.h"
 #include "engine/sequence.h"
 
@@ -21,6 +24,9 @@ struct SchedulerOptions {
   int max_sequences = 64;      ///< running at once
   /// Where in a context attention costs as much as all else: what a page costs to compute anew depends on that.
   int attention_tokens = 4096;
+  int max_pages_ahead = 32;  ///< that a sequence asks for from disk before it has the first
+  int max_loads_beside =
+      8;  ///< pages from disk put into the pools in a step that has decode rows, so that these don't wait
 };
 
 /// One sequence's part of a step: computes its tokens [num_computed, num_computed + count).
@@ -64,8 +70,8 @@ struct Batch {
 class MediaSource {
  public:
   virtual ~MediaSource() = default;
-  /// Sets item.features where they are at hand.
-  virtual void look_up(MediaItem& item) = 0;
+  /// Sets item.features where they are at hand. true while they come from elsewhere and are not to be encoded.
+  virtual bool look_up(MediaItem& item) = 0;
 };
 
 /// How far admitted prompts were found in the page cache, in requests, each counted once.
@@ -88,17 +94,17 @@ struct SchedulerCounters {
 /// Owned by the engine's thread. Between next() and commit() the batch's sequences stay as they are.
 class Scheduler {
  public:
-  /// media: null where no sequence has any; states: where the model has recurrent layers, with at least max_sequences
-  /// slots.
+  /// media: null where no sequence has any; cold: null where nothing is kept outside of the pools; states: where the model has
+  /// recurrent layers, with at least max_sequences slots.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
-            StateCache* states = nullptr)
-      : options_(options), pages_(pages), media_(media), states_(states) {}
+            ColdPages* cold = nullptr, StateCache* states = nullptr)
+      : options_(options), pages_(pages), media_(media), cold_(cold), states_(states) {}
 
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
   void add(std::shared_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
 
   /// Drops cancelled sequences and those whose pictures can't be encoded, then plans a step. Empty when there is nothing
-  /// to do.
+  /// to do before something comes: a sequence, or what is being read from disk.
   Batch next();
 
   /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`. Publishes full pages, hands tokens
@@ -132,8 +138,18 @@ class Scheduler {
   void match_pages(Sequence& sequence);
   std::int64_t to_next_snapshot(const Sequence& sequence) const;
   void save_snapshot(Batch& batch, Sequence& sequence, std::int64_t end);
+  std::optional<PageCache::Beginning> find_beginning(const Sequence& sequence);
+  /// Asks for pages that follow the matched ones; false where there are none.
+  bool request_pages(Sequence& sequence);
+  /// Takes the pages that have come; true once nothing more will.
+  bool finish_reading(Batch& batch, Sequence& sequence);
+  bool take_page(Sequence& sequence);
+  void stop_reading(Sequence& sequence);
+  std::size_t num_reusable(const Sequence& sequence) const;
   void count_admission(Sequence& sequence);
   void count_match(const Sequence& sequence);
+  std::size_t num_pages_for(std::int64_t num_tokens) const;
+  bool has_room(const Sequence& sequence, std::int64_t num_tokens) const;
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
   void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence);
   std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
@@ -153,7 +169,9 @@ class Scheduler {
   SchedulerOptions options_;
   PageCache& pages_;
   MediaSource* media_;
+  ColdPages* cold_;
   StateCache* states_;
+  int num_loads_ = 0;  ///< in this step
   std::deque<std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order of arrival
   SchedulerCounters counters_;

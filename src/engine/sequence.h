@@ -55,6 +55,9 @@ struct Sequence {
   std::size_t num_published = 0;   ///< of `pages`, the first ones: in the page cache
   std::optional<StateSlot> state;  ///< of the model's recurrent layers, where it has any
   bool publishable = true;         ///< the pages that follow may be published
+  /// Waits for pages that come from disk: has room for all, computes nothing.
+  bool reading = false;
+  std::size_t num_requested = 0;  ///< while reading: they were asked for up to this page number
   std::vector<PageKey>
       page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
 

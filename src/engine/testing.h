@@ -32,6 +32,7 @@ struct Config {
   int max_batch_tokens = 512;
   bool prefix_cache = true;
   std::int64_t media_cache_bytes = 1 << 20;
+  std::filesystem::path cache_dir = {};  ///< empty: no disk store
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
@@ -40,14 +41,24 @@ inline kernels::CpuBackendPtr backend_of(How how) {
       kernels::CpuOptions{.threads = 2, .exact_activations = how == How::cpu_float32});
 }
 
+inline std::shared_ptr<DiskStore> disk_of(const Config& config) {
+  if (config.cache_dir.empty()) return nullptr;
+  DiskStoreOptions options;
+  options.directory = config.cache_dir;
+  options.model[0] = static_cast<std::uint8_t>(config.how);
+  return std::make_shared<DiskStore>(options);
+}
+
 inline std::unique_ptr<Loop> make_loop(const Config& config) {
   return std::make_unique<Loop>([config] {
     const auto cpu = backend_of(config.how);
     auto model = models::load_model(config.how == How::cpu_int8 ? quantized_model_dir : model_dir,
                                     {.cpu = cpu});
     const auto kv_dtype = config.how == How::cpu_int8 ? mx::float16 : mx::float32;
-    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_dtype, cpu};
+    const auto disk = disk_of(config);
+    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_dtype, cpu, disk};
     Loop::Options loop;
+    loop.disk = disk;
     loop.num_pages = config.num_pages;
     loop.prefix_cache = config.prefix_cache;
     loop.scheduler = {config.max_batch_tokens, 16};

@@ -19,6 +19,7 @@ struct Units {
   std::int64_t max_image_mb = 20;
   std::int64_t max_image_megapixels = 64;
   double kv_gb = 0;
+  double cache_disk_gb = 10;
   std::int64_t media_cache_mb = 512;
   int drain_s = 30;
   int port = 8000;
@@ -85,6 +86,10 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
                "Answers generated at once [64]");
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
                "Memory for encoded pictures, in MB; 0 keeps none [512]");
+  group.add("--cache-dir", engine.cache_dir, "FOLDER",
+            "Keep what was read and seen here for the next start, too [none]");
+  group.number("--cache-disk-gb", units.cache_disk_gb, 0.001, 1e6,
+               "Size of that folder at most, in GB [10]");
   group.flag("--no-prefix-cache", units.no_prefix_cache, "Read every prompt anew (to compare)");
   group.flag("--no-warmup", units.no_warmup,
              "Leave compiling a GPU's kernels to the first requests");
@@ -92,6 +97,7 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
 
 void finish_engine(EngineOptions& engine, const Units& units) {
   engine.kv_pool_bytes = static_cast<std::int64_t>(units.kv_gb * (1 << 30));
+  engine.cache_disk_bytes = static_cast<std::int64_t>(units.cache_disk_gb * (1 << 30));
   engine.media_cache_bytes = units.media_cache_mb << 20;
   engine.prefix_cache = !units.no_prefix_cache;
   engine.warm_up = !units.no_warmup;

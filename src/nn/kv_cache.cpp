@@ -69,31 +69,36 @@ std::size_t KVCache::page_bytes() const {
 }
 
 void KVCache::read_page(std::int32_t page, std::span<std::uint8_t> out) const {
+  std::vector<mx::array> contents;
+  for (const auto* pool : pools())
+    if (!in_host_memory_) contents.push_back(mx::contiguous(page_of(*pool, page)));
+  mx::eval(contents);  // all at once: a GPU is waited for each time
   auto* to = out.data();
+  auto content = contents.begin();
   for (const auto* pool : pools()) {
     const auto bytes = bytes_per_page(*pool, page_size_);
-    if (in_host_memory_) {
-      std::memcpy(to, host_page(*pool, page, bytes), bytes);
-    } else {
-      auto content = mx::contiguous(page_of(*pool, page));
-      content.eval();
-      std::memcpy(to, content.data<std::uint8_t>(), bytes);
-    }
+    std::memcpy(to,
+                in_host_memory_ ? host_page(*pool, page, bytes) : (content++)->data<std::uint8_t>(),
+                bytes);
     to += bytes;
   }
 }
 
 void KVCache::write_page(std::int32_t page, std::span<const std::uint8_t> bytes) {
+  std::vector<mx::array> contents;
+  for (const auto* pool : pools())
+    if (!in_host_memory_)
+      contents.push_back(mx::zeros({page_size_, pool->shape(1), pool->shape(2)}, pool->dtype()));
+  mx::eval(contents);
   const auto* from = bytes.data();
+  auto content = contents.begin();
   for (auto* pool : pools()) {
     const auto size = bytes_per_page(*pool, page_size_);
     if (in_host_memory_) {
       std::memcpy(host_page(*pool, page, size), from, size);
     } else {
-      auto content = mx::zeros({page_size_, pool->shape(1), pool->shape(2)}, pool->dtype());
-      content.eval();
-      std::memcpy(content.data<std::uint8_t>(), from, size);
-      replace_page(*pool, page, content);
+      std::memcpy(content->data<std::uint8_t>(), from, size);
+      replace_page(*pool, page, *content++);
     }
     from += size;
   }

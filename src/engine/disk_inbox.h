@@ -1,0 +1,37 @@
+// Results of the disk store's reads on their way from its threads to the engine's.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/disk_store.h"
+
+namespace pippin::engine {
+
+/// Thread-safe. Shared with the reads under way, which may end after who began them.
+class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
+ public:
+  using Results = std::vector<std::pair<Digest, ReadResult>>;
+
+  /// Begins to read an entry; its result comes with a later take().
+  void read(DiskStore& store, EntryKind kind, const Digest& key) {
+    store.get(kind, key, [inbox = shared_from_this(), key](ReadResult result) {
+      std::lock_guard lock(inbox->mutex_);
+      inbox->results_.emplace_back(key, std::move(result));
+    });
+  }
+
+  /// What has come since the last call.
+  Results take() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(results_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  Results results_;  // guarded by mutex_
+};
+
+}  // namespace pippin::engine
