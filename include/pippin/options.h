@@ -57,9 +57,13 @@ struct EngineOptions {
   /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0; 0 takes a quarter of the device's memory.
   std::int64_t kv_pool_bytes = 0;
 
-  /// Tokens (decode rows and prefill chunks together) in one step. Smaller keeps running streams
-  /// smooth while a long prompt is read; larger reads prompts faster.
+  /// Tokens (decode rows and prefill chunks together) in one step at most.
   int max_batch_tokens = 512;
+
+  /// Time between two tokens of a running stream that is aimed at while prompts are read and pictures encoded beside it, in
+  /// milliseconds: a step takes as many prompt tokens as fit, and half of it may go to the encoder, which goes on in
+  /// the next one (one block of the vision tower is the least). Smaller is smoother, larger reads prompts faster.
+  int max_itl_ms = 100;
 
   /// Sequences decoding at once; more wait in the queue.
   int max_sequences = 64;
@@ -69,10 +73,6 @@ struct EngineOptions {
 
   /// Encoded pictures kept, in bytes of encoder output. 0 keeps none.
   std::int64_t media_cache_bytes = std::int64_t{512} << 20;
-
-  /// Time that encoding pictures may take in one step, in milliseconds; a picture that takes longer goes on in the
-  /// next one. Smaller keeps running streams smoother beside large pictures. One block of the vision tower is the least.
-  int encoder_step_ms = 100;
 
   /// Share KV pages between requests with equal prefixes. Off only to compare.
   bool prefix_cache = true;

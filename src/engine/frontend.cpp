@@ -53,7 +53,7 @@ void check(const EngineOptions& o) {
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
-  check(o.encoder_step_ms >= 1, "encoder_step_ms", "at least 1");
+  check(o.max_itl_ms >= 2, "max_itl_ms", "at least 2");
   check(o.cache_disk_bytes > 0, "cache_disk_bytes", "above 0");
   check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
 }
@@ -254,12 +254,14 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv_dtype, cpu};
   runner.disk = disk;
   runner.encoder.cache_bytes = options.media_cache_bytes;
-  runner.encoder.step = std::chrono::milliseconds(options.encoder_step_ms);
+  runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
   loop.page_size = options.page_size;
   loop.prefix_cache = options.prefix_cache;
-  loop.scheduler = {options.max_batch_tokens, options.max_sequences};
+  loop.scheduler.max_batch_tokens = options.max_batch_tokens;
+  loop.scheduler.max_sequences = options.max_sequences;
+  loop.scheduler.max_itl_ms = options.max_itl_ms;
   max_queue_ = options.max_queue;
   loop.max_queue = options.max_queue;
   loop.stuck_after_s = options.stuck_after_s;

@@ -166,7 +166,10 @@ bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
 void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
   step_started_ns_ = now_ns();
   try {
-    scheduler.commit(batch, runner.run(batch));
+    const double start = steady_ms();
+    const auto tokens = runner.run(batch);
+    scheduler.observe(batch, steady_ms() - start);
+    scheduler.commit(batch, tokens);
   } catch (const std::exception& failure) {
     spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(),
                   failure.what());

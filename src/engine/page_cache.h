@@ -76,6 +76,7 @@ class PageCache {
   PageCache(int num_pages, int page_size, bool reuse = true, KeyFn key = page_key);
 
   int page_size() const { return page_size_; }
+  bool reuse() const { return reuse_; }
   int num_pages() const { return static_cast<int>(pages_.size()); }
   /// Pages in neither use nor cache.
   int num_free() const { return static_cast<int>(free_.size()); }

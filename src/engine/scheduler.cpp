@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace pippin::engine {
@@ -21,14 +22,39 @@ std::string failure_of(const Sequence& sequence) {
 
 }  // namespace
 
+void Scheduler::add(std::shared_ptr<Sequence> sequence) {
+  const double work_ms = budget_.prefill_ms(static_cast<double>(unknown_tokens(*sequence)));
+  sequence->order = {sequence->priority, options_.now_ms() + work_ms, ++num_added_};
+  wait(sequence);
+}
+
+void Scheduler::wait(const std::shared_ptr<Sequence>& sequence) {
+  waiting_.emplace(sequence->order, sequence);
+}
+
+void Scheduler::run(const std::shared_ptr<Sequence>& sequence) {
+  const auto place =
+      std::upper_bound(running_.begin(), running_.end(), sequence->order,
+                       [](const Order& order, const auto& other) { return order < other->order; });
+  running_.insert(place, sequence);
+}
+
 Batch Scheduler::next() {
   drop_dead();
+  ++step_;
   num_loads_ = 0;
   Batch batch;
   plan_decode(batch);
-  plan_prefill(batch);
   admit(batch);
+  plan_prefill(batch);
+  encoding_ = !batch.encode.empty();
   return batch;
+}
+
+void Scheduler::observe(const Batch& batch, double ms) {
+  // How long encoding takes says nothing of tokens.
+  if (batch.encode.empty())
+    budget_.observe(batch.num_decode, batch.num_tokens - batch.num_decode, ms);
 }
 
 void Scheduler::drop_dead() {
@@ -41,54 +67,112 @@ void Scheduler::drop_dead() {
     return true;
   };
   std::erase_if(running_, dead);
-  std::erase_if(waiting_, dead);
+  std::erase_if(waiting_, [&](const auto& entry) { return dead(entry.second); });
 }
 
 void Scheduler::plan_decode(Batch& batch) {
   // By index: preempting shortens running_ from its end, possibly by the very sequence that asks.
   for (std::size_t i = 0; i < running_.size() && batch.num_tokens < options_.max_batch_tokens;
        ++i) {
-    if (remaining(*running_[i]) != 1) continue;
+    if (remaining(*running_[i]) != 1 || running_[i]->reading) continue;
     while (i < running_.size() && !ensure_pages(*running_[i], running_[i]->num_tokens()))
-      preempt_youngest();
-    if (i < running_.size()) add_chunk(batch, running_[i]);
+      preempt_last();
+    if (i < running_.size()) add_chunk(batch, running_[i], options_.max_batch_tokens);
   }
+  batch.num_decode = batch.num_tokens;
 }
 
 void Scheduler::plan_prefill(Batch& batch) {
+  auto prompts = prompts_to_compute(batch);
+  if (prompts.empty()) return;
+  int tokens = budget_.prefill_tokens(batch.num_decode);
+  // The encoder takes its half of the step's time.
+  if (encoding_ && batch.num_decode > 0) tokens = (tokens + 1) / 2;
+  const int end = batch.num_decode + tokens;
+  std::sort(prompts.begin() + 1, prompts.end(), [](const auto& a, const auto& b) {
+    return std::tuple(remaining(*a), a->order) < std::tuple(remaining(*b), b->order);
+  });
+  const auto of_first = std::min<std::int64_t>(remaining(*prompts.front()), (tokens + 1) / 2);
+  for (std::size_t i = 1; i < prompts.size(); ++i)
+    add_chunk(batch, prompts[i], end - static_cast<int>(of_first));
+  add_chunk(batch, prompts.front(), end);
+}
+
+// In order.
+std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
+  std::vector<std::shared_ptr<Sequence>> prompts;
   for (const auto& sequence : running_) {
-    if (remaining(*sequence) <= 1 || batch.num_tokens >= options_.max_batch_tokens) continue;
+    if (sequence->planned_in == step_) continue;
     if (sequence->reading && !finish_reading(batch, *sequence)) continue;
-    add_chunk(batch, sequence);
+    prompts.push_back(sequence);
   }
+  return prompts;
 }
 
 void Scheduler::admit(Batch& batch) {
-  while (!waiting_.empty() && batch.num_tokens < options_.max_batch_tokens &&
-         running_.size() < static_cast<std::size_t>(options_.max_sequences)) {
-    const auto sequence = waiting_.front();
+  for (auto it = waiting_.begin(); it != waiting_.end() && wants_more_prompts();) {
+    const auto sequence = it->second;
+    if (computed_by_another(*sequence)) {
+      ++it;
+      continue;
+    }
     if (!place(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
-    waiting_.pop_front();
-    running_.push_back(sequence);
-    if (sequence->reading) continue;
-    count_admission(*sequence);
-    add_chunk(batch, sequence);
+    it = waiting_.erase(it);
+    run(sequence);
+    announce(*sequence);
+    if (!sequence->reading) count_admission(*sequence);
   }
 }
 
+// Beside the first one, prompts for two steps are enough to choose from; more would only hold pages.
+bool Scheduler::wants_more_prompts() const {
+  if (running_.size() >= static_cast<std::size_t>(options_.max_sequences)) return false;
+  std::int64_t tokens = 0;
+  bool first = true;
+  for (const auto& sequence : running_)
+    if (remaining(*sequence) > 1 && !std::exchange(first, false)) tokens += remaining(*sequence);
+  return tokens < 2 * options_.max_batch_tokens;
+}
+
+// Of its prompt, as of now.
+std::int64_t Scheduler::unknown_tokens(Sequence& sequence) {
+  auto& known = sequence.num_known;
+  const auto most = pages_.reuse() ? num_reusable(sequence) : 0;
+  while (known < most && pages_.published(key_of(sequence, known))) ++known;
+  return sequence.num_tokens() - static_cast<std::int64_t>(known) * pages_.page_size();
+}
+
+bool Scheduler::computed_by_another(Sequence& sequence) {
+  if (announced_.empty()) return false;
+  unknown_tokens(sequence);
+  return sequence.num_known < num_reusable(sequence) &&
+         announced_.count(key_of(sequence, sequence.num_known)) > 0;
+}
+
+void Scheduler::announce(Sequence& sequence) {
+  if (!pages_.reuse()) return;
+  sequence.num_announced = num_reusable(sequence);
+  for (auto i = sequence.num_published; i < sequence.num_announced; ++i)
+    announced_.insert(key_of(sequence, i));
+}
+
 bool Scheduler::place(Sequence& sequence, Batch& batch) {
+  if (!may_have_room(sequence)) return false;
   match_pages(sequence);
   if (states_) return place_with_state(sequence, batch);
-  sequence.reading = has_room(sequence, sequence.num_tokens()) && request_pages(sequence);
+  if (!has_room_to_start(sequence)) {
+    free_pages(sequence);
+    return false;
+  }
+  sequence.reading = request_pages(sequence);
   auto source = find_beginning(sequence);
-  bool placed = ensure_pages(sequence, sequence.num_tokens());
-  if (!placed && source) {  // it may be the very page that is missing
+  if (source &&
+      !has_room(sequence, sequence.num_tokens())) {  // it is the very page that is missing
     pages_.release(std::span(&source->page, 1));
     source.reset();
-    placed = ensure_pages(sequence, sequence.num_tokens());
   }
-  if (!placed) free_pages(sequence);
-  if (!source) return placed;
+  ensure_pages(sequence, sequence.num_tokens());
+  if (!source) return true;
   batch.copies.push_back({source->page, sequence.pages[sequence.num_published]});
   sequence.num_computed += source->tokens;
   return true;
@@ -104,11 +188,12 @@ bool Scheduler::place_with_state(Sequence& sequence, Batch& batch) {
     sequence.num_computed -= pages_.page_size();
   }
   // There is no slot while the step's own snapshots take the last ones.
-  if (ensure_pages(sequence, sequence.num_tokens())) sequence.state = states_->acquire();
+  if (has_room_to_start(sequence)) sequence.state = states_->acquire();
   if (!sequence.state) {
     free_pages(sequence);
     return false;
   }
+  ensure_pages(sequence, sequence.num_tokens());
   batch.restores.push_back({snapshot, *sequence.state});
   return true;
 }
@@ -179,6 +264,7 @@ bool Scheduler::take_page(Sequence& sequence) {
   const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin));
   if (!published) return false;
   page = *published;
+  announced_.erase(key);
   cold_->forget(key);
   ++sequence.num_published;
   sequence.num_computed += pages_.page_size();
@@ -239,6 +325,19 @@ bool Scheduler::has_room(const Sequence& sequence, std::int64_t num_tokens) cons
          sequence.pages.size() + static_cast<std::size_t>(pages_.num_available());
 }
 
+// Without looking its pages up again at every step.
+bool Scheduler::may_have_room(Sequence& sequence) {
+  unknown_tokens(sequence);
+  return num_pages_for(sequence.num_tokens()) <=
+         sequence.num_known + static_cast<std::size_t>(pages_.num_available());
+}
+
+// Each that runs may need a page soon.
+bool Scheduler::has_room_to_start(const Sequence& sequence) const {
+  const auto reserve = static_cast<std::int64_t>(running_.size()) * pages_.page_size();
+  return has_room(sequence, sequence.num_tokens() + reserve);
+}
+
 bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
   if (!has_room(sequence, num_tokens)) return false;
   while (sequence.pages.size() < num_pages_for(num_tokens))
@@ -246,16 +345,16 @@ bool Scheduler::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {
   return true;
 }
 
-void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence) {
-  const auto room = static_cast<std::int64_t>(options_.max_batch_tokens - batch.num_tokens);
-  auto most = std::min(computable_tokens(batch, *sequence), room);
-  if (states_) most = std::min(most, to_next_snapshot(*sequence));
-  if (most == 0) return;
-  const auto taken = static_cast<int>(most);
-  batch.chunks.push_back(
-      {sequence, taken, sequence->num_computed + taken == sequence->num_tokens()});
-  batch.num_tokens += taken;
-  if (states_) save_snapshot(batch, *sequence, sequence->num_computed + taken);
+void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens) {
+  auto count = std::min<std::int64_t>(computable_tokens(batch, *sequence),
+                                      std::max(0, max_tokens - batch.num_tokens));
+  if (states_) count = std::min(count, to_next_snapshot(*sequence));
+  if (count == 0) return;
+  const auto end = sequence->num_computed + count;
+  batch.chunks.push_back({sequence, static_cast<int>(count), end == sequence->num_tokens()});
+  batch.num_tokens += static_cast<int>(count);
+  sequence->planned_in = step_;
+  if (states_) save_snapshot(batch, *sequence, end);
 }
 
 // Snapshots are taken at even distances, and where the last full page of a prompt ends: another turn goes on from there.
@@ -289,11 +388,11 @@ std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
   return end - sequence.num_computed;
 }
 
-void Scheduler::preempt_youngest() {
+void Scheduler::preempt_last() {
   const auto sequence = running_.back();
   running_.pop_back();
   retire(*sequence);
-  waiting_.push_front(sequence);
+  wait(sequence);
   ++counters_.preemptions;
 }
 
@@ -301,7 +400,7 @@ void Scheduler::preempt_all() {
   if (states_) states_->forget();
   while (!running_.empty()) {
     free_pages(*running_.back());
-    waiting_.push_front(std::move(running_.back()));
+    wait(running_.back());
     running_.pop_back();
     ++counters_.preemptions;
   }
@@ -336,6 +435,7 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
     sequence.publishable = page.has_value();
     if (!page) return;
     sequence.pages[index] = *page;
+    announced_.erase(sequence.page_keys[index]);
     ++sequence.num_published;
     if (cold_) cold_->published(sequence.page_keys[index]);
   }
@@ -363,6 +463,9 @@ void Scheduler::retire(Sequence& sequence) {
 
 void Scheduler::free_pages(Sequence& sequence) {
   stop_reading(sequence);
+  for (auto i = sequence.num_published; i < sequence.num_announced; ++i)
+    announced_.erase(sequence.page_keys[i]);
+  sequence.num_announced = sequence.num_known = 0;
   pages_.release(sequence.pages);
   sequence.pages.clear();
   sequence.num_computed = 0;
@@ -419,7 +522,7 @@ void Scheduler::fail_all(const Error& error) {
     free_pages(*sequence);
     sequence->output->fail(error);
   }
-  for (const auto& sequence : waiting_) sequence->output->fail(error);
+  for (const auto& [order, sequence] : waiting_) sequence->output->fail(error);
   running_.clear();
   waiting_.clear();
 }

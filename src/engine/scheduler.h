@@ -1,27 +1,42 @@
 // Decides what the next step computes, and whose pages hold it. Sees page numbers and token counts, never a tensor.
 //
-// A step has a token budget: decode rows first, then prefill chunks of running sequences, then new ones, in the order of
-// arrival. A sequence is admitted when pages for its whole prompt are there; when decoding runs out of pages, the youngest
-// sequence gives its pages back and is computed again later (its published pages usually still found in the cache).
-// Where the cached prefix ends but goes on on disk, the sequence waits until those pages have been read; others go on.
+// A step has a token budget: decode rows first, then prompts. Beside decode rows prompts get as many tokens as are expected to
+// fit the time that streams may wait (StepBudget). Half of them go to the prompt that is first in order, so that it gets
+// on whatever comes; the other half to those that need least, so that a short prompt does not wait for a long one.
+// A sequence is admitted when pages for its whole prompt are there, and one for each that runs; not while another one computes
+// the same prefix, which it will then find in the cache. When decoding runs out of pages, the last in order gives its pages
+// back and is computed again later (its published pages usually still found in the cache).
 // A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/cold_pages.h"
 #include "engine/page_cache.h"
 #include "engine/sequence.h"
+#include "engine/step_budget.h"
 
 namespace pippin::engine {
+
+/// Milliseconds of a steady clock.
+inline double steady_ms() {
+  return std::chrono::duration<double, std::milli>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 struct SchedulerOptions {
   int max_batch_tokens = 512;  ///< rows a step
   int max_sequences = 64;      ///< running at once
+  double max_itl_ms = 100;     ///< time between two tokens of a stream that is aimed at
+  std::function<double()> now_ms = steady_ms;
   /// Where in a context attention costs as much as all else: what a page costs to compute anew depends on that.
   int attention_tokens = 4096;
   int max_pages_ahead = 32;  ///< that a sequence asks for from disk before it has the first
@@ -57,6 +72,7 @@ struct StateSave {
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
+  int num_decode = 0;  ///< of the tokens, decode rows
   std::vector<PageCopy> copies;
   std::vector<StateRestore> restores;
   std::vector<StateSave> saves;
@@ -98,10 +114,15 @@ class Scheduler {
   /// recurrent layers, with at least max_sequences slots.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
             ColdPages* cold = nullptr, StateCache* states = nullptr)
-      : options_(options), pages_(pages), media_(media), cold_(cold), states_(states) {}
+      : options_(options),
+        budget_(options.max_batch_tokens, options.max_itl_ms),
+        pages_(pages),
+        media_(media),
+        cold_(cold),
+        states_(states) {}
 
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
-  void add(std::shared_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+  void add(std::shared_ptr<Sequence> sequence);
 
   /// Drops cancelled sequences and those whose pictures can't be encoded, then plans a step. Empty when there is nothing
   /// to do before something comes: a sequence, or what is being read from disk.
@@ -110,6 +131,9 @@ class Scheduler {
   /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`. Publishes full pages, hands tokens
   /// out, ends what has ended.
   void commit(const Batch& batch, const std::vector<std::int32_t>& tokens);
+
+  /// Learns from how long a step took.
+  void observe(const Batch& batch, double ms);
 
   /// The step failed: ends its sequences with the error and frees their pages, whose content is lost.
   void fail(const Batch& batch, const Error& error);
@@ -131,7 +155,14 @@ class Scheduler {
   void drop_dead();
   void plan_decode(Batch& batch);
   void plan_prefill(Batch& batch);
+  std::vector<std::shared_ptr<Sequence>> prompts_to_compute(Batch& batch);
   void admit(Batch& batch);
+  bool wants_more_prompts() const;
+  void run(const std::shared_ptr<Sequence>& sequence);
+  void wait(const std::shared_ptr<Sequence>& sequence);
+  std::int64_t unknown_tokens(Sequence& sequence);
+  bool computed_by_another(Sequence& sequence);
+  void announce(Sequence& sequence);
   /// Takes the sequence's cached prefix and pages for the rest of its tokens; false (nothing taken) without room.
   bool place(Sequence& sequence, Batch& batch);
   bool place_with_state(Sequence& sequence, Batch& batch);
@@ -150,10 +181,13 @@ class Scheduler {
   void count_match(const Sequence& sequence);
   std::size_t num_pages_for(std::int64_t num_tokens) const;
   bool has_room(const Sequence& sequence, std::int64_t num_tokens) const;
+  bool may_have_room(Sequence& sequence);
+  bool has_room_to_start(const Sequence& sequence) const;
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
-  void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence);
+  /// Computes as many of its tokens as there are, can be computed and fit the first `max_tokens` of the step.
+  void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens);
   std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
-  void preempt_youngest();
+  void preempt_last();
   const PageKey& key_of(Sequence& sequence, std::size_t index);
   PageKey parent_key(const Sequence& sequence) const;
   void publish_full_pages(Sequence& sequence);
@@ -167,13 +201,19 @@ class Scheduler {
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token);
 
   SchedulerOptions options_;
+  StepBudget budget_;
   PageCache& pages_;
   MediaSource* media_;
   ColdPages* cold_;
   StateCache* states_;
-  int num_loads_ = 0;  ///< in this step
-  std::deque<std::shared_ptr<Sequence>> waiting_;
-  std::vector<std::shared_ptr<Sequence>> running_;  ///< in order of arrival
+  int num_loads_ = 0;       ///< in this step
+  bool encoding_ = false;   ///< the last step ran the encoder
+  std::uint64_t step_ = 0;  ///< number of the step that is planned
+  std::uint64_t num_added_ = 0;
+  std::map<Order, std::shared_ptr<Sequence>> waiting_;
+  std::vector<std::shared_ptr<Sequence>> running_;  ///< in order
+  /// Pages that running sequences compute: others with the same prefix wait for them.
+  std::unordered_set<PageKey, PageKeyHash> announced_;
   SchedulerCounters counters_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,6 +23,15 @@ struct MediaFeatures;
 }
 
 namespace pippin::engine {
+
+/// Who goes first, the smallest: by priority, then by when the prompt would be done if it had been begun at once. So short prompts,
+/// and those of which much is cached, pass long ones, but only those that came less than their own time before.
+struct Order {
+  int priority = 0;
+  double due_ms = 0;
+  std::uint64_t number = 0;  ///< of arrival: breaks ties
+  auto operator<=>(const Order&) const = default;
+};
 
 /// A picture in a prompt.
 struct MediaItem {
@@ -45,10 +55,13 @@ struct Sequence {
   std::uint64_t seed = 0;       ///< sampling.seed, or a random one
   std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
   std::vector<std::int32_t> end_tokens;
+  int priority = 0;     ///< lower ones go first
   std::string adapter;  ///< its id; empty: the model as it is
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
+  Order order;
+  std::uint64_t planned_in = 0;    ///< number of the last step that computes some of it
   bool admitted = false;           ///< has been given pages before
   std::int64_t num_computed = 0;   ///< tokens whose KV is in `pages`; < tokens.size() while running
   std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and the step's next ones
@@ -57,6 +70,9 @@ struct Sequence {
   bool publishable = true;         ///< the pages that follow may be published
   /// Waits for pages that come from disk: has room for all, computes nothing.
   bool reading = false;
+  std::size_t num_known = 0;  ///< pages that were in the page cache when last looked at
+  std::size_t num_announced =
+      0;  ///< from num_published up to this page it is the one that computes them
   std::size_t num_requested = 0;  ///< while reading: they were asked for up to this page number
   std::vector<PageKey>
       page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`

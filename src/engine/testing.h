@@ -61,7 +61,8 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     loop.disk = disk;
     loop.num_pages = config.num_pages;
     loop.prefix_cache = config.prefix_cache;
-    loop.scheduler = {config.max_batch_tokens, 16};
+    loop.scheduler.max_batch_tokens = config.max_batch_tokens;
+    loop.scheduler.max_sequences = 16;
     loop.max_queue = 40;
     return std::pair{std::make_unique<Runner>(std::move(model), runner), loop};
   });

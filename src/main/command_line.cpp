@@ -82,6 +82,8 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group.number("--page-size", engine.page_size, 1, 1024, "Tokens in a page of this cache [16]");
   group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
                "Tokens computed in one step [512]");
+  group.number("--max-itl-ms", engine.max_itl_ms, 2, 60000,
+               "Time between a stream's tokens aimed at while prompts are read beside it [100]");
   group.number("--max-sequences", engine.max_sequences, 1, 1 << 16,
                "Answers generated at once [64]");
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
