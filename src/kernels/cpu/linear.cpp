@@ -138,7 +138,6 @@ constexpr std::int64_t block_bytes_wanted = 512 << 10;
 // Work is handed out in pieces as threads get free: some microseconds each, so that the last ones end
 // together (a decode step has a hundred products of some 50 microseconds), but no smaller.
 constexpr std::size_t piece_bytes = 64 << 10;  // of weights
-constexpr int pieces_per_thread = 8;           // at most, where many rows make a piece long
 
 int rows_per_block(int rows, int tile, std::int64_t row_bytes) {
   const auto wanted = std::max<std::int64_t>(1, block_bytes_wanted / row_bytes / tile) * tile;
@@ -198,15 +197,10 @@ class Operation {
   void run() const {
     std::int64_t pieces = 0;
     for (const auto& product : products_) pieces += product.pieces;
-    const auto body = [&](std::int64_t begin, std::int64_t end, int thread) {
+    team_.parallel_for_guided(pieces, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
       auto* memory = unpacked_ + static_cast<std::size_t>(thread) * unpacked_each_;
-      for (auto i = begin; i < end; ++i) run_piece(i, memory);
-    };
-    // Few rows are as fast as memory is.
-    if (args_.rows <= 4)
-      team_.parallel_for_guided(pieces, 1, body);
-    else
-      team_.parallel_for(pieces, 1, body);
+      while (begin < end) begin += run_pieces(begin, end, memory);
+    });
   }
 
  private:
@@ -272,22 +266,32 @@ class Operation {
                         : rows_per_block(args_.rows, kernels_.dense_tile_rows, w.k() * 4);
     const int panels = w.num_panels(), blocks = (args_.rows + product.block - 1) / product.block;
     const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels) * (product.times ? 2 : 1);
-    const auto by_size = static_cast<int>(piece_bytes / panel_bytes);
-    const int by_count = panels * blocks / (team_.size() * pieces_per_thread);
-    product.panels_each = std::max(1, args_.rows > 4 ? by_count : by_size);
+    const auto bytes = piece_bytes / static_cast<std::size_t>((product.block + 15) / 16);
+    // An even number, as some kernels take two panels at once.
+    product.panels_each = std::max(1, static_cast<int>(bytes / panel_bytes / 2)) * 2;
     product.pieces_per_block = (panels + product.panels_each - 1) / product.panels_each;
     product.pieces = product.pieces_per_block * blocks;
   }
 
-  void run_piece(std::int64_t i, std::uint8_t* memory) const {
+  // Runs the pieces from `begin` that lie side by side in one block of rows, at most up to `end`: the
+  // kernels fetch the next panel while one is multiplied. Returns how many.
+  std::int64_t run_pieces(std::int64_t begin, std::int64_t end, std::uint8_t* memory) const {
     auto at = products_.begin();
-    for (; i >= at->pieces; ++at) i -= at->pieces;
-    const auto& product = *at;
+    for (; begin >= at->pieces; ++at) begin -= at->pieces, end -= at->pieces;
+    const std::int64_t column = begin % at->pieces_per_block;
+    const auto count = std::min(end - begin, at->pieces_per_block - column);
+    const int first = static_cast<int>(column) * at->panels_each;
+    const int last = static_cast<int>(column + count) * at->panels_each;
+    run_panels(*at, static_cast<int>(begin / at->pieces_per_block) * at->block, first,
+               std::min(last, at->w->num_panels()), memory);
+    return count;
+  }
+
+  // Panels [first, last) for the block of rows that begins at `row`.
+  void run_panels(const Product& product, int row, int first, int last,
+                  std::uint8_t* memory) const {
     const auto *w = product.w, *times = product.times;
-    const int row = static_cast<int>(i / product.pieces_per_block) * product.block;
     const int rows = std::min(product.block, args_.rows - row);
-    const int first = static_cast<int>(i % product.pieces_per_block) * product.panels_each;
-    const int last = std::min(first + product.panels_each, w->num_panels());
     const auto out = shifted(args_.output, row, product.column);
     const float* from = args_.x + row * args_.x_stride;
     if (!w->quantized())

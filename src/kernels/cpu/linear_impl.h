@@ -123,18 +123,39 @@ inline void prefetch_block(const std::uint8_t* block, int bytes) {
   for (int line = 0; line < bytes; line += 64) prefetch(block + line);
 }
 
+// What is read from memory while a panel's products run, so that memory is never idle. With one tile
+// of rows: the blocks shortly after the one at hand. With several: the next panels, a few lines at
+// every group of every tile, into the second-level cache.
+class Ahead {
+ public:
+  Ahead() = default;
+  // Spreads [begin, end) over `steps`.
+  Ahead(const std::uint8_t* begin, const std::uint8_t* end, int steps)
+      : at_(begin), end_(end), lines_(static_cast<int>((end - begin) / 64 + steps - 1) / steps) {}
+
+  void step(const std::uint8_t* block, int block_bytes) {
+    // A core's own prefetcher stops at the page's end; four blocks ahead keeps the memory busy.
+    if (!at_) return prefetch_block(block + 4 * block_bytes, block_bytes);
+    for (int i = 0; i < lines_ && at_ < end_; ++i, at_ += 64) prefetch_far(at_);
+  }
+
+ private:
+  const std::uint8_t *at_ = nullptr, *end_ = nullptr;
+  int lines_ = 0;
+};
+
 // MT rows of 8-bit activations by one panel.
 template <int MT, int Bits, Format F>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
-                                                         const QuantizedRows& x, Vf (&y)[MT]) {
+                                                         const QuantizedRows& x, Ahead& ahead,
+                                                         Vf (&y)[MT]) {
   constexpr int header = F == Format::f32 ? 128 : 64;
   const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = zero();
   for (int g = 0; g < num_groups; ++g, block += block_bytes) {
-    // A core's own prefetcher stops at the page's end; four blocks ahead keeps the memory busy.
-    if constexpr (MT <= 4) prefetch_block(block + 4 * block_bytes, block_bytes);
+    ahead.step(block, block_bytes);
     Vi dot[MT];
     dot_group<MT, Bits>(block + header, w.group, x.q + g * MT * w.group, dot);
     add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
@@ -171,8 +192,8 @@ inline void unpack_panel(const QuantizedPanels& w, int panel, std::uint8_t* out)
 // The same for a panel and the next.
 template <int MT, int Bits, Format F>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
-                                                         const QuantizedRows& x, Vf (&y)[MT],
-                                                         Vf (&y2)[MT]) {
+                                                         const QuantizedRows& x, Ahead& ahead,
+                                                         Vf (&y)[MT], Vf (&y2)[MT]) {
   constexpr int header = F == Format::f32 ? 128 : 64;
   const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
@@ -180,10 +201,7 @@ inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& 
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = y2[m] = zero();
   for (int g = 0; g < num_groups; ++g, block += block_bytes, block2 += block_bytes) {
-    if constexpr (MT <= 4) {
-      prefetch_block(block + 4 * block_bytes, block_bytes);
-      prefetch_block(block2 + 4 * block_bytes, block_bytes);
-    }
+    ahead.step(block, block_bytes);
     Vi dot[MT], dot2[MT];
     dot_group<MT, Bits>(block + header, block2 + header, w.group, x.q + g * MT * w.group, dot,
                         dot2);
@@ -202,22 +220,23 @@ inline constexpr int panels_at_once = 1;
 // One tile of rows by `count` panels, one or two.
 template <int MT, int Bits, Format F>
 inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
-                         const QuantizedRows& x, int row, int panel, int count, const Output& out) {
+                         const QuantizedRows& x, int row, int panel, int count, const Output& out,
+                         Ahead& ahead, Ahead& times_ahead) {
   Vf y[MT], z[MT];
 #ifdef PIPPIN_TWO_PANEL_ROWS
   if constexpr (MT >= PIPPIN_TWO_PANEL_ROWS)
     if (count == 2) {
       Vf y2[MT], z2[MT];
-      panel_product<MT, Bits, F>(w, panel, x, y, y2);
-      if (times) panel_product<MT, Bits, F>(*times, panel, x, z, z2);
+      panel_product<MT, Bits, F>(w, panel, x, ahead, y, y2);
+      if (times) panel_product<MT, Bits, F>(*times, panel, x, times_ahead, z, z2);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
       write_tile<MT>(out, w.n, row, panel + 1, y2, z2, times != nullptr);
       return;
     }
 #endif
   for (int i = panel; i < panel + count; ++i) {
-    panel_product<MT, Bits, F>(w, i, x, y);
-    if (times) panel_product<MT, Bits, F>(*times, i, x, z);
+    panel_product<MT, Bits, F>(w, i, x, ahead, y);
+    if (times) panel_product<MT, Bits, F>(*times, i, x, times_ahead, z);
     write_tile<MT>(out, w.n, row, i, y, z, times != nullptr);
   }
 }
@@ -235,23 +254,34 @@ inline void for_quantized_tiles(const QuantizedPanels& w, const QuantizedRows& x
   }
 }
 
+// Fetches w's panels [next, next + count) while `tiles` tiles pass over the ones before.
+inline Ahead ahead_of(const QuantizedPanels& w, int next, int count, int tiles) {
+  const auto* begin = w.data + static_cast<std::size_t>(next) * w.panel_bytes();
+  return {begin, begin + static_cast<std::size_t>(count) * w.panel_bytes(),
+          tiles * (w.k / w.group)};
+}
+
 // The panels at hand stay in the first-level cache from tile to tile.
 template <int Bits, Format F>
 inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                              const QuantizedRows& x, int rows, int first, int last,
                              const Output& out) {
-  // All at once, not one by one, what panel_product's prefetching begins behind.
-  if (rows <= 4) {
-    prefetch_block(w.data + static_cast<std::size_t>(first) * w.panel_bytes(), 4 * w.block_bytes());
-    if (times)
-      prefetch_block(times->data + static_cast<std::size_t>(first) * times->panel_bytes(),
-                     4 * times->block_bytes());
-  }
-  for (int panel = first; panel < last; panel += panels_at_once)
+  const int tiles = (rows + x.tile - 1) / x.tile;
+  // One tile is bound by memory, which is read fastest in one stream.
+  const int each = tiles == 1 ? 1 : panels_at_once;
+  for (int panel = first; panel < last; panel += each) {
+    const int count = last - panel < each ? last - panel : each;
+    const int next = panel + count, next_count = last - next < each ? last - next : each;
+    Ahead ahead, times_ahead;
+    if (tiles > 1) {
+      ahead = ahead_of(w, next, next_count, tiles);
+      if (times) times_ahead = ahead_of(*times, next, next_count, tiles);
+    }
     for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
-      tile_product<decltype(mt)::value, Bits, F>(
-          w, times, tile, row, panel, last - panel < panels_at_once ? 1 : panels_at_once, out);
+      tile_product<decltype(mt)::value, Bits, F>(w, times, tile, row, panel, count, out, ahead,
+                                                 times_ahead);
     });
+  }
 }
 
 #ifdef PIPPIN_UNPACK_ROWS
