@@ -27,7 +27,7 @@ mx::array rotation(int head_dim) {
   return mx::array(numbers.begin(), {head_dim, head_dim});
 }
 
-mx::array multiply(const mx::array& x, const mx::array& matrix) {
+mx::array heads_times(const mx::array& x, const mx::array& matrix) {
   return mx::astype(mx::matmul(mx::astype(x, mx::float32), matrix), x.dtype());
 }
 
@@ -46,20 +46,20 @@ mx::array levels() {
 mx::array as_bf16(const mx::array& x) { return mx::astype(x, mx::bfloat16); }
 
 // x / y where y is a scale; 0 where there is nothing to scale.
-mx::array divide(const mx::array& x, const mx::array& y) {
+mx::array divide_or_zero(const mx::array& x, const mx::array& y) {
   return mx::where(mx::greater(y, mx::array(1e-30f)), x / y, mx::array(0.0f));
 }
 
 mx::array encode8(const mx::array& x, const mx::array& largest, mx::array& scale) {
   scale = as_bf16(largest / mx::array(127.0f));
-  const auto codes = mx::round(divide(x, mx::astype(scale, mx::float32)));
+  const auto codes = mx::round(divide_or_zero(x, mx::astype(scale, mx::float32)));
   return mx::view(mx::astype(mx::clip(codes, mx::array(-128.0f), mx::array(127.0f)), mx::int8),
                   mx::uint8);
 }
 
 // Low nibbles hold the first half of the head, high ones the second.
 mx::array encode4(const mx::array& x, const mx::array& largest, mx::array& scale) {
-  const auto in_levels = divide(x * mx::array(127.0f), largest);
+  const auto in_levels = divide_or_zero(x * mx::array(127.0f), largest);
   auto codes = mx::zeros(x.shape(), mx::uint8);
   for (int i = 1; i < 16; ++i) {
     const float border = 0.5f * static_cast<float>(cpu::kv_levels[i - 1] + cpu::kv_levels[i]);
@@ -90,10 +90,10 @@ cpu::KvFormat kv_format_of(const mx::array& pool, int head_dim) {
   throw Error(Code::internal, "[kv] a pool has rows of no known size");
 }
 
-mx::array rotate_heads(const mx::array& x) { return multiply(x, rotation(x.shape(-1))); }
+mx::array rotate_heads(const mx::array& x) { return heads_times(x, rotation(x.shape(-1))); }
 
 mx::array rotate_heads_back(const mx::array& x) {
-  return multiply(x, mx::transpose(rotation(x.shape(-1))));
+  return heads_times(x, mx::transpose(rotation(x.shape(-1))));
 }
 
 mx::array encode_heads(const mx::array& x, cpu::KvFormat format) {
