@@ -137,9 +137,9 @@ constexpr const char* layout_version = "layout 1";
 std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
                                   const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) {
   const std::string device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
-  std::vector<std::string> setup = {
-      layout_version,    std::string("mlx ") + mx::version(), device, text_of(dtype),
-      text_of(kv),       std::to_string(options.page_size)};
+  std::vector<std::string> setup = {layout_version, std::string("mlx ") + mx::version(),
+                                    device,         text_of(dtype),
+                                    text_of(kv),    std::to_string(options.page_size)};
   if (cpu) {
     setup.emplace_back(cpu::name_of(cpu->kernels.isa));
     setup.emplace_back(cpu->exact_activations ? "float32 activations" : "int8 activations");

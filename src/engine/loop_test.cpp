@@ -89,12 +89,6 @@ TEST_P(Equalities, CachedEqualsUncached) {
   }
 }
 
-std::string name_of(const ::testing::TestParamInfo<How>& info) {
-  constexpr const char* names[] = {"mlx",     "cpu_float32", "cpu_int8", "mlx_kv8",
-                                   "mlx_kv4", "cpu_kv8",     "cpu_kv4"};
-  return names[static_cast<int>(info.param)];
-}
-
 std::vector<How> ways() {
   if (mx::default_device() == mx::Device::gpu) return {How::mlx, How::mlx_kv8, How::mlx_kv4};
   return {How::mlx,     How::cpu_float32, How::cpu_int8, How::mlx_kv8,

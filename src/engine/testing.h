@@ -1,6 +1,8 @@
 // The engine below the tokenizer, on tiny seeded checkpoints. For tests only.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +32,12 @@ inline bool on_cpu_kernels(How how) {
   return how != How::mlx && how != How::mlx_kv8 && how != How::mlx_kv4;
 }
 inline bool rounds_activations(How how) { return on_cpu_kernels(how) && how != How::cpu_float32; }
+
+inline std::string name_of(const ::testing::TestParamInfo<How>& info) {
+  constexpr const char* names[] = {"mlx",     "cpu_float32", "cpu_int8", "mlx_kv8",
+                                   "mlx_kv4", "cpu_kv8",     "cpu_kv4"};
+  return names[static_cast<int>(info.param)];
+}
 
 inline nn::KvStorage kv_of(How how) {
   switch (how) {
@@ -75,8 +83,8 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     auto model = models::load_model(
         rounds_activations(config.how) ? quantized_model_dir : model_dir, {.cpu = cpu});
     const auto disk = disk_of(config);
-    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_of(config.how),
-                         cpu, disk};
+    RunnerOptions runner{16,  config.num_pages, {config.media_cache_bytes}, kv_of(config.how), cpu,
+                         disk};
     Loop::Options loop;
     loop.disk = disk;
     loop.num_pages = config.num_pages;

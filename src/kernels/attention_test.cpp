@@ -130,8 +130,9 @@ TEST(PagedAttention, ReadsCodes) {
       const PagedLayout layout{int_array({slots.end() - rows, slots.end()}, {rows}),
                                {{0, 1, rows, int_array(slots, {1, length}), {}}}};
       const auto q = random_array({rows, H, D}, 1);
-      const auto out = paged_attention(q, random_array({rows, Hkv, D}, 2),
-                                       random_array({rows, Hkv, D}, 3), k_pool, v_pool, layout, scale);
+      const auto out =
+          paged_attention(q, random_array({rows, Hkv, D}, 2), random_array({rows, Hkv, D}, 3),
+                          k_pool, v_pool, layout, scale);
       return std::pair(to_vector(out), to_vector(q));
     };
     step(old, old);

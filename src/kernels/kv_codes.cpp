@@ -20,9 +20,8 @@ mx::array rotation(int head_dim) {
   for (unsigned i = 0; i < size; ++i)
     for (unsigned j = 0; j < size; ++j) {
       const float hadamard = std::popcount(i % block & j % block) % 2 ? -factor : factor;
-      numbers.push_back(i / block == j / block
-                            ? cpu::rotation_sign(static_cast<int>(i)) * hadamard
-                            : 0.0f);
+      numbers.push_back(i / block == j / block ? cpu::rotation_sign(static_cast<int>(i)) * hadamard
+                                               : 0.0f);
     }
   return mx::array(numbers.begin(), {head_dim, head_dim});
 }
@@ -108,14 +107,13 @@ mx::array encode_heads(const mx::array& x, cpu::KvFormat format) {
 mx::array decode_heads(const mx::array& rows, int head_dim, mx::Dtype dtype) {
   const int code_bytes = rows.shape(-1) - 2;
   const auto codes = last_axis(rows, 0, code_bytes);
-  const auto scale = mx::view(mx::contiguous(last_axis(rows, code_bytes, code_bytes + 2)),
-                              mx::bfloat16);
+  const auto scale =
+      mx::view(mx::contiguous(last_axis(rows, code_bytes, code_bytes + 2)), mx::bfloat16);
   if (kv_format_of(rows, head_dim) == cpu::KvFormat::int8)
     return mx::astype(mx::view(mx::contiguous(codes), mx::int8), dtype) * mx::astype(scale, dtype);
-  const auto nibbles =
-      mx::concatenate({mx::bitwise_and(codes, mx::array(15, mx::uint8)),
-                       mx::right_shift(codes, mx::array(4, mx::uint8))},
-                      -1);
+  const auto nibbles = mx::concatenate({mx::bitwise_and(codes, mx::array(15, mx::uint8)),
+                                        mx::right_shift(codes, mx::array(4, mx::uint8))},
+                                       -1);
   return mx::take(mx::astype(levels(), dtype), nibbles) * mx::astype(scale, dtype);
 }
 

@@ -23,8 +23,8 @@ constexpr int head_dims[] = {8, 24, 64, 80, 128, 256};
 // Heads of a few large numbers among many small ones, as keys are.
 mx::array heads_with_outliers(int rows, int head_dim) {
   const auto x = random_array({rows, 2, head_dim}, 1);
-  const auto outlier = mx::equal(mx::remainder(mx::arange(head_dim, mx::int32), mx::array(7)),
-                                 mx::array(3));
+  const auto outlier =
+      mx::equal(mx::remainder(mx::arange(head_dim, mx::int32), mx::array(7)), mx::array(3));
   return x * mx::where(outlier, mx::array(20.0f), mx::array(1.0f));
 }
 
@@ -82,7 +82,8 @@ TEST(KvCodes, AreThoseOfTheCpusKernels) {
     for (const int D : head_dims) {
       constexpr int T = 40;
       const auto k = heads_with_outliers(T, D), v = random_array({T, 2, D}, 2);
-      const auto keys = to_vector(decode_heads(encode_heads(rotate_heads(k), format), D, mx::float32));
+      const auto keys =
+          to_vector(decode_heads(encode_heads(rotate_heads(k), format), D, mx::float32));
       const auto values =
           to_vector(decode_heads(encode_heads(rotate_heads(v), format), D, mx::float32));
       const auto qkv = to_vector(mx::concatenate({mx::zeros({T, 1, D}), k, v}, 1));

@@ -84,7 +84,8 @@ Perplexity perplexity(Scorer scorer, const std::vector<std::vector<float>>& refe
     const auto log_p = scorer.log_probabilities(c);
     const auto V = log_p.size() / c.tokens.size();
     for (std::size_t t = 0; t + 1 < c.tokens.size(); ++t) {
-      const double loss = -static_cast<double>(log_p[t * V + static_cast<std::size_t>(c.tokens[t + 1])]);
+      const double loss =
+          -static_cast<double>(log_p[t * V + static_cast<std::size_t>(c.tokens[t + 1])]);
       for (std::size_t v = t * V; v < (t + 1) * V; ++v)
         divergence += std::exp(static_cast<double>(reference[i][v])) *
                       static_cast<double>(reference[i][v] - log_p[v]);

@@ -213,9 +213,8 @@ inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const Key
   float factors[MT];
   for (int m = 0; m < MT; ++m) {
     float* state = states + m * record;
-    factors[m] =
-        soften(p + m * key_tile, tile.k_scales, tile.v_scales, first_block, last_block,
-               visible.low[m], visible.high[m], state + width, state + width + 16);
+    factors[m] = soften(p + m * key_tile, tile.k_scales, tile.v_scales, first_block, last_block,
+                        visible.low[m], visible.high[m], state + width, state + width + 16);
   }
   in_vectors<MT, 8>(width / 16, 0, [&](auto nv, int first) {
     add_values<MT, decltype(nv)::value>(tile, next, first_block, end, 16 * first, p, factors,

@@ -51,7 +51,7 @@ class Sequences {
   struct Sequence {
     int length;
     std::vector<std::int32_t> pages, slots;
-    std::vector<float> q;  // [length, H * D]
+    std::vector<float> q;                           // [length, H * D]
     std::vector<std::vector<double>> keys, values;  // [length * Hkv] heads, as the pools hold them
   };
 
@@ -282,9 +282,12 @@ TEST_P(AttentionTest, LargeScoresChooseOneKey) {
 
 // A sliding window's old pages may be anyone's.
 TEST_P(AttentionTest, PagesBeforeTheWindowAreNotRead) {
-  for (const auto& [page_size, format] :
-       {std::pair{3, KvFormat::f16}, {16, KvFormat::f16}, {32, KvFormat::f16}, {16, KvFormat::int8},
-        {3, KvFormat::int4}, {32, KvFormat::int4}}) {
+  for (const auto& [page_size, format] : {std::pair{3, KvFormat::f16},
+                                          {16, KvFormat::f16},
+                                          {32, KvFormat::f16},
+                                          {16, KvFormat::int8},
+                                          {3, KvFormat::int4},
+                                          {32, KvFormat::int4}}) {
     Sequences sequences({4, 2, 64, page_size, format, 50}, {700}, kernels());
     const auto before = sequences.attend({{0, 700, 20}}, 2);
     sequences.forget_pages(0, (700 - 20 + 1 - 50) / page_size);

@@ -160,8 +160,7 @@ inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* pac
   float* values = packed + head_dim * key_tile;
   for (int j = 0; j < count; ++j)
     for (int i = 0; i < width; i += 16)
-      store(values + j * width + i,
-            load_vector(from.v[j / 16] + (j % 16) * from.v_stride, i / 16));
+      store(values + j * width + i, load_vector(from.v[j / 16] + (j % 16) * from.v_stride, i / 16));
   packed_blocks(packed, head_dim, blocks);
   blocks.k_scales = from.k_scales;
   blocks.v_scales = from.v_scales;

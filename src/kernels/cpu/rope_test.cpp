@@ -100,7 +100,7 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
 
     const double rounding = s.format == KvFormat::bf16  ? 0x1p-8
                             : s.format == KvFormat::f16 ? 0x1p-11
-                                                      : 2e-6;
+                                                        : 2e-6;
     for (std::size_t row = 0; row < num_rows; ++row) {
       const float *c = cos.data() + row * half, *t = sin.data() + row * half;
       for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_heads); ++head) {

@@ -30,9 +30,7 @@ inline Vf load(const Bf16* p) {
   const auto h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
 }
-inline __m128i load128(const void* p) {
-  return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
+inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline Vf load(const Code8* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(p)))}; }
 inline Vf load_nibbles(const Code4* p, bool high) {
   const auto levels = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(kv_levels)));

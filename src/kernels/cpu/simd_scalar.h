@@ -71,9 +71,8 @@ inline Vf load(const Code8* p) {
 }
 /// The levels of 16 pairs' low or high nibbles.
 inline Vf load_nibbles(const Code4* p, bool high) {
-  return make_vf([&](int i) {
-    return static_cast<float>(kv_levels[high ? p[i].pair >> 4 : p[i].pair & 15]);
-  });
+  return make_vf(
+      [&](int i) { return static_cast<float>(kv_levels[high ? p[i].pair >> 4 : p[i].pair & 15]); });
 }
 inline Vf load_first(const float* p, int n) {
   return make_vf([&](int i) { return i < n ? p[i] : 0.0f; });

@@ -113,8 +113,8 @@ class TestPools {
     const std::uint8_t* at = run(pool, slot, head);
     if (view_.format == KvFormat::int4) {
       const int first = d / 32 * 32, half = std::min(32, D - first) / 2, i = d - first;
-      const int byte = is_key ? at[d / 2 * page_size + offset]
-                              : at[offset * D / 2 + first / 2 + i % half];
+      const int byte =
+          is_key ? at[d / 2 * page_size + offset] : at[offset * D / 2 + first / 2 + i % half];
       const bool high = is_key ? d % 2 : i >= half;
       return scale(at, slot) * kv_levels[high ? byte >> 4 : byte & 15];
     }
