@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/cpu/rope.h"
 
 namespace {
@@ -35,27 +36,28 @@ std::vector<float> random_floats(std::size_t count) {
 struct Step {
   static constexpr int page_size = 16;
 
+  KvFormat format;
   int num_heads, num_kv_heads, head_dim, length, rows, layers;
-  std::vector<std::uint16_t> k, v;
+  std::vector<std::uint8_t> k, v;
   std::vector<std::int32_t> pages;
   std::vector<float> q, out;
   AttentionScratch scratch;
 
-  Step(int num_heads, int num_kv_heads, int head_dim, int length, int rows)
-      : num_heads(num_heads),
+  Step(KvFormat format, int num_heads, int num_kv_heads, int head_dim, int length, int rows)
+      : format(format),
+        num_heads(num_heads),
         num_kv_heads(num_kv_heads),
         head_dim(head_dim),
         length(length),
         rows(rows) {
-    const std::size_t numbers = layer_numbers();
-    layers =
-        static_cast<int>(std::clamp<std::size_t>((std::size_t{128} << 20) / (4 * numbers), 1, 64));
-    std::mt19937 random(2);
-    k.resize(numbers * static_cast<std::size_t>(layers));
+    layers = static_cast<int>(
+        std::clamp<std::size_t>((std::size_t{128} << 20) / (2 * layer_bytes()), 1, 64));
+    k.resize(layer_bytes() * static_cast<std::size_t>(layers));
     v.resize(k.size());
-    for (auto& x : k)
-      x = static_cast<std::uint16_t>(0x3000 + (random() & 0x8bff));  // within [-0.5, 0.5]
-    for (auto& x : v) x = static_cast<std::uint16_t>(0x3000 + (random() & 0x8bff));
+    wish_for_huge_pages(k.data(), k.size());
+    wish_for_huge_pages(v.data(), v.size());
+    write_rows();
+    std::mt19937 random(2);
     pages.resize(static_cast<std::size_t>(num_pages()));
     std::iota(pages.begin(), pages.end(), 0);
     std::shuffle(pages.begin(), pages.end(), random);
@@ -64,20 +66,43 @@ struct Step {
   }
 
   int num_pages() const { return (length + page_size - 1) / page_size; }
-  std::size_t layer_numbers() const {
+  std::size_t layer_bytes() const {
     return static_cast<std::size_t>(num_pages() * page_size) *
-           static_cast<std::size_t>(num_kv_heads * head_dim);
+           static_cast<std::size_t>(num_kv_heads * kv_row_bytes(format, head_dim));
+  }
+  KvPools pools(int layer) {
+    const std::size_t first = layer_bytes() * static_cast<std::size_t>(layer);
+    return {k.data() + first, v.data() + first, format, num_kv_heads, head_dim, page_size};
+  }
+
+  // The same random keys and values in all layers.
+  void write_rows() {
+    const int slots = num_pages() * page_size, width = (num_heads + 2 * num_kv_heads) * head_dim;
+    const auto qkv = random_floats(static_cast<std::size_t>(16 * width));
+    std::vector<float> out(static_cast<std::size_t>(16 * num_heads * head_dim));
+    for (int layer = 0; layer < layers; ++layer)
+      for (int first = 0; first < slots; first += 16) {
+        std::vector<std::int32_t> rows(16);
+        std::iota(rows.begin(), rows.end(), first);
+        rope_and_store(team(), kernels(),
+                       {.qkv = qkv.data(),
+                        .qkv_stride = width,
+                        .num_heads = num_heads,
+                        .slots = rows.data(),
+                        .q = out.data(),
+                        .q_stride = num_heads * head_dim,
+                        .pools = pools(layer)},
+                       16);
+      }
   }
 
   void run(int layer) {
-    const std::size_t first = layer_numbers() * static_cast<std::size_t>(layer);
     const AttentionPart part = {pages.data(), length, rows, 0};
     paged_attention(team(), kernels(),
                     {.q = q.data(),
                      .q_stride = num_heads * head_dim,
                      .num_heads = num_heads,
-                     .pools = {k.data() + first, v.data() + first, Format::f16, num_kv_heads,
-                               head_dim, page_size},
+                     .pools = pools(layer),
                      .parts = {&part, 1},
                      .scale = 0.09f,
                      .out = out.data(),
@@ -87,21 +112,23 @@ struct Step {
 };
 
 // Arguments: heads, kv heads, D, context.
+template <KvFormat format>
 void decode(benchmark::State& state) {
-  Step step(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
+  Step step(format, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
             static_cast<int>(state.range(2)), static_cast<int>(state.range(3)), 1);
   int layer = 0;
   for (auto _ : state) {
     step.run(layer);
     layer = (layer + 1) % step.layers;
   }
-  state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(4 * step.layer_numbers()),
+  state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(2 * step.layer_bytes()),
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
 
+template <KvFormat format>
 void prefill(benchmark::State& state) {
   const int length = static_cast<int>(state.range(3));
-  Step step(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
+  Step step(format, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
             static_cast<int>(state.range(2)), length, length);
   int layer = 0;
   for (auto _ : state) {
@@ -141,13 +168,14 @@ void segments(benchmark::State& state) {
 }
 
 // Arguments: rows. Qwen3-0.6B's heads.
+template <KvFormat format>
 void rope(benchmark::State& state) {
   constexpr int H = 16, Hkv = 8, D = 128;
   const auto rows = static_cast<std::size_t>(state.range(0));
   const auto qkv = random_floats(rows * (H + 2 * Hkv) * D), angles = random_floats(rows * D / 2);
   const auto norm = random_floats(D);
   std::vector<float> q(rows * H * D);
-  std::vector<std::uint16_t> k((rows + 16) * Hkv * D), v(k.size());
+  std::vector<std::uint8_t> k((rows + 16) * Hkv * kv_row_bytes(format, D)), v(k.size());
   std::vector<std::int32_t> slots(rows);
   std::iota(slots.begin(), slots.end(), 0);
   for (auto _ : state)
@@ -164,22 +192,29 @@ void rope(benchmark::State& state) {
                     .slots = slots.data(),
                     .q = q.data(),
                     .q_stride = H * D,
-                    .pools = {k.data(), v.data(), Format::f16, Hkv, D, 16}},
+                    .pools = {k.data(), v.data(), format, Hkv, D, 16}},
                    static_cast<std::int64_t>(rows));
   state.counters["rows/s"] =
       benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-BENCHMARK(decode)->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 8192, 32768}});
-BENCHMARK(decode)
-    ->UseRealTime()
-    ->Args({8, 8, 128, 8192})
-    ->Args({32, 8, 128, 8192})
-    ->Args({40, 8, 128, 8192})
-    ->Args({64, 8, 128, 8192});
-BENCHMARK(prefill)->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 4096}});
+void decode_shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 8192, 32768}});
+  for (const int heads : {8, 32, 40, 64}) benchmark->Args({heads, 8, 128, 8192});
+}
+void prefill_shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 4096}});
+}
+BENCHMARK(decode<KvFormat::f16>)->Apply(decode_shapes);
+BENCHMARK(decode<KvFormat::int8>)->Apply(decode_shapes);
+BENCHMARK(decode<KvFormat::int4>)->Apply(decode_shapes);
+BENCHMARK(prefill<KvFormat::f16>)->Apply(prefill_shapes);
+BENCHMARK(prefill<KvFormat::int8>)->Apply(prefill_shapes);
+BENCHMARK(prefill<KvFormat::int4>)->Apply(prefill_shapes);
 BENCHMARK(segments)->UseRealTime()->Args({784, 16, 64})->Args({4096, 16, 64})->Args({784, 16, 72});
-BENCHMARK(rope)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
+BENCHMARK(rope<KvFormat::f16>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
+BENCHMARK(rope<KvFormat::int8>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
+BENCHMARK(rope<KvFormat::int4>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
 
 }  // namespace
 

@@ -30,6 +30,11 @@ struct EngineOptions {
   /// else as dtype.
   DType kv_dtype = DType::automatic;
 
+  /// Keep keys and values as codes of 8 or 4 bits with one scale for each token and head instead: about
+  /// half or a quarter of 16-bit memory, for a loss that DESIGN.md reports. 0: as kv_dtype, which must be
+  /// automatic otherwise.
+  int kv_bits = 0;
+
   /// Threads of a CPU's kernels; 0 takes every core that this process may use.
   int threads = 0;
 

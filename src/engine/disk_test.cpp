@@ -111,14 +111,9 @@ TEST_P(Restart, ARequestCancelledWhileItsPagesAreReadLeavesNothing) {
   EXPECT_EQ(stats.pages_free + stats.pages_cached, stats.pages_total);
 }
 
-std::string name_of(const ::testing::TestParamInfo<How>& info) {
-  constexpr const char* names[] = {"mlx", "cpu_float32", "cpu_int8"};
-  return names[static_cast<int>(info.param)];
-}
-
 std::vector<How> ways() {
   if (mx::default_device() == mx::Device::gpu) return {How::mlx};
-  return {How::mlx, How::cpu_float32, How::cpu_int8};
+  return {How::mlx, How::cpu_float32, How::cpu_int8, How::mlx_kv4, How::cpu_kv8, How::cpu_kv4};
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, Restart, ::testing::ValuesIn(ways()), name_of);

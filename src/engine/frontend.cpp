@@ -50,6 +50,8 @@ void check(const EngineOptions& o) {
   check(o.max_queue >= 1, "max_queue", "at least 1");
   check(o.max_context >= 0, "max_context", "at least 0");
   check(o.threads >= 0 && o.threads <= 1024, "threads", "in [0, 1024]");
+  check(o.kv_bits == 0 || o.kv_bits == 8 || o.kv_bits == 4, "kv_bits", "0, 8 or 4");
+  check(o.kv_bits == 0 || o.kv_dtype == DType::automatic, "kv_bits", "0 where kv_dtype is given");
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
@@ -83,10 +85,11 @@ kernels::CpuBackendPtr make_backend(const EngineOptions& options, mx::Dtype dtyp
       kernels::CpuOptions{options.threads, options.cpu_activations == CpuActivations::float32});
 }
 
-mx::Dtype choose_kv_dtype(const EngineOptions& options, mx::Dtype dtype,
-                          const kernels::CpuBackendPtr& cpu) {
-  if (options.kv_dtype != DType::automatic) return fixed_dtype(options.kv_dtype);
-  return cpu && !cpu->exact_activations ? mx::float16 : dtype;
+nn::KvStorage choose_kv_storage(const EngineOptions& options, mx::Dtype dtype,
+                                const kernels::CpuBackendPtr& cpu) {
+  if (options.kv_bits > 0) return {dtype, options.kv_bits};
+  if (options.kv_dtype != DType::automatic) return {fixed_dtype(options.kv_dtype)};
+  return {cpu && !cpu->exact_activations ? mx::float16 : dtype};
 }
 
 // What this process may use of the machine's memory: a container's limit counts (cgroup v2).
@@ -109,10 +112,10 @@ std::int64_t device_memory_bytes() {
 }
 
 std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits& traits,
-                         mx::Dtype dtype, std::int64_t context) {
+                         const nn::KvStorage& kv, std::int64_t context) {
   if (options.kv_pool_tokens > 0) return options.kv_pool_tokens;
-  const auto token_bytes = static_cast<std::int64_t>(2 * mx::size_of(dtype)) * traits.num_layers *
-                           traits.num_kv_heads * traits.head_dim;
+  const auto token_bytes = std::int64_t{2} * nn::kv_row_bytes(kv, traits.head_dim) *
+                           traits.num_layers * traits.num_kv_heads;
   const auto bytes = options.kv_pool_bytes > 0 ? options.kv_pool_bytes : device_memory_bytes() / 4;
   return std::min(4 * context, std::max<std::int64_t>(bytes / token_bytes, options.page_size));
 }
@@ -123,16 +126,20 @@ std::string text_of(mx::Dtype dtype) {
   return text.str();
 }
 
+std::string text_of(const nn::KvStorage& kv) {
+  return kv.bits ? std::to_string(kv.bits) + " bits" : text_of(kv.dtype);
+}
+
 // To be raised whenever pages or features come to lie otherwise in memory, or a model to be computed otherwise.
 constexpr const char* layout_version = "layout 1";
 
 // Kernels of other instruction sets add in another order: their pages would do, but not give the same tokens to the last bit.
-std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype, mx::Dtype kv_dtype,
-                                  const kernels::CpuBackendPtr& cpu) {
+std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
+                                  const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) {
   const std::string device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
-  std::vector<std::string> setup = {
-      layout_version,    std::string("mlx ") + mx::version(), device, text_of(dtype),
-      text_of(kv_dtype), std::to_string(options.page_size)};
+  std::vector<std::string> setup = {layout_version, std::string("mlx ") + mx::version(),
+                                    device,         text_of(dtype),
+                                    text_of(kv),    std::to_string(options.page_size)};
   if (cpu) {
     setup.emplace_back(cpu::name_of(cpu->kernels.isa));
     setup.emplace_back(cpu->exact_activations ? "float32 activations" : "int8 activations");
@@ -142,11 +149,12 @@ std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
 
 std::shared_ptr<DiskStore> open_disk_store(const std::filesystem::path& model_dir,
                                            const EngineOptions& options, mx::Dtype dtype,
-                                           mx::Dtype kv_dtype, const kernels::CpuBackendPtr& cpu) {
+                                           const nn::KvStorage& kv,
+                                           const kernels::CpuBackendPtr& cpu) {
   if (options.cache_dir.empty()) return nullptr;
   DiskStoreOptions disk;
   disk.directory = options.cache_dir;
-  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv_dtype, cpu));
+  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu));
   disk.max_bytes = options.cache_disk_bytes;
   return std::make_shared<DiskStore>(std::move(disk));
 }
@@ -215,16 +223,18 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
-  const auto kv_dtype = choose_kv_dtype(options, dtype, cpu);
-  const auto disk = open_disk_store(model_dir, options, dtype, kv_dtype, cpu);
+  const auto kv = choose_kv_storage(options, dtype, cpu);
+  const auto disk = open_disk_store(model_dir, options, dtype, kv, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
 
+  check(kv.bits == 0 || traits.head_dim % 8 == 0, "kv_bits",
+        "0 for heads of " + std::to_string(traits.head_dim) + " numbers, no multiple of 8");
   std::int64_t context =
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   const auto pages =
-      (pool_tokens(options, traits, kv_dtype, context) + options.page_size - 1) / options.page_size;
+      (pool_tokens(options, traits, kv, context) + options.page_size - 1) / options.page_size;
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -251,7 +261,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     prompts_.image_processor_digest = prompts_.image_processor->digest();
   }
 
-  RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv_dtype, cpu};
+  RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
   runner.encoder.cache_bytes = options.media_cache_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;

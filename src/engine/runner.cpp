@@ -19,7 +19,7 @@ mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
 
 nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& options) {
   return nn::KVCache(traits.num_layers, options.num_pages, options.page_size, traits.num_kv_heads,
-                     traits.head_dim, options.kv_dtype, options.cpu != nullptr);
+                     traits.head_dim, options.kv, options.cpu != nullptr);
 }
 
 std::vector<SampleRow> sample_rows(const Batch& batch) {

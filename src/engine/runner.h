@@ -20,7 +20,7 @@ struct RunnerOptions {
   int page_size = 16;
   int num_pages = 0;
   EncoderOptions encoder;
-  mx::Dtype kv_dtype = mx::float32;
+  nn::KvStorage kv = {};
   kernels::CpuBackendPtr cpu = {};  ///< the model's, where it has one
   std::shared_ptr<DiskStore> disk =
       {};  ///< null: pages and encoder outputs are kept in memory alone

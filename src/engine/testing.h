@@ -1,6 +1,8 @@
 // The engine below the tokenizer, on tiny seeded checkpoints. For tests only.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -24,7 +26,33 @@ inline const std::filesystem::path quantized_model_dir =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-mlx-4bit";
 
 /// Which operations compute.
-enum class How { mlx, cpu_float32, cpu_int8 };
+enum class How { mlx, cpu_float32, cpu_int8, mlx_kv8, mlx_kv4, cpu_kv8, cpu_kv4 };
+
+inline bool on_cpu_kernels(How how) {
+  return how != How::mlx && how != How::mlx_kv8 && how != How::mlx_kv4;
+}
+inline bool rounds_activations(How how) { return on_cpu_kernels(how) && how != How::cpu_float32; }
+
+inline std::string name_of(const ::testing::TestParamInfo<How>& info) {
+  constexpr const char* names[] = {"mlx",     "cpu_float32", "cpu_int8", "mlx_kv8",
+                                   "mlx_kv4", "cpu_kv8",     "cpu_kv4"};
+  return names[static_cast<int>(info.param)];
+}
+
+inline nn::KvStorage kv_of(How how) {
+  switch (how) {
+    case How::cpu_int8:
+      return {mx::float16};
+    case How::mlx_kv8:
+    case How::cpu_kv8:
+      return {mx::float32, 8};
+    case How::mlx_kv4:
+    case How::cpu_kv4:
+      return {mx::float32, 4};
+    default:
+      return {mx::float32};
+  }
+}
 
 struct Config {
   How how = How::mlx;
@@ -36,7 +64,7 @@ struct Config {
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
-  if (how == How::mlx) return nullptr;
+  if (!on_cpu_kernels(how)) return nullptr;
   return std::make_shared<kernels::CpuBackend>(
       kernels::CpuOptions{.threads = 2, .exact_activations = how == How::cpu_float32});
 }
@@ -52,11 +80,11 @@ inline std::shared_ptr<DiskStore> disk_of(const Config& config) {
 inline std::unique_ptr<Loop> make_loop(const Config& config) {
   return std::make_unique<Loop>([config] {
     const auto cpu = backend_of(config.how);
-    auto model = models::load_model(config.how == How::cpu_int8 ? quantized_model_dir : model_dir,
-                                    {.cpu = cpu});
-    const auto kv_dtype = config.how == How::cpu_int8 ? mx::float16 : mx::float32;
+    auto model = models::load_model(
+        rounds_activations(config.how) ? quantized_model_dir : model_dir, {.cpu = cpu});
     const auto disk = disk_of(config);
-    RunnerOptions runner{16, config.num_pages, {config.media_cache_bytes}, kv_dtype, cpu, disk};
+    RunnerOptions runner{16,  config.num_pages, {config.media_cache_bytes}, kv_of(config.how), cpu,
+                         disk};
     Loop::Options loop;
     loop.disk = disk;
     loop.num_pages = config.num_pages;

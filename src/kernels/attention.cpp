@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/cpu_attention.h"
+#include "kernels/kv_codes.h"
 #include "kernels/ops.h"
 
 namespace pippin::kernels {
@@ -19,9 +20,14 @@ mx::array rows_first(const mx::array& x) {
                      {x.shape(0) * x.shape(2), x.shape(1) * x.shape(3)});
 }
 
-// pool [slots, Hkv, D] at [B, L] -> [B, Hkv, L, D].
-mx::array gather_context(const mx::array& pool, const mx::array& slots) {
-  return mx::transpose(mx::take(pool, slots, 0), {0, 2, 1, 3});
+bool is_quantized(const mx::array& pool) { return pool.dtype() == mx::uint8; }
+
+// pool [slots, Hkv, ...] at [B, L] -> [B, Hkv, L, D], of a quantized pool as dtype.
+mx::array gather_context(const mx::array& pool, const mx::array& slots, int head_dim,
+                         mx::Dtype dtype) {
+  auto context = mx::take(pool, slots, 0);
+  if (is_quantized(pool)) context = decode_heads(context, head_dim, dtype);
+  return mx::transpose(context, {0, 2, 1, 3});
 }
 
 mx::array rows(const mx::array& x, int first, int count) {
@@ -33,8 +39,8 @@ mx::array attend(const mx::array& q, const mx::array& k_pool, const mx::array& v
                  const PagedLayout::Group& group, float scale) {
   const int count = group.num_sequences * group.rows_per_sequence;
   const auto queries = heads_first(rows(q, group.first_row, count), group.num_sequences);
-  const auto keys = gather_context(k_pool, group.slots);
-  const auto values = gather_context(v_pool, group.slots);
+  const auto keys = gather_context(k_pool, group.slots, q.shape(2), q.dtype());
+  const auto values = gather_context(v_pool, group.slots, q.shape(2), q.dtype());
   // "causal" aligns the last query with the last key, which is just what a chunk at the context's
   // end needs.
   const std::string mode = group.mask ? "array" : group.rows_per_sequence > 1 ? "causal" : "";
@@ -42,9 +48,11 @@ mx::array attend(const mx::array& q, const mx::array& k_pool, const mx::array& v
       mx::fast::scaled_dot_product_attention(queries, keys, values, scale, mode, group.mask));
 }
 
-void write(mx::array& pool, const mx::array& slots, const mx::array& values) {
-  const auto updates = mx::expand_dims(mx::astype(values, pool.dtype()), 1);
-  pool = mx::scatter(pool, slots, updates, 0);
+// heads [T, Hkv, D], rotated where the pool is quantized.
+void write(mx::array& pool, const mx::array& slots, const mx::array& heads) {
+  const auto rows = is_quantized(pool) ? encode_heads(heads, kv_format_of(pool, heads.shape(2)))
+                                       : mx::astype(heads, pool.dtype());
+  pool = mx::scatter(pool, slots, mx::expand_dims(rows, 1), 0);
 }
 
 mx::array concatenate_rows(std::vector<mx::array> parts) {
@@ -56,12 +64,17 @@ mx::array concatenate_rows(std::vector<mx::array> parts) {
 mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                           mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
                           float scale) {
-  write(k_pool, layout.write_slots, k);
-  write(v_pool, layout.write_slots, v);
+  const bool rotates = is_quantized(k_pool);
+  const auto turned = [&](const mx::array& x) { return rotates ? rotate_heads(x) : x; };
+  write(k_pool, layout.write_slots, turned(k));
+  write(v_pool, layout.write_slots, turned(v));
+  const auto queries = turned(q);
   std::vector<mx::array> outputs;
   for (const auto& group : layout.groups)
-    outputs.push_back(attend(q, k_pool, v_pool, group, scale));
-  return concatenate_rows(std::move(outputs));
+    outputs.push_back(attend(queries, k_pool, v_pool, group, scale));
+  const auto out = concatenate_rows(std::move(outputs));
+  if (!rotates) return out;
+  return mx::reshape(rotate_heads_back(mx::reshape(out, q.shape())), out.shape());
 }
 
 mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,

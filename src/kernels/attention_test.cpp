@@ -3,6 +3,7 @@
 #include <numeric>
 #include <random>
 
+#include "kernels/kv_codes.h"
 #include "kernels/ops.h"
 #include "kernels/testing.h"
 
@@ -116,6 +117,35 @@ TEST(PagedAttention, ChunksAndDecodeRowsInOneStep) {
     row += part.rows;
   }
   check(parts, {int_array(write_slots(parts), {row}), groups});
+}
+
+// Against the definition over what quantized pools hold, turned back.
+TEST(PagedAttention, ReadsCodes) {
+  for (const auto format : {cpu::KvFormat::int8, cpu::KvFormat::int4}) {
+    const Part part = {take_slots(0, 30), 12};
+    const int row = cpu::kv_row_bytes(format, D), old = 18;
+    auto k_pool = mx::zeros({num_slots, Hkv, row}, mx::uint8), v_pool = k_pool + k_pool;
+    const auto step = [&](int length, int rows) {
+      const std::vector<int> slots(part.slots.begin(), part.slots.begin() + length);
+      const PagedLayout layout{int_array({slots.end() - rows, slots.end()}, {rows}),
+                               {{0, 1, rows, int_array(slots, {1, length}), {}}}};
+      const auto q = random_array({rows, H, D}, 1);
+      const auto out =
+          paged_attention(q, random_array({rows, Hkv, D}, 2), random_array({rows, Hkv, D}, 3),
+                          k_pool, v_pool, layout, scale);
+      return std::pair(to_vector(out), to_vector(q));
+    };
+    step(old, old);
+    const auto [got, queries] = step(30, 12);
+    const auto stored = [&](const mx::array& pool) {
+      return to_vector(rotate_heads_back(decode_heads(pool, D, mx::float32)));
+    };
+    std::vector<float> wanted;
+    for (int i = 0; i < part.rows; ++i)
+      attend_naive(queries.data() + i * H * D, stored(k_pool), stored(v_pool), part.slots,
+                   old + i + 1, wanted);
+    EXPECT_LT(max_abs_difference(got, wanted), 1e-5f);
+  }
 }
 
 TEST(PagedAttention, WritesIntoThePoolInPlace) {

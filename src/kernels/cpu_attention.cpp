@@ -1,17 +1,18 @@
 #include "kernels/cpu_attention.h"
 
 #include "kernels/cpu/rope.h"
+#include "kernels/kv_codes.h"
 
 namespace pippin::kernels {
 namespace {
 
 // The pools are written in place, behind MLX's back: they are state, not values.
-cpu::KvPools pools_of(const mx::array& k, const mx::array& v, int page_size) {
+cpu::KvPools pools_of(const mx::array& k, const mx::array& v, int head_dim, int page_size) {
   return {const_cast<char*>(k.data<char>()),
           const_cast<char*>(v.data<char>()),
-          format_of(k.dtype()),
+          kv_format_of(k, head_dim),
           k.shape(1),
-          k.shape(2),
+          head_dim,
           page_size};
 }
 
@@ -24,7 +25,7 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const
   const auto& plan = *layout.cpu;
   auto& backend = *plan.backend;
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
-    const auto pools = pools_of(in[6], in[7], plan.page_size);
+    const auto pools = pools_of(in[6], in[7], shape.head_dim, plan.page_size);
 
     cpu::QkvRows rows{};
     rows.qkv = in[0].data<float>();

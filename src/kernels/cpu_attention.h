@@ -9,7 +9,7 @@
 namespace pippin::kernels {
 
 /// As causal_attention, with layout.cpu set; the pools' memory is written in place. qkv is float32 and
-/// must have no other reader, the pools are float32, float16 or bfloat16.
+/// must have no other reader, the pools are float32, float16, bfloat16 or codes.
 mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
                         const RopeAngles& angles, const mx::array& k_pool, const mx::array& v_pool,
                         const PagedLayout& layout, float scale);

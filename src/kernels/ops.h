@@ -51,8 +51,9 @@ struct PagedLayout {
 
 /// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
 /// operations.
-/// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D] take the new rows (in place
-/// where MLX can donate the buffer: hold no other reference to them). Returns [T, H * D].
+/// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D], or of codes (kv_codes.h), take
+/// the new rows (in place where MLX can donate the buffer: hold no other reference to them). Returns
+/// [T, H * D].
 mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                           mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
                           float scale);

@@ -68,6 +68,10 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
       .add("--kv-dtype", units.kv_dtype, "NAME",
            "Stored attention cache [auto: float16 on a CPU, else as --dtype]")
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}).description(""));
+  group
+      .add("--kv-bits", engine.kv_bits, "N",
+           "Keep the attention cache in 8 or 4 bits a number, in place of --kv-dtype [off]")
+      ->check(CLI::IsMember({8, 4}).description(""));
   group.number("--threads", engine.threads, 0, 1024, "Threads of a CPU's kernels [all cores]");
   group
       .add("--cpu-activations", units.cpu_activations, "NAME",

@@ -62,6 +62,8 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "bfloat16",
                            "--kv-gb",
                            "0.5",
+                           "--kv-bits",
+                           "8",
                            "--no-prefix-cache",
                            "--no-warmup",
                            "--media-root",
@@ -79,6 +81,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.api.fetch.max_bytes, 3 << 20);
   EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
+  EXPECT_EQ(serve.engine.kv_bits, 8);
   EXPECT_FALSE(serve.engine.prefix_cache);
   EXPECT_FALSE(serve.engine.warm_up);
   EXPECT_EQ(serve.api.fetch.media_root, "/tmp");
@@ -120,6 +123,7 @@ TEST(CommandLine, MistakesAreToldApart) {
   EXPECT_EQ(turned_down({"serve", "--prot", "1"}), 2);
   EXPECT_EQ(turned_down({"serve", "--port", "70000"}), 2);
   EXPECT_EQ(turned_down({"serve", "--dtype", "int3"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--kv-bits", "5"}), 2);
   EXPECT_EQ(turned_down({"serve", "--media-root", "/no/such/folder"}), 2);
   EXPECT_EQ(turned_down({"run"}), 2);
   EXPECT_EQ(turned_down({"bench", "demo", "--batch", "0"}), 2);

@@ -1,4 +1,4 @@
-// What 8-bit activations cost: the demo model's perplexity on conversations that it was not trained on.
+// What 8-bit activations and quantized pages cost: the demo model's perplexity on conversations that it was not trained on.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -39,15 +39,15 @@ std::vector<Conversation> read_conversations() {
 // The model under one kind of arithmetic.
 class Scorer {
  public:
-  Scorer(bool exact, mx::Dtype kv_dtype)
+  Scorer(bool exact, const nn::KvStorage& kv)
       : backend_(std::make_shared<kernels::CpuBackend>(
             kernels::CpuOptions{.threads = 2, .exact_activations = exact})),
         model_(load_model(source_dir / "assets/demo-model", {.cpu = backend_})),
         cache_(model_->traits().num_layers, 1024 / page_size, page_size,
-               model_->traits().num_kv_heads, model_->traits().head_dim, kv_dtype) {}
+               model_->traits().num_kv_heads, model_->traits().head_dim, kv) {}
 
-  /// -log p of every token but the first.
-  std::vector<double> losses(const Conversation& c) {
+  /// log p of every token after each, [T, V].
+  std::vector<float> log_probabilities(const Conversation& c) {
     const int T = static_cast<int>(c.tokens.size());
     std::vector<std::int32_t> pages(1024 / page_size), rows(c.tokens.size());
     std::iota(pages.begin(), pages.end(), 0);
@@ -60,12 +60,7 @@ class Scorer {
                           kernels::make_layout({{pages, T, T}}, page_size, backend_),
                           {}};
     const auto logits = model_->forward(input, cache_);
-    const auto log_p = testing::to_vector(logits - mx::logsumexp(logits, -1, true));
-    std::vector<double> result;
-    for (int i = 1; i < T; ++i)
-      result.push_back(-static_cast<double>(log_p[static_cast<std::size_t>(
-          (i - 1) * logits.shape(1) + c.tokens[static_cast<std::size_t>(i)])]));
-    return result;
+    return testing::to_vector(logits - mx::logsumexp(logits, -1, true));
   }
 
  private:
@@ -76,36 +71,74 @@ class Scorer {
 
 struct Perplexity {
   double answers, all;
+  double divergence;  ///< mean of KL(reference || this) over all tokens
 };
 
-Perplexity perplexity(Scorer scorer) {
-  double answers = 0, all = 0;
+// exp of the mean loss of the answers' tokens, and of all.
+Perplexity perplexity(Scorer scorer, const std::vector<std::vector<float>>& reference) {
+  double answers = 0, all = 0, divergence = 0;
   int num_answers = 0, num_all = 0;
-  for (const auto& c : read_conversations()) {
-    const auto losses = scorer.losses(c);
-    for (std::size_t i = 0; i < losses.size(); ++i) {
-      all += losses[i];
+  const auto conversations = read_conversations();
+  for (std::size_t i = 0; i < conversations.size(); ++i) {
+    const auto& c = conversations[i];
+    const auto log_p = scorer.log_probabilities(c);
+    const auto V = log_p.size() / c.tokens.size();
+    for (std::size_t t = 0; t + 1 < c.tokens.size(); ++t) {
+      const double loss =
+          -static_cast<double>(log_p[t * V + static_cast<std::size_t>(c.tokens[t + 1])]);
+      for (std::size_t v = t * V; v < (t + 1) * V; ++v)
+        divergence += std::exp(static_cast<double>(reference[i][v])) *
+                      static_cast<double>(reference[i][v] - log_p[v]);
+      all += loss;
       ++num_all;
-      if (!c.answer[i + 1]) continue;
-      answers += losses[i];
+      if (!c.answer[t + 1]) continue;
+      answers += loss;
       ++num_answers;
     }
   }
-  return {std::exp(answers / num_answers), std::exp(all / num_all)};
+  return {std::exp(answers / num_answers), std::exp(all / num_all), divergence / num_all};
 }
 
-TEST(Perplexity, EightBitActivationsCostLessThanHalfAPercent) {
-  const auto device = mx::default_device();
-  mx::set_default_device(mx::Device::cpu);
-  const auto exact = perplexity({true, mx::float32}), int8 = perplexity({false, mx::float16});
-  mx::set_default_device(device);
-  RecordProperty("answers_float32", std::to_string(exact.answers));
-  RecordProperty("answers_int8", std::to_string(int8.answers));
-  RecordProperty("all_float32", std::to_string(exact.all));
-  RecordProperty("all_int8", std::to_string(int8.all));
+class PerplexityTest : public ::testing::Test {
+ protected:
+  PerplexityTest() {
+    mx::set_default_device(mx::Device::cpu);
+    Scorer exact(true, {mx::float32});
+    for (const auto& c : read_conversations()) reference_.push_back(exact.log_probabilities(c));
+  }
+  ~PerplexityTest() override { mx::set_default_device(device_); }
+
+  Perplexity of(bool exact, const nn::KvStorage& kv, const std::string& name) {
+    const auto result = perplexity({exact, kv}, reference_);
+    RecordProperty("answers_" + name, std::to_string(result.answers));
+    RecordProperty("all_" + name, std::to_string(result.all));
+    RecordProperty("divergence_" + name, std::to_string(result.divergence));
+    return result;
+  }
+
+ private:
+  mx::Device device_ = mx::default_device();
+  std::vector<std::vector<float>> reference_;
+};
+
+TEST_F(PerplexityTest, EightBitActivationsCostLessThanHalfAPercent) {
+  const auto exact = of(true, {mx::float32}, "float32"), int8 = of(false, {mx::float16}, "int8");
   EXPECT_LT(exact.answers, 2.0) << "the demo model knows these answers";
   EXPECT_NEAR(int8.answers / exact.answers, 1, 0.005);
   EXPECT_NEAR(int8.all / exact.all, 1, 0.005);
+}
+
+// Users' words were no part of training, so that the model guesses them wildly and any noise moves their
+// perplexity, up or down; the divergence tells how much of the distribution moves.
+TEST_F(PerplexityTest, QuantizedPagesCostLittle) {
+  const auto exact = of(true, {mx::float32}, "float32");
+  const auto kv8 = of(true, {mx::float32, 8}, "kv8"), kv4 = of(true, {mx::float32, 4}, "kv4");
+  EXPECT_NEAR(kv8.answers / exact.answers, 1, 0.0005);
+  EXPECT_NEAR(kv8.all / exact.all, 1, 0.002);
+  EXPECT_LT(kv8.divergence, 0.0002);
+  EXPECT_NEAR(kv4.answers / exact.answers, 1, 0.005);
+  EXPECT_NEAR(kv4.all / exact.all, 1, 0.03);
+  EXPECT_LT(kv4.divergence, 0.03);
 }
 
 }  // namespace

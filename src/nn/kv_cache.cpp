@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/kv_codes.h"
+
 namespace pippin::nn {
 namespace {
 
@@ -17,10 +19,18 @@ std::uint8_t* host_page(const mx::array& pool, std::int32_t page, std::size_t by
 
 }  // namespace
 
+int kv_row_bytes(const KvStorage& storage, int head_dim) {
+  if (storage.bits == 0) return static_cast<int>(mx::size_of(storage.dtype)) * head_dim;
+  const auto format = storage.bits == 8 ? cpu::KvFormat::int8 : cpu::KvFormat::int4;
+  return cpu::kv_row_bytes(format, head_dim);
+}
+
 KVCache::KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads, int head_dim,
-                 mx::Dtype dtype, bool for_cpu_kernels)
+                 const KvStorage& storage, bool for_cpu_kernels)
     : page_size_(page_size), in_host_memory_(for_cpu_kernels) {
-  const mx::Shape shape = {num_pages * page_size, num_kv_heads, head_dim};
+  const auto dtype = storage.bits ? mx::uint8 : storage.dtype;
+  const int row = kv_row_bytes(storage, head_dim) / static_cast<int>(mx::size_of(dtype));
+  const mx::Shape shape = {num_pages * page_size, num_kv_heads, row};
   const auto pool = [&] {
     return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
   };

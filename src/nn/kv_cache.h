@@ -14,14 +14,24 @@ namespace pippin::nn {
 
 namespace mx = mlx::core;
 
-/// Owned by the engine's thread. Per layer one key and one value pool [slots, Hkv, D], slot = page
+/// How keys and values are kept.
+struct KvStorage {
+  mx::Dtype dtype = mx::float32;
+  int bits = 0;  ///< 8 or 4: as codes of that size with scales (kernels/kv_codes.h); 0: as numbers
+};
+
+/// Bytes of one token's key or value of one head.
+int kv_row_bytes(const KvStorage& storage, int head_dim);
+
+/// Owned by the engine's thread. Per layer one key and one value pool [slots, Hkv, D], or [slots, Hkv,
+/// kv_row_bytes] of codes; slot = page
 /// * page_size + offset: a page is one run of bytes in each pool. Which page belongs to whom is the page
 /// cache's business, not this struct's.
 struct KVCache {
   /// Allocates the pools: zeroed, or uninitialised in host memory for the CPU's kernels, which read no
   /// slot that was not written.
   KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads, int head_dim,
-          mx::Dtype dtype, bool for_cpu_kernels = false);
+          const KvStorage& storage, bool for_cpu_kernels = false);
 
   /// A copy of a whole page. No page is both read and written by one call.
   struct PageCopy {

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int num_layers = 2, num_pages = 5, page_size = 4, num_kv_heads = 3, head_dim = 8;
 
-class Pages : public ::testing::TestWithParam<bool> {
+class Pages : public ::testing::TestWithParam<std::tuple<bool, int>> {
  protected:
   // Page p is full of bytes that begin with p.
   Pages() {
@@ -25,7 +25,13 @@ class Pages : public ::testing::TestWithParam<bool> {
     cache_.read_page(page, bytes);
     return bytes;
   }
-  KVCache cache_{num_layers, num_pages, page_size, num_kv_heads, head_dim, mx::float16, GetParam()};
+  KVCache cache_{num_layers,
+                 num_pages,
+                 page_size,
+                 num_kv_heads,
+                 head_dim,
+                 {mx::float16, std::get<1>(GetParam())},
+                 std::get<0>(GetParam())};
 };
 
 TEST_P(Pages, CoverThePools) {
@@ -52,14 +58,25 @@ TEST_P(Pages, AreRunsOfSlots) {
   cache_.write_page(2, zeros);
   for (const auto& pool : cache_.keys) {
     const auto page =
-        mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, head_dim});
+        mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, pool.shape(2)});
     EXPECT_TRUE(mx::all(mx::equal(page, mx::array(0.0f))).item<bool>());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Memory, Pages, ::testing::Bool(), [](const auto& info) {
-  return info.param ? std::string("host") : std::string("mlx");
-});
+// Against 16-bit numbers, over heads of 128: what makes them worth it.
+TEST(KvRowBytes, OfCodesAreAboutAHalfAndAQuarter) {
+  EXPECT_EQ(kv_row_bytes({mx::float32}, 128), 512);
+  EXPECT_EQ(kv_row_bytes({mx::float16}, 128), 256);
+  EXPECT_EQ(kv_row_bytes({mx::float16, 8}, 128), 130);
+  EXPECT_EQ(kv_row_bytes({mx::float16, 4}, 128), 66);
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, Pages,
+                         ::testing::Combine(::testing::Bool(), ::testing::Values(0, 8, 4)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param) ? "host" : "mlx") +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 }  // namespace
 }  // namespace pippin::nn

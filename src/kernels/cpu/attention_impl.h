@@ -5,31 +5,20 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/cpu/attention_kernels.h"
+#include "kernels/cpu/key_blocks_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/math_impl.h"
 #include "kernels/cpu/norm_impl.h"
-#include "kernels/cpu/rope_impl.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
 
 // Vectors that stay in registers while sums run, beside a few operands.
 inline constexpr int sums_in_registers =
     max_float_tile_rows < 12 ? max_float_tile_rows : 2 * max_float_tile_rows;
-inline constexpr int key_blocks = key_tile / 16;
 // From one query row to the next: no power of two, which would crowd one set of the cache.
 inline constexpr int query_stride = max_head_dim + 16;
 // Below every score, and still a number: a row that has seen nothing keeps weights of exactly 0.
 inline constexpr float no_score = -1e30f;
-
-/// A tile's keys and values where they lie: blocks of 16 keys [D, 16], k_stride numbers from row to
-/// row, and of 16 values [16, padded D].
-template <class T>
-struct KeyBlocks {
-  const T* k[key_blocks];
-  const T* v[key_blocks];
-  std::int64_t k_stride, v_stride;
-};
 
 /// Which keys of a tile each row of a pass sees: [low, high).
 template <int MT>
@@ -95,17 +84,19 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
     ahead[v] = next.k[first + v];
   }
   const std::int64_t stride = tile.k_stride;
-  // A full pass finds its keys in the cache; two lines of 16-bit keys share a cache line.
+  // A full pass finds its keys in the cache. Rows of 16 keys share a cache line.
   constexpr bool fetches = MT < max_float_tile_rows;
-  constexpr int steps = fetches ? 2 : 1;
+  constexpr int each = numbers_in<T>, per_line = 4 / static_cast<int>(sizeof(T)) * each;
+  constexpr int steps = !fetches ? each : per_line < 2 ? 2 : per_line;
   for (int d = 0; d < head_dim; d += steps) {
-#pragma GCC unroll 2
+#pragma GCC unroll 8
     for (int u = 0; u < steps; ++u) {
-      add_products<MT, NV>([&](int v) { return load(k[v]); },
+      add_products<MT, NV>([&](int v) { return load_vector(k[v], u % each); },
                            [&](int m) { return q[m * query_stride]; }, s);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
-        if (fetches && (u == 0 || sizeof(T) == 4)) prefetch_far(ahead[v]);
+        if (fetches && u % per_line == 0) prefetch_far(ahead[v]);
+        if (u % each + 1 < each) continue;
         k[v] += stride;
         ahead[v] += stride;
       }
@@ -131,16 +122,17 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
     for (int v = 0; v < NV; ++v)
       s[m][v] = load(sums + m * stride + column + 16 * v) * set1(factors[m]);
   p += 16 * block;
+  const int start = column / 16 % numbers_in<T>;  // of more vectors than one: 0
   for (; 16 * block < end; ++block) {
-    const T* values = tile.v[block] + column;
-    const T* ahead = next.v[block] + column;
+    const T* values = tile.v[block] + column / 16 / numbers_in<T> * 16;
+    const T* ahead = next.v[block] + column / 16 / numbers_in<T> * 16;
     const int left = end - 16 * block, keys = left < 16 ? left : 16;
     for (int j = 0; j < keys; ++j) {
       if (MT < max_float_tile_rows)
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; v += 64 / (16 * static_cast<int>(sizeof(T))))
-          prefetch_far(ahead + 16 * v);
-      add_products<MT, NV>([&](int v) { return load(values + 16 * v); },
+        for (int v = 0; v < NV; v += 4 / static_cast<int>(sizeof(T)) * numbers_in<T>)
+          prefetch_far(ahead + 16 * v / numbers_in<T>);
+      add_products<MT, NV>([&](int v) { return load_vector(values, NV == 1 ? start : v); },
                            [&](int m) { return p[m * key_tile]; }, s);
       values += tile.v_stride;
       ahead += tile.v_stride;
@@ -171,9 +163,9 @@ inline Mask lanes_between(int low, int high) {
 }
 
 // Turns one row's scores p in the blocks [first, last) into weights relative to the largest score so
-// far; returns what the sums so far are to be multiplied by.
-inline float soften(float* p, int first, int last, int low, int high, float* weight_sums,
-                    float* largest) {
+// far, times the values' scales; returns what the sums so far are to be multiplied by.
+inline float soften(float* p, const float* k_scales, const float* v_scales, int first, int last,
+                    int low, int high, float* weight_sums, float* largest) {
   Vf s[key_blocks];
   const bool whole = low <= 16 * first && high >= 16 * last;
   Vf tops = set1(no_score);
@@ -181,6 +173,7 @@ inline float soften(float* p, int first, int last, int low, int high, float* wei
   for (int b = 0; b < key_blocks; ++b) {
     if (b < first || b >= last) continue;
     s[b] = load(p + 16 * b);
+    if (k_scales) s[b] = s[b] * load(k_scales + 16 * b);
     if (!whole) s[b] = select(lanes_between(low - 16 * b, high - 16 * b), s[b], set1(no_score));
     tops = max(tops, s[b]);
   }
@@ -198,7 +191,7 @@ inline float soften(float* p, int first, int last, int low, int high, float* wei
     if (b < first || b >= last) continue;
     Vf weights = exp(s[b] - set1(after));
     if (!whole) weights = select(lanes_between(low - 16 * b, high - 16 * b), weights, zero());
-    store(p + 16 * b, weights);
+    store(p + 16 * b, v_scales ? weights * load(v_scales + 16 * b) : weights);
     total = total + weights;
   }
   store(weight_sums, total);
@@ -220,8 +213,8 @@ inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const Key
   float factors[MT];
   for (int m = 0; m < MT; ++m) {
     float* state = states + m * record;
-    factors[m] = soften(p + m * key_tile, first_block, last_block, visible.low[m], visible.high[m],
-                        state + width, state + width + 16);
+    factors[m] = soften(p + m * key_tile, tile.k_scales, tile.v_scales, first_block, last_block,
+                        visible.low[m], visible.high[m], state + width, state + width + 16);
   }
   in_vectors<MT, 8>(width / 16, 0, [&](auto nv, int first) {
     add_values<MT, decltype(nv)::value>(tile, next, first_block, end, 16 * first, p, factors,
@@ -268,12 +261,14 @@ inline void finish_state(const float* state, int head_dim, const float* sink, fl
 }
 
 // Row r of a tile is head r % group of token r / group.
-inline void finish_tile(const QueryTile& tile, const float* states, int head_dim) {
+inline void finish_tile(const KvPools& pools, const QueryTile& tile, const float* states) {
+  const int head_dim = pools.head_dim;
   for (int row = 0; row < tile.tokens * tile.group; ++row) {
     const int token = row / tile.group, head = row % tile.group;
+    float* out = tile.out + token * tile.out_stride + head * head_dim;
     finish_state(states + static_cast<std::int64_t>(row) * state_floats(head_dim), head_dim,
-                 tile.sinks ? tile.sinks + head : nullptr,
-                 tile.out + token * tile.out_stride + head * head_dim);
+                 tile.sinks ? tile.sinks + head : nullptr, out);
+    if (is_quantized(pools.format)) rotate_back(out, head_dim);
   }
 }
 
@@ -281,16 +276,16 @@ inline void finish_tile(const QueryTile& tile, const float* states, int head_dim
 
 /// The parts of a thread's scratch for `rows` query rows; see scratch_floats.
 struct Scratch {
-  float *p, *pieces, *totals, *q, *keys, *gathered;
+  float *p, *scales, *pieces, *totals, *q, *keys;
 
   Scratch(float* start, int head_dim, int rows) {
     const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
     p = start;
-    pieces = p + 16 * key_tile;
+    scales = p + 16 * key_tile;
+    pieces = scales + 2 * key_tile;
     totals = pieces + states;
     q = totals + states;
     keys = q + static_cast<std::int64_t>(rows) * query_stride;
-    gathered = keys + packed_floats(head_dim);
   }
 };
 
@@ -322,100 +317,6 @@ inline void for_passes(int rows, const F& f) {
     with_pass<max_float_tile_rows>(pass, [&](auto mt) { f(mt, first); });
     first += pass;
   }
-}
-
-// ---- keys and values of the pools
-
-// Keys [begin, end) of a sequence, all within the tile at `start`. The page table's entries for others
-// may name pages that are someone else's by now.
-struct KeyRange {
-  int start, begin, end;
-};
-
-// A packed tile's blocks: keys [D, key_tile], then values [key_tile, padded D].
-template <class T>
-inline void packed_blocks(const T* packed, int head_dim, KeyBlocks<T>& blocks) {
-  const int width = padded(head_dim);
-  const T* values = packed + head_dim * key_tile;
-  for (int b = 0; b < key_blocks; ++b) {
-    blocks.k[b] = packed + 16 * b;
-    blocks.v[b] = values + 16 * b * width;
-  }
-  blocks.k_stride = key_tile;
-  blocks.v_stride = width;
-}
-
-// A tile whose pages can't be read by blocks of 16: packed, in the pools' format.
-template <class T>
-inline void gather(const PagedContext& context, int kv_head, const KeyRange& range, T* to,
-                   KeyBlocks<T>& blocks) {
-  const KvPools& pools = context.pools;
-  const int head_dim = pools.head_dim, width = padded(head_dim), page_size = pools.page_size;
-  T* values = to + head_dim * key_tile;
-  for (int i = 0; i < head_dim * key_tile; ++i) to[i] = T{};
-  for (int i = 0; i < width * key_tile; ++i) values[i] = T{};
-  for (int at = range.begin; at < range.end; ++at) {
-    const int j = at - range.start;
-    const int offset = at % page_size;
-    const std::int64_t run = run_of(pools, context.pages[at / page_size], kv_head);
-    const T* k = static_cast<const T*>(pools.k) + run + offset;
-    const T* v =
-        static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
-    for (int d = 0; d < head_dim; ++d) {
-      to[d * key_tile + j] = k[static_cast<std::int64_t>(d) * page_size];
-      values[j * width + d] = v[d];
-    }
-  }
-  packed_blocks<T>(to, head_dim, blocks);
-}
-
-inline bool readable_in_blocks(const KvPools& pools) {
-  return pools.page_size % 16 == 0 && pools.head_dim % 16 == 0;
-}
-
-// The keys where they lie. A block that holds none of them points to another's.
-template <class T>
-inline void locate(const PagedContext& context, int kv_head, const KeyRange& range,
-                   KeyBlocks<T>& blocks) {
-  const KvPools& pools = context.pools;
-  const int head_dim = pools.head_dim, page_size = pools.page_size;
-  for (int b = 0; b < key_blocks; ++b) {
-    int at = range.start + 16 * b;
-    if (at >= range.end || at + 16 <= range.begin) at = range.begin / 16 * 16;
-    const int offset = at % page_size;
-    const std::int64_t run = run_of(pools, context.pages[at / page_size], kv_head);
-    blocks.k[b] = static_cast<const T*>(pools.k) + run + offset;
-    blocks.v[b] =
-        static_cast<const T*>(pools.v) + run + static_cast<std::int64_t>(offset) * head_dim;
-  }
-  blocks.k_stride = page_size;
-  blocks.v_stride = head_dim;
-}
-
-// As floats, once for all passes.
-template <class T>
-inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* packed,
-                   KeyBlocks<float>& blocks) {
-  const int width = padded(head_dim);
-  for (int d = 0; d < head_dim; ++d)
-    for (int b = 0; 16 * b < count; ++b)
-      store(packed + d * key_tile + 16 * b, load(from.k[b] + d * from.k_stride));
-  float* values = packed + head_dim * key_tile;
-  for (int j = 0; j < count; ++j)
-    for (int i = 0; i < width; i += 16)
-      store(values + j * width + i, load(from.v[j / 16] + (j % 16) * from.v_stride + i));
-  packed_blocks<float>(packed, head_dim, blocks);
-}
-
-// Fetches a whole tile: the first of a row of tiles, which no other has fetched on its way.
-template <class T>
-inline void fetch(const KeyBlocks<T>& tile, int head_dim) {
-  constexpr int line = 64 / sizeof(T);
-  for (int b = 0; b < key_blocks; ++b)
-    for (int d = 0; d < head_dim; d += tile.k_stride < line ? 2 : 1)
-      prefetch_far(tile.k[b] + d * tile.k_stride);
-  for (int b = 0; b < key_blocks; ++b)
-    for (int i = 0; i < 16 * head_dim; i += line) prefetch_far(tile.v[b] + i);
 }
 
 // ---- paged attention
@@ -454,13 +355,14 @@ template <class T>
 inline void attend_piece(const PagedContext& context, const QueryTile& tile, int begin, int end,
                          const Scratch& scratch) {
   const int head_dim = context.pools.head_dim;
-  const bool in_place = readable_in_blocks(context.pools);
+  const bool in_place = readable_in_blocks<T>(context.pools);
   const bool one_pass = tile.tokens * tile.group <= max_float_tile_rows;
   const auto range_from = [&](int start) {
     const int tile_end = start + key_tile;
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
   };
   KeyBlocks<T> keys, next;
+  KeyBlocks<float> packed;
   const int first_tile = begin / key_tile * key_tile;
   if (in_place && begin < end) {
     locate(context, tile.kv_head, range_from(first_tile), keys);
@@ -469,18 +371,20 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
   for (int start = first_tile; start < end; start += key_tile) {
     const KeyRange range = range_from(start);
     const int after = start + key_tile;
-    if (in_place)
-      locate(context, tile.kv_head, range, keys);
-    else
-      gather(context, tile.kv_head, range, reinterpret_cast<T*>(scratch.gathered), keys);
+    if (!in_place) {
+      gather<T>(context, tile.kv_head, range, scratch.keys, scratch.scales, packed);
+      all_passes(context, tile, start, packed, packed, scratch);
+      continue;
+    }
+    locate(context, tile.kv_head, range, keys);
+    if constexpr (is_code<T>) load_scales(context, tile.kv_head, range, scratch.scales, keys);
     if (one_pass || std::is_same_v<T, float>) {
       next = keys;
-      if (in_place && after < end) locate(context, tile.kv_head, range_from(after), next);
+      if (after < end) locate(context, tile.kv_head, range_from(after), next);
       all_passes(context, tile, start, keys, next, scratch);
     } else {
-      KeyBlocks<float> expanded;
-      expand(keys, range.end - start, head_dim, scratch.keys, expanded);
-      all_passes(context, tile, start, expanded, expanded, scratch);
+      expand(keys, range.end - start, head_dim, scratch.keys, packed);
+      all_passes(context, tile, start, packed, packed, scratch);
     }
   }
 }
@@ -491,9 +395,12 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
   const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
   const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
   Scratch scratch(memory, head_dim, rows);
-  for (int row = 0; row < rows; ++row)
+  for (int row = 0; row < rows; ++row) {
+    float* q = scratch.q + row * query_stride;
     turn(tile.q + row / tile.group * tile.q_stride + row % tile.group * head_dim, head_dim,
-         context.scale, nullptr, nullptr, nullptr, 0, scratch.q + row * query_stride);
+         context.scale, nullptr, nullptr, nullptr, 0, q);
+    if constexpr (is_code<T>) rotate(q, head_dim);
+  }
   if (!partials) clear_states(scratch.totals, rows, head_dim);
   // Keys that any row sees: from the first row's window to the last row.
   const int seen = tile.position + tile.tokens;
@@ -509,18 +416,22 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
                   scratch.pieces + static_cast<std::int64_t>(row) * state_floats(head_dim),
                   head_dim);
   }
-  if (!partials) finish_tile(tile, scratch.totals, head_dim);
+  if (!partials) finish_tile(context.pools, tile, scratch.totals);
 }
 
 inline void paged(const PagedContext& context, const QueryTile& tile, int first_piece,
                   int last_piece, float* partials, float* scratch) {
   switch (context.pools.format) {
-    case Format::f32:
+    case KvFormat::f32:
       return paged_of<float>(context, tile, first_piece, last_piece, partials, scratch);
-    case Format::bf16:
+    case KvFormat::bf16:
       return paged_of<Bf16>(context, tile, first_piece, last_piece, partials, scratch);
-    case Format::f16:
+    case KvFormat::f16:
       return paged_of<F16>(context, tile, first_piece, last_piece, partials, scratch);
+    case KvFormat::int8:
+      return paged_of<Code8>(context, tile, first_piece, last_piece, partials, scratch);
+    case KvFormat::int4:
+      return paged_of<Code4>(context, tile, first_piece, last_piece, partials, scratch);
   }
 }
 
@@ -533,7 +444,7 @@ inline void merge(const PagedContext& context, const QueryTile& tile, const floa
     for (int row = 0; row < rows; ++row, partials += state_floats(head_dim))
       merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
                   partials, head_dim);
-  finish_tile(tile, scratch.totals, head_dim);
+  finish_tile(context.pools, tile, scratch.totals);
 }
 
 // ---- segments

@@ -84,7 +84,7 @@ constexpr std::int64_t packed_floats(int head_dim) {
 /// Floats of scratch for `rows` query rows; 64-byte aligned.
 constexpr std::int64_t scratch_floats(int head_dim, int rows) {
   return std::int64_t{rows} * (max_head_dim + 16 + 2 * state_floats(head_dim)) +
-         2 * packed_floats(head_dim) + 16 * key_tile;
+         packed_floats(head_dim) + 18 * key_tile;
 }
 
 }  // namespace pippin::cpu

@@ -18,7 +18,7 @@ namespace {
 
 struct Shape {
   int num_heads, num_kv_heads, head_dim, page_size;
-  Format format;
+  KvFormat format;
   int window = 0;
   bool sinks = false;
 };
@@ -51,7 +51,8 @@ class Sequences {
   struct Sequence {
     int length;
     std::vector<std::int32_t> pages, slots;
-    std::vector<float> q;  // [length, H * D]
+    std::vector<float> q;                           // [length, H * D]
+    std::vector<std::vector<double>> keys, values;  // [length * Hkv] heads, as the pools hold them
   };
 
   Sequences(const Shape& shape, const std::vector<int>& lengths, const Kernels& kernels)
@@ -66,7 +67,7 @@ class Sequences {
     std::iota(pages.begin(), pages.end(), 0);
     std::shuffle(pages.begin(), pages.end(), random_);
     for (const int length : lengths) {
-      Sequence s{length, {}, {}, {}};
+      Sequence s{length, {}, {}, {}, {}, {}};
       for (int i = 0; i * shape.page_size < length; ++i) {
         s.pages.push_back(pages.back());
         pages.pop_back();
@@ -160,19 +161,27 @@ class Sequences {
                     .q_stride = static_cast<std::int64_t>(width_),
                     .pools = pools_.view()},
                    s.length);
+    for (const auto slot : s.slots)
+      for (int head = 0; head < shape_.num_kv_heads; ++head) {
+        s.keys.push_back(pools_.key(slot, head));
+        s.values.push_back(pools_.value(slot, head));
+      }
   }
 
   std::vector<double> wanted_row(const Sequence& s, int position, int head) const {
     const int first = shape_.window > 0 ? std::max(0, position + 1 - shape_.window) : 0;
     const int kv_head = head / (shape_.num_heads / shape_.num_kv_heads);
-    const auto slot = [&](int j) { return s.slots[static_cast<std::size_t>(first + j)]; };
+    const auto of = [&](const auto& heads, int j, int d) {
+      const auto head = static_cast<std::size_t>((first + j) * shape_.num_kv_heads + kv_head);
+      return heads[head][static_cast<std::size_t>(d)];
+    };
     return attend_naive(
         &s.q[static_cast<std::size_t>(position) * width_ +
              static_cast<std::size_t>(head * shape_.head_dim)],
         shape_.head_dim, position + 1 - first, static_cast<double>(scale),
         shape_.sinks ? &sinks_[static_cast<std::size_t>(head)] : nullptr,
-        [&](int j, int d) { return pools_.key(slot(j), kv_head, d); },
-        [&](int j, int d) { return pools_.value(slot(j), kv_head, d); });
+        [&](int j, int d) { return of(s.keys, j, d); },
+        [&](int j, int d) { return of(s.values, j, d); });
   }
 
   Shape shape_;
@@ -185,9 +194,11 @@ class Sequences {
   AttentionScratch scratch_;
 };
 
-void expect_near(const std::vector<float>& got, const std::vector<float>& wanted) {
+// Heads that are rotated, and turned back, are rounded some forty times more.
+void expect_near(const std::vector<float>& got, const std::vector<float>& wanted, bool rotated) {
   ASSERT_EQ(got.size(), wanted.size());
-  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << i;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], wanted[i], rotated ? 2e-5 : 1e-5) << i;
 }
 
 class AttentionTest : public ::testing::TestWithParam<Isa> {
@@ -196,19 +207,30 @@ class AttentionTest : public ::testing::TestWithParam<Isa> {
 };
 
 constexpr Shape shapes[] = {
-    {4, 2, 128, 16, Format::f16},
-    {5, 1, 64, 32, Format::bf16},
-    {8, 1, 80, 16, Format::f32},
-    {3, 3, 72, 16, Format::f16},
-    {16, 1, 96, 3, Format::f16},
-    {4, 1, 8, 1, Format::bf16},
-    {2, 2, 256, 16, Format::f16},
-    {13, 1, 16, 48, Format::bf16},
-    {4, 2, 64, 16, Format::f16, 37},
-    {7, 1, 32, 5, Format::f32, 100},
-    {6, 2, 64, 16, Format::bf16, 600, true},
-    {4, 4, 48, 16, Format::f16, 0, true},
-    {2, 1, 24, 7, Format::f16, 1, true},
+    {4, 2, 128, 16, KvFormat::f16},
+    {5, 1, 64, 32, KvFormat::bf16},
+    {8, 1, 80, 16, KvFormat::f32},
+    {3, 3, 72, 16, KvFormat::f16},
+    {16, 1, 96, 3, KvFormat::f16},
+    {4, 1, 8, 1, KvFormat::bf16},
+    {2, 2, 256, 16, KvFormat::f16},
+    {13, 1, 16, 48, KvFormat::bf16},
+    {4, 2, 64, 16, KvFormat::f16, 37},
+    {7, 1, 32, 5, KvFormat::f32, 100},
+    {6, 2, 64, 16, KvFormat::bf16, 600, true},
+    {4, 4, 48, 16, KvFormat::f16, 0, true},
+    {2, 1, 24, 7, KvFormat::f16, 1, true},
+    {4, 2, 128, 16, KvFormat::int8},
+    {4, 2, 128, 16, KvFormat::int4},
+    {16, 2, 64, 32, KvFormat::int8},
+    {16, 2, 64, 32, KvFormat::int4, 600, true},
+    {6, 1, 80, 16, KvFormat::int8, 37, true},
+    {6, 1, 80, 16, KvFormat::int4},
+    {7, 1, 32, 5, KvFormat::int4, 100},
+    {3, 3, 96, 3, KvFormat::int8, 20},
+    {2, 2, 72, 48, KvFormat::int4, 1, true},
+    {5, 1, 8, 1, KvFormat::int8},
+    {2, 1, 256, 16, KvFormat::int4},
 };
 
 // Chunks and decode rows mixed, short and long.
@@ -219,7 +241,7 @@ TEST_P(AttentionTest, EqualsTheDefinition) {
     Sequences sequences(shape, {1, 70, 33, 600, 1100}, kernels());
     const std::vector<Sequences::Part> parts = {
         {0, 1, 1}, {1, 70, 70}, {2, 33, 1}, {3, 600, 17}, {4, 1100, 1}};
-    expect_near(sequences.attend(parts, 2), sequences.wanted(parts));
+    expect_near(sequences.attend(parts, 2), sequences.wanted(parts), is_quantized(shape.format));
   }
 }
 
@@ -249,7 +271,7 @@ TEST_P(AttentionTest, ChunksBatchAndThreadsChangeNoBit) {
 
 // Scores beyond the exponential's range: the largest takes all, so the output is its value.
 TEST_P(AttentionTest, LargeScoresChooseOneKey) {
-  Sequences sequences({2, 1, 64, 16, Format::f32}, {200}, kernels());
+  Sequences sequences({2, 1, 64, 16, KvFormat::f32}, {200}, kernels());
   const auto out = sequences.attend({{0, 200, 200}}, 1, 1e6f);
   const auto again = sequences.attend({{0, 200, 200}}, 1, 1e7f);
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -260,8 +282,13 @@ TEST_P(AttentionTest, LargeScoresChooseOneKey) {
 
 // A sliding window's old pages may be anyone's.
 TEST_P(AttentionTest, PagesBeforeTheWindowAreNotRead) {
-  for (const int page_size : {3, 16, 32}) {
-    Sequences sequences({4, 2, 64, page_size, Format::f16, 50}, {700}, kernels());
+  for (const auto& [page_size, format] : {std::pair{3, KvFormat::f16},
+                                          {16, KvFormat::f16},
+                                          {32, KvFormat::f16},
+                                          {16, KvFormat::int8},
+                                          {3, KvFormat::int4},
+                                          {32, KvFormat::int4}}) {
+    Sequences sequences({4, 2, 64, page_size, format, 50}, {700}, kernels());
     const auto before = sequences.attend({{0, 700, 20}}, 2);
     sequences.forget_pages(0, (700 - 20 + 1 - 50) / page_size);
     EXPECT_EQ(sequences.attend({{0, 700, 20}}, 2), before);
@@ -271,13 +298,13 @@ TEST_P(AttentionTest, PagesBeforeTheWindowAreNotRead) {
 }
 
 TEST_P(AttentionTest, NoPartsAndNoRows) {
-  Sequences sequences({4, 2, 128, 16, Format::f16}, {20}, kernels());
+  Sequences sequences({4, 2, 128, 16, KvFormat::f16}, {20}, kernels());
   EXPECT_TRUE(sequences.attend({}, 2).empty());
   EXPECT_TRUE(sequences.attend({{0, 20, 0}}, 2).empty());
 }
 
 TEST_P(AttentionTest, ImpossibleShapesAreRefused) {
-  TestPools pools(1, 16, 2, 16, Format::f32);
+  TestPools pools(1, 16, 2, 16, KvFormat::f32);
   Team team(1);
   AttentionScratch scratch;
   float out[64] = {};

@@ -3,12 +3,10 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/norm_impl.h"
+#include "kernels/cpu/kv_codes_impl.h"
 #include "kernels/cpu/rope_kernels.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
-
-inline int at_most_16(int n) { return n < 16 ? n : 16; }
 
 // 1 / (root mean square of x [D]).
 inline float inverse_rms(const float* x, int head_dim, float eps) {
@@ -45,9 +43,10 @@ inline void turn(const float* x, int head_dim, float factor, const float* weight
   }
 }
 
-// Where one head's run of a page begins in the pools.
-inline std::int64_t run_of(const KvPools& pools, std::int64_t page, int kv_head) {
-  return (page * pools.num_kv_heads + kv_head) * pools.page_size * pools.head_dim;
+// One head's run of a page in one of the pools.
+inline char* run_of(void* pool, const KvPools& pools, std::int64_t page, int kv_head) {
+  const std::int64_t bytes = pools.page_size * kv_row_bytes(pools.format, pools.head_dim);
+  return static_cast<char*>(pool) + (page * pools.num_kv_heads + kv_head) * bytes;
 }
 
 // A key becomes column `offset` of its run [D, page_size].
@@ -83,20 +82,41 @@ inline void turn_head(const QkvRows& rows, std::int64_t row, const float* x, con
   turn(x, head_dim, factor, norm, rows.cos + row * half, rows.sin + row * half, half, out);
 }
 
-template <class T>
-inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys) {
+// A row's keys and values, as write(x, is_key, offset, run) puts one head's into its run; x may change.
+template <class Write>
+inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys,
+                      const Write& write) {
   const KvPools& pools = rows.pools;
   const int head_dim = pools.head_dim, page_size = pools.page_size;
   const float* values = keys + static_cast<std::int64_t>(pools.num_kv_heads) * head_dim;
   const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
   for (int head = 0; head < pools.num_kv_heads; ++head) {
-    const std::int64_t start = run_of(pools, page, head);
-    alignas(64) float key[max_head_dim];
-    turn_head(rows, row, keys + head * head_dim, rows.k_norm, key);
-    write_key(key, head_dim, page_size, static_cast<T*>(pools.k) + start + offset);
-    write_value(values + head * head_dim, head_dim,
-                static_cast<T*>(pools.v) + start + static_cast<std::int64_t>(offset) * head_dim);
+    alignas(64) float x[max_head_dim];
+    turn_head(rows, row, keys + head * head_dim, rows.k_norm, x);
+    write(x, true, offset, run_of(pools.k, pools, page, head));
+    for (int i = 0; i < head_dim; i += 16) {
+      const int n = at_most_16(head_dim - i);
+      store_piece(x + i, load_piece(values + head * head_dim + i, n), n);
+    }
+    write(x, false, offset, run_of(pools.v, pools, page, head));
   }
+}
+
+template <class T>
+inline void store_numbers(const QkvRows& rows, std::int64_t row, const float* keys) {
+  const int head_dim = rows.pools.head_dim, page_size = rows.pools.page_size;
+  store_row(rows, row, keys, [&](const float* x, bool is_key, int offset, void* run) {
+    if (is_key)
+      write_key(x, head_dim, page_size, static_cast<T*>(run) + offset);
+    else
+      write_value(x, head_dim, static_cast<T*>(run) + static_cast<std::int64_t>(offset) * head_dim);
+  });
+}
+
+inline void store_codes(const QkvRows& rows, std::int64_t row, const float* keys) {
+  store_row(rows, row, keys, [&](float* x, bool is_key, int offset, void* run) {
+    write_rotated(x, rows.pools, is_key, offset, run);
+  });
 }
 
 inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
@@ -109,14 +129,18 @@ inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
     if (rows.slots[row] < 0) continue;
     const float* keys = x + rows.num_heads * head_dim;
     switch (rows.pools.format) {
-      case Format::f32:
-        store_row<float>(rows, row, keys);
+      case KvFormat::f32:
+        store_numbers<float>(rows, row, keys);
         break;
-      case Format::bf16:
-        store_row<Bf16>(rows, row, keys);
+      case KvFormat::bf16:
+        store_numbers<Bf16>(rows, row, keys);
         break;
-      case Format::f16:
-        store_row<F16>(rows, row, keys);
+      case KvFormat::f16:
+        store_numbers<F16>(rows, row, keys);
+        break;
+      case KvFormat::int8:
+      case KvFormat::int4:
+        store_codes(rows, row, keys);
         break;
     }
   }

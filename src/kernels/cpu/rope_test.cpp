@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,7 +17,7 @@ namespace {
 
 struct Shape {
   int rows, num_heads, num_kv_heads, head_dim, rotary_dim, page_size;
-  Format format;
+  KvFormat format;
   bool norm;
 };
 
@@ -36,6 +38,28 @@ std::vector<double> turn_naive(const float* x, const Shape& s, const float* weig
     y[half + i] = b * c + a * t;
   }
   return y;
+}
+
+// The difference's share of the head, as lengths.
+double relative_difference(const std::vector<double>& got, const std::vector<double>& wanted) {
+  double squares = 0, length = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    squares += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+    length += wanted[i] * wanted[i];
+  }
+  return std::sqrt(squares / length);
+}
+
+// Eight bits: an error of half a step at most, 1 / 127 of the largest number, which is no longer than
+// the head, and of 2^-9 from the scale's rounding at most at that number. Four bits: the widest gap of kv_levels is 31, so that with the
+// first scale no number is off by more than 15.5 of 127, and the final scale has the least error.
+void expect_codes(const TestPools& pools, int slot, int head, const std::vector<double>& key,
+                  const std::vector<double>& value) {
+  const double D = static_cast<double>(key.size());
+  const double bound = pools.view().format == KvFormat::int8 ? 0.75 / 127 : 15.6 / 127;
+  const double most = bound * std::sqrt(D);
+  EXPECT_LT(relative_difference(pools.key(slot, head), key), std::min(most, 0.35));
+  EXPECT_LT(relative_difference(pools.value(slot, head), value), std::min(most, 0.35));
 }
 
 class RopeTest : public ::testing::TestWithParam<Isa> {
@@ -74,9 +98,9 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
                           .pools = pools.view()};
     rope_and_store(team, kernels_of(GetParam()), rows, s.rows);
 
-    const double rounding = s.format == Format::bf16  ? 0x1p-8
-                            : s.format == Format::f16 ? 0x1p-11
-                                                      : 2e-6;
+    const double rounding = s.format == KvFormat::bf16  ? 0x1p-8
+                            : s.format == KvFormat::f16 ? 0x1p-11
+                                                        : 2e-6;
     for (std::size_t row = 0; row < num_rows; ++row) {
       const float *c = cos.data() + row * half, *t = sin.data() + row * half;
       for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_heads); ++head) {
@@ -90,6 +114,10 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
         const float* k = &qkv[row * stride + (static_cast<std::size_t>(s.num_heads) + head) * D];
         const float* v = k + static_cast<std::size_t>(s.num_kv_heads) * D;
         const auto wanted = turn_naive(k, s, k_norm.data(), eps, c, t);
+        if (is_quantized(s.format)) {
+          expect_codes(pools, slots[row], static_cast<int>(head), wanted, {v, v + D});
+          continue;
+        }
         for (std::size_t d = 0; d < D; ++d) {
           const int h = static_cast<int>(head), i = static_cast<int>(d);
           ASSERT_NEAR(pools.key(slots[row], h, i), wanted[d],
@@ -101,20 +129,62 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
   }
 };
 
+TEST_P(RopeTest, QuantizedPagesHoldWhatIsNear) {
+  for (const auto format : {KvFormat::int8, KvFormat::int4}) {
+    check({37, 4, 2, 128, 128, 16, format, true}, 2);
+    check({19, 5, 5, 80, 80, 3, format, false}, 1);
+    check({7, 2, 2, 72, 72, 1, format, true}, 1);
+    check({30, 3, 1, 8, 8, 16, format, true}, 3);
+    check({5, 2, 1, 256, 64, 48, format, true}, 1);
+    check({3, 2, 1, 24, 0, 2, format, true}, 1);
+  }
+}
+
+// A token's bytes don't depend on what is written beside it, and nothing else is written.
+TEST_P(RopeTest, ATokensCodesAreItsOwn) {
+  for (const auto format : {KvFormat::int8, KvFormat::int4})
+    for (const int D : {8, 48, 128}) {
+      const auto qkv = random_floats(static_cast<std::size_t>(40 * 3 * D), random_);
+      const auto written = [&](int first, int count, int threads) {
+        auto pools = std::make_unique<TestPools>(5, 16, 1, D, format);
+        pools->fill_with_nan();
+        std::vector<std::int32_t> slots;
+        for (int i = first; i < first + count; ++i) slots.push_back((i * 37) % 80);
+        std::vector<float> q(static_cast<std::size_t>(count * D));
+        Team team(threads);
+        const QkvRows rows = {.qkv = qkv.data() + first * 3 * D,
+                              .qkv_stride = 3 * D,
+                              .num_heads = 1,
+                              .slots = slots.data(),
+                              .q = q.data(),
+                              .q_stride = D,
+                              .pools = pools->view()};
+        rope_and_store(team, kernels_of(GetParam()), rows, count);
+        return pools;
+      };
+      const auto all = written(0, 40, 2), one = written(17, 1, 1);
+      const int slot = (17 * 37) % 80;
+      EXPECT_EQ(one->key(slot, 0), all->key(slot, 0));
+      EXPECT_EQ(one->value(slot, 0), all->value(slot, 0));
+      EXPECT_TRUE(std::isnan(one->key_scale(slot + 1, 0)));
+      EXPECT_TRUE(std::isnan(one->value_scale(slot - 1, 0)));
+    }
+}
+
 TEST_P(RopeTest, EqualsTheDefinition) {
-  check({1, 16, 8, 128, 128, 16, Format::f16, true}, 1);
-  check({37, 4, 2, 128, 128, 16, Format::f16, true}, 2);
-  check({33, 4, 1, 64, 64, 32, Format::bf16, true}, 2);
-  check({19, 5, 5, 80, 80, 3, Format::f32, false}, 1);
-  check({7, 2, 2, 72, 72, 1, Format::f16, true}, 1);
-  check({300, 3, 1, 8, 8, 16, Format::bf16, true}, 3);
-  check({5, 2, 1, 256, 64, 16, Format::f16, true}, 1);
-  check({3, 2, 1, 24, 0, 2, Format::f32, true}, 1);
+  check({1, 16, 8, 128, 128, 16, KvFormat::f16, true}, 1);
+  check({37, 4, 2, 128, 128, 16, KvFormat::f16, true}, 2);
+  check({33, 4, 1, 64, 64, 32, KvFormat::bf16, true}, 2);
+  check({19, 5, 5, 80, 80, 3, KvFormat::f32, false}, 1);
+  check({7, 2, 2, 72, 72, 1, KvFormat::f16, true}, 1);
+  check({300, 3, 1, 8, 8, 16, KvFormat::bf16, true}, 3);
+  check({5, 2, 1, 256, 64, 16, KvFormat::f16, true}, 1);
+  check({3, 2, 1, 24, 0, 2, KvFormat::f32, true}, 1);
 }
 
 TEST_P(RopeTest, InPlaceAndWithoutRows) {
   const int D = 16;
-  TestPools pools(1, 16, 1, D, Format::f32);
+  TestPools pools(1, 16, 1, D, KvFormat::f32);
   auto x = random_floats(3 * D, random_);
   const auto before = x;
   const std::int32_t slot = 4;
@@ -135,7 +205,7 @@ TEST_P(RopeTest, InPlaceAndWithoutRows) {
 }
 
 TEST_P(RopeTest, ImpossibleSizesAreRefused) {
-  TestPools pools(1, 16, 1, 16, Format::f32);
+  TestPools pools(1, 16, 1, 16, KvFormat::f32);
   Team team(1);
   QkvRows rows = {.qkv = nullptr,
                   .qkv_stride = 0,

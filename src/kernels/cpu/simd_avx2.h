@@ -41,6 +41,17 @@ inline Vf load(const F16* p) {
   return {_mm256_cvtph_ps(load128(p)), _mm256_cvtph_ps(load128(p + 8))};
 }
 inline Vf load(const Bf16* p) { return {widen(load128(p)), widen(load128(p + 8))}; }
+// 16 signed bytes.
+inline Vf widen_i8(__m128i x) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(x, 8)))};
+}
+inline Vf load(const Code8* p) { return widen_i8(load128(p)); }
+inline Vf load_nibbles(const Code4* p, bool high) {
+  const auto pairs = load128(p);
+  const auto nibbles = _mm_and_si128(high ? _mm_srli_epi16(pairs, 4) : pairs, _mm_set1_epi8(15));
+  return widen_i8(_mm_shuffle_epi8(load128(kv_levels), nibbles));
+}
 inline Vf load_first(const float* p, int n) {
   return {_mm256_maskload_ps(p, first(n)), _mm256_maskload_ps(p + 8, first(n - 8))};
 }

@@ -30,6 +30,14 @@ inline Vf load(const Bf16* p) {
   const auto h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
 }
+inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline Vf load(const Code8* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(p)))}; }
+inline Vf load_nibbles(const Code4* p, bool high) {
+  const auto levels = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(kv_levels)));
+  const auto pairs = _mm512_cvtepu8_epi32(load128(p));
+  // The permutation looks at an index's low four bits alone.
+  return {_mm512_permutexvar_ps(high ? _mm512_srli_epi32(pairs, 4) : pairs, levels)};
+}
 inline Vf load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
 inline void load_pairs(const Bf16* p, Vf& first, Vf& second) {
   const auto pairs = _mm512_loadu_si512(p);

@@ -29,8 +29,8 @@ inline void store_integers(std::int32_t* out, Vi x) {
   for (int i = 0; i < 16; ++i) out[i] = static_cast<std::int32_t>(lanes[i]);
 }
 
-template <class Half>
-inline void load_half(const Half* x, float* out) {
+template <class T>
+inline void load_as(const T* x, float* out) {
   store(out, load(x));
 }
 template <class Half>
@@ -80,8 +80,11 @@ inline constexpr SimdKernels simd_kernels = {
     .store_i8 = [](const float* x, std::int8_t* out) { store_i8(out, to_int(load(x))); },
     .load_first = [](const float* x, int n, float* out) { store(out, load_first(x, n)); },
     .store_first = [](const float* x, int n, float* out) { store_first(out, load(x), n); },
-    .load_f16 = load_half<F16>,
-    .load_bf16 = load_half<Bf16>,
+    .load_f16 = load_as<F16>,
+    .load_bf16 = load_as<Bf16>,
+    .load_code8 = load_as<Code8>,
+    .load_low_nibbles = [](const Code4* x, float* out) { store(out, load_nibbles(x, false)); },
+    .load_high_nibbles = [](const Code4* x, float* out) { store(out, load_nibbles(x, true)); },
     .store_f16 = store_half<F16>,
     .store_bf16 = store_half<Bf16>,
     .load_pairs_f16 = load_half_pairs<F16>,

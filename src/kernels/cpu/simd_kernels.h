@@ -32,6 +32,9 @@ struct SimdKernels {
   void (*store_first)(const float* x, int n, float* out);  ///< reads 16 numbers, writes n
   void (*load_f16)(const F16* x, float* out);
   void (*load_bf16)(const Bf16* x, float* out);
+  void (*load_code8)(const Code8* x, float* out);
+  void (*load_low_nibbles)(const Code4* x, float* out);
+  void (*load_high_nibbles)(const Code4* x, float* out);
   void (*store_f16)(const float* x, F16* out);
   void (*store_bf16)(const float* x, Bf16* out);
   void (*load_pairs_f16)(const F16* x, float* first, float* second);  ///< of 32

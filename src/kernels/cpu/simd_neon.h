@@ -49,6 +49,19 @@ inline Vf load(const Bf16* p) {
   const auto x = load_halves(p), y = load_halves(p + 8);
   return {low_bf16(x), high_bf16(x), low_bf16(y), high_bf16(y)};
 }
+inline Vf widen_i8(int8x16_t x) {
+  const auto low = vmovl_s8(vget_low_s8(x)), high = vmovl_high_s8(x);
+  return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+          vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
+}
+inline Vf load(const Code8* p) {
+  return widen_i8(vld1q_s8(reinterpret_cast<const std::int8_t*>(p)));
+}
+inline Vf load_nibbles(const Code4* p, bool high) {
+  const auto pairs = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p));
+  return widen_i8(vqtbl1q_s8(vld1q_s8(kv_levels),
+                             high ? vshrq_n_u8(pairs, 4) : vandq_u8(pairs, vdupq_n_u8(15))));
+}
 inline Vf load_first(const float* p, int n) {
   if (n >= 16) return load(p);
   float lanes[16] = {};

@@ -66,6 +66,14 @@ inline Vf load(const F16* p) {
 inline Vf load(const Bf16* p) {
   return make_vf([&](int i) { return widen(p[i]); });
 }
+inline Vf load(const Code8* p) {
+  return make_vf([&](int i) { return static_cast<float>(p[i].level); });
+}
+/// The levels of 16 pairs' low or high nibbles.
+inline Vf load_nibbles(const Code4* p, bool high) {
+  return make_vf(
+      [&](int i) { return static_cast<float>(kv_levels[high ? p[i].pair >> 4 : p[i].pair & 15]); });
+}
 inline Vf load_first(const float* p, int n) {
   return make_vf([&](int i) { return i < n ? p[i] : 0.0f; });
 }

@@ -267,6 +267,28 @@ TEST_P(SimdTest, WidensEveryHalf) {
   }
 }
 
+// Every byte, as a level and as two indices.
+TEST_P(SimdTest, WidensEveryCode) {
+  for (int first = 0; first < 256; first += 16) {
+    std::array<Code8, 16> levels;
+    std::array<Code4, 16> pairs;
+    for (int i = 0; i < 16; ++i) {
+      levels[static_cast<std::size_t>(i)].level = static_cast<std::int8_t>(first + i - 128);
+      pairs[static_cast<std::size_t>(i)].pair = static_cast<std::uint8_t>(first + i);
+    }
+    Lanes got, low, high;
+    simd_.load_code8(levels.data(), got.data());
+    simd_.load_low_nibbles(pairs.data(), low.data());
+    simd_.load_high_nibbles(pairs.data(), high.data());
+    for (int i = 0; i < 16; ++i) {
+      const auto lane = static_cast<std::size_t>(i);
+      ASSERT_EQ(got[lane], static_cast<float>(first + i - 128));
+      ASSERT_EQ(low[lane], kv_levels[i]);
+      ASSERT_EQ(high[lane], kv_levels[first / 16]);
+    }
+  }
+}
+
 // Every half, the number halfway to the next (a tie goes to the even one), and just beside that.
 TEST_P(SimdTest, NarrowsToTheNearestHalf) {
   const auto narrow = [&](float x) {

@@ -11,18 +11,19 @@
 #include <vector>
 
 #include "kernels/cpu/kv_pools.h"
+#include "kernels/cpu/types.h"
 
 namespace pippin::cpu {
 
-inline double number_of(const void* p, Format format) {
-  if (format == Format::f32) {
+inline double number_of(const void* p, KvFormat format) {
+  if (format == KvFormat::f32) {
     float x;
     std::memcpy(&x, p, 4);
     return static_cast<double>(x);
   }
   std::uint16_t bits;
   std::memcpy(&bits, p, 2);
-  if (format == Format::bf16)
+  if (format == KvFormat::bf16)
     return static_cast<double>(std::bit_cast<float>(std::uint32_t{bits} << 16));
   const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
   const double magnitude =
@@ -37,14 +38,29 @@ inline std::vector<float> random_floats(std::size_t count, std::mt19937& random)
   return x;
 }
 
+/// The inverse of the quantized pools' rotation, number by number: x_i = s_i sum_j H_ij y_j / sqrt(B).
+inline std::vector<double> turn_back(const std::vector<double>& y) {
+  const auto block = static_cast<std::size_t>(rotation_block(static_cast<int>(y.size())));
+  std::vector<double> x;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    double sum = 0;
+    for (std::size_t j = i / block * block; j < (i / block + 1) * block; ++j)
+      sum += std::popcount(i % block & j % block) % 2 ? -y[j] : y[j];
+    x.push_back(static_cast<double>(rotation_sign(static_cast<int>(i))) * sum /
+                std::sqrt(static_cast<double>(block)));
+  }
+  return x;
+}
+
 class TestPools {
  public:
-  TestPools(int num_pages, int page_size, int num_kv_heads, int head_dim, Format format)
+  TestPools(int num_pages, int page_size, int num_kv_heads, int head_dim, KvFormat format)
       : num_slots_(num_pages * page_size),
         view_{nullptr, nullptr, format, num_kv_heads, head_dim, page_size} {
-    const auto numbers = static_cast<std::size_t>(num_slots_ * num_kv_heads * head_dim);
-    k_.resize(numbers * width());
-    v_.resize(numbers * width());
+    const auto bytes =
+        static_cast<std::size_t>(num_slots_ * num_kv_heads * kv_row_bytes(format, head_dim));
+    k_.resize(bytes);
+    v_.resize(bytes);
     view_.k = k_.data();
     view_.v = v_.data();
   }
@@ -59,12 +75,17 @@ class TestPools {
     std::fill(v_.begin(), v_.end(), std::uint8_t{0xff});
   }
 
-  double key(int slot, int head, int d) const {
-    return number_of(k_.data() + width() * at(slot, head, d, true), view_.format);
-  }
-  double value(int slot, int head, int d) const {
-    return number_of(v_.data() + width() * at(slot, head, d, false), view_.format);
-  }
+  /// As stored: of quantized pools, of the rotated head.
+  double key(int slot, int head, int d) const { return number(k_, slot, head, d, true); }
+  double value(int slot, int head, int d) const { return number(v_, slot, head, d, false); }
+
+  /// All numbers of a head, turned back where they are rotated.
+  std::vector<double> key(int slot, int head) const { return whole(k_, slot, head, true); }
+  std::vector<double> value(int slot, int head) const { return whole(v_, slot, head, false); }
+
+  /// What a quantized key's or value's levels are multiplied by.
+  double key_scale(int slot, int head) const { return scale(run(k_, slot, head), slot); }
+  double value_scale(int slot, int head) const { return scale(run(v_, slot, head), slot); }
 
   std::vector<std::int32_t> shuffled_slots(int count, std::mt19937& random) const {
     std::vector<std::int32_t> slots(static_cast<std::size_t>(num_slots_));
@@ -75,12 +96,39 @@ class TestPools {
   }
 
  private:
-  std::size_t width() const { return view_.format == Format::f32 ? 4 : 2; }
-  std::size_t at(int slot, int head, int d, bool is_key) const {
-    const int page = slot / view_.page_size, offset = slot % view_.page_size;
-    const int run = (page * view_.num_kv_heads + head) * view_.page_size * view_.head_dim;
-    return static_cast<std::size_t>(
-        run + (is_key ? d * view_.page_size + offset : offset * view_.head_dim + d));
+  const std::uint8_t* run(const std::vector<std::uint8_t>& pool, int slot, int head) const {
+    const int bytes = view_.page_size * kv_row_bytes(view_.format, view_.head_dim);
+    return pool.data() + (slot / view_.page_size * view_.num_kv_heads + head) * bytes;
+  }
+
+  double scale(const std::uint8_t* run, int slot) const {
+    const int code_bytes = kv_row_bytes(view_.format, view_.head_dim) - 2;
+    return number_of(run + view_.page_size * code_bytes + slot % view_.page_size * 2,
+                     KvFormat::bf16);
+  }
+
+  double number(const std::vector<std::uint8_t>& pool, int slot, int head, int d,
+                bool is_key) const {
+    const int offset = slot % view_.page_size, page_size = view_.page_size, D = view_.head_dim;
+    const std::uint8_t* at = run(pool, slot, head);
+    if (view_.format == KvFormat::int4) {
+      const int first = d / 32 * 32, half = std::min(32, D - first) / 2, i = d - first;
+      const int byte =
+          is_key ? at[d / 2 * page_size + offset] : at[offset * D / 2 + first / 2 + i % half];
+      const bool high = is_key ? d % 2 : i >= half;
+      return scale(at, slot) * kv_levels[high ? byte >> 4 : byte & 15];
+    }
+    const int index = is_key ? d * page_size + offset : offset * D + d;
+    if (view_.format == KvFormat::int8)
+      return scale(at, slot) * static_cast<std::int8_t>(at[index]);
+    return number_of(at + index * (view_.format == KvFormat::f32 ? 4 : 2), view_.format);
+  }
+
+  std::vector<double> whole(const std::vector<std::uint8_t>& pool, int slot, int head,
+                            bool is_key) const {
+    std::vector<double> x;
+    for (int d = 0; d < view_.head_dim; ++d) x.push_back(number(pool, slot, head, d, is_key));
+    return is_quantized(view_.format) ? turn_back(x) : x;
   }
 
   int num_slots_;

@@ -1,5 +1,5 @@
-// 16-bit floating-point storage formats, read in software. Vector code converts with the instruction
-// set's own instructions (simd_*.h), bit for bit alike.
+// Storage formats, read in software: 16-bit floating point, and the codes of quantized keys and values.
+// Vector code converts with the instruction set's own instructions (simd_*.h), bit for bit alike.
 #pragma once
 
 #include <bit>
@@ -17,9 +17,26 @@ struct F16 {
   std::uint16_t bits;
 };
 
-static_assert(sizeof(Bf16) == 2 && sizeof(F16) == 2);
+/// An integer that is its own level.
+struct Code8 {
+  std::int8_t level;
+};
+
+/// Two indices of kv_levels: one number's in the low nibble, another's in the high one.
+struct Code4 {
+  std::uint8_t pair;
+};
+
+static_assert(sizeof(Bf16) == 2 && sizeof(F16) == 2 && sizeof(Code8) == 1 && sizeof(Code4) == 1);
 
 // Of each translation unit its own (static): see kernels_impl.h.
+/// The 16 levels that code normally distributed numbers with the least square error (Max 1960), the
+/// largest scaled to 127.
+static constexpr std::int8_t kv_levels[16] = {-127, -96, -75, -58, -44, -31, -18, -6,
+                                              6,    18,  31,  44,  58,  75,  96,  127};
+
+static inline float widen(float x) { return x; }
+static inline float widen(Code8 x) { return x.level; }
 static inline float widen(Bf16 h) { return std::bit_cast<float>(std::uint32_t{h.bits} << 16); }
 
 static inline float widen(F16 h) {
