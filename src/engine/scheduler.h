@@ -111,14 +111,14 @@ struct SchedulerCounters {
 class Scheduler {
  public:
   /// media: null where no sequence has any; cold: null where nothing is kept outside of the pools; states: where the model has
-  /// recurrent layers, with at least max_sequences slots.
+  /// recurrent layers, with at least max_sequences slots. States are not kept outside, and pages are of no use without them.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
             ColdPages* cold = nullptr, StateCache* states = nullptr)
       : options_(options),
         budget_(options.max_batch_tokens, options.max_itl_ms),
         pages_(pages),
         media_(media),
-        cold_(cold),
+        cold_(states ? nullptr : cold),
         states_(states) {}
 
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
