@@ -5,7 +5,7 @@ import statistics
 
 from tables import digits, markdown
 
-HEADER = ["model", "case", "request", "first token, s", "latency, s", "against the first", "prompt", "cached", "of pictures",
+HEADER = ["model", "case", "request", "first token, ms", "latency, ms", "against the first", "prompt", "cached", "of pictures",
           "encoder runs"]
 
 
@@ -16,7 +16,7 @@ def median(row: dict, field: str) -> float:
 def cells(model: str, row: dict, first: dict) -> list[str]:
     last = row["answers"][-1]
     saved = f"{digits(median(first, 'latency') / median(row, 'latency'))}x" if row is not first else ""
-    return [model, row["case"], row["request"], digits(median(row, "ttft")), digits(median(row, "latency")), saved,
+    return [model, row["case"], row["request"], digits(1000 * median(row, "ttft")), digits(1000 * median(row, "latency")), saved,
             str(last["prompt_tokens"]), str(last["cached_tokens"]), str(last["media_cached"]), str(row["encoder_runs"])]
 
 
