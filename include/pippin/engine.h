@@ -151,7 +151,8 @@ class Engine {
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile = false);
 
   /// Drops every cached page and encoded picture that no running request uses, and gives their memory back to the
-  /// system (on a GPU that of the pictures alone: its pages stay allocated). Waits for the end of the step that runs.
+  /// system (on a GPU that of the pictures alone: its pages stay allocated). What is on disk stays. Waits for the end of the
+  /// step that runs.
   /// Throws Error(unavailable) when the engine is stopping or has given up.
   ClearedCaches clear_caches();
 

@@ -5,6 +5,24 @@
 
 namespace pippin::server {
 
+namespace {
+
+json::object disk_object(const DiskStats& disk) {
+  return {{"entries", disk.entries},
+          {"bytes", disk.bytes},
+          {"queued_bytes", disk.queued_bytes},
+          {"writes", disk.writes},
+          {"written_bytes", disk.written_bytes},
+          {"write_errors", disk.write_errors},
+          {"hits", disk.hits},
+          {"read_bytes", disk.read_bytes},
+          {"misses",
+           {{"absent", disk.absent}, {"damaged", disk.damaged}, {"unreadable", disk.unreadable}}},
+          {"evictions", disk.evictions}};
+}
+
+}  // namespace
+
 std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) {
   return json::serialize(
       json::object{{"object", "cache"},
@@ -30,6 +48,7 @@ std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) 
                      {"limit_bytes", stats.media_cache_limit_bytes},
                      {"evictions", stats.media_cache_evictions}}},
                    {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
+                   {"disk", disk_object(stats.disk)},
                    {"volatile_lines_removed", volatile_lines},
                    {"resident_bytes", resident_bytes()}});
 }

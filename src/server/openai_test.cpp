@@ -117,6 +117,8 @@ class FakeBackend final : public Backend {
     stats.pages_cached = 3;
     stats.page_bytes = 100;
     stats.media_cache_bytes = 77;
+    stats.prefix_diverged = 2;
+    stats.disk.damaged = 1;
     return stats;
   }
   ClearedCaches clear_caches() override {
@@ -352,6 +354,8 @@ TEST_F(OpenAiTest, ReportsTheCaches) {
   EXPECT_EQ(report.at("pages").at("cached_bytes"), 300);
   EXPECT_EQ(report.at("pages").at("limit_bytes"), 900);
   EXPECT_EQ(report.at("media").at("bytes"), 77);
+  EXPECT_EQ(report.at("prompts").at("diverged"), 2);
+  EXPECT_EQ(report.at("disk").at("misses").at("damaged"), 1);
   EXPECT_GT(report.at("resident_bytes").as_int64(), 1 << 20);
 }
 

@@ -1,5 +1,6 @@
 """What the caches hold and save, as usage and /v1/cache say; and that memory returns when they are cleared."""
 import random
+import re
 import subprocess
 from typing import Iterator
 
@@ -83,3 +84,27 @@ def test_a_nonce_at_the_head_of_an_agents_prompt_breaks_no_prefix(own_server):
     assert cached("36ee5") == 0
     assert cached("0aaa9") > 2500
     assert own_server.get("/v1/cache").body["volatile_lines_removed"] == 2
+
+
+def test_a_conversation_that_breaks_is_told_with_both_texts(own_server):
+    def turns(time: str) -> list[dict]:
+        return [{"role": "system", "content": f"{long_prompt(4)} It is {time} now. {long_prompt(5)[:400]}"},
+                {"role": "user", "content": "What is Pippin?"}]
+
+    def ask(messages: list[dict]) -> str:
+        return own_server.client().chat.completions.create(
+            model="demo-model", max_tokens=24, temperature=0, messages=messages).choices[0].message.content
+
+    def told() -> list[str]:
+        return [line for line in own_server.logged().splitlines() if "[cache]" in line]
+
+    first = ask(turns("10:00:31"))
+    goes_on = [{"role": "assistant", "content": first}, {"role": "user", "content": "What is 12 + 30?"}]
+    ask(turns("10:00:31") + goes_on)
+    ask([*turns("10:00:31"), {"role": "user", "content": "And now?"}])  # another first turn: no answer was lost
+    assert told() == []
+    ask(turns("10:00:45") + goes_on)
+    [line] = told()
+    position = int(line.split("up to token ")[1].split()[0])
+    assert 2500 < position < 2900
+    assert re.search(r'the cache has "31?.*", this prompt "45?', line), line
