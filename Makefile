@@ -11,7 +11,7 @@ VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo serve test asan tsan portability bench-peers check format clean distclean
+.PHONY: help build demo serve test asan tsan portability bench-peers bench-cache check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
@@ -51,6 +51,10 @@ bench-peers: build ## Compare speeds with llama.cpp and mlx-lm, side by side (FU
 	@cmake --build --preset release --target read_bandwidth
 	@bench/peers/set_up.sh
 	@build/venv-peers/bin/python bench/peers/compare.py --pippin $(PIPPIN) $(if $(FULL),--full)
+
+bench-cache: build ## Measure what the caches save (MODELS=demo,2b,8b: the last two with random weights, an hour on a CPU)
+	@tools/setup/setup.sh test
+	@$(VENV)/python bench/cache/bench_cache.py --pippin $(PIPPIN) --models $(or $(MODELS),demo)
 
 format: ## Format the C++ sources
 	@tools/setup/setup.sh test

@@ -4,8 +4,8 @@
   random_checkpoint.py SHAPE OUT_DIR [--bits 4] [--group-size 64] [--seed 1]      (needs numpy)
 
 SHAPE is one of those below (dimensions of the published models' config.json). The weights are MLX affine quantized, in the
-names and layout that mlx-lm writes, so that mlx-lm loads the same directory. The tokenizer knows single bytes only; text in
-and out is meaningless.
+names and layout that mlx-lm writes, so that mlx-lm loads the same directory. Text out is meaningless. Most tokenizers know
+single bytes only; the qwen3-vl-2b and 8b shapes can be served: they have the demo model's tokenizer and chat template.
 """
 import argparse
 import json
@@ -31,7 +31,21 @@ VISION_SHAPES = {
         vision=dict(depth=24, hidden_size=1024, num_heads=16, intermediate_size=4096, out_hidden_size=2048, in_channels=3,
                     patch_size=16, temporal_patch_size=2, spatial_merge_size=2, num_position_embeddings=2304,
                     deepstack_visual_indexes=[5, 11, 17])),
+    "qwen3-vl-2b": dict(
+        text=dict(hidden_size=2048, num_hidden_layers=28, intermediate_size=6144, num_attention_heads=16, num_key_value_heads=8,
+                  tie_word_embeddings=True),
+        vision=dict(depth=24, hidden_size=1024, num_heads=16, intermediate_size=4096, out_hidden_size=2048, in_channels=3,
+                    patch_size=16, temporal_patch_size=2, spatial_merge_size=2, num_position_embeddings=2304,
+                    deepstack_visual_indexes=[5, 11, 17])),
+    "qwen3-vl-8b": dict(
+        text=dict(hidden_size=4096, num_hidden_layers=36, intermediate_size=12288, num_attention_heads=32,
+                  num_key_value_heads=8, tie_word_embeddings=False),
+        vision=dict(depth=27, hidden_size=1152, num_heads=16, intermediate_size=4304, out_hidden_size=4096, in_channels=3,
+                    patch_size=16, temporal_patch_size=2, spatial_merge_size=2, num_position_embeddings=2304,
+                    deepstack_visual_indexes=[8, 16, 24])),
 }
+SERVABLE = ["qwen3-vl-2b", "qwen3-vl-8b"]
+DEMO_MODEL = pathlib.Path(__file__).resolve().parents[1] / "assets/demo-model"
 VISION_TOKENS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>", "<|im_end|>"]  # ids from 256 on
 COMMON = dict(model_type="qwen3", architectures=["Qwen3ForCausalLM"], head_dim=128, vocab_size=151936,
               max_position_embeddings=40960, rope_theta=1000000.0, rms_norm_eps=1e-6, torch_dtype="bfloat16",
@@ -146,6 +160,16 @@ def byte_tokenizer(special: list[str]) -> dict:
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "vocab": letters, "merges": []}}
 
 
+def filled_tokenizer(vocab_size: int) -> dict:
+    """The demo model's tokenizer with a made-up word for every further id: whatever a model says can be said back to it."""
+    tokenizer = json.loads((DEMO_MODEL / "tokenizer.json").read_text())
+    added = tokenizer["added_tokens"]
+    used = 1 + max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in added)])
+    added += [{"id": i, "content": f"<t{i}>", "special": False, "single_word": False, "lstrip": False, "rstrip": False,
+               "normalized": False} for i in range(used, vocab_size)]
+    return tokenizer
+
+
 def text_files(shape: str, out: Writer) -> dict[str, dict]:
     """Adds the weights of a text model; returns its JSON files by name."""
     config = COMMON | SHAPES[shape]
@@ -157,19 +181,37 @@ def text_files(shape: str, out: Writer) -> dict[str, dict]:
 def vision_files(shape: str, out: Writer) -> dict[str, dict]:
     """The same of a vision-language model, in the names of mlx-vlm."""
     text, vision = COMMON | VISION_SHAPES[shape]["text"], VISION_SHAPES[shape]["vision"]
-    text |= dict(model_type="qwen3_vl_text", eos_token_id=260, rope_theta=5000000.0,
+    tokenizer, tokenizer_config, special = speech(shape, text["vocab_size"])
+    text |= dict(model_type="qwen3_vl_text", eos_token_id=special["<|im_end|>"], rope_theta=5000000.0,
+                 max_position_embeddings=262144,
                  rope_scaling=dict(mrope_interleaved=True, mrope_section=[24, 20, 20], rope_type="default"))
     add_decoder(out, text, "language_model.")
     add_tower(out, vision)
     config = dict(model_type="qwen3_vl", architectures=["Qwen3VLForConditionalGeneration"], torch_dtype="bfloat16",
-                  vision_start_token_id=256, image_token_id=257, vision_end_token_id=258, video_token_id=259,
-                  tie_word_embeddings=True, text_config=text, vision_config=vision | dict(model_type="qwen3_vl"))
-    picture = dict(size=dict(shortest_edge=65536, longest_edge=16777216), patch_size=vision["patch_size"], merge_size=2,
-                   temporal_patch_size=2, image_mean=[0.5] * 3, image_std=[0.5] * 3,
-                   processor_class="Qwen3VLProcessor", image_processor_type="Qwen2VLImageProcessorFast")
-    template = "{% for m in messages %}{% for p in m.content %}<|vision_start|><|image_pad|><|vision_end|>{% endfor %}{% endfor %}"
-    return {"config.json": config, "tokenizer.json": byte_tokenizer(VISION_TOKENS), "preprocessor_config.json": picture,
-            "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template}}
+                  vision_start_token_id=special["<|vision_start|>"], image_token_id=special["<|image_pad|>"],
+                  vision_end_token_id=special["<|vision_end|>"], video_token_id=special["<|video_pad|>"],
+                  tie_word_embeddings=text["tie_word_embeddings"], text_config=text,
+                  vision_config=vision | dict(model_type="qwen3_vl"))
+    patches = dict(patch_size=vision["patch_size"], merge_size=2, temporal_patch_size=2, image_mean=[0.5] * 3,
+                   image_std=[0.5] * 3, processor_class="Qwen3VLProcessor")
+    picture = patches | dict(size=dict(shortest_edge=65536, longest_edge=16777216),
+                             image_processor_type="Qwen2VLImageProcessorFast")
+    video = patches | dict(size=dict(shortest_edge=4096, longest_edge=25165824), fps=2, min_frames=4, max_frames=768,
+                           video_processor_type="Qwen3VLVideoProcessor")
+    return {"config.json": config, "tokenizer.json": tokenizer, "tokenizer_config.json": tokenizer_config,
+            "preprocessor_config.json": picture, "video_preprocessor_config.json": video}
+
+
+def speech(shape: str, vocab_size: int) -> tuple[dict, dict, dict[str, int]]:
+    """A vision-language model's tokenizer, its configuration with the chat template, and its special tokens' ids."""
+    if shape in SERVABLE:
+        tokenizer = filled_tokenizer(vocab_size)
+        config = json.loads((DEMO_MODEL / "tokenizer_config.json").read_text())
+    else:
+        tokenizer = byte_tokenizer(VISION_TOKENS)
+        template = "{% for m in messages %}{% for p in m.content %}<|vision_start|><|image_pad|><|vision_end|>{% endfor %}{% endfor %}"
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template}
+    return tokenizer, config, {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
 
 
 def main() -> None:

@@ -17,6 +17,9 @@ import sys
 import time
 from collections.abc import Callable
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench/common"))
+import checkpoints
 import machine
 import plot
 import summary
@@ -26,8 +29,6 @@ from models import Models
 
 DISTURBED = 0.1  # processors that others used, on average, while a sample was taken
 WATCH_S = 2
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def note(text: str) -> None:
@@ -141,7 +142,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=0, metavar="SECONDS",
                         help="wait for other processes, and take disturbed samples again, for up to this long a case")
     parser.add_argument("--threads", type=int, default=machine.usable_cores())
-    parser.add_argument("--models", type=pathlib.Path, default=pathlib.Path.home() / ".cache/pippin-bench")
+    parser.add_argument("--models", type=pathlib.Path, default=checkpoints.DEFAULT_FOLDER)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench")
     args = parser.parse_args()
 

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "common"))
 from cases import Case
 from machine import Usage
 from models import Models
 
-HERE = pathlib.Path(__file__).resolve().parent
 SPIN = "while True: pass"
 
 

@@ -1,5 +1,10 @@
 """Statistics of the measured rates, and the table that shows them."""
+import pathlib
 import statistics
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+from tables import digits, markdown
 
 
 def spread(rates: list[float]) -> dict[str, float]:
@@ -10,11 +15,6 @@ def compare(pippin: list[float], peer: list[float]) -> dict[str, float]:
     """The ratio of the medians, and the extremes of the ratios round by round (each round ran both, one after the other)."""
     paired = [a / b for a, b in zip(pippin, peer)]
     return {"ratio": statistics.median(pippin) / statistics.median(peer), "min": min(paired), "max": max(paired)}
-
-
-def digits(value: float) -> str:
-    """About three significant digits."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def show(s: dict[str, float]) -> str:
@@ -43,9 +43,4 @@ HEADER = ["work", "peer", "peer: median (range)", "Pippin: median (range)", "rat
 
 
 def table(results: list[dict]) -> str:
-    """A Markdown table whose columns also line up as plain text."""
-    rows = [HEADER, *(row(result) for result in results)]
-    widths = [max(len(cells[i]) for cells in rows) for i in range(len(HEADER))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |" for cells in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+    return markdown(HEADER, [row(result) for result in results])

@@ -70,6 +70,7 @@ struct EngineStats {
   std::int64_t pages_total = 0;
   std::int64_t pages_free = 0;    ///< neither used by a sequence nor holding cached KV
   std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
+  std::int64_t page_bytes = 0;    ///< that a page takes over all layers
   std::int64_t pages_evicted = 0;  ///< since the start: cached ones whose place was needed
   /// Admitted prompts by how far the page cache knew them, since the start. whole: all but the last token; extended: all of a
   /// known text, which goes on; diverged: to where a known text goes on otherwise; evicted: to where its pages have
@@ -79,16 +80,28 @@ struct EngineStats {
   std::int64_t prefix_diverged = 0;
   std::int64_t prefix_evicted = 0;
   std::int64_t prefix_unknown = 0;
-  std::int64_t media_cache_bytes = 0;  ///< encoder outputs that are kept
-  std::int64_t encoder_runs = 0;       ///< pictures encoded since the start
-  std::int64_t encoder_hits = 0;       ///< pictures whose features were found in the media cache
-  std::int64_t prompt_tokens = 0;      ///< since the start
-  std::int64_t cached_tokens = 0;      ///< of these, read from the page cache
+  std::int64_t media_cache_entries = 0;      ///< pictures whose encoder outputs are kept
+  std::int64_t media_cache_bytes = 0;        ///< that they take
+  std::int64_t media_cache_limit_bytes = 0;  ///< that they may take at most
+  std::int64_t media_cache_evictions = 0;    ///< of them since the start, for want of room
+  std::int64_t encoder_runs = 0;             ///< pictures encoded since the start
+  std::int64_t encoder_hits = 0;   ///< pictures whose features were found in the media cache
+  std::int64_t prompt_tokens = 0;  ///< since the start
+  std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
   DiskStats disk;
   bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s
+};
+
+/// What Engine::clear_caches dropped, and what the process took before and after in bytes of memory, as the system counts
+/// it (0 where it doesn't say).
+struct ClearedCaches {
+  std::int64_t pages = 0;  ///< of cached KV
+  std::int64_t media = 0;  ///< encoded pictures
+  std::int64_t resident_before = 0;
+  std::int64_t resident_after = 0;
 };
 
 struct ModelInfo {
@@ -136,6 +149,12 @@ class Engine {
   /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
   /// all at once. `profile` fills the operations' times.
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile = false);
+
+  /// Drops every cached page and encoded picture that no running request uses, and gives their memory back to the
+  /// system (on a GPU that of the pictures alone: its pages stay allocated). What is on disk stays. Waits for the end of the
+  /// step that runs.
+  /// Throws Error(unavailable) when the engine is stopping or has given up.
+  ClearedCaches clear_caches();
 
   const ModelInfo& info() const;
   EngineStats stats() const;

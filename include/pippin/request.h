@@ -87,6 +87,9 @@ struct Usage {
   std::int64_t completion_tokens = 0;
   std::int64_t cached_tokens =
       0;  ///< of the prompt's tokens, those whose KV pages were found in the cache
+  /// Of the prompt's tokens that stand for pictures, those that did not wait for the encoder: their KV was found in the
+  /// cache, or else the picture's features in the media cache.
+  std::int64_t media_cached = 0;
 };
 
 /// One event of an answer: text as it is generated, then exactly one event with `finish`, which

@@ -2,15 +2,20 @@
 
 #include <utility>
 
+#include "base/log.h"
+#include "engine/cache_break.h"
+
 namespace pippin::engine {
 
 Answer::Answer(std::shared_ptr<TokenStream> tokens,
                std::shared_ptr<const text::Tokenizer> tokenizer,
-               std::vector<std::string> stop_strings, std::int64_t prompt_tokens)
+               std::vector<std::string> stop_strings, const Prompt& prompt)
     : tokens_(std::move(tokens)),
-      detokenizer_(std::move(tokenizer)),
-      stops_(std::move(stop_strings)) {
-  usage_.prompt_tokens = prompt_tokens;
+      tokenizer_(std::move(tokenizer)),
+      detokenizer_(tokenizer_),
+      stops_(std::move(stop_strings)),
+      prompt_(prompt) {
+  usage_.prompt_tokens = prompt.tokens;
 }
 
 Answer::~Answer() {
@@ -38,7 +43,7 @@ void Answer::when_ready(std::function<void()> ready) {
 }
 
 std::optional<ChatEvent> Answer::accept(const TokenEvent& event) {
-  usage_.cached_tokens = tokens_->cached_tokens();
+  note_caches();
   std::string text;
   if (event.finish) {
     if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
@@ -54,6 +59,14 @@ std::optional<ChatEvent> Answer::accept(const TokenEvent& event) {
   }
   if (text.empty()) return {};
   return ChatEvent{std::move(text), std::nullopt, usage_};
+}
+
+void Answer::note_caches() {
+  usage_.cached_tokens = tokens_->cached_tokens();
+  usage_.media_cached = prompt_.media - tokens_->encoded_tokens();
+  if (const auto divergence = tokens_->take_divergence())
+    if (const auto line = describe_break(*divergence, prompt_.history, *tokenizer_))
+      spdlog::info("[cache] {}", *line);
 }
 
 ChatEvent Answer::end(std::string text, FinishReason reason) {

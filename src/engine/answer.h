@@ -14,8 +14,15 @@ namespace pippin::engine {
 /// Owned by the reader; one thread at a time. Cancels its request when destroyed before the end.
 class Answer {
  public:
+  /// What is to be known of the prompt, in tokens.
+  struct Prompt {
+    std::int64_t tokens = 0;
+    std::int64_t media = 0;    ///< of these, those that stand for pictures
+    std::int64_t history = 0;  ///< see Sequence::num_history
+  };
+
   Answer(std::shared_ptr<TokenStream> tokens, std::shared_ptr<const text::Tokenizer> tokenizer,
-         std::vector<std::string> stop_strings, std::int64_t prompt_tokens);
+         std::vector<std::string> stop_strings, const Prompt& prompt);
   ~Answer();
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
@@ -34,10 +41,13 @@ class Answer {
   /// Turns one token event into text; nullopt where it settles none.
   std::optional<ChatEvent> accept(const TokenEvent& event);
   ChatEvent end(std::string text, FinishReason reason);
+  void note_caches();
 
   std::shared_ptr<TokenStream> tokens_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
   text::Detokenizer detokenizer_;
   text::StopStrings stops_;
+  const Prompt prompt_;
   Usage usage_;
   bool finished_ = false;
 };

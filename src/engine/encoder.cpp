@@ -86,7 +86,10 @@ void Encoder::finish(std::span<MediaItem* const> wanted) {
     cache_.insert(job_->digests[i], features);
     if (disk_) disk_->keep(job_->digests[i], features);
     for (auto* item : wanted)
-      if (item->digest == job_->digests[i]) item->features = features;
+      if (item->digest == job_->digests[i]) {
+        item->features = features;
+        item->encoded = true;
+      }
     ++num_runs_;
   }
   job_.reset();

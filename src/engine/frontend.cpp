@@ -293,8 +293,9 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
 }
 
 ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop) {
-  auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, stop.strings,
-                                         sequence->num_prompt);
+  const Answer::Prompt prompt{sequence->num_prompt, sequence->num_media(), sequence->num_history};
+  auto answer =
+      std::make_unique<Answer>(sequence->output, prompts_.tokenizer, stop.strings, prompt);
   loop_->submit(std::move(sequence));
   return ChatStream(std::move(answer));
 }

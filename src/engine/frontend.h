@@ -21,6 +21,8 @@ class Frontend {
                       const StopOptions& stop);
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
 
+  ClearedCaches clear_caches() { return loop_->clear_caches().get(); }
+
   const ModelInfo& info() const { return info_; }
   EngineStats stats() const { return loop_->stats(); }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory.h"
 
 namespace pippin::engine {
 namespace {
@@ -18,6 +19,20 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+constexpr const char* stopped = "the engine has stopped; see its log";
+
+ClearedCaches clear(Runner& runner, PageCache& pages) {
+  ClearedCaches cleared;
+  cleared.resident_before = resident_bytes();
+  cleared.pages = pages.num_cached();
+  cleared.media = static_cast<std::int64_t>(runner.encoder().cache().size());
+  pages.forget_cached();
+  runner.clear_caches(pages.free_pages());
+  trim_heap();
+  cleared.resident_after = resident_bytes();
+  return cleared;
 }
 
 }  // namespace
@@ -65,8 +80,7 @@ void Loop::submit(std::shared_ptr<Sequence> sequence) {
   });
   {
     std::lock_guard lock(shared_->mutex);
-    if (shared_->broken)
-      throw Error(Code::unavailable, "the engine has stopped after a failure; see its log");
+    if (shared_->broken) throw Error(Code::unavailable, stopped);
     const auto waiting =
         static_cast<std::int64_t>(shared_->submitted.size()) + shared_->stats.sequences_waiting;
     if (waiting >= options_.max_queue)
@@ -75,6 +89,17 @@ void Loop::submit(std::shared_ptr<Sequence> sequence) {
     shared_->submitted.push_back(std::move(sequence));
   }
   shared_->wake();
+}
+
+std::future<ClearedCaches> Loop::clear_caches() {
+  std::future<ClearedCaches> result;
+  {
+    std::lock_guard lock(shared_->mutex);
+    if (shared_->broken || shared_->stopping) throw Error(Code::unavailable, stopped);
+    result = shared_->to_clear.emplace_back().get_future();
+  }
+  shared_->wake();
+  return result;
 }
 
 EngineStats Loop::stats() const {
@@ -94,6 +119,8 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
   try {
     std::tie(runner, options_) = setup();
     shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
+    shared_->stats.page_bytes = runner->bytes_per_page();
+    shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
   } catch (...) {
     ready(std::current_exception());
     return;
@@ -110,6 +137,7 @@ void Loop::serve(Runner& runner) {
   bool busy = false, sound = false;
   try {
     while (take_submitted(scheduler, !busy)) {
+      clear_where_asked(runner, scheduler, pages);
       const auto start = std::chrono::steady_clock::now();
       const Batch batch = scheduler.next();
       if (!batch.empty()) step(runner, scheduler, pages, batch);
@@ -128,6 +156,7 @@ void Loop::serve(Runner& runner) {
   }
   scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
   if (sound) write_the_rest(runner, pages);
+  refuse_to_clear();
   publish_stats(runner, scheduler, pages);
 }
 
@@ -161,6 +190,25 @@ bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
   for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   shared_->stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
   return !shared_->stopping;
+}
+
+void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages) {
+  std::vector<std::promise<ClearedCaches>> asked;
+  {
+    std::lock_guard lock(shared_->mutex);
+    asked.swap(shared_->to_clear);
+  }
+  for (auto& promise : asked) {
+    const auto cleared = clear(runner, pages);
+    publish_stats(runner, scheduler, pages);  // first: whoever is answered sees them
+    promise.set_value(cleared);
+  }
+}
+
+void Loop::refuse_to_clear() {
+  std::lock_guard lock(shared_->mutex);
+  for (auto& promise : std::exchange(shared_->to_clear, {}))
+    promise.set_exception(std::make_exception_ptr(Error(Code::unavailable, stopped)));
 }
 
 void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
@@ -202,7 +250,9 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   const auto& encoder = runner.encoder();
   stats.encoder_runs = encoder.num_runs();
   stats.encoder_hits = encoder.num_hits();
+  stats.media_cache_entries = static_cast<std::int64_t>(encoder.cache().size());
   stats.media_cache_bytes = encoder.cache().num_bytes();
+  stats.media_cache_evictions = encoder.cache().evictions();
   stats.prompt_tokens = counters.prompt_tokens;
   stats.cached_tokens = counters.cached_tokens;
   stats.generated_tokens = counters.generated_tokens;

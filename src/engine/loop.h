@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -44,6 +45,9 @@ class Loop {
   /// Throws Error(resource_exhausted) when the queue is full, Error(unavailable) when the engine has given up.
   void submit(std::shared_ptr<Sequence> sequence);
 
+  /// See Engine::clear_caches, whose Error the future may hold; done between two steps.
+  std::future<ClearedCaches> clear_caches();
+
   EngineStats stats() const;
 
  private:
@@ -52,10 +56,12 @@ class Loop {
     mutable std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::shared_ptr<Sequence>> submitted;  // guarded by mutex
-    bool stopping = false;                             // guarded by mutex
-    bool broken = false;  // guarded by mutex: the engine's thread has given up
-    bool woken = false;   // guarded by mutex: something was submitted or cancelled
-    EngineStats stats;    // guarded by mutex
+    std::vector<std::promise<ClearedCaches>>
+        to_clear;           // guarded by mutex: who wants the caches cleared
+    bool stopping = false;  // guarded by mutex
+    bool broken = false;    // guarded by mutex: the engine's thread has given up
+    bool woken = false;     // guarded by mutex: something was submitted or cancelled
+    EngineStats stats;      // guarded by mutex
 
     void wake();
   };
@@ -66,6 +72,8 @@ class Loop {
   bool write_behind(Runner& runner, const PageCache& pages,
                     std::chrono::steady_clock::duration step, bool rests);
   void write_the_rest(Runner& runner, const PageCache& pages);
+  void clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages);
+  void refuse_to_clear();
   void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
   void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);

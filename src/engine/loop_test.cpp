@@ -89,6 +89,34 @@ TEST_P(Equalities, CachedEqualsUncached) {
   }
 }
 
+TEST_P(Equalities, ClearedEqualsCached) {
+  const auto loop = make_loop(with(GetParam(), 64, 512));
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::vector<std::int32_t>> answers;
+    for (const auto& sequence : workload()) answers.push_back(answer(*loop, sequence));
+    EXPECT_EQ(answers, reference(GetParam()));
+    const auto before = loop->stats();
+    EXPECT_GT(before.media_cache_bytes, 0);
+    const auto cleared = loop->clear_caches().get();
+    EXPECT_GT(cleared.pages, 0);
+    EXPECT_EQ(cleared.media, before.media_cache_entries);
+    const auto after = loop->stats();
+    EXPECT_EQ(after.pages_free, after.pages_total);
+    EXPECT_EQ(after.media_cache_bytes, 0);
+  }
+}
+
+TEST_P(Equalities, ClearingDoesNotDisturbWhatRuns) {
+  const auto loop = make_loop(with(GetParam(), 64, 16));
+  const auto sequences = workload();
+  for (const auto& sequence : sequences) loop->submit(sequence);
+  for (const auto& sequence : sequences) {
+    loop->clear_caches().get();
+    EXPECT_EQ(read_all(*sequence),
+              reference(GetParam())[static_cast<std::size_t>(&sequence - sequences.data())]);
+  }
+}
+
 std::vector<How> ways() {
   if (mx::default_device() == mx::Device::gpu) return {How::mlx, How::mlx_kv8, How::mlx_kv4};
   return {How::mlx,     How::cpu_float32, How::cpu_int8, How::mlx_kv8,
@@ -192,6 +220,20 @@ TEST(Loop, APictureOverSeveralChunksIsEncodedAndCountedOnce) {
   answer(*loop, make_sequence(21, 1, {5}));
   EXPECT_EQ(idle_stats(*loop).encoder_runs, 2);
   EXPECT_EQ(idle_stats(*loop).encoder_hits, 0);
+}
+
+TEST(Loop, CountsATokenOfAPictureAsEncodedOnce) {
+  const auto loop = make_loop({.max_batch_tokens = 16});
+  const auto encoded = [&](int prompt, const std::vector<unsigned>& pictures) {
+    const auto sequence = make_sequence(prompt, static_cast<unsigned>(prompt), pictures);
+    answer(*loop, sequence);
+    return std::pair{sequence->output->encoded_tokens(), sequence->num_media()};
+  };
+  const auto [cold, all] = encoded(10, {5});
+  EXPECT_EQ(cold, all);
+  EXPECT_EQ(encoded(12, {5}).first, 0);  // other words: found in the media cache
+  const auto [half, both] = encoded(14, {5, 7});
+  EXPECT_EQ(half, both - all);
 }
 
 TEST(Loop, ASetupThatFailsReachesTheCaller) {

@@ -28,10 +28,13 @@ void MediaCache::insert(const Digest& key, std::shared_ptr<const models::MediaFe
 }
 
 void MediaCache::clear() {
-  while (!order_.empty()) evict_oldest();
+  entries_.clear();
+  order_.clear();
+  num_bytes_ = 0;
 }
 
 void MediaCache::evict_oldest() {
+  ++evictions_;
   num_bytes_ -= static_cast<std::int64_t>(order_.back().features->num_bytes());
   entries_.erase(order_.back().key);
   order_.pop_back();

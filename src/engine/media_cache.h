@@ -22,11 +22,14 @@ class MediaCache {
   std::shared_ptr<const models::MediaFeatures> find(const Digest& key);
   void insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features);
 
+  /// Drops everything.
   void clear();
 
   std::int64_t max_bytes() const { return max_bytes_; }
   std::int64_t num_bytes() const { return num_bytes_; }
   std::size_t size() const { return entries_.size(); }
+  /// Features that had to go for others since the start.
+  std::int64_t evictions() const { return evictions_; }
 
  private:
   struct Entry {
@@ -41,6 +44,7 @@ class MediaCache {
 
   std::int64_t max_bytes_;
   std::int64_t num_bytes_ = 0;
+  std::int64_t evictions_ = 0;
   std::list<Entry> order_;  ///< most recently used first
   std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> entries_;
 };

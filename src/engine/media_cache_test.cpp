@@ -27,6 +27,7 @@ TEST(MediaCache, KeepsTheMostRecentlyUsedWithinItsBytes) {
   EXPECT_FALSE(cache.find(key(2)));
   EXPECT_TRUE(cache.find(key(3)));
   EXPECT_EQ(cache.num_bytes(), 80);
+  EXPECT_EQ(cache.evictions(), 1);
 }
 
 TEST(MediaCache, LeavesOutWhatIsTooLargeAndCountsAKeyOnce) {
@@ -37,6 +38,17 @@ TEST(MediaCache, LeavesOutWhatIsTooLargeAndCountsAKeyOnce) {
   cache.insert(key(2), features_of_bytes(40));
   EXPECT_EQ(cache.num_bytes(), 40);
   EXPECT_EQ(cache.size(), 1u);
+}
+
+TEST(MediaCache, ClearedItIsAsNew) {
+  MediaCache cache(100);
+  cache.insert(key(1), features_of_bytes(80));
+  cache.clear();
+  EXPECT_FALSE(cache.find(key(1)));
+  EXPECT_EQ(cache.num_bytes(), 0);
+  cache.insert(key(2), features_of_bytes(80));
+  EXPECT_TRUE(cache.find(key(2)));
+  EXPECT_EQ(cache.evictions(), 0);
 }
 
 }  // namespace

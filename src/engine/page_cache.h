@@ -129,6 +129,9 @@ class PageCache {
   /// Drops one reference of each page of a sequence, the last page first.
   void release(std::span<const PageId> pages);
 
+  /// Pages in neither use nor cache, in no order.
+  const std::vector<PageId>& free_pages() const { return free_; }
+
   /// Frees every cached page: nothing published before is found again, unless a sequence still uses it.
   void forget_cached();
 

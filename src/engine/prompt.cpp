@@ -36,6 +36,15 @@ MediaItem make_item(const PromptBuilder& builder, const Pixels& picture,
   return {span, hasher.finish(), std::move(patches)};
 }
 
+// In bytes, up to a whole character.
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  auto size = static_cast<std::size_t>(
+      std::mismatch(a.begin(), a.end(), b.begin(), b.end()).second - b.begin());
+  const auto within_character = [&] { return size < b.size() && (b[size] & 0xC0) == 0x80; };
+  while (size > 0 && within_character()) --size;
+  return size;
+}
+
 void check_placeholders(std::ptrdiff_t found, std::size_t pictures) {
   if (static_cast<std::size_t>(found) == pictures) return;
   throw Error(Code::invalid_argument,
@@ -73,6 +82,25 @@ std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool ad
   return tokens;
 }
 
+// That message's end is found by rendering the messages up to it: the prompt begins alike. What follows it is short, so that
+// little is tokenized twice.
+std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInput input,
+                                       const std::string& prompt, std::size_t num_tokens) const {
+  const auto last = std::find_if(request.messages.rbegin(), request.messages.rend(),
+                                 [](const Message& m) { return m.role == "assistant"; });
+  if (last == request.messages.rend()) return 0;
+  input.messages_json = text::messages_json(std::vector(request.messages.begin(), last.base()));
+  input.add_generation_prompt = false;
+  std::size_t shared = 0;
+  try {
+    shared = common_prefix(chat_template->render(input), prompt);
+  } catch (const Error&) {
+    return 0;  // the template wants a question at the end
+  }
+  const auto rest = tokenizer->encode(std::string_view(prompt).substr(shared)).size();
+  return num_tokens - std::min(num_tokens, rest);
+}
+
 void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
   if (!chat_template)
     throw Error(Code::invalid_argument,
@@ -84,14 +112,17 @@ void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const 
   input.messages_json = text::messages_json(request.messages);
   input.tools_json = request.tools_json;
   input.kwargs_json = request.template_kwargs_json;
-  const auto rendered = encode(chat_template->render(input), false);
+  const auto prompt = chat_template->render(input);
+  const auto rendered = encode(prompt, false);
+  const auto history = history_end(request, input, prompt, rendered.size());
 
   const auto is_place = [&](std::int32_t token) { return image_processor && token == image_token; };
   check_placeholders(std::count_if(rendered.begin(), rendered.end(), is_place), pictures.size());
   std::vector<models::MediaSpan> spans;
-  for (const auto token : rendered) {
-    if (!is_place(token)) {
-      sequence.tokens.push_back(token);
+  for (std::size_t i = 0; i < rendered.size(); ++i) {
+    if (i == history) sequence.num_history = sequence.num_tokens();
+    if (!is_place(rendered[i])) {
+      sequence.tokens.push_back(rendered[i]);
       continue;
     }
     const auto grid = merged_grid(*image_processor, *pictures[spans.size()]);

@@ -27,8 +27,8 @@ struct PromptBuilder {
   std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding
   std::size_t max_token_bytes = 0;  ///< of the longest token, to refuse endless prompts unread
 
-  /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, media and
-  /// positions. Throws Error(invalid_argument) where the template refuses the
+  /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, num_history,
+  /// media and positions. Throws Error(invalid_argument) where the template refuses the
   /// messages, pictures can't be placed, or the context can't hold the prompt: before any picture is cut up.
   void build(const ChatRequest& request, Sequence& sequence) const;
 
@@ -37,6 +37,9 @@ struct PromptBuilder {
 
  private:
   std::vector<std::int32_t> encode(const std::string& text, bool add_special) const;
+  /// Where the last assistant's message ends among the prompt's tokens (pictures not laid out); 0 without one.
+  std::size_t history_end(const ChatRequest& request, text::ChatInput input,
+                          const std::string& prompt, std::size_t num_tokens) const;
   void check_length(std::int64_t num_tokens) const;
 };
 

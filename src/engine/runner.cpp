@@ -71,6 +71,12 @@ void Runner::reset() {
   kv_ = make_pools(model_->traits(), options_);
 }
 
+void Runner::clear_caches(const std::vector<PageId>& free_pages) {
+  encoder_.clear_cache();
+  kv_.drop_pages(free_pages);
+  mx::clear_cache();
+}
+
 std::vector<std::int32_t> Runner::run(const Batch& batch) {
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);

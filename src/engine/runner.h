@@ -40,8 +40,12 @@ class Runner {
   /// New, empty pools.
   void reset();
 
+  /// Drops the encoded pictures (but for those of which a sequence still waits for rows) and the memory of `free_pages`.
+  void clear_caches(const std::vector<PageId>& free_pages);
+
   const models::Model& model() const { return *model_; }
   Encoder& encoder() { return encoder_; }
+  std::int64_t bytes_per_page() const { return static_cast<std::int64_t>(kv_.page_bytes()); }
   /// Null without a disk store.
   ColdPages* cold_pages() { return disk_pages_ ? &*disk_pages_ : nullptr; }
 

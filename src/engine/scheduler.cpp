@@ -316,6 +316,14 @@ void Scheduler::count_match(const Sequence& sequence) {
        {sequence.tokens.begin() + sequence.num_computed, sequence.tokens.begin() + end}});
 }
 
+void Scheduler::count_encoded(const Sequence& sequence) {
+  std::int64_t count = 0;
+  for (const auto& item : sequence.media)
+    if (item.encoded)
+      count += end_of(item) - std::max(item.span.begin, sequence.output->cached_tokens());
+  sequence.output->set_encoded_tokens(count);
+}
+
 std::size_t Scheduler::num_pages_for(std::int64_t num_tokens) const {
   return static_cast<std::size_t>((num_tokens + pages_.page_size() - 1) / pages_.page_size());
 }
@@ -499,6 +507,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     publish_full_pages(sequence);
     if (!chunk.sample) continue;
+    if (sequence.num_generated() == 0) count_encoded(sequence);
     if (const auto reason = append(sequence, tokens[sampled++])) {
       retire(sequence);
       std::erase(running_, chunk.sequence);

@@ -179,6 +179,7 @@ class Scheduler {
   std::size_t num_reusable(const Sequence& sequence) const;
   void count_admission(Sequence& sequence);
   void count_match(const Sequence& sequence);
+  void count_encoded(const Sequence& sequence);
   std::size_t num_pages_for(std::int64_t num_tokens) const;
   bool has_room(const Sequence& sequence, std::int64_t num_tokens) const;
   bool may_have_room(Sequence& sequence);

@@ -92,7 +92,8 @@ TEST(Scheduler, SequencesThatRunTogetherHoldASharedPromptOnce) {
   Machine m(64, {64, 4});
   for (int i = 0; i < 3; ++i) m.scheduler.add(make_sequence(count_up(16), 8));
   EXPECT_EQ(m.step().num_tokens, 16);  // the first computes it, the others wait for that
-  EXPECT_EQ(m.step().num_tokens, 3);   // one more token of the first, the prompt's last one of the others
+  EXPECT_EQ(m.step().num_tokens,
+            3);  // one more token of the first, the prompt's last one of the others
   EXPECT_EQ(m.scheduler.num_running(), 3u);
   EXPECT_EQ(m.pages.num_pages() - m.pages.num_available(), 4 + 1);  // and the first one's next
   m.run_dry();

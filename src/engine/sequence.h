@@ -43,13 +43,16 @@ struct MediaItem {
   /// What the encoder made of it; held from when it is there until its last row is computed.
   std::shared_ptr<const models::MediaFeatures> features = {};
   std::string failure = {};  ///< why it can't be encoded; empty while it may
+  bool encoded = false;      ///< it had to wait for the encoder, once at least
 };
 
 struct Sequence {
   // Set by who submits.
   std::vector<std::int32_t> tokens;  ///< the prompt, then what was generated
   std::int64_t num_prompt = 0;       ///< tokens of the prompt
-  std::vector<MediaItem> media;      ///< in order of their spans
+  /// Of these, the ones up to the end of the last assistant's message (to a token or two); 0 without one.
+  std::int64_t num_history = 0;
+  std::vector<MediaItem> media;  ///< in order of their spans
   models::Positions positions;
   SamplingOptions sampling;
   std::uint64_t seed = 0;       ///< sampling.seed, or a random one
@@ -77,6 +80,12 @@ struct Sequence {
   std::vector<PageKey>
       page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
 
+  /// Tokens that stand for pictures.
+  std::int64_t num_media() const {
+    std::int64_t count = 0;
+    for (const auto& item : media) count += item.span.length;
+    return count;
+  }
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }
   bool is_end(std::int32_t token) const {

@@ -44,6 +44,10 @@ class TokenStream {
   }
   /// Set before the first token, where there is one.
   void set_divergence(CacheDivergence divergence);
+  /// Of the prompt, tokens of pictures that had to wait for the encoder. Set before the first token.
+  void set_encoded_tokens(std::int64_t count) {
+    encoded_tokens_.store(count, std::memory_order_relaxed);
+  }
 
   // The reader's side.
   /// The next event, or nullopt when none has arrived (or the end was read). Throws the Error of fail().
@@ -56,6 +60,7 @@ class TokenStream {
   void cancel();
   void on_cancel(std::function<void()> wake) { wake_ = std::move(wake); }
   std::int64_t cached_tokens() const { return cached_tokens_.load(std::memory_order_relaxed); }
+  std::int64_t encoded_tokens() const { return encoded_tokens_.load(std::memory_order_relaxed); }
   /// Known once the first event has been read; taken by the first call.
   std::optional<CacheDivergence> take_divergence();
 
@@ -74,6 +79,7 @@ class TokenStream {
   std::function<void()> wake_;                 // set before the stream is shared
   std::atomic<bool> cancelled_ = false;
   std::atomic<std::int64_t> cached_tokens_ = 0;
+  std::atomic<std::int64_t> encoded_tokens_ = 0;
 };
 
 }  // namespace pippin::engine

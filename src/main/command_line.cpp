@@ -26,6 +26,7 @@ struct Units {
   std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
   bool no_warmup = false;
+  bool no_canonical_prompts = false;
 };
 
 const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
@@ -134,6 +135,8 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
       ->allow_extra_args(false);
   group.flag("--strict-fields", serve.api.strict_fields,
              "Refuse unknown fields instead of listing them in X-Pippin-Ignored");
+  group.flag("--no-canonical-prompts", units.no_canonical_prompts,
+             "Leave lines such as Claude Code's billing header in system prompts");
   group.number("--max-body-mb", units.max_body_mb, std::int64_t{1}, std::int64_t{4096},
                "Largest request, in MB [16]");
   group.number("--max-image-mb", units.max_image_mb, std::int64_t{1}, std::int64_t{4096},
@@ -150,6 +153,7 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
 
 void finish_serve(ServeCommand& serve, const Units& units) {
   finish_engine(serve.engine, units);
+  serve.api.canonical_prompts = !units.no_canonical_prompts;
   serve.http.port = static_cast<std::uint16_t>(units.port);
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
   serve.api.fetch.max_bytes = serve.api.images.image.max_bytes = units.max_image_mb << 20;

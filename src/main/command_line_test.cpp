@@ -39,6 +39,7 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.engine.kv_pool_bytes, EngineOptions().kv_pool_bytes);
   EXPECT_EQ(serve.engine.media_cache_bytes, EngineOptions().media_cache_bytes);
   EXPECT_EQ(serve.http.max_body_bytes, server::HttpOptions().max_body_bytes);
+  EXPECT_TRUE(serve.api.canonical_prompts);
   EXPECT_EQ(serve.api.images.image.max_bytes, ImageLimits().max_bytes);
 }
 
@@ -54,6 +55,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "--served-model-name",
                            "b",
                            "--strict-fields",
+                           "--no-canonical-prompts",
                            "--max-body-mb",
                            "2",
                            "--max-image-mb",
@@ -76,6 +78,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.http.port, 0);
   EXPECT_EQ(serve.api.model_names, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(serve.api.strict_fields);
+  EXPECT_FALSE(serve.api.canonical_prompts);
   EXPECT_EQ(serve.http.max_body_bytes, 2u << 20);
   EXPECT_EQ(serve.api.images.image.max_bytes, 3 << 20);
   EXPECT_EQ(serve.api.fetch.max_bytes, 3 << 20);

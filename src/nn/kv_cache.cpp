@@ -1,7 +1,9 @@
 #include "nn/kv_cache.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "base/memory.h"
 #include "kernels/kv_codes.h"
 
 namespace pippin::nn {
@@ -113,6 +115,19 @@ void KVCache::write_page(std::int32_t page, std::span<const std::uint8_t> bytes)
     from += size;
   }
   if (!in_host_memory_) evaluate();
+}
+
+void KVCache::drop_pages(std::vector<std::int32_t> pages) const {
+  if (!in_host_memory_) return;
+  std::sort(pages.begin(), pages.end());
+  for (const auto* pool : pools()) {
+    const auto bytes = bytes_per_page(*pool, page_size_);
+    // Neighbours at once: the system's pages may be larger than ours, and huge ones are.
+    for (std::size_t i = 0, n = 0; i < pages.size(); i += n) {
+      for (n = 1; i + n < pages.size() && pages[i + n] == pages[i + n - 1] + 1;) ++n;
+      pippin::give_back(host_page(*pool, pages[i], bytes), n * bytes);
+    }
+  }
 }
 
 void KVCache::evaluate() {

@@ -46,6 +46,10 @@ struct KVCache {
   /// What read_page gave.
   void write_page(std::int32_t page, std::span<const std::uint8_t> bytes);
 
+  /// Gives the memory of pages whose content nobody wants back to the system, until they are written again. MLX's own
+  /// pools stay as they are: an array's memory can't be given back in part.
+  void drop_pages(std::vector<std::int32_t> pages) const;
+
   std::vector<mx::array> keys;
   std::vector<mx::array> values;
 

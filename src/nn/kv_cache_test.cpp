@@ -4,6 +4,8 @@
 
 #include <numeric>
 
+#include "base/memory.h"
+
 namespace pippin::nn {
 namespace {
 
@@ -61,6 +63,31 @@ TEST_P(Pages, AreRunsOfSlots) {
         mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, pool.shape(2)});
     EXPECT_TRUE(mx::all(mx::equal(page, mx::array(0.0f))).item<bool>());
   }
+}
+
+TEST_P(Pages, ThatAreDroppedLeaveTheOthersAlone) {
+  cache_.drop_pages({4, 1, 2});
+  EXPECT_EQ(read(0), content(0));
+  EXPECT_EQ(read(3), content(3));
+  cache_.write_page(1, content(1));
+  EXPECT_EQ(read(1), content(1));
+}
+
+TEST(HostPages, TakeNoMemoryOnceTheyAreDropped) {
+  constexpr int pages = 64, half = pages / 2;
+  KVCache cache(2, pages, 16, 64, 128, {mx::float16}, true);
+  const std::vector<std::uint8_t> bytes(cache.page_bytes(), 7);
+  for (std::int32_t page = 0; page < pages; ++page) cache.write_page(page, bytes);
+  const auto full = resident_bytes();
+  std::vector<std::int32_t> dropped(half);
+  std::iota(dropped.rbegin(), dropped.rend(), half);
+  cache.drop_pages(dropped);
+  // A page of the system at each end of each pool may stay.
+  const auto least = static_cast<std::int64_t>(half * cache.page_bytes()) - (1 << 20);
+  EXPECT_GT(full - resident_bytes(), least);
+  std::vector<std::uint8_t> kept(bytes.size());
+  cache.read_page(half - 1, kept);
+  EXPECT_EQ(kept, bytes);
 }
 
 // Against 16-bit numbers, over heads of 128: what makes them worth it.

@@ -24,6 +24,7 @@ class EngineBackend final : public Backend {
   }
   ModelInfo info() const override { return engine_.info(); }
   EngineStats stats() const override { return engine_.stats(); }
+  ClearedCaches clear_caches() override { return engine_.clear_caches(); }
 
  private:
   Engine& engine_;

@@ -28,6 +28,8 @@ class Backend {
   virtual ModelInfo info() const = 0;
   /// Returns at once.
   virtual EngineStats stats() const = 0;
+  /// See Engine::clear_caches.
+  virtual ClearedCaches clear_caches() = 0;
 };
 
 /// The backend over a loaded engine, which must outlive it.

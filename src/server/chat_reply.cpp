@@ -22,7 +22,8 @@ json::object usage_object(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+          {"prompt_tokens_details",
+           {{"cached_tokens", usage.cached_tokens}, {"media_cached", usage.media_cached}}}};
 }
 
 json::object header(std::string_view id, std::string_view object, std::int64_t created,

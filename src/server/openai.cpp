@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "pippin/error.h"
+#include "server/cache_reply.h"
+#include "server/canonical.h"
 #include "server/chat_call.h"
 #include "server/chat_reply.h"
 #include "server/chat_session.h"
@@ -73,6 +75,9 @@ void OpenAi::add_routes(Router& router) {
   router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
   router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
   router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
+  router.add("DELETE", "/v1/cache", [this](auto exchange) { clear_cache(std::move(exchange)); });
+  router.add(
+      "GET", "/v1/cache", [this](auto exchange) { show_cache(*exchange); }, Where::io_thread);
   router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
 }
 
@@ -99,6 +104,7 @@ void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
 
 void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
   load_images(call, fetcher_, options_.images, [&] { return exchange->disconnected(); });
+  if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
   const std::string& id = exchange->request().id;
   ChatReply reply("chatcmpl-" + id, call.model.empty() ? names_.front() : call.model,
                   std::time(nullptr), call.include_usage);
@@ -160,6 +166,22 @@ void OpenAi::show_health(Exchange& exchange) const {
       {"preemptions", stats.preemptions},
       {"steps", stats.steps}};
   exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Caches
+
+void OpenAi::show_cache(Exchange& exchange) const {
+  exchange.respond(json_response(200, cache_report(backend_.stats(), volatile_lines_)));
+}
+
+// Waits for the engine, hence not on the workers, which running answers need.
+void OpenAi::clear_cache(std::shared_ptr<Exchange> exchange) {
+  loaders_.post([this, exchange = std::move(exchange)] {
+    answering_errors(*exchange, [&] {
+      exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
+    });
+  });
 }
 
 }  // namespace pippin::server

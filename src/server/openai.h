@@ -1,6 +1,7 @@
 // The OpenAI-compatible API: which requests there are and what answers them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,13 +26,15 @@ struct OpenAiOptions {
   std::vector<std::string> model_aliases;
   /// How answers are sampled where the request says nothing.
   SamplingOptions sampling;
+  /// Take lines that differ from request to request and mean nothing to a model out of system prompts (server/canonical).
+  bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatImageLimits images;
   media::FetchOptions fetch;
 };
 
-/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health. Holds no state of a request: each lives in a
+/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health, GET and DELETE /v1/cache. Holds no state of a request: each lives in a
 /// ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
 class OpenAi {
  public:
@@ -47,6 +50,8 @@ class OpenAi {
   void list_models(Exchange& exchange) const;
   void show_model(Exchange& exchange) const;
   void show_health(Exchange& exchange) const;
+  void show_cache(Exchange& exchange) const;
+  void clear_cache(std::shared_ptr<Exchange> exchange);
   void check_model(const std::string& name) const;
   Headers report_ignored(const ChatCall& call, const std::string& request_id) const;
 
@@ -57,6 +62,7 @@ class OpenAi {
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
   ThreadPool& workers_;
   ThreadPool& loaders_;
+  std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts
 };
 
 }  // namespace pippin::server

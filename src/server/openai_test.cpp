@@ -99,7 +99,7 @@ class FakeBackend final : public Backend {
     if (!script) {
       script = std::make_shared<Script>();
       for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
-      script->push({"!", FinishReason::length, {7, 4, 3}});
+      script->push({"!", FinishReason::length, {7, 4, 3, 2}});
     }
     return std::make_unique<ScriptSource>(std::move(script));
   }
@@ -112,8 +112,18 @@ class FakeBackend final : public Backend {
   EngineStats stats() const override {
     EngineStats stats;
     stats.healthy = healthy_;
+    stats.pages_total = 9;
     stats.pages_free = 5;
+    stats.pages_cached = 3;
+    stats.page_bytes = 100;
+    stats.media_cache_bytes = 77;
+    stats.prefix_diverged = 2;
+    stats.disk.damaged = 1;
     return stats;
+  }
+  ClearedCaches clear_caches() override {
+    if (error_) throw *error_;
+    return {3, 2, 5000, 4000};
   }
 
   std::mutex mutex_;
@@ -197,6 +207,7 @@ TEST_F(OpenAiTest, AnswersWhole) {
   EXPECT_EQ(answer.at("choices").at(0).at("finish_reason"), "length");
   EXPECT_EQ(answer.at("usage").at("total_tokens"), 11);
   EXPECT_EQ(answer.at("usage").at("prompt_tokens_details").at("cached_tokens"), 3);
+  EXPECT_EQ(answer.at("usage").at("prompt_tokens_details").at("media_cached"), 2);
   EXPECT_EQ(backend_.last_.stop.max_tokens, 9);
 }
 
@@ -225,6 +236,7 @@ TEST_F(OpenAiTest, StreamsUsageWhenAsked) {
       events_of(chat(with(R"(, "stream": true, "stream_options": {"include_usage": true})")).body);
   EXPECT_TRUE(events.back().at("choices").as_array().empty());
   EXPECT_EQ(events.back().at("usage").at("completion_tokens"), 4);
+  EXPECT_EQ(events.back().at("usage").at("prompt_tokens_details").at("media_cached"), 2);
   for (std::size_t i = 0; i + 1 < events.size(); ++i) EXPECT_TRUE(events[i].at("usage").is_null());
 }
 
@@ -333,6 +345,49 @@ TEST_F(OpenAiTest, ReportsHealth) {
   const TestResponse response = get("/health");
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(parse_json(response.body, "body").at("status"), "unhealthy");
+}
+
+TEST_F(OpenAiTest, ReportsTheCaches) {
+  start();
+  const json::value report = parse_json(get("/v1/cache").body, "body");
+  EXPECT_EQ(report.at("pages").at("in_use"), 1);
+  EXPECT_EQ(report.at("pages").at("cached_bytes"), 300);
+  EXPECT_EQ(report.at("pages").at("limit_bytes"), 900);
+  EXPECT_EQ(report.at("media").at("bytes"), 77);
+  EXPECT_EQ(report.at("prompts").at("diverged"), 2);
+  EXPECT_EQ(report.at("disk").at("misses").at("damaged"), 1);
+  EXPECT_GT(report.at("resident_bytes").as_int64(), 1 << 20);
+}
+
+TEST_F(OpenAiTest, ClearsTheCaches) {
+  start();
+  const std::string request = "DELETE /v1/cache HTTP/1.1\r\nHost: h\r\n\r\n";
+  const json::value report = parse_json(send(request).body, "body");
+  EXPECT_EQ(report.at("pages"), 3);
+  EXPECT_EQ(report.at("media"), 2);
+  EXPECT_EQ(report.at("freed_bytes"), 1000);
+  backend_.error_ = Error(Code::unavailable, "stopping");
+  EXPECT_EQ(send(request).status, 503);
+}
+
+const std::string agents_request =
+    R"({"messages": [{"role": "system", "content": "x-anthropic-billing-header: cc_version=1; cch=0;\nBe."},
+                     {"role": "user", "content": "hi"}]})";
+
+TEST_F(OpenAiTest, RemovesVolatileLinesAndCountsThem) {
+  start();
+  EXPECT_EQ(chat(agents_request).status, 200);
+  EXPECT_EQ(backend_.last_.messages.at(0).content.at(0).text, "Be.");
+  EXPECT_EQ(parse_json(get("/v1/cache").body, "body").at("volatile_lines_removed"), 1);
+}
+
+TEST_F(OpenAiTest, LeavesVolatileLinesWhenToldTo) {
+  OpenAiOptions options;
+  options.canonical_prompts = false;
+  start(options);
+  EXPECT_EQ(chat(agents_request).status, 200);
+  EXPECT_TRUE(backend_.last_.messages.at(0).content.at(0).text.starts_with("x-anthropic"));
+  EXPECT_EQ(parse_json(get("/v1/cache").body, "body").at("volatile_lines_removed"), 0);
 }
 
 TEST_F(OpenAiTest, ListsUnknownFieldsInAHeader) {

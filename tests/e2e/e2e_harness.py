@@ -65,11 +65,14 @@ class Server:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOWDOWN)
 
     def get(self, path: str) -> Reply:
-        return self._send("GET", path, None, {})
+        return self.request("GET", path)
 
     def post(self, body: dict | bytes, path: str = "/v1/chat/completions", headers: dict[str, str] | None = None) -> Reply:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._send("POST", path, data, {"Content-Type": "application/json", **(headers or {})})
+
+    def request(self, method: str, path: str) -> Reply:
+        return self._send(method, path, None, {})
 
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Reply:
         connection = self.connect()

@@ -53,7 +53,8 @@ LIBRARIES = {
     "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],
     "pippin/*": ["*"],
     "immintrin.h": ["kernels/*"], "cpuid.h": ["kernels/*"], "arm_neon.h": ["kernels/*"],
-    # What the processor has: each system its own way.
+    # What the processor has, and what the process takes: each system its own way.
+    "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "netdb.h": ["*"],

@@ -27,6 +27,15 @@ def sysctl(name: str) -> str:
         return ""
 
 
+def gpus() -> list[str]:
+    """Names of NVIDIA's, if any."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
+
+
 def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -37,7 +46,7 @@ def describe() -> dict:
     model = info.get("model name") or sysctl("machdep.cpu.brand_string") or platform.processor()
     if info.get("cpu family"):
         model += f" (family {info['cpu family']}, model {info['model']})"
-    return {"cpu": model, "cores": usable_cores(), "isa": [flag for flag in ISA_FLAGS if flag in flags],
+    return {"cpu": model, "cores": usable_cores(), "gpus": gpus(), "isa": [flag for flag in ISA_FLAGS if flag in flags],
             "system": f"{platform.system()} {platform.machine()}",
             "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
 

@@ -1,0 +1,239 @@
+"""What is measured: each case starts the server it needs and yields rows and, at the end, verdicts."""
+import contextlib
+import dataclasses
+import pathlib
+import random
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pictures
+from client import Answer, Refused, Server
+
+QUESTIONS = ["What is in it?", "Which colour is the largest part?", "Is there a square in the middle?"]
+WORDS = ["red", "blue", "green", "circle", "square", "left", "right", "top", "bottom", "name", "number", "word"]
+SIZES = [(224, 224), (448, 448), (768, 768), (1024, 1024), (1080, 1920)]  # height, width
+CLIP_FRAMES = [2, 4, 8, 16, 32, 64]
+CLIP_SIDE = 224
+PREFIXES = {"2k": 2048, "8k": 8192}  # tokens
+CONFIGURATIONS = {"no cache": ["--no-prefix-cache", "--media-cache-mb", "0"], "encoder outputs": ["--no-prefix-cache"],
+                  "KV": ["--media-cache-mb", "0"], "both": []}
+# The paper's own ratios (arXiv 2601.19139) and what is aimed at beyond them.
+GOAL_PICTURE, GOAL_CLIP, GOAL_PREFIX, GOAL_SUFFIX = 28, 24.7, 20, 1.1
+
+
+@dataclasses.dataclass
+class Row:
+    """One request of a case, over the repetitions."""
+
+    case: str
+    request: str
+    answers: list[Answer]
+    encoder_runs: int  # in the last repetition
+
+    def median(self, field: str) -> float:
+        return statistics.median(getattr(answer, field) for answer in self.answers)
+
+
+@dataclasses.dataclass
+class Verdict:
+    name: str
+    goal: str
+    measured: str
+    met: bool
+
+
+@dataclasses.dataclass
+class Setup:
+    program: pathlib.Path
+    model: pathlib.Path
+    options: list[str]
+    context: int  # tokens that the model can take
+    scored: bool  # the criteria are about this model
+    repeat: int
+    discard_first: bool
+    answer_tokens: int
+
+    def serve(self, *options: str) -> Server:
+        return Server(self.program, self.model, [*self.options, *options])
+
+    def knows(self, option: str) -> bool:
+        return option in subprocess.run([self.program, "serve", "--help"], capture_output=True, text=True).stdout
+
+    def seeds(self) -> Iterator[tuple[int, bool]]:
+        """A seed for each repetition, and whether it counts."""
+        for i in range(self.repeat + self.discard_first):
+            yield 1000 + i, i >= self.discard_first
+
+
+Outcome = tuple[list[Row], list[Verdict]]
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    tokens: int  # about what its longest prompt has
+    run: Callable[[Setup], Outcome]
+
+
+def words(count: int, seed: int) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=count))
+
+
+def user(*parts: dict | str) -> dict:
+    return {"role": "user", "content": [{"type": "text", "text": p} if isinstance(p, str) else p for p in parts]}
+
+
+class Recorder:
+    """Collects a case's answers by request."""
+
+    def __init__(self, case: str, server: Server):
+        self.case, self.server = case, server
+        self.rows: dict[str, Row] = {}
+
+    def ask(self, request: str, messages: list[dict], max_tokens: int, counts: bool = True) -> Answer:
+        before = self.server.encoder_runs()
+        answer = self.server.ask(messages, max_tokens)
+        if counts:
+            row = self.rows.setdefault(request, Row(self.case, request, [], 0))
+            row.answers.append(answer)
+            row.encoder_runs = self.server.encoder_runs() - before
+        return answer
+
+    def ratio(self, field: str, cold: str, warm: str) -> float:
+        return self.rows[cold].median(field) / self.rows[warm].median(field)
+
+
+def converse(recorder: Recorder, part: dict, max_tokens: int, counts: bool, turns: int = 3) -> None:
+    """A conversation about one picture or clip."""
+    messages: list[dict] = []
+    for i in range(turns):
+        messages.append(user(part, QUESTIONS[i]) if i == 0 else user(QUESTIONS[i]))
+        answer = recorder.ask(f"turn {i + 1}", messages, max_tokens, counts)
+        messages.append({"role": "assistant", "content": answer.text})
+
+
+def ask_suffix(recorder: Recorder, new_tokens: int, seed: int, counts: bool) -> None:
+    """A prompt of text alone with as many tokens to compute as a cached one has new ones."""
+    def ask(count: int, seed: int, counts: bool) -> Answer:
+        return recorder.ask("text as long as turn 2's new part", [user(words(count, seed))], 1, counts)
+
+    trial = ask(new_tokens, 2 * seed, False)
+    excess = trial.prompt_tokens - trial.cached_tokens - new_tokens
+    ask(max(1, new_tokens - excess), 2 * seed + 1, counts)
+
+
+def verdict_ratio(name: str, ratio: float, goal: float) -> Verdict:
+    return Verdict(name, f">= {goal:g}x", f"{ratio:.1f}x", ratio >= goal)
+
+
+def verdict_no_encoder(row: Row, name: str) -> Verdict:
+    return Verdict(f"{name}: encoder runs", "0", str(row.encoder_runs), row.encoder_runs == 0)
+
+
+def picture(setup: Setup, height: int, width: int) -> Outcome:
+    name = f"picture {width}x{height}"
+    with setup.serve() as server:
+        recorder = Recorder(name, server)
+        for seed, counts in setup.seeds():
+            converse(recorder, pictures.picture_part(height, width, seed), setup.answer_tokens, counts)
+            if counts:
+                second = recorder.rows["turn 2"].answers[-1]
+                ask_suffix(recorder, second.prompt_tokens - second.cached_tokens, seed, counts)
+            server.request("DELETE", "/v1/cache")
+        rows = list(recorder.rows.values())
+        suffix = recorder.ratio("ttft", "turn 2", rows[-1].request)
+        verdicts = [verdict_no_encoder(recorder.rows["turn 2"], f"{name}, second question"),
+                    Verdict(f"{name}, second question: time to first token against text alone", f"<= {GOAL_SUFFIX:g}x",
+                            f"{suffix:.2f}x", suffix <= GOAL_SUFFIX)]
+        if setup.scored and (height, width) == (1024, 1024):
+            verdicts.append(verdict_ratio(f"{name}, second question: latency", recorder.ratio("latency", "turn 1", "turn 2"),
+                                          GOAL_PICTURE))
+    return rows, verdicts
+
+
+def ablation(setup: Setup) -> Outcome:
+    rows = []
+    for name, options in CONFIGURATIONS.items():
+        with setup.serve(*options) as server:
+            recorder = Recorder(f"caches, 1024x1024: {name}", server)
+            for seed, counts in setup.seeds():
+                converse(recorder, pictures.picture_part(1024, 1024, seed), setup.answer_tokens, counts, turns=2)
+                server.request("DELETE", "/v1/cache")
+            rows += recorder.rows.values()
+    return rows, []
+
+
+def clip(setup: Setup, frames: int) -> Outcome:
+    name = f"clip of {frames} frames"
+    with setup.serve() as server:
+        recorder = Recorder(name, server)
+        for seed, counts in setup.seeds():
+            part = pictures.clip_part(frames, CLIP_SIDE, CLIP_SIDE, seed)
+            try:
+                converse(recorder, part, setup.answer_tokens, counts, turns=2)
+            except Refused as why:
+                return [], [Verdict(name, "an answer", f"refused: {str(why)[:200]}", False)]
+            server.request("DELETE", "/v1/cache")
+        verdicts = [verdict_no_encoder(recorder.rows["turn 2"], f"{name}, second question")]
+        if setup.scored and frames == 64:
+            verdicts.append(verdict_ratio(f"{name}, second question: latency", recorder.ratio("latency", "turn 1", "turn 2"),
+                                          GOAL_CLIP))
+        return list(recorder.rows.values()), verdicts
+
+
+def shared_prompt(recorder: Recorder, tokens: int, seed: int, requests: list[str], counts: bool) -> None:
+    """Requests of other users under one system prompt of that many tokens."""
+    system = {"role": "system", "content": words(tokens, seed)}  # a word is a token
+    for i, request in enumerate(requests):
+        recorder.ask(request, [system, user(words(16, seed + i + 1))], 1, counts)
+
+
+def prefix(setup: Setup, name: str) -> Outcome:
+    with setup.serve() as server:
+        recorder = Recorder(f"shared prefix of {name}", server)
+        for seed, counts in setup.seeds():
+            shared_prompt(recorder, PREFIXES[name], 10 * seed, ["first user", "second user"], counts)
+            server.request("DELETE", "/v1/cache")
+        verdicts = []
+        if name == "8k":
+            ratio = recorder.ratio("ttft", "first user", "second user")
+            verdicts.append(verdict_ratio(f"{recorder.case}: time to first token", ratio, GOAL_PREFIX))
+        return list(recorder.rows.values()), verdicts
+
+
+def restart(setup: Setup) -> Outcome:
+    """The same after the server has been stopped and started with the same --cache-dir; first requests count."""
+    if not setup.knows("--cache-dir"):
+        return [], [Verdict("restart", "--cache-dir", "this server has no such option", False)]
+    prompt_tokens = min(PREFIXES["8k"], setup.context // 2)
+    part = pictures.picture_part(1024, 1024, 1)
+    messages = [user(part, QUESTIONS[0])]
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        with setup.serve("--cache-dir", folder) as server:
+            before = Recorder("before the restart", server)
+            answer = before.ask("picture 1024x1024", messages, setup.answer_tokens)
+            shared_prompt(before, prompt_tokens, 1, ["shared prefix"], True)
+        messages += [{"role": "assistant", "content": answer.text}, user(QUESTIONS[1])]
+        with setup.serve("--cache-dir", folder) as server:
+            after = Recorder("after the restart", server)
+            after.ask("picture 1024x1024", messages, setup.answer_tokens)
+            shared_prompt(after, prompt_tokens, 1, ["shared prefix"], True)
+    verdicts = [verdict_no_encoder(after.rows["picture 1024x1024"], "restart, second question")]
+    if setup.scored:
+        for request, field, goal in (("picture 1024x1024", "latency", GOAL_PICTURE), ("shared prefix", "ttft", GOAL_PREFIX)):
+            ratio = before.rows[request].median(field) / after.rows[request].median(field)
+            verdicts.append(verdict_ratio(f"restart, {request}: {field}", ratio, goal))
+    return [*before.rows.values(), *after.rows.values()], verdicts
+
+
+def all_cases() -> list[Case]:
+    cases = [Case(f"picture {width}x{height}", height * width // 1024 + 300,
+                  lambda setup, h=height, w=width: picture(setup, h, w)) for height, width in SIZES]
+    cases.append(Case("ablation", 1400, ablation))
+    cases += [Case(f"clip {frames}", 64 * frames, lambda setup, n=frames: clip(setup, n)) for frames in CLIP_FRAMES]
+    cases += [Case(f"prefix {name}", tokens + 100, lambda setup, n=name: prefix(setup, n))
+              for name, tokens in PREFIXES.items()]
+    return [*cases, Case("restart", 1400, restart)]

@@ -1,0 +1,63 @@
+#include "engine/prompt.h"
+
+#include <gtest/gtest.h>
+
+namespace pippin::engine {
+namespace {
+
+const auto model_dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
+
+PromptBuilder builder() {
+  PromptBuilder b;
+  b.tokenizer = text::Tokenizer::load(model_dir);
+  b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(model_dir));
+  b.image_processor = media::ImageProcessorConfig::load(model_dir);
+  b.image_token = *b.tokenizer->token_to_id("<|image_pad|>");
+  b.max_context = 4096;
+  b.vocab_size = b.tokenizer->vocab_size();
+  b.max_token_bytes = 64;
+  return b;
+}
+
+Message message(const std::string& role, const std::string& text) {
+  return {role, {{text, nullptr}}, ""};
+}
+
+// The texts before and after the end of what the sequence calls its history.
+std::pair<std::string, std::string> halves(const ChatRequest& request) {
+  const auto prompts = builder();
+  Sequence sequence;
+  prompts.build(request, sequence);
+  const std::span tokens(sequence.tokens);
+  const auto end = static_cast<std::size_t>(sequence.num_history);
+  return {prompts.tokenizer->decode(tokens.first(end), false),
+          prompts.tokenizer->decode(tokens.subspan(end), false)};
+}
+
+TEST(History, EndsWithTheLastAssistantsMessage) {
+  ChatRequest request;
+  request.messages = {message("system", "Be short."),     message("user", "one?"),
+                      message("assistant", "yes \u00e9"), message("user", "\u00e8 two?"),
+                      message("assistant", "no"),         message("user", "three?")};
+  const auto [before, after] = halves(request);
+  EXPECT_TRUE(before.ends_with("<|im_start|>assistant\nno<|im_end|>\n")) << before;
+  EXPECT_TRUE(after.starts_with("<|im_start|>user\nthree?")) << after;
+}
+
+TEST(History, CountsWhatPicturesTake) {
+  ChatRequest request;
+  request.messages = {message("user", "what?"), message("assistant", "a square"),
+                      message("user", "and now?")};
+  const Pixels grey{256, 256, std::vector<std::uint8_t>(256 * 256 * 3, 128)};
+  request.messages[0].content.push_back({"", std::make_shared<Pixels>(grey)});
+  EXPECT_TRUE(halves(request).second.starts_with("<|im_start|>user\nand now?"));
+}
+
+TEST(History, IsNoneInAFirstTurn) {
+  ChatRequest request;
+  request.messages = {message("system", "Be short."), message("user", "one?")};
+  EXPECT_EQ(halves(request).first, "");
+}
+
+}  // namespace
+}  // namespace pippin::engine
