@@ -105,12 +105,12 @@ class Recorder:
         return self.rows[cold].median(field) / self.rows[warm].median(field)
 
 
-def converse(recorder: Recorder, part: dict, max_tokens: int, counts: bool, turns: int = 3) -> None:
-    """A conversation about one picture or clip."""
+def converse(recorder: Recorder, part: dict, max_tokens: int, counts: bool, turns: int = 3, label: str = "") -> None:
+    """A conversation about one picture or clip; `label` goes before the requests' names."""
     messages: list[dict] = []
     for i in range(turns):
         messages.append(user(part, QUESTIONS[i]) if i == 0 else user(QUESTIONS[i]))
-        answer = recorder.ask(f"turn {i + 1}", messages, max_tokens, counts)
+        answer = recorder.ask(f"{label}turn {i + 1}", messages, max_tokens, counts)
         messages.append({"role": "assistant", "content": answer.text})
 
 
@@ -157,9 +157,9 @@ def ablation(setup: Setup) -> Outcome:
     rows = []
     for name, options in CONFIGURATIONS.items():
         with setup.serve(*options) as server:
-            recorder = Recorder(f"caches, 1024x1024: {name}", server)
+            recorder = Recorder("caches, 1024x1024", server)  # one case: all is compared with the first turn without any
             for seed, counts in setup.seeds():
-                converse(recorder, pictures.picture_part(1024, 1024, seed), setup.answer_tokens, counts, turns=2)
+                converse(recorder, pictures.picture_part(1024, 1024, seed), setup.answer_tokens, counts, 2, f"{name}, ")
                 server.request("DELETE", "/v1/cache")
             rows += recorder.rows.values()
     return rows, []
@@ -174,7 +174,7 @@ def clip(setup: Setup, frames: int) -> Outcome:
             try:
                 converse(recorder, part, setup.answer_tokens, counts, turns=2)
             except Refused as why:
-                return [], [Verdict(name, "an answer", f"refused: {str(why)[:200]}", False)]
+                return [], [Verdict(name, "an answer", f"refused: {why}", False)]
             server.request("DELETE", "/v1/cache")
         verdicts = [verdict_no_encoder(recorder.rows["turn 2"], f"{name}, second question")]
         if setup.scored and frames == 64:

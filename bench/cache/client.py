@@ -73,7 +73,7 @@ class Server:
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
-            raise Refused(response.read().decode(errors="replace"))
+            raise Refused(json.loads(response.read())["error"]["message"])
         answer = read_stream(response, start)
         connection.close()
         return answer
