@@ -111,7 +111,8 @@ struct ModelInfo {
   bool takes_images = false;
   std::int64_t num_parameters = 0;
   std::int64_t weight_bytes = 0;
-  std::string device;  ///< "cpu" or "gpu"
+  std::string device;                         ///< "cpu" or "gpu"
+  std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
 };
 
 /// Seconds by kind of operation.

@@ -90,6 +90,11 @@ struct EngineOptions {
   /// Size of that directory at most, in bytes, over all models; what was used least recently is removed.
   std::int64_t cache_disk_bytes = std::int64_t{10} << 30;
 
+  /// How answers' tool calls and reasoning are told from text: a format's name, "auto" for the one that the chat template
+  /// points to, "none" to leave answers as they are.
+  std::string tool_parser = "auto";
+  std::string reasoning_parser = "auto";
+
   /// The engine counts as stuck when a step takes longer than this many seconds.
   double stuck_after_s = 60;
 };

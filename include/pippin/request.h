@@ -75,11 +75,17 @@ struct ChatRequest {
   std::string
       tools_json;  ///< JSON array of tools as OpenAI defines them, for the template; empty for none
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
+  /// Several calls in one answer; without, the answer ends behind the first.
+  bool parallel_tool_calls = true;
   SamplingOptions sampling;
   StopOptions stop;
 };
 
-enum class FinishReason { stop, length };
+enum class FinishReason {
+  stop,
+  length,
+  tool_calls,  ///< the model is done and has called tools
+};
 
 /// What an answer cost, in tokens.
 struct Usage {
@@ -92,12 +98,23 @@ struct Usage {
   std::int64_t media_cached = 0;
 };
 
-/// One event of an answer: text as it is generated, then exactly one event with `finish`, which
-/// ends the stream.
+/// A piece of a tool call: its name and id in the first, then its arguments as they are generated.
+struct ToolCallDelta {
+  int index = 0;  ///< which of the answer's calls, from 0; pieces of one are not mixed with others'
+  std::string id;    ///< of the first piece
+  std::string name;  ///< of the first piece
+  std::string
+      arguments;  ///< continues JSON, which is complete unless the answer was cut off or is malformed
+};
+
+/// One event of an answer: text, reasoning or a piece of a call as it is generated, one of them an event. Exactly one event has
+/// `finish`; it ends the stream.
 struct ChatEvent {
   std::string text;  ///< whole UTF-8 characters; may be empty
   std::optional<FinishReason> finish;
-  Usage usage;  ///< complete with `finish`; so far before
+  Usage usage;                 ///< complete with `finish`; so far before
+  std::string reasoning = {};  ///< what the model thinks before it answers, as `text`
+  std::optional<ToolCallDelta> tool_call = {};
 };
 
 }  // namespace pippin

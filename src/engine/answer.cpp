@@ -1,25 +1,43 @@
 #include "engine/answer.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "base/log.h"
 #include "engine/cache_break.h"
+#include "text/parsers/call_id.h"
 
 namespace pippin::engine {
+namespace {
+
+using Kind = text::OutputEvent::Kind;
+
+std::vector<std::pair<std::int32_t, std::string>> find_markers(const text::OutputParser* parser,
+                                                               const text::Tokenizer& tokenizer) {
+  std::vector<std::pair<std::int32_t, std::string>> markers;
+  if (!parser) return markers;
+  for (const auto spelling : parser->markers())
+    if (const auto id = tokenizer.token_to_id(spelling); id && tokenizer.is_special(*id))
+      markers.emplace_back(*id, spelling);
+  return markers;
+}
+
+}  // namespace
 
 Answer::Answer(std::shared_ptr<TokenStream> tokens,
-               std::shared_ptr<const text::Tokenizer> tokenizer,
-               std::vector<std::string> stop_strings, const Prompt& prompt)
+               std::shared_ptr<const text::Tokenizer> tokenizer, AnswerOptions options)
     : tokens_(std::move(tokens)),
       tokenizer_(std::move(tokenizer)),
       detokenizer_(tokenizer_),
-      stops_(std::move(stop_strings)),
-      prompt_(prompt) {
-  usage_.prompt_tokens = prompt.tokens;
+      stops_(std::move(options.stop_strings)),
+      parser_(std::move(options.parser)),
+      markers_(find_markers(parser_.get(), *tokenizer_)),
+      parallel_tool_calls_(options.parallel_tool_calls),
+      prompt_(options.prompt) {
+  usage_.prompt_tokens = prompt_.tokens;
 }
 
 Answer::~Answer() {
-  if (!finished_) tokens_->cancel();
+  if (!ended_) tokens_->cancel();
 }
 
 std::optional<ChatEvent> Answer::poll() { return advance(&TokenStream::poll); }
@@ -27,38 +45,23 @@ std::optional<ChatEvent> Answer::poll() { return advance(&TokenStream::poll); }
 std::optional<ChatEvent> Answer::next() { return advance(&TokenStream::next); }
 
 std::optional<ChatEvent> Answer::advance(TakeFn take) {
-  while (!finished_) {
+  while (events_.empty() && !ended_) {
     const auto event = (*tokens_.*take)();
     if (!event) return {};
-    if (auto answer = accept(*event)) return answer;
+    accept(*event);
   }
-  return {};
+  if (events_.empty()) return {};
+  ChatEvent event = std::move(events_.front());
+  events_.pop_front();
+  finished_ = event.finish.has_value();
+  return event;
 }
 
 void Answer::when_ready(std::function<void()> ready) {
-  if (finished_)
+  if (!events_.empty() || ended_)
     ready();
   else
     tokens_->when_ready(std::move(ready));
-}
-
-std::optional<ChatEvent> Answer::accept(const TokenEvent& event) {
-  note_caches();
-  std::string text;
-  if (event.finish) {
-    if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
-    text = stops_.push(detokenizer_.finish());
-    text += stops_.finish();
-    return end(std::move(text), stops_.matched() ? FinishReason::stop : *event.finish);
-  }
-  ++usage_.completion_tokens;
-  text = stops_.push(detokenizer_.push(event.token));
-  if (stops_.matched()) {
-    tokens_->cancel();
-    return end(std::move(text), FinishReason::stop);
-  }
-  if (text.empty()) return {};
-  return ChatEvent{std::move(text), std::nullopt, usage_};
 }
 
 void Answer::note_caches() {
@@ -69,9 +72,85 @@ void Answer::note_caches() {
       spdlog::info("[cache] {}", *line);
 }
 
-ChatEvent Answer::end(std::string text, FinishReason reason) {
-  finished_ = true;
-  return {std::move(text), reason, usage_};
+void Answer::accept(const TokenEvent& event) {
+  note_caches();
+  if (!event.finish) return accept_token(event.token);
+  if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
+  say(stops_.push(detokenizer_.finish()));
+  say(stops_.finish());
+  end(stops_.matched() ? FinishReason::stop : *event.finish);
+}
+
+void Answer::accept_token(std::int32_t token) {
+  ++usage_.completion_tokens;
+  if (const auto* spelling = marker(token)) {
+    // What stands before a marker and behind it is not one text.
+    say(stops_.push(detokenizer_.finish()));
+    say(stops_.finish());
+    if (!ended_ && !stops_.matched()) add(parser_->feed_marker(*spelling));
+  } else {
+    say(stops_.push(detokenizer_.push(token)));
+  }
+  if (stops_.matched() && !ended_) {
+    tokens_->cancel();
+    end(FinishReason::stop);
+  }
+}
+
+const std::string* Answer::marker(std::int32_t token) const {
+  const auto found = std::find_if(markers_.begin(), markers_.end(),
+                                  [&](const auto& marker) { return marker.first == token; });
+  return found == markers_.end() ? nullptr : &found->second;
+}
+
+void Answer::say(std::string text) {
+  if (ended_ || text.empty()) return;
+  if (parser_)
+    add(parser_->feed(text));
+  else
+    add({Kind::text, std::move(text), 0, ""});
+}
+
+void Answer::add(text::OutputEvents events) {
+  for (auto& event : events) {
+    if (ended_) return;
+    add(std::move(event));
+  }
+}
+
+void Answer::add(text::OutputEvent event) {
+  const bool is_next_call = event.kind == Kind::call_begin && event.call > 0;
+  const bool is_call_end = event.kind == Kind::call_end;
+  if (!parallel_tool_calls_ && (is_next_call || is_call_end)) {
+    tokens_->cancel();
+    return finish(FinishReason::stop);
+  }
+  if (is_call_end) return;
+  ChatEvent out{"", std::nullopt, usage_};
+  if (event.kind == Kind::text)
+    out.text = std::move(event.text);
+  else if (event.kind == Kind::reasoning)
+    out.reasoning = std::move(event.text);
+  else if (event.kind == Kind::call_begin)
+    out.tool_call = {event.call, event.id.empty() ? text::make_call_id() : std::move(event.id),
+                     std::move(event.text), ""};
+  else
+    out.tool_call = {event.call, "", "", std::move(event.text)};
+  if (event.kind == Kind::call_begin) ++num_calls_;
+  events_.push_back(std::move(out));
+}
+
+void Answer::end(FinishReason reason) {
+  if (parser_ && !ended_) add(parser_->finish());
+  finish(reason);
+}
+
+void Answer::finish(FinishReason reason) {
+  if (std::exchange(ended_, true)) return;
+  if (reason == FinishReason::stop && num_calls_ > 0) reason = FinishReason::tool_calls;
+  if (events_.empty()) events_.emplace_back();
+  events_.back().finish = reason;
+  events_.back().usage = usage_;
 }
 
 }  // namespace pippin::engine

@@ -1,19 +1,22 @@
-// An answer as its reader sees it: tokens turned into text, stop strings applied.
+// An answer as its reader sees it: tokens turned into text, stop strings applied, reasoning and calls told apart.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/token_stream.h"
 #include "pippin/request.h"
 #include "text/detokenizer.h"
+#include "text/parsers/parser.h"
 #include "text/stop_strings.h"
 
 namespace pippin::engine {
 
-/// Owned by the reader; one thread at a time. Cancels its request when destroyed before the end.
-class Answer {
- public:
+struct AnswerOptions {
   /// What is to be known of the prompt, in tokens.
   struct Prompt {
     std::int64_t tokens = 0;
@@ -21,35 +24,58 @@ class Answer {
     std::int64_t history = 0;  ///< see Sequence::num_history
   };
 
+  std::vector<std::string> stop_strings;
+  Prompt prompt;
+  std::unique_ptr<text::OutputParser> parser;  ///< null: all is text
+  bool parallel_tool_calls = true;             ///< see ChatRequest
+};
+
+/// Owned by the reader; one thread at a time. Cancels its request when destroyed before the end.
+class Answer {
+ public:
   Answer(std::shared_ptr<TokenStream> tokens, std::shared_ptr<const text::Tokenizer> tokenizer,
-         std::vector<std::string> stop_strings, const Prompt& prompt);
+         AnswerOptions options);
   ~Answer();
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
 
-  /// The next event with text or the end, without waiting; see ChatStream::poll.
+  /// The next event, without waiting; see ChatStream::poll.
   std::optional<ChatEvent> poll();
   /// As poll, but waits; see ChatStream::next.
   std::optional<ChatEvent> next();
-  bool finished() const { return finished_; }
   void when_ready(std::function<void()> ready);
+  bool finished() const { return finished_; }
 
  private:
   using TakeFn = std::optional<TokenEvent> (TokenStream::*)();
-  /// Takes tokens, waiting or not as `take` does, until they settle some text or the end.
+  /// Takes tokens, waiting or not as `take` does, until they settle some event.
   std::optional<ChatEvent> advance(TakeFn take);
-  /// Turns one token event into text; nullopt where it settles none.
-  std::optional<ChatEvent> accept(const TokenEvent& event);
-  ChatEvent end(std::string text, FinishReason reason);
+  void accept(const TokenEvent& event);
+  void accept_token(std::int32_t token);
   void note_caches();
+  /// A special token that the parser wants to see; nullptr for others.
+  const std::string* marker(std::int32_t token) const;
+
+  void say(std::string text);
+  void add(text::OutputEvents events);
+  void add(text::OutputEvent event);
+  /// The answer is over: what the parser holds back is settled.
+  void end(FinishReason reason);
+  void finish(FinishReason reason);
 
   std::shared_ptr<TokenStream> tokens_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   text::Detokenizer detokenizer_;
   text::StopStrings stops_;
-  const Prompt prompt_;
+  std::unique_ptr<text::OutputParser> parser_;
+  std::vector<std::pair<std::int32_t, std::string>> markers_;
+  const bool parallel_tool_calls_;
+  const AnswerOptions::Prompt prompt_;
+  std::deque<ChatEvent> events_;  ///< settled, not taken yet
   Usage usage_;
-  bool finished_ = false;
+  int num_calls_ = 0;
+  bool ended_ = false;     ///< the last event is settled
+  bool finished_ = false;  ///< it has been taken
 };
 
 }  // namespace pippin::engine

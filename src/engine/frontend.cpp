@@ -13,7 +13,6 @@
 #include <variant>
 
 #include "base/log.h"
-#include "engine/answer.h"
 #include "engine/fingerprint.h"
 #include "models/registry.h"
 
@@ -58,6 +57,7 @@ void check(const EngineOptions& o) {
   check(o.max_itl_ms >= 2, "max_itl_ms", "at least 2");
   check(o.cache_disk_bytes > 0, "cache_disk_bytes", "above 0");
   check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
+  text::OutputFormat::choose(o.tool_parser, o.reasoning_parser, "", "");  // throws
 }
 
 void choose_device(const std::string& device) {
@@ -201,7 +201,18 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);
   loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
+  choose_output_format(options);
   if (options.warm_up && info_.device == "gpu") warm_up(options.max_batch_tokens);
+}
+
+void Frontend::choose_output_format(const EngineOptions& options) {
+  const auto& chat = prompts_.chat_template;
+  output_format_ = text::OutputFormat::choose(options.tool_parser, options.reasoning_parser,
+                                              chat ? chat->source(true) : "", info_.model_type);
+  info_.tool_parser = output_format_.tool_parser();
+  info_.reasoning_parser = output_format_.reasoning_parser();
+  spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
+               info_.reasoning_parser);
 }
 
 // MLX has other kernels for one row and for up to 16, 32 and 64 rows than for more. Compiling one takes half a minute;
@@ -292,19 +303,22 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
     sequence.end_tokens.insert(sequence.end_tokens.end(), end_tokens_.begin(), end_tokens_.end());
 }
 
-ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop) {
-  const Answer::Prompt prompt{sequence->num_prompt, sequence->num_media(), sequence->num_history};
-  auto answer =
-      std::make_unique<Answer>(sequence->output, prompts_.tokenizer, stop.strings, prompt);
+ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, AnswerOptions options) {
+  options.prompt = {sequence->num_prompt, sequence->num_media(), sequence->num_history};
+  auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, std::move(options));
   loop_->submit(std::move(sequence));
   return ChatStream(std::move(answer));
 }
 
 ChatStream Frontend::chat(const ChatRequest& request) {
   auto sequence = std::make_shared<Sequence>();
-  prompts_.build(request, *sequence);
+  const auto prompt = prompts_.build(request, *sequence);
   apply(request.sampling, request.stop, *sequence);
-  return submit(std::move(sequence), request.stop);
+  AnswerOptions options;
+  options.stop_strings = request.stop.strings;
+  options.parser = output_format_.parser(prompt, request.tools_json);
+  options.parallel_tool_calls = request.parallel_tool_calls;
+  return submit(std::move(sequence), std::move(options));
 }
 
 ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& sampling,
@@ -312,7 +326,9 @@ ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& 
   auto sequence = std::make_shared<Sequence>();
   prompts_.build(prompt, *sequence);
   apply(sampling, stop, *sequence);
-  return submit(std::move(sequence), stop);
+  AnswerOptions options;
+  options.stop_strings = stop.strings;
+  return submit(std::move(sequence), std::move(options));
 }
 
 namespace {

@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/answer.h"
 #include "engine/loop.h"
 #include "engine/prompt.h"
 #include "pippin/engine.h"
+#include "text/parsers/registry.h"
 
 namespace pippin::engine {
 
@@ -31,11 +33,13 @@ class Frontend {
                                                            const EngineOptions& options,
                                                            const Engine::Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
+  void choose_output_format(const EngineOptions& options);
   void warm_up(int max_batch_tokens);
-  ChatStream submit(std::shared_ptr<Sequence> sequence, const StopOptions& stop);
+  ChatStream submit(std::shared_ptr<Sequence> sequence, AnswerOptions options);
 
   ModelInfo info_;
   PromptBuilder prompts_;
+  text::OutputFormat output_format_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   int max_queue_ = 0;
   std::vector<std::int32_t> end_tokens_;

@@ -101,7 +101,7 @@ std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInp
   return num_tokens - std::min(num_tokens, rest);
 }
 
-void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
+std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
   if (!chat_template)
     throw Error(Code::invalid_argument,
                 "this model has no chat template; it can only complete plain text", "messages");
@@ -112,7 +112,7 @@ void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const 
   input.messages_json = text::messages_json(request.messages);
   input.tools_json = request.tools_json;
   input.kwargs_json = request.template_kwargs_json;
-  const auto prompt = chat_template->render(input);
+  auto prompt = chat_template->render(input);
   const auto rendered = encode(prompt, false);
   const auto history = history_end(request, input, prompt, rendered.size());
 
@@ -136,6 +136,7 @@ void PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const 
     sequence.media.push_back(make_item(*this, *pictures[i], spans[i]));
   sequence.num_prompt = sequence.num_tokens();
   sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
+  return prompt;
 }
 
 void PromptBuilder::build(const std::string& text, Sequence& sequence) const {

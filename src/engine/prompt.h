@@ -30,7 +30,8 @@ struct PromptBuilder {
   /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, num_history,
   /// media and positions. Throws Error(invalid_argument) where the template refuses the
   /// messages, pictures can't be placed, or the context can't hold the prompt: before any picture is cut up.
-  void build(const ChatRequest& request, Sequence& sequence) const;
+  /// Returns the prompt as it was rendered.
+  std::string build(const ChatRequest& request, Sequence& sequence) const;
 
   /// The same for plain text.
   void build(const std::string& text, Sequence& sequence) const;

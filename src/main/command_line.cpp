@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "text/parsers/registry.h"
+
 namespace pippin {
 namespace {
 
@@ -91,6 +93,14 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
                "Time between a stream's tokens aimed at while prompts are read beside it [100]");
   group.number("--max-sequences", engine.max_sequences, 1, 1 << 16,
                "Answers generated at once [64]");
+  group
+      .add("--tool-parser", engine.tool_parser, "NAME",
+           "How tool calls are read from answers: a format, auto or none [auto]")
+      ->check(CLI::IsMember(text::OutputFormat::tool_parsers()).description(""));
+  group
+      .add("--reasoning-parser", engine.reasoning_parser, "NAME",
+           "How reasoning is told from answers: a format, auto or none [auto]")
+      ->check(CLI::IsMember(text::OutputFormat::reasoning_parsers()).description(""));
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
                "Memory for encoded pictures, in MB; 0 keeps none [512]");
   group.add("--cache-dir", engine.cache_dir, "FOLDER",

@@ -75,6 +75,15 @@ void print_stats(const Usage& usage, Clock::time_point begun, Clock::time_point 
                rest > 0 ? static_cast<double>(usage.completion_tokens - 1) / rest : 0.0);
 }
 
+// Reasoning goes to standard error: it is not the answer that a script wants.
+void print_event(const ChatEvent& event, bool& thinking) {
+  if (!event.reasoning.empty()) thinking = true;
+  std::cerr << event.reasoning << std::flush;
+  if (event.text.empty()) return;
+  if (std::exchange(thinking, false)) std::cerr << "\n\n" << std::flush;
+  std::cout << event.text << std::flush;
+}
+
 }  // namespace
 
 int run(const RunCommand& command, const std::filesystem::path& program) {
@@ -86,9 +95,10 @@ int run(const RunCommand& command, const std::filesystem::path& program) {
   auto first = begun;
   ChatStream stream = engine->chat(std::move(request));
   Usage usage;
+  bool thinking = false;
   while (const auto event = stream.next()) {
     if (first == begun) first = Clock::now();
-    std::cout << event->text << std::flush;
+    print_event(*event, thinking);
     usage = event->usage;
   }
   std::cout << std::endl;

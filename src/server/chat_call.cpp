@@ -146,15 +146,15 @@ void parse_streaming(const Members& body, ChatCall& call) {
 void parse_tool_fields(const Members& body, ChatCall& call) {
   const json::array* tools = body.array("tools");
   if (tools) call.request.tools_json = parse_tools(*tools);
-  const bool has_tools = !call.request.tools_json.empty();
   if (const json::value* choice = body.find("tool_choice")) {
     if (*choice != "auto" && *choice != "none")
-      refuse("tool_choice", "must be \"auto\" or \"none\" (others are not supported)");
+      refuse("tool_choice",
+             "must be \"auto\" or \"none\" (a call can't be forced here: that needs constrained "
+             "decoding, which is not supported)");
     // A model that does not see the tools does not call them.
     if (*choice == "none") call.request.tools_json.clear();
   }
-  if (!body.boolean("parallel_tool_calls").value_or(true) && has_tools)
-    refuse("parallel_tool_calls", "must be true (others are not supported)");
+  call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }
 
 }  // namespace

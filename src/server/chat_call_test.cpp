@@ -238,7 +238,8 @@ TEST(ChatCall, NamesToolsThatAreWrong) {
   EXPECT_EQ(refused_with(R"("tools": [{"type": "function", "function": {}}])"),
             "tools.0.function.name");
   const std::string tool = R"("tools": [{"type": "function", "function": {"name": "f"}}])";
-  EXPECT_EQ(refused_with(tool + R"(, "parallel_tool_calls": false)"), "parallel_tool_calls");
+  EXPECT_FALSE(parse_with(tool + R"(, "parallel_tool_calls": false)").request.parallel_tool_calls);
+  EXPECT_TRUE(parse_with(tool).request.parallel_tool_calls);
   EXPECT_EQ(parse_with(tool + R"(, "tool_choice": "none")").request.tools_json, "");
 }
 

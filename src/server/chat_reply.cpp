@@ -14,6 +14,8 @@ const char* name_of(FinishReason reason) {
       return "stop";
     case FinishReason::length:
       return "length";
+    case FinishReason::tool_calls:
+      return "tool_calls";
   }
   return "stop";
 }
@@ -51,9 +53,40 @@ json::object chunk(const json::object& head, json::object delta, json::value fin
   return out;
 }
 
+// Clients read either name.
+void add_reasoning(json::object& object, std::string_view reasoning) {
+  object["reasoning"] = valid_utf8(reasoning);
+  object["reasoning_content"] = valid_utf8(reasoning);
+}
+
+json::object first_piece(const ToolCallDelta& call) {
+  json::object function{{"name", valid_utf8(call.name)}, {"arguments", valid_utf8(call.arguments)}};
+  return {{"id", valid_utf8(call.id)}, {"type", "function"}, {"function", std::move(function)}};
+}
+
+json::object call_delta(const ToolCallDelta& call) {
+  json::object piece = call.name.empty()
+                           ? json::object{{"function", {{"arguments", valid_utf8(call.arguments)}}}}
+                           : first_piece(call);
+  piece["index"] = call.index;
+  return piece;
+}
+
 constexpr std::string_view chunk_type = "chat.completion.chunk";
 
 }  // namespace
+
+void ChatAnswer::add(const ChatEvent& event) {
+  text += event.text;
+  reasoning += event.reasoning;
+  usage = event.usage;
+  if (event.finish) finish = *event.finish;
+  if (!event.tool_call) return;
+  if (event.tool_call->name.empty())
+    tool_calls.back().arguments += event.tool_call->arguments;
+  else
+    tool_calls.push_back(*event.tool_call);
+}
 
 std::string ChatReply::role_chunk() const {
   json::object delta{{"role", "assistant"}, {"content", ""}};
@@ -61,8 +94,11 @@ std::string ChatReply::role_chunk() const {
       chunk(header(id_, chunk_type, created_, model_), std::move(delta), nullptr, include_usage_));
 }
 
-std::string ChatReply::text_chunk(std::string_view text) const {
-  json::object delta{{"content", valid_utf8(text)}};
+std::string ChatReply::delta_chunk(const ChatEvent& event) const {
+  json::object delta;
+  if (!event.text.empty()) delta["content"] = valid_utf8(event.text);
+  if (!event.reasoning.empty()) add_reasoning(delta, event.reasoning);
+  if (event.tool_call) delta["tool_calls"] = json::array{call_delta(*event.tool_call)};
   return json::serialize(
       chunk(header(id_, chunk_type, created_, model_), std::move(delta), nullptr, include_usage_));
 }
@@ -79,12 +115,19 @@ std::string ChatReply::usage_chunk(const Usage& usage) const {
   return json::serialize(out);
 }
 
-std::string ChatReply::completion(std::string_view text, FinishReason reason,
-                                  const Usage& usage) const {
+std::string ChatReply::completion(const ChatAnswer& answer) const {
   json::object out = header(id_, "chat.completion", created_, model_);
-  json::object message{{"role", "assistant"}, {"content", valid_utf8(text)}, {"refusal", nullptr}};
-  out["choices"] = choices("message", std::move(message), name_of(reason));
-  out["usage"] = usage_object(usage);
+  json::object message{
+      {"role", "assistant"}, {"content", valid_utf8(answer.text)}, {"refusal", nullptr}};
+  if (!answer.reasoning.empty()) add_reasoning(message, answer.reasoning);
+  if (!answer.tool_calls.empty()) {
+    if (answer.text.empty()) message["content"] = nullptr;
+    json::array calls;
+    for (const auto& call : answer.tool_calls) calls.push_back(first_piece(call));
+    message["tool_calls"] = std::move(calls);
+  }
+  out["choices"] = choices("message", std::move(message), name_of(answer.finish));
+  out["usage"] = usage_object(answer.usage);
   return json::serialize(out);
 }
 

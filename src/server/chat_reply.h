@@ -4,10 +4,22 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pippin/request.h"
 
 namespace pippin::server {
+
+/// An answer folded from its events.
+struct ChatAnswer {
+  std::string text;
+  std::string reasoning;
+  std::vector<ToolCallDelta> tool_calls;  ///< whole calls, in order of their indices
+  FinishReason finish = FinishReason::stop;
+  Usage usage;
+
+  void add(const ChatEvent& event);
+};
 
 /// What every piece of one answer repeats.
 class ChatReply {
@@ -19,15 +31,16 @@ class ChatReply {
         created_(created),
         include_usage_(include_usage) {}
 
-  /// The chat.completion.chunk objects, in the order in which they are sent.
+  /// The chat.completion.chunk objects, in the order in which they are sent. delta_chunk carries what an event says: text,
+  /// reasoning (by vLLM's name and by DeepSeek's) or a piece of a call.
   std::string role_chunk() const;
-  std::string text_chunk(std::string_view text) const;
+  std::string delta_chunk(const ChatEvent& event) const;
   std::string finish_chunk(FinishReason reason) const;
   /// After the last, where the usage was asked for.
   std::string usage_chunk(const Usage& usage) const;
 
   /// The chat.completion object.
-  std::string completion(std::string_view text, FinishReason reason, const Usage& usage) const;
+  std::string completion(const ChatAnswer& answer) const;
 
  private:
   const std::string id_;

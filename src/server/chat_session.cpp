@@ -24,7 +24,7 @@ void ChatSession::start(std::unique_ptr<EventSource> source) {
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
     exchange_->start_stream(std::move(headers));
-    text_ = sse_event(reply_.role_chunk());
+    chunks_ = sse_event(reply_.role_chunk());
   }
   // Weakly, as the exchange holds the callback and the session the exchange.
   exchange_->on_disconnect([weak = weak_from_this()] {
@@ -58,32 +58,31 @@ void ChatSession::drain() {
   while (auto event = source_->poll()) take(*event);
   if (source_->finished()) return end();
   auto again = [self = shared_from_this()] { self->pump(); };
-  if (options_.stream && !text_.empty())
-    exchange_->write(std::exchange(text_, {}), std::move(again));
+  if (options_.stream && !chunks_.empty())
+    exchange_->write(std::exchange(chunks_, {}), std::move(again));
   else
     source_->when_ready([again = std::move(again), &workers = workers_] { workers.post(again); });
 }
 
 void ChatSession::take(const ChatEvent& event) {
-  if (!options_.stream)
-    text_ += event.text;
-  else if (!event.text.empty())
-    text_ += sse_event(reply_.text_chunk(event.text));
-  usage_ = event.usage;
-  if (event.finish) finish_ = *event.finish;
+  if (!options_.stream) return answer_.add(event);
+  if (!event.text.empty() || !event.reasoning.empty() || event.tool_call)
+    chunks_ += sse_event(reply_.delta_chunk(event));
+  answer_.usage = event.usage;
+  if (event.finish) answer_.finish = *event.finish;
 }
 
 void ChatSession::end() {
   source_.reset();
   if (!options_.stream) {
-    HttpResponse response = json_response(200, reply_.completion(text_, finish_, usage_));
+    HttpResponse response = json_response(200, reply_.completion(answer_));
     for (const auto& [name, value] : options_.headers) response.headers.add(name, value);
     return exchange_->respond(std::move(response));
   }
-  text_ += sse_event(reply_.finish_chunk(finish_));
-  if (options_.include_usage) text_ += sse_event(reply_.usage_chunk(usage_));
-  text_ += sse_done;
-  exchange_->write(std::move(text_), {});
+  chunks_ += sse_event(reply_.finish_chunk(answer_.finish));
+  if (options_.include_usage) chunks_ += sse_event(reply_.usage_chunk(answer_.usage));
+  chunks_ += sse_done;
+  exchange_->write(std::move(chunks_), {});
   exchange_->finish();
 }
 
@@ -91,7 +90,7 @@ void ChatSession::fail(const Error& error) {
   source_.reset();
   if (!options_.stream) return exchange_->respond(error_response(error));
   // A stream that has begun can only say so in an event.
-  exchange_->write(text_ + sse_event(error_body(error)), {});
+  exchange_->write(chunks_ + sse_event(error_body(error)), {});
   exchange_->finish();
 }
 

@@ -51,9 +51,8 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
 
   std::mutex mutex_;                     // pump() and cancel() may meet
   std::unique_ptr<EventSource> source_;  // guarded; null once the answer has ended
-  std::string text_;  // guarded; streamed: chunks to send, else the answer so far
-  FinishReason finish_ = FinishReason::stop;  // guarded
-  Usage usage_;                               // guarded
+  std::string chunks_;                   // guarded; to be sent
+  ChatAnswer answer_;                    // guarded; so far: of a streamed one only how it ended
 };
 
 }  // namespace pippin::server

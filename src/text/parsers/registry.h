@@ -1,0 +1,36 @@
+// Which formats of reasoning and calls there are, and which of them a model speaks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/parsers/parser.h"
+
+namespace pippin::text {
+
+/// How a model marks reasoning and calls. Immutable: any thread may use it at once.
+class OutputFormat {
+ public:
+  /// Chosen by name; "auto" takes what the chat template's source (or, where that tells nothing, the model type of config.json)
+  /// points to, "none" parses nothing. Throws Error(invalid_argument) listing the names where there is no such one.
+  static OutputFormat choose(std::string_view tool_parser, std::string_view reasoning_parser,
+                             std::string_view template_source, std::string_view model_type);
+
+  /// The names, "none" where nothing is parsed.
+  const std::string& tool_parser() const { return tool_parser_; }
+  const std::string& reasoning_parser() const { return reasoning_parser_; }
+
+  /// For one answer to `prompt`, the rendered text; without tools (JSON as in ChatRequest, or empty) calls stay text. Null
+  /// where there is nothing to tell apart.
+  std::unique_ptr<OutputParser> parser(std::string_view prompt, std::string_view tools_json) const;
+
+  static std::vector<std::string> tool_parsers();
+  static std::vector<std::string> reasoning_parsers();
+
+ private:
+  std::string tool_parser_ = "none", reasoning_parser_ = "none";
+};
+
+}  // namespace pippin::text
