@@ -1,5 +1,6 @@
 #include "text/parsers/call_id.h"
 
+#include <cstdint>
 #include <random>
 #include <string_view>
 
@@ -9,9 +10,10 @@ std::string random_letters(std::size_t size) {
   constexpr std::string_view letters =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::random_device device;
+  std::mt19937_64 random((std::uint64_t{device()} << 32) | device());
   std::uniform_int_distribution<std::size_t> choose(0, letters.size() - 1);
   std::string text;
-  while (text.size() < size) text += letters[choose(device)];
+  while (text.size() < size) text += letters[choose(random)];
   return text;
 }
 

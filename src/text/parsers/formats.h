@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "text/parsers/parser.h"
 #include "text/parsers/sections.h"
@@ -11,6 +12,26 @@ namespace pippin::text {
 
 using ToolsPtr = std::shared_ptr<const Tools>;
 
-std::unique_ptr<CallReader> hermes_calls(ToolsPtr tools);
+std::unique_ptr<CallReader> command_r_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> deepseek_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> functiongemma_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> gemma3_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> gemma4_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> glm_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> granite_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> hermes_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> kimi_k2_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> llama3_json_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> minimax_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> mistral_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> nemotron_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> phi_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> pythonic_calls(const ToolsPtr& tools);
+std::unique_ptr<CallReader> qwen3_coder_calls(const ToolsPtr& tools);
+
+/// gpt-oss, whose messages have channels: one parser for all. `with_calls`: tools are offered; `with_reasoning`: the analysis
+/// channel is told from text. `prompt` ends where the answer begins.
+std::unique_ptr<OutputParser> harmony_parser(std::string_view prompt, bool with_calls,
+                                             bool with_reasoning);
 
 }  // namespace pippin::text

@@ -7,7 +7,7 @@
 
 namespace pippin::text {
 
-std::unique_ptr<CallReader> hermes_calls(ToolsPtr) {
+std::unique_ptr<CallReader> hermes_calls(const ToolsPtr&) {
   return std::make_unique<JsonCalls>(
       CallReader::Tags{.begin = {"<tool_call>"}, .bare = {}, .end = "</tool_call>", .inner = {}});
 }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "text/parsers/call_id.h"
+
 namespace pippin::text {
 namespace {
 
@@ -13,7 +15,10 @@ bool names_arguments(std::string_view key) { return key == "arguments" || key ==
 
 }  // namespace
 
-void JsonCalls::begin(std::string_view) { state_ = State::before; }
+void JsonCalls::begin(std::string_view) {
+  state_ = State::before;
+  any_call_ = false;
+}
 
 Progress JsonCalls::read(Input& input, OutputWriter& writer) {
   for (;;) {
@@ -40,6 +45,7 @@ Progress JsonCalls::read_inside(Input& input, OutputWriter& writer) {
     if (!take(input.take_byte(), input, writer)) return Progress::broken;
     if (scanner_.status() != JsonScanner::Status::done) continue;
     state_ = State::behind;
+    if (any_call_) input.record("");  // it is read; only what follows may be text
     break;
   }
   return Progress::more;
@@ -113,9 +119,9 @@ bool JsonCalls::take_member(const JsonEvent& event, Input& input, OutputWriter& 
 }
 
 bool JsonCalls::take_name(const std::string& name, Input& input, OutputWriter& writer) {
-  if (name.empty() || (offered_ && !offered_->has(name))) return false;
-  begin_call(input, writer, name);
-  called_ = true;
+  if (name.empty() || (options_.offered && !options_.offered->has(name))) return false;
+  begin_call(input, writer, name, random_letters(options_.id_letters));
+  called_ = any_call_ = true;
   if (has_arguments_) {
     pass_arguments(std::exchange(waiting_, {}), writer);
     finish_call(input, writer);

@@ -13,9 +13,16 @@ namespace pippin::text {
 /// "parameters" and "tool_name" are understood, too, and arguments that are a string of JSON.
 class JsonCalls final : public CallReader {
  public:
-  /// With `offered` only calls of these tools are calls: for formats whose markup may as well be an answer in JSON.
-  explicit JsonCalls(Tags tags, std::shared_ptr<const Tools> offered = nullptr)
-      : CallReader(std::move(tags)), offered_(std::move(offered)) {}
+  struct Options {
+    /// Only calls of these tools are calls: for formats whose markup may as well be an answer in JSON. Null: any are.
+    std::shared_ptr<const Tools> offered = nullptr;
+    /// Calls get random ids of so many letters; 0: none.
+    std::size_t id_letters = 0;
+  };
+
+  explicit JsonCalls(Tags tags) : JsonCalls(std::move(tags), Options()) {}
+  JsonCalls(Tags tags, Options options)
+      : CallReader(std::move(tags)), options_(std::move(options)) {}
 
   void begin(std::string_view tag) override;
   Progress read(Input& input, OutputWriter& writer) override;
@@ -35,7 +42,7 @@ class JsonCalls final : public CallReader {
   /// The arguments are complete.
   void finish_call(Input& input, OutputWriter& writer);
 
-  const std::shared_ptr<const Tools> offered_;
+  const Options options_;
   State state_ = State::before;
   JsonScanner scanner_;
   int call_depth_ = 0;  ///< 1 where calls are in a list
@@ -43,7 +50,8 @@ class JsonCalls final : public CallReader {
   bool in_arguments_ = false;
   bool called_ = false;  ///< the call's name is known
   bool has_arguments_ = false;
-  std::string waiting_;  ///< arguments whose tool is not known yet
+  bool any_call_ = false;  ///< in this markup
+  std::string waiting_;    ///< arguments whose tool is not known yet
 };
 
 }  // namespace pippin::text

@@ -104,7 +104,7 @@ Progress LiteralReader::step(Input& input, std::string& json) {
 }
 
 std::optional<Progress> LiteralReader::begin_string(Input& input, std::string& json, bool key) {
-  for (const auto quote : style_.quotes) {
+  for (const auto quote : style_->quotes) {
     const auto match = input.at(quote);
     if (match == Input::Match::no) continue;
     if (match == Input::Match::maybe) return Progress::more;
@@ -159,7 +159,7 @@ Progress LiteralReader::read_value(Input& input, std::string& json) {
 
 Progress LiteralReader::read_string(Input& input, std::string& json) {
   const std::array<std::string_view, 2> stops{quote_, "\\"};
-  const auto found = input.find(std::span(stops).first(style_.escapes ? 2 : 1));
+  const auto found = input.find(std::span(stops).first(style_->escapes ? 2 : 1));
   append_escaped(json, input.take(found.before));
   if (!found.tag) return Progress::more;
   if (*found.tag == 1) return read_escape(input, json);
@@ -215,7 +215,7 @@ Progress LiteralReader::read_key(Input& input, std::string& json) {
     return Progress::done;
   }
   if (const auto begun = begin_string(input, json, true)) return *begun;
-  if (!style_.bare_keys || ends_word(input.front())) return Progress::broken;
+  if (!style_->bare_keys || ends_word(input.front())) return Progress::broken;
   word_.clear();
   state_ = State::bare_key;
   return Progress::done;
@@ -223,10 +223,11 @@ Progress LiteralReader::read_key(Input& input, std::string& json) {
 
 Progress LiteralReader::read_bare_key(Input& input, std::string& json) {
   while (!input.empty() && !ends_word(input.front())) word_ += input.take_byte();
-  if (input.empty()) return Progress::more;
+  if (input.empty() && !input.closed()) return Progress::more;
   begin_item(json);
   json += '"';
   append_escaped(json, word_);
+  if (input.empty()) return Progress::more;  // cut off
   json += '"';
   state_ = State::after_key;
   return Progress::done;

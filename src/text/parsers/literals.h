@@ -20,12 +20,12 @@ struct LiteralStyle {
 extern const LiteralStyle python_literals;
 extern const LiteralStyle gemma_literals;
 
-/// Reads one value. Words that are neither numbers nor True, False, None (in any case; null, too) become strings.
+/// Reads one value; `style` must outlive it. Words that are neither numbers nor True, False, None (in any case; null, too) become strings.
 class LiteralReader {
  public:
   enum class Progress { more, done, broken };
 
-  explicit LiteralReader(const LiteralStyle& style) : style_(style) {}
+  explicit LiteralReader(const LiteralStyle& style) : style_(&style) {}
 
   /// Takes what it can and appends its JSON to `json`. What follows the value stays in the input.
   Progress read(Input& input, std::string& json);
@@ -50,7 +50,7 @@ class LiteralReader {
   void close(Input& input, std::string& json);
   void end_value() { state_ = open_.empty() ? State::done : State::after_value; }
 
-  const LiteralStyle& style_;
+  const LiteralStyle* style_;
   State state_ = State::value;
   std::string open_;        ///< the closing brackets that are due, innermost last
   bool comma_due_ = false;  ///< before the next item of the innermost object or list

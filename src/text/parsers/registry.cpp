@@ -8,32 +8,61 @@
 namespace pippin::text {
 namespace {
 
-using MakeCalls = std::unique_ptr<CallReader> (*)(ToolsPtr);
+constexpr std::string_view harmony = "harmony";  // one parser for calls and reasoning
+
+using Names = std::vector<std::string_view>;
+using MakeCalls = std::unique_ptr<CallReader> (*)(const ToolsPtr&);
 
 struct ToolFormat {
   std::string_view name;
-  MakeCalls make;
+  MakeCalls make;  ///< null for harmony
   /// A template that has one of these strings speaks the format.
-  std::vector<std::string_view> signs;
-  std::vector<std::string_view> model_types;
+  Names signs;
+  Names model_types;
 };
 
 struct ReasoningFormat {
   std::string_view name;
   ReasoningTags tags;
+  std::string_view sign;  ///< in a template that speaks it
 };
 
 // In the order in which they are tried: signs that others share come last.
 const std::vector<ToolFormat>& tool_formats() {
   static const std::vector<ToolFormat> formats{
-      {"hermes", hermes_calls, {"<tool_call>"}, {}},
+      {"qwen3_coder", qwen3_coder_calls, {"<function="}, {}},
+      {"minimax", minimax_calls, {"<minimax:tool_call>"}, {"minimax", "minimax_m2"}},
+      {"glm", glm_calls, {"<arg_key>"}, {"glm4_moe"}},
+      {"deepseek",
+       deepseek_calls,
+       {"<｜tool▁call▁begin｜>", "<｜tool▁calls▁begin｜>"},
+       {"deepseek_v3"}},
+      {"kimi_k2", kimi_k2_calls, {"<|tool_call_begin|>"}, {"kimi_k2"}},
+      {"mistral", mistral_calls, {"[TOOL_CALLS]"}, {"mistral", "mistral3", "mixtral"}},
+      {"nemotron", nemotron_calls, {"<TOOLCALL>"}, {"nemotron_h"}},
+      {"gemma4", gemma4_calls, {"<|tool_call>"}, {"gemma4"}},
+      {"functiongemma", functiongemma_calls, {"<start_function_call>"}, {}},
+      {"phi", phi_calls, {"<|/tool|>", "functools["}, {"phi3"}},
+      {"granite", granite_calls, {"<|tool_call|>"}, {"granite"}},
+      {harmony, nullptr, {"<|channel|>"}, {"gpt_oss"}},
+      {"command_r", command_r_calls, {"Action: ```json"}, {"cohere", "cohere2"}},
+      {"hermes", hermes_calls, {"<tool_call>"}, {"qwen2", "qwen3", "qwen3_vl"}},
+      {"pythonic", pythonic_calls, {"<|python_start|>", "<|header_start|>"}, {"llama4"}},
+      {"llama3_json", llama3_json_calls, {"<|start_header_id|>"}, {"llama"}},
+      {"gemma3", gemma3_calls, {"<start_of_turn>"}, {"gemma3", "gemma3_text"}},
   };
   return formats;
 }
 
 const std::vector<ReasoningFormat>& reasoning_formats() {
   static const std::vector<ReasoningFormat> formats{
-      {"think", {"<think>", "</think>"}},
+      {"think", {"<think>", "</think>"}, "</think>"},
+      {"mistral", {"[THINK]", "[/THINK]"}, "[/THINK]"},
+      {"gemma4", {"<|channel>thought\n", "<channel|>"}, "<channel|>"},
+      {"granite",
+       {"Here is my thought process:", "Here is my response:"},
+       "Here is my thought process:"},
+      {harmony, {}, "<|channel|>"},
   };
   return formats;
 }
@@ -78,7 +107,7 @@ std::string_view guess_tool_format(std::string_view source, std::string_view mod
 
 std::string_view guess_reasoning_format(std::string_view source) {
   for (const auto& format : reasoning_formats())
-    if (contains(source, format.tags.close)) return format.name;
+    if (contains(source, format.sign)) return format.name;
   return "none";
 }
 
@@ -98,10 +127,12 @@ OutputFormat OutputFormat::choose(std::string_view tool_parser, std::string_view
 
 std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
                                                    std::string_view tools_json) const {
-  const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);
-  const auto* calls = find_named(tool_formats(), tool_parser_);
   const auto tools = std::make_shared<const Tools>(tools_json);
-  if (tools->empty()) calls = nullptr;
+  if (tool_parser_ == harmony || reasoning_parser_ == harmony)
+    return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
+                          reasoning_parser_ == harmony);
+  const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);
+  const auto* calls = tools->empty() ? nullptr : find_named(tool_formats(), tool_parser_);
   if (!reasoning && !calls) return nullptr;
   const auto tags = reasoning ? reasoning->tags : ReasoningTags{};
   const bool opened = reasoning && trimmed(prompt).ends_with(trimmed(tags.open));

@@ -1,0 +1,288 @@
+// Oracle: transcripts of every family whose content is known (tools/transcripts), and for any text and any split the parse at once.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "text/parsers/registry.h"
+#include "text/test_files.h"
+
+namespace pippin::text {
+namespace {
+
+using Kind = OutputEvent::Kind;
+
+struct Call {
+  std::string name, id, arguments;
+  bool complete = false;
+  /// But for the id, which may be random.
+  bool operator==(const Call& other) const {
+    return name == other.name && arguments == other.arguments && complete == other.complete;
+  }
+};
+
+/// An answer folded from its events. The fold checks that they come in a valid order.
+struct Answer {
+  std::string content, reasoning;
+  std::vector<Call> calls;
+  bool operator==(const Answer&) const = default;
+
+  void add(const OutputEvents& events) {
+    for (const auto& event : events) add(event);
+  }
+  void add(const OutputEvent& event) {
+    const bool of_call = event.kind != Kind::text && event.kind != Kind::reasoning;
+    if (event.kind == Kind::call_begin) {
+      EXPECT_NE(event.text, "");
+      EXPECT_EQ(event.call, static_cast<int>(calls.size()));
+      calls.push_back({event.text, event.id, "", false});
+    } else if (of_call) {
+      ASSERT_EQ(event.call, static_cast<int>(calls.size()) - 1);
+      ASSERT_FALSE(calls.back().complete) << "more of a call that has ended";
+      calls.back().arguments += event.text;
+      calls.back().complete = event.kind == Kind::call_end;
+    } else {
+      EXPECT_NE(event.text, "");
+      (event.kind == Kind::text ? content : reasoning) += event.text;
+    }
+  }
+  void check_arguments() const {
+    for (const auto& call : calls) {
+      if (call.complete) {
+        EXPECT_TRUE(parse_json(call.arguments, "arguments").is_object());
+      }
+    }
+  }
+};
+
+std::ostream& operator<<(std::ostream& out, const Answer& answer) {
+  out << "content <" << answer.content << ">, reasoning <" << answer.reasoning << ">";
+  for (const auto& call : answer.calls)
+    out << ", " << call.name << (call.complete ? " " : " (cut) ") << call.arguments;
+  return out;
+}
+
+/// A piece of an answer: text, or a special token.
+struct Piece {
+  std::string text;
+  bool marker = false;
+};
+
+/// Cut at every spelling of a marker, as a tokenizer does whose special tokens these are.
+std::vector<Piece> cut_at_markers(const std::string& text,
+                                  const std::vector<std::string_view>& markers) {
+  std::vector<Piece> pieces{{}};
+  for (std::size_t at = 0; at < text.size();) {
+    const auto found = std::find_if(markers.begin(), markers.end(), [&](std::string_view marker) {
+      return std::string_view(text).substr(at).starts_with(marker);
+    });
+    if (found == markers.end()) {
+      pieces.back().text += text[at++];
+      continue;
+    }
+    pieces.push_back({std::string(*found), true});
+    pieces.push_back({});
+    at += found->size();
+  }
+  return pieces;
+}
+
+class Subject {
+ public:
+  Subject(const OutputFormat& format, std::string prompt, std::string tools)
+      : format_(format), prompt_(std::move(prompt)), tools_(std::move(tools)) {}
+
+  std::unique_ptr<OutputParser> parser() const { return format_.parser(prompt_, tools_); }
+
+  Answer parse(const std::vector<Piece>& pieces) const {
+    const auto parser = this->parser();
+    Answer answer;
+    for (const auto& piece : pieces)
+      answer.add(piece.marker ? parser->feed_marker(piece.text) : parser->feed(piece.text));
+    answer.add(parser->finish());
+    answer.check_arguments();
+    return answer;
+  }
+
+  std::vector<Piece> cut(const std::string& text) const {
+    return cut_at_markers(text, parser()->markers());
+  }
+
+ private:
+  const OutputFormat& format_;
+  const std::string prompt_, tools_;
+};
+
+/// Texts cut after `size` bytes of the whole, special tokens left whole.
+std::vector<Piece> split_at(const std::vector<Piece>& pieces, std::size_t size) {
+  std::vector<Piece> out;
+  for (const auto& piece : pieces) {
+    if (!piece.marker && size > 0 && size < piece.text.size()) {
+      out.push_back({piece.text.substr(0, size)});
+      out.push_back({piece.text.substr(size)});
+    } else {
+      out.push_back(piece);
+    }
+    size -= std::min(size, piece.text.size());
+  }
+  return out;
+}
+
+std::vector<Piece> split_everywhere(const std::vector<Piece>& pieces) {
+  std::vector<Piece> out;
+  for (const auto& piece : pieces) {
+    if (piece.marker)
+      out.push_back(piece);
+    else
+      for (const char c : piece.text) out.push_back({std::string(1, c)});
+  }
+  return out;
+}
+
+json::object read_transcripts(const std::string& family) {
+  return read_json_object(testdata("transcripts/" + family + ".json"));
+}
+
+std::string tools_json() { return read_text(testdata("transcripts/tools.json")); }
+
+OutputFormat format_of(const json::object& file) {
+  return OutputFormat::choose(json::value_to<std::string>(file.at("tool_parser")),
+                              json::value_to<std::string>(file.at("reasoning_parser")), "", "");
+}
+
+std::string text_in(const json::object& object, std::string_view key) {
+  const auto* member = object.if_contains(key);
+  return member ? json::value_to<std::string>(*member) : "";
+}
+
+void expect_transcript(const Answer& answer, const json::object& transcript) {
+  EXPECT_EQ(answer.content, text_in(transcript, "content"));
+  EXPECT_EQ(answer.reasoning, text_in(transcript, "reasoning"));
+  const auto& calls = transcript.at("calls").as_array();
+  ASSERT_EQ(answer.calls.size(), calls.size()) << answer;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const auto& call = calls[i].as_object();
+    EXPECT_EQ(answer.calls[i].name, text_in(call, "name"));
+    EXPECT_EQ(answer.calls[i].complete, !call.contains("cut")) << answer;
+    if (call.contains("cut")) {
+      EXPECT_EQ(answer.calls[i].arguments, text_in(call, "cut"));
+    } else if (answer.calls[i].complete) {
+      EXPECT_EQ(parse_json(answer.calls[i].arguments, "arguments"), call.at("arguments")) << answer;
+    }
+    if (const auto* ids = transcript.if_contains("ids")) {
+      EXPECT_EQ(answer.calls[i].id, json::value_to<std::string>(ids->at(i)));
+    }
+  }
+}
+
+class Family : public testing::TestWithParam<const char*> {
+ protected:
+  const json::object file_ = read_transcripts(GetParam());
+  const OutputFormat format_ = format_of(file_);
+  const std::string tools_ = tools_json();
+
+  Subject subject(const json::object& transcript) const {
+    const auto* offered = transcript.if_contains("tools");
+    return {format_, text_in(transcript, "prompt"), offered ? "" : tools_};
+  }
+  /// Harmony knows its marks only as special tokens.
+  bool reads_text() const { return format_.tool_parser() != "harmony"; }
+};
+
+TEST_P(Family, ReadsItsTranscripts) {
+  const auto& transcripts = file_.at("transcripts").as_array();
+  EXPECT_GE(transcripts.size(), 30u);
+  for (const auto& value : transcripts) {
+    const auto& transcript = value.as_object();
+    SCOPED_TRACE(text_in(transcript, "name") + ": " + text_in(transcript, "output"));
+    const auto subject = this->subject(transcript);
+    const auto output = text_in(transcript, "output");
+    expect_transcript(subject.parse(subject.cut(output)), transcript);
+    if (reads_text()) expect_transcript(subject.parse({{output}}), transcript);
+  }
+}
+
+TEST_P(Family, ReadsTheSameHoweverItIsSplit) {
+  for (const auto& value : file_.at("transcripts").as_array()) {
+    const auto& transcript = value.as_object();
+    const auto subject = this->subject(transcript);
+    const auto output = text_in(transcript, "output");
+    SCOPED_TRACE(output);
+    for (const auto& pieces : {subject.cut(output), std::vector<Piece>{{output}}}) {
+      if (pieces.size() == 1 && !reads_text()) continue;
+      const auto whole = subject.parse(pieces);
+      EXPECT_EQ(subject.parse(split_everywhere(pieces)), whole);
+      for (std::size_t at = 1; at < output.size(); ++at)
+        ASSERT_EQ(subject.parse(split_at(pieces, at)), whole) << "split at " << at;
+    }
+  }
+}
+
+/// Scraps of the family's markup in any order, with bytes between.
+std::string random_mixture(const std::vector<std::string>& scraps, std::mt19937& rng) {
+  std::string text;
+  for (auto left = rng() % 24; left > 0; --left) {
+    if (rng() % 6 == 0)
+      text += static_cast<char>(rng());
+    else
+      text += scraps[rng() % scraps.size()];
+  }
+  return text;
+}
+
+/// Words, tags and punctuation of the transcripts.
+std::vector<std::string> scraps_of(const json::array& transcripts,
+                                   const std::vector<std::string_view>& markers) {
+  std::vector<std::string> scraps(markers.begin(), markers.end());
+  for (std::size_t i = 0; i < transcripts.size(); i += 3) {
+    const auto output = text_in(transcripts[i].as_object(), "output");
+    for (std::size_t at = 0; at < output.size();) {
+      const auto end = output.find_first_of(" \n\"<>{}[]():,=", at + 1);
+      scraps.push_back(output.substr(at, end - at));
+      at = std::min(end, output.size());
+    }
+  }
+  return scraps;
+}
+
+/// A transcript with some bytes gone, doubled or replaced by a scrap.
+std::string mutated(std::string text, const std::vector<std::string>& scraps, std::mt19937& rng) {
+  for (auto left = rng() % 4; left > 0 && !text.empty(); --left) {
+    const auto at = rng() % text.size();
+    const auto size = rng() % std::min<std::size_t>(text.size() - at, 1 + rng() % 20);
+    const auto part = text.substr(at, size);
+    text.replace(at, size,
+                 std::vector{std::string(), part + part, scraps[rng() % scraps.size()]}[rng() % 3]);
+  }
+  return text;
+}
+
+TEST_P(Family, GivesValidEventsForAnything) {
+  const Subject subject(format_, "", tools_);
+  const auto& transcripts = file_.at("transcripts").as_array();
+  const auto scraps = scraps_of(transcripts, subject.parser()->markers());
+  std::mt19937 rng(17);
+  for (int round = 0; round < 1500; ++round) {
+    const auto& seed = transcripts[rng() % transcripts.size()].as_object();
+    const auto text =
+        round % 2 ? random_mixture(scraps, rng) : mutated(text_in(seed, "output"), scraps, rng);
+    SCOPED_TRACE(json::serialize(json::string(text)));
+    for (const auto& pieces : {subject.cut(text), std::vector<Piece>{{text}}}) {
+      const auto whole = subject.parse(pieces);
+      ASSERT_EQ(subject.parse(split_everywhere(pieces)), whole);
+      ASSERT_EQ(subject.parse(split_at(pieces, 1 + rng() % (text.size() + 1))), whole);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Family,
+                         testing::Values("hermes", "qwen3_coder", "glm", "minimax", "llama3_json",
+                                         "pythonic", "gemma3", "gemma4", "functiongemma", "mistral",
+                                         "deepseek", "kimi_k2", "granite", "nemotron", "phi",
+                                         "command_r", "harmony"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace pippin::text
