@@ -87,8 +87,8 @@ JsonScanner::Status JsonScanner::push(char byte) {
   handler.events.clear();
   if (impl_->status == Status::broken) return Status::broken;
   ErrorCode error;
-  impl_->parser.write_some(true, &byte, 1, error);
-  if (error)
+  const auto taken = impl_->parser.write_some(true, &byte, 1, error);
+  if (error || taken == 0)  // it leaves what follows the end
     impl_->status = Status::broken;
   else if (impl_->parser.done())
     impl_->status = Status::done;

@@ -37,7 +37,7 @@ json::array calls(std::size_t count) {
   return list;
 }
 
-/// Templates that can't print more than one call, or print ids of nine letters.
+/// Templates that can't print more than one call.
 bool prints_one_call(const std::string& name) { return name == "llama3_1" || name == "harmony"; }
 
 struct Rendered {
@@ -57,8 +57,11 @@ Rendered render(const std::string& name, json::array calls) {
       chat_template.render({json::serialize(messages), tools_json(), "", true, now});
   messages.push_back({{"role", "assistant"}, {"content", ""}, {"tool_calls", std::move(calls)}});
   const auto all = chat_template.render({json::serialize(messages), tools_json(), "", false, now});
-  const auto common = std::mismatch(before.begin(), before.end(), all.begin(), all.end());
-  return {std::string(before.begin(), common.first), std::string(common.second, all.end())};
+  auto size = static_cast<std::size_t>(
+      std::mismatch(before.begin(), before.end(), all.begin(), all.end()).first - before.begin());
+  // The prompt may open a thought where the history has none.
+  if (size < before.size()) size = all.rfind('\n', size) + 1;
+  return {all.substr(0, size), all.substr(size)};
 }
 
 /// Without the token that ends the turn, which no parser sees.
