@@ -1,19 +1,144 @@
+// Answers from tokens of the demo model's tokenizer: usage, stop strings, special tokens, calls and reasoning.
 #include "engine/answer.h"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "text/parsers/registry.h"
+#include "text/tokenizer.h"
+
 namespace pippin::engine {
 namespace {
 
-const auto tokenizer =
-    text::Tokenizer::load(std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model");
+const char* const tools = R"([{"type": "function", "function": {"name": "f"}}])";
+
+std::shared_ptr<const text::Tokenizer> tokenizer() {
+  return text::Tokenizer::load(std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model");
+}
+
+struct Outcome {
+  std::string text, reasoning;
+  std::vector<std::string> calls;  ///< name and arguments
+  FinishReason finish = FinishReason::stop;
+  bool cancelled = false;
+};
+
+/// The answer's events when these tokens were generated and the model stopped.
+Outcome answered(const std::vector<std::int32_t>& tokens, AnswerOptions options,
+                 FinishReason reason = FinishReason::stop) {
+  const auto stream = std::make_shared<TokenStream>();
+  Answer answer(stream, tokenizer(), std::move(options));
+  for (const auto token : tokens) stream->push(token);
+  stream->finish(reason);
+  Outcome outcome;
+  while (const auto event = answer.poll()) {
+    EXPECT_LE((event->text != "") + (event->reasoning != "") + event->tool_call.has_value(), 1);
+    outcome.text += event->text;
+    outcome.reasoning += event->reasoning;
+    if (event->tool_call && event->tool_call->name.empty())
+      outcome.calls.back() += event->tool_call->arguments;
+    else if (event->tool_call)
+      outcome.calls.push_back(event->tool_call->name);
+    EXPECT_EQ(answer.finished(), event->finish.has_value());
+    if (event->finish) outcome.finish = *event->finish;
+  }
+  outcome.cancelled = stream->cancelled();
+  return outcome;
+}
+
+AnswerOptions options_for(const std::string& tool_parser) {
+  AnswerOptions options;
+  options.parser = text::OutputFormat::choose(tool_parser, "think", "", "").parser("", tools);
+  return options;
+}
+
+std::vector<std::int32_t> tokens_of(const std::string& text) { return tokenizer()->encode(text); }
+
+const std::string two_calls =
+    "<think>\nHm.\n</think>\n\nLook:\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": "
+    "1}}\n</tool_call>\n"
+    "<tool_call>\n{\"name\": \"f\"}\n</tool_call>";
+
+TEST(Answer, TellsItsPartsApart) {
+  const auto outcome = answered(tokens_of(two_calls), options_for("hermes"));
+  EXPECT_EQ(outcome.reasoning, "Hm.");
+  EXPECT_EQ(outcome.text, "Look:");
+  EXPECT_EQ(outcome.calls, (std::vector<std::string>{"f{\"a\": 1}", "f{}"}));
+  EXPECT_EQ(outcome.finish, FinishReason::tool_calls);
+}
+
+TEST(Answer, WithoutAParserAllIsText) {
+  const auto outcome = answered(tokens_of(two_calls), {});
+  EXPECT_EQ(outcome.text, two_calls);
+  EXPECT_EQ(outcome.finish, FinishReason::stop);
+}
+
+TEST(Answer, EndsBehindTheFirstCallWhereOnlyOneIsWanted) {
+  auto options = options_for("hermes");
+  options.parallel_tool_calls = false;
+  const auto outcome = answered(tokens_of(two_calls), std::move(options));
+  EXPECT_EQ(outcome.calls, std::vector<std::string>{"f{\"a\": 1}"});
+  EXPECT_EQ(outcome.finish, FinishReason::tool_calls);
+  EXPECT_TRUE(outcome.cancelled);
+}
+
+TEST(Answer, ACutOffCallSaysSo) {
+  const auto outcome =
+      answered(tokens_of("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1"),
+               options_for("hermes"), FinishReason::length);
+  EXPECT_EQ(outcome.calls, std::vector<std::string>{"f{\"a\": 1"});
+  EXPECT_EQ(outcome.finish, FinishReason::length);
+}
+
+TEST(Answer, StopStringsEndWhatTheModelSays) {
+  auto options = options_for("hermes");
+  options.stop_strings = {"ok:"};
+  const auto outcome = answered(tokens_of(two_calls), std::move(options));
+  EXPECT_EQ(outcome.text, "Lo");
+  EXPECT_EQ(outcome.reasoning, "Hm.");
+  EXPECT_TRUE(outcome.calls.empty());
+  EXPECT_EQ(outcome.finish, FinishReason::stop);
+  EXPECT_TRUE(outcome.cancelled);
+}
+
+/// Sees text and two of the demo model's special tokens.
+class MarkerParser final : public text::OutputParser {
+ public:
+  const std::vector<std::string_view>& markers() const override {
+    static const std::vector<std::string_view> all{"<|vision_start|>", "<|no_such_token|>",
+                                                   "<think>"};
+    return all;
+  }
+  text::OutputEvents feed(std::string_view text) override { return say(std::string(text)); }
+  text::OutputEvents feed_marker(std::string_view marker) override {
+    return say("[" + std::string(marker) + "]");
+  }
+  text::OutputEvents finish() override { return say("."); }
+
+ private:
+  static text::OutputEvents say(std::string text) {
+    return {{text::OutputEvent::Kind::text, std::move(text), 0, ""}};
+  }
+};
+
+TEST(Answer, ShowsTheParserItsSpecialTokensInPlace) {
+  AnswerOptions options;
+  options.parser = std::make_unique<MarkerParser>();
+  options.stop_strings = {"ab"};  // not across a marker
+  const auto outcome =
+      answered(tokens_of("a<|vision_start|>b<|vision_end|>c<think>"), std::move(options));
+  EXPECT_EQ(outcome.text, "a[<|vision_start|>]bc<think>.");
+}
 
 TEST(Answer, CountsPicturesTokensWithoutAnEncoder) {
   const auto tokens = std::make_shared<TokenStream>();
-  Answer answer(tokens, tokenizer, {}, {.tokens = 100, .media = 60, .history = 0});
+  AnswerOptions options;
+  options.prompt = {.tokens = 100, .media = 60, .history = 0};
+  Answer answer(tokens, tokenizer(), std::move(options));
   tokens->set_cached_tokens(32);
   tokens->set_encoded_tokens(25);
-  tokens->push(tokenizer->encode("seven").front());
+  tokens->push(tokenizer()->encode("seven").front());
   tokens->finish(FinishReason::stop);
   Usage usage;
   while (const auto event = answer.poll()) usage = event->usage;

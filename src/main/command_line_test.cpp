@@ -70,6 +70,10 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "--no-warmup",
                            "--media-root",
                            "/tmp",
+                           "--tool-parser",
+                           "mistral",
+                           "--reasoning-parser",
+                           "none",
                            "--log-level",
                            "debug"});
   ASSERT_TRUE(line);
@@ -87,6 +91,8 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.kv_bits, 8);
   EXPECT_FALSE(serve.engine.prefix_cache);
   EXPECT_FALSE(serve.engine.warm_up);
+  EXPECT_EQ(serve.engine.tool_parser, "mistral");
+  EXPECT_EQ(serve.engine.reasoning_parser, "none");
   EXPECT_EQ(serve.api.fetch.media_root, "/tmp");
   EXPECT_EQ(line->log_level, "debug");
 }
@@ -127,6 +133,7 @@ TEST(CommandLine, MistakesAreToldApart) {
   EXPECT_EQ(turned_down({"serve", "--port", "70000"}), 2);
   EXPECT_EQ(turned_down({"serve", "--dtype", "int3"}), 2);
   EXPECT_EQ(turned_down({"serve", "--kv-bits", "5"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--tool-parser", "qwen9"}), 2);
   EXPECT_EQ(turned_down({"serve", "--media-root", "/no/such/folder"}), 2);
   EXPECT_EQ(turned_down({"run"}), 2);
   EXPECT_EQ(turned_down({"bench", "demo", "--batch", "0"}), 2);

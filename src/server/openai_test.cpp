@@ -240,6 +240,54 @@ TEST_F(OpenAiTest, StreamsUsageWhenAsked) {
   for (std::size_t i = 0; i + 1 < events.size(); ++i) EXPECT_TRUE(events[i].at("usage").is_null());
 }
 
+std::shared_ptr<Script> script_of_calls() {
+  auto script = std::make_shared<Script>();
+  const auto push = [&](std::string reasoning, std::optional<ToolCallDelta> call) {
+    script->push({"", {}, {}, std::move(reasoning), std::move(call)});
+  };
+  push("Two ", {});
+  push("calls.", {});
+  push("", ToolCallDelta{0, "call_a", "f", ""});
+  push("", ToolCallDelta{0, "", "", R"({"x": )"});
+  push("", ToolCallDelta{0, "", "", "1}"});
+  push("", ToolCallDelta{1, "call_b", "g", "{}"});
+  script->push({"", FinishReason::tool_calls, {}});
+  return script;
+}
+
+TEST_F(OpenAiTest, AnswersWithCallsAndReasoning) {
+  start();
+  backend_.next_ = script_of_calls();
+  const json::value answer = parse_json(chat(with("")).body, "body");
+  const json::value& choice = answer.at("choices").at(0);
+  EXPECT_EQ(choice.at("finish_reason"), "tool_calls");
+  EXPECT_TRUE(choice.at("message").at("content").is_null());
+  EXPECT_EQ(choice.at("message").at("reasoning"), "Two calls.");
+  EXPECT_EQ(choice.at("message").at("reasoning_content"), "Two calls.");
+  EXPECT_EQ(choice.at("message").at("tool_calls"), parse_json(R"([
+      {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}},
+      {"id": "call_b", "type": "function", "function": {"name": "g", "arguments": "{}"}}])",
+                                                              "expected"));
+}
+
+TEST_F(OpenAiTest, StreamsCallsAndReasoning) {
+  start();
+  backend_.next_ = script_of_calls();
+  const auto events = events_of(chat(with(R"(, "stream": true)")).body);
+  ASSERT_EQ(events.size(), 8u);
+  const auto delta = [&](std::size_t i) { return events[i].at("choices").at(0).at("delta"); };
+  EXPECT_EQ(delta(1),
+            parse_json(R"({"reasoning": "Two ", "reasoning_content": "Two "})", "expected"));
+  EXPECT_EQ(delta(3), parse_json(R"({"tool_calls": [{"index": 0, "id": "call_a", "type": "function",
+      "function": {"name": "f", "arguments": ""}}]})",
+                                 "expected"));
+  EXPECT_EQ(
+      delta(5),
+      parse_json(R"({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]})", "expected"));
+  EXPECT_EQ(delta(6).at("tool_calls").at(0).at("index"), 1);
+  EXPECT_EQ(events[7].at("choices").at(0).at("finish_reason"), "tool_calls");
+}
+
 TEST_F(OpenAiTest, SendsEachPieceAsItArrives) {
   start();
   auto script = backend_.next_ = std::make_shared<Script>();

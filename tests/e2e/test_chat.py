@@ -148,7 +148,7 @@ def test_tools_are_shown_to_the_model(server):
     without = server.ask("What is the weather in Paris?", tools=[tool], tool_choice="none")
     assert with_tool.usage.prompt_tokens > plain.usage.prompt_tokens
     assert without.usage.prompt_tokens == plain.usage.prompt_tokens
-    assert "get_weather" in with_tool.choices[0].message.content
+    assert with_tool.choices[0].message.tool_calls[0].function.name == "get_weather"
 
 
 def test_models_are_listed(server):
