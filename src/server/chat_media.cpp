@@ -1,7 +1,8 @@
-#include "server/chat_images.h"
+#include "server/chat_media.h"
 
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "media/resample.h"
@@ -22,29 +23,100 @@ Pixels shrunk(Pixels picture) {
   return media::resize_bicubic(picture, scaled(picture.height), scaled(picture.width));
 }
 
-Pixels load(const ImageSource& source, const media::MediaFetcher& fetcher,
-            const ImageLimits& limits) {
-  try {
-    Pixels pixels = decode_image(fetcher.fetch(source.url), limits);
-    return source.low_detail ? shrunk(std::move(pixels)) : pixels;
-  } catch (const Error& error) {
-    throw Error(error.code(), error.what(), source.field);
+// vLLM's "data:video/jpeg;base64,<frame>,<frame>...": a video as pictures in one URL.
+constexpr std::string_view jpeg_frames = "data:video/jpeg;base64,";
+
+std::vector<std::string> frames_in(std::string_view url) {
+  std::vector<std::string> urls;
+  for (std::size_t at = jpeg_frames.size() - 1; at < url.size();) {  // at the comma before a frame
+    const std::size_t end = std::min(url.find(',', at + 1), url.size());
+    urls.push_back("data:image/jpeg;base64" + std::string(url.substr(at, end - at)));
+    at = end;
   }
+  return urls;
 }
+
+// Loads the media of one request, counting their pixels. Used by one thread.
+class Loader {
+ public:
+  Loader(const media::MediaFetcher& fetcher, const ChatMediaLimits& limits,
+         const std::optional<VideoSampling>& sampling, const std::function<bool()>& gone)
+      : fetcher_(fetcher),
+        limits_(limits),
+        sampling_(sampling),
+        gone_(gone),
+        pixels_left_(limits.max_pixels) {}
+
+  void load(const MediaSource& source, ContentPart& part) {
+    if (source.kind == MediaSource::Kind::picture)
+      part.image = std::make_shared<const Pixels>(picture(source.urls[0], source.low_detail));
+    else
+      part.video = std::make_shared<const Video>(video(source));
+  }
+
+ private:
+  void check_client() const {
+    if (gone_()) throw Error(Code::cancelled, "[chat] the client has gone away");
+  }
+
+  Pixels picture(const std::string& url, bool low_detail) {
+    check_client();
+    ImageLimits now = limits_.image;
+    now.max_pixels = std::min(now.max_pixels, pixels_left_);
+    Pixels pixels = decode_image(fetcher_.fetch(url, now.max_bytes), now);
+    if (low_detail) pixels = shrunk(std::move(pixels));
+    pixels_left_ -= std::int64_t{pixels.height} * pixels.width;
+    return pixels;
+  }
+
+  Video video(const MediaSource& source) {
+    if (!sampling_) throw Error(Code::invalid_argument, "this model takes no videos");
+    if (source.kind == MediaSource::Kind::frames) return of_pictures(source.urls, source.sampling);
+    const std::string& url = source.urls[0];
+    if (url.starts_with(jpeg_frames)) return of_pictures(frames_in(url), source.sampling);
+    return of_file(url, source.sampling.over(*sampling_));
+  }
+
+  Video of_pictures(const std::vector<std::string>& urls, const VideoWishes& wishes) {
+    std::vector<Pixels> frames;
+    for (const std::string& url : urls) frames.push_back(picture(url, false));
+    return make_video(std::move(frames), wishes.fps.value_or(sampling_->fps));
+  }
+
+  Video of_file(const std::string& url, const VideoSampling& sampling) {
+    check_client();
+    VideoLimits now = limits_.video;
+    now.max_pixels = std::min(now.max_pixels, pixels_left_);
+    Video video = decode_video(fetcher_.fetch(url, now.max_bytes), sampling, now);
+    for (const Pixels& frame : video.frames)
+      pixels_left_ -= std::int64_t{frame.height} * frame.width;
+    return video;
+  }
+
+  const media::MediaFetcher& fetcher_;
+  const ChatMediaLimits& limits_;
+  const std::optional<VideoSampling>& sampling_;
+  const std::function<bool()>& gone_;
+  std::int64_t pixels_left_;
+};
 
 }  // namespace
 
-void load_images(ChatCall& call, const media::MediaFetcher& fetcher, const ChatImageLimits& limits,
-                 const std::function<bool()>& gone) {
-  std::int64_t left = limits.max_pixels;
-  for (const ImageSource& source : call.images) {
-    if (gone()) throw Error(Code::cancelled, "[chat] the client has gone away");
-    ImageLimits now = limits.image;
-    now.max_pixels = std::min(now.max_pixels, left);
-    auto pixels = std::make_shared<const Pixels>(load(source, fetcher, now));
-    left -= std::int64_t{pixels->height} * pixels->width;
-    call.request.messages[source.message].content[source.part].image = std::move(pixels);
+int load_media(ChatCall& call, const media::MediaFetcher& fetcher, const ChatMediaLimits& limits,
+               const std::optional<VideoSampling>& sampling, const std::function<bool()>& gone) {
+  Loader loader(fetcher, limits, sampling, gone);
+  int audio_tracks = 0;
+  for (const MediaSource& source : call.media) {
+    ContentPart& part = call.request.messages[source.message].content[source.part];
+    try {
+      loader.load(source, part);
+    } catch (const Error& error) {
+      if (error.code() == Code::cancelled) throw;
+      throw Error(error.code(), error.what(), source.field);
+    }
+    if (part.video) audio_tracks += part.video->audio_tracks;
   }
+  return audio_tracks;
 }
 
 }  // namespace pippin::server

@@ -9,7 +9,7 @@
 
 #include "media/fetch.h"
 #include "server/backend.h"
-#include "server/chat_images.h"
+#include "server/chat_media.h"
 #include "server/exchange.h"
 #include "server/router.h"
 
@@ -30,7 +30,7 @@ struct OpenAiOptions {
   bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
-  ChatImageLimits images;
+  ChatMediaLimits media;
   media::FetchOptions fetch;
 };
 
@@ -39,7 +39,7 @@ struct OpenAiOptions {
 class OpenAi {
  public:
   /// Requests are parsed and answers formatted on `workers`; `loaders` do what may take long or wait for the network:
-  /// fetching and decoding pictures, rendering and tokenizing. Apart, so that slow pictures hold up no running answer.
+  /// fetching and decoding pictures and videos, rendering and tokenizing. Apart, so that slow ones hold up no running answer.
   OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, ThreadPool& loaders);
 
   void add_routes(Router& router);
