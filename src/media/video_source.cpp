@@ -93,6 +93,7 @@ VideoSource::VideoSource(std::span<const std::uint8_t> bytes, const VideoLimits&
 }
 
 void VideoSource::open(const VideoLimits& limits) {
+  const AVInputFormat* demuxer = demuxer_of(bytes_);
   constexpr int kBuffer = 1 << 16;
   io_.reset(avio_alloc_context(static_cast<unsigned char*>(av_malloc(kBuffer)), kBuffer, 0, this,
                                on_read, nullptr, on_seek));
@@ -110,10 +111,10 @@ void VideoSource::open(const VideoLimits& limits) {
   format->max_streams = 64;
   format->codec_whitelist = av_strdup(kVideoDecoders);
   format->protocol_whitelist = av_strdup("none");
-  const int opened = avformat_open_input(&format, "", demuxer_of(bytes_), nullptr);
+  const int opened = avformat_open_input(&format, "", demuxer, nullptr);
+  format_.reset(format);  // null where it failed: FFmpeg has freed it
   check_deadline(deadline_);
-  if (opened < 0) fail_video("open the file", opened);  // FFmpeg has freed the context
-  format_.reset(format);
+  if (opened < 0) fail_video("open the file", opened);
 
   // Fills in what headers leave out (the frame rate, mostly) by decoding a few frames.
   std::vector<AVDictionary*> options(format->nb_streams, nullptr);

@@ -22,7 +22,7 @@ void check_deadline(Deadline deadline);
 extern const char* const kVideoDecoders;
 
 /// One file open for reading. Owns FFmpeg's demuxer and its view of the bytes, which must outlive it.
-/// Used by one thread. The demuxer is chosen by the file's first bytes from the four that there are
+/// Used by one thread. The demuxer is chosen by the file's first bytes from the three that there are
 /// (never a playlist), sees these bytes alone and can open nothing else.
 class VideoSource {
  public:

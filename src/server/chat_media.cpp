@@ -39,9 +39,9 @@ std::vector<std::string> frames_in(std::string_view url) {
 // Loads the media of one request, counting their pixels. Used by one thread.
 class Loader {
  public:
-  Loader(const media::MediaFetcher& fetcher, const ChatMediaLimits& limits,
+  Loader(const MediaSupply& supply, const ChatMediaLimits& limits,
          const std::optional<VideoSampling>& sampling, const std::function<bool()>& gone)
-      : fetcher_(fetcher),
+      : supply_(supply),
         limits_(limits),
         sampling_(sampling),
         gone_(gone),
@@ -51,7 +51,7 @@ class Loader {
     if (source.kind == MediaSource::Kind::picture)
       part.image = std::make_shared<const Pixels>(picture(source.urls[0], source.low_detail));
     else
-      part.video = std::make_shared<const Video>(video(source));
+      part.video = video(source);
   }
 
  private:
@@ -63,13 +63,13 @@ class Loader {
     check_client();
     ImageLimits now = limits_.image;
     now.max_pixels = std::min(now.max_pixels, pixels_left_);
-    Pixels pixels = decode_image(fetcher_.fetch(url, now.max_bytes), now);
+    Pixels pixels = decode_image(supply_.fetcher.fetch(url, now.max_bytes), now);
     if (low_detail) pixels = shrunk(std::move(pixels));
     pixels_left_ -= std::int64_t{pixels.height} * pixels.width;
     return pixels;
   }
 
-  Video video(const MediaSource& source) {
+  std::shared_ptr<const Video> video(const MediaSource& source) {
     if (!sampling_) throw Error(Code::invalid_argument, "this model takes no videos");
     if (source.kind == MediaSource::Kind::frames) return of_pictures(source.urls, source.sampling);
     const std::string& url = source.urls[0];
@@ -77,23 +77,25 @@ class Loader {
     return of_file(url, source.sampling.over(*sampling_));
   }
 
-  Video of_pictures(const std::vector<std::string>& urls, const VideoWishes& wishes) {
+  std::shared_ptr<const Video> of_pictures(const std::vector<std::string>& urls,
+                                           const VideoWishes& wishes) {
     std::vector<Pixels> frames;
     for (const std::string& url : urls) frames.push_back(picture(url, false));
-    return make_video(std::move(frames), wishes.fps.value_or(sampling_->fps));
+    return std::make_shared<const Video>(
+        make_video(std::move(frames), wishes.fps.value_or(sampling_->fps)));
   }
 
-  Video of_file(const std::string& url, const VideoSampling& sampling) {
+  std::shared_ptr<const Video> of_file(const std::string& url, const VideoSampling& sampling) {
     check_client();
     VideoLimits now = limits_.video;
     now.max_pixels = std::min(now.max_pixels, pixels_left_);
-    Video video = decode_video(fetcher_.fetch(url, now.max_bytes), sampling, now);
-    for (const Pixels& frame : video.frames)
+    auto video = supply_.clips.decode(supply_.fetcher.fetch(url, now.max_bytes), sampling, now);
+    for (const Pixels& frame : video->frames)
       pixels_left_ -= std::int64_t{frame.height} * frame.width;
     return video;
   }
 
-  const media::MediaFetcher& fetcher_;
+  const MediaSupply& supply_;
   const ChatMediaLimits& limits_;
   const std::optional<VideoSampling>& sampling_;
   const std::function<bool()>& gone_;
@@ -102,9 +104,9 @@ class Loader {
 
 }  // namespace
 
-int load_media(ChatCall& call, const media::MediaFetcher& fetcher, const ChatMediaLimits& limits,
+int load_media(ChatCall& call, const MediaSupply& supply, const ChatMediaLimits& limits,
                const std::optional<VideoSampling>& sampling, const std::function<bool()>& gone) {
-  Loader loader(fetcher, limits, sampling, gone);
+  Loader loader(supply, limits, sampling, gone);
   int audio_tracks = 0;
   for (const MediaSource& source : call.media) {
     ContentPart& part = call.request.messages[source.message].content[source.part];

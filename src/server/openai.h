@@ -31,6 +31,8 @@ struct OpenAiOptions {
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatMediaLimits media;
+  /// Pixels of decoded clips that are kept for the next turn.
+  std::int64_t clip_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
 };
 
@@ -59,6 +61,7 @@ class OpenAi {
   const OpenAiOptions options_;
   const std::vector<std::string> names_;
   const media::MediaFetcher fetcher_;
+  media::ClipCache clips_;
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
   ThreadPool& workers_;
   ThreadPool& loaders_;
