@@ -80,12 +80,12 @@ struct EngineStats {
   std::int64_t prefix_diverged = 0;
   std::int64_t prefix_evicted = 0;
   std::int64_t prefix_unknown = 0;
-  std::int64_t media_cache_entries = 0;      ///< pictures whose encoder outputs are kept
+  std::int64_t media_cache_entries = 0;      ///< pictures and temporal patches whose encoder outputs are kept
   std::int64_t media_cache_bytes = 0;        ///< that they take
   std::int64_t media_cache_limit_bytes = 0;  ///< that they may take at most
   std::int64_t media_cache_evictions = 0;    ///< of them since the start, for want of room
-  std::int64_t encoder_runs = 0;             ///< pictures encoded since the start
-  std::int64_t encoder_hits = 0;   ///< pictures whose features were found in the media cache
+  std::int64_t encoder_runs = 0;             ///< pictures and videos' temporal patches encoded since the start
+  std::int64_t encoder_hits = 0;   ///< of these that came up, features found in the media cache
   std::int64_t prompt_tokens = 0;  ///< since the start
   std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;
@@ -109,6 +109,8 @@ struct ModelInfo {
   std::string model_type;  ///< as in config.json: "qwen3", "qwen3_vl"
   std::int64_t max_context = 0;
   bool takes_images = false;
+  /// How the model's videos are sampled where nothing else is asked for; absent: it takes none.
+  std::optional<VideoSampling> video_sampling;
   std::int64_t num_parameters = 0;
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
@@ -138,7 +140,7 @@ class Engine {
                                       const EngineOptions& options = {}, Progress progress = {});
   ~Engine();
 
-  /// Renders, tokenizes and prepares pictures on the calling thread, then queues the request.
+  /// Renders, tokenizes and prepares pictures and videos on the calling thread, then queues the request.
   /// Throws Error(invalid_argument) for a prompt that can't be answered, Error(resource_exhausted)
   /// when the queue is full.
   ChatStream chat(ChatRequest request);

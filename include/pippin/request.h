@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pippin/pixels.h"
+#include "pippin/video.h"
 
 namespace pippin {
 
@@ -55,10 +56,11 @@ struct StopOptions {
   bool ignore_eos = false;
 };
 
-/// A piece of a message: text, or a picture.
+/// A piece of a message: text, a picture or a video.
 struct ContentPart {
-  std::string text;                     ///< used where `image` is null
-  std::shared_ptr<const Pixels> image;  ///< a decoded picture
+  std::string text;                          ///< used where both others are null
+  std::shared_ptr<const Pixels> image = {};  ///< a decoded picture
+  std::shared_ptr<const Video> video = {};   ///< the sampled frames of a clip
 };
 
 /// One message of a chat.

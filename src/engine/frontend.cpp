@@ -186,6 +186,26 @@ std::shared_ptr<const text::ChatTemplate> load_template(const std::filesystem::p
   }
 }
 
+std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
+                                       const models::ModelTraits& traits,
+                                       const text::Tokenizer& tokenizer) {
+  if (!traits.image_token) return {};
+  VisionInput input;
+  input.image_token = *traits.image_token;
+  input.image_processor = media::ImageProcessorConfig::load(model_dir);
+  if (!traits.video_tokens) return input;
+  const auto spelling = [&](std::int32_t token) {
+    return tokenizer.id_to_token(token).value_or("");
+  };
+  input.video_token = traits.video_tokens->pad;
+  input.video_text = spelling(input.video_token);
+  input.start_text = spelling(traits.video_tokens->start);
+  input.end_text = spelling(traits.video_tokens->end);
+  if (!input.video_text.empty())
+    input.video_processor = media::VideoProcessorConfig::load(model_dir);
+  return input;
+}
+
 }  // namespace
 
 Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
@@ -266,11 +286,9 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   end_tokens_ = traits.end_tokens;
   if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
     end_tokens_.push_back(*prompts_.tokenizer->eos_id());
-  if (traits.image_token) {
-    prompts_.image_token = *traits.image_token;
-    prompts_.image_processor = media::ImageProcessorConfig::load(model_dir);
-    prompts_.image_processor_digest = prompts_.image_processor->digest();
-  }
+  prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
+  if (prompts_.vision && prompts_.vision->video_processor)
+    info_.video_sampling = prompts_.vision->video_processor->sampling;
 
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
@@ -360,7 +378,7 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool p
     while (sequence->num_tokens() < prompt_tokens) {
       const auto token =
           static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(prompts_.vocab_size));
-      if (token != prompts_.image_token) sequence->tokens.push_back(token);
+      sequence->tokens.push_back(token);
     }
     sequence->num_prompt = prompt_tokens;
     sequence->positions = models::mrope_positions(prompt_tokens, {});

@@ -1,40 +1,11 @@
 #include "engine/prompt.h"
 
-#include <algorithm>
+#include <utility>
 
-#include "base/digest.h"
-#include "media/digest.h"
 #include "text/messages.h"
 
 namespace pippin::engine {
 namespace {
-
-std::vector<std::shared_ptr<const Pixels>> pictures_of(const ChatRequest& request) {
-  std::vector<std::shared_ptr<const Pixels>> pictures;
-  for (const auto& message : request.messages)
-    for (const auto& part : message.content)
-      if (part.image) pictures.push_back(part.image);
-  return pictures;
-}
-
-// The rows that a picture will take, known from its size alone.
-media::PatchGrid merged_grid(const media::ImageProcessorConfig& processor, const Pixels& picture) {
-  media::ImageSize size{picture.height, picture.width};
-  if (processor.do_resize) size = media::smart_resize(size, processor);
-  const int side = processor.patch_size * processor.merge_size;
-  return {1, size.height / side, size.width / side};
-}
-
-MediaItem make_item(const PromptBuilder& builder, const Pixels& picture,
-                    const models::MediaSpan& span) {
-  auto patches =
-      std::make_shared<media::Patches>(media::make_patches(picture, *builder.image_processor));
-  // The same pixels cut up otherwise are other features.
-  Hasher hasher;
-  hasher.update(media::pixel_digest(picture));
-  hasher.update(builder.image_processor_digest);
-  return {span, hasher.finish(), std::move(patches)};
-}
 
 // In bytes, up to a whole character.
 std::size_t common_prefix(std::string_view a, std::string_view b) {
@@ -43,15 +14,6 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
   const auto within_character = [&] { return size < b.size() && (b[size] & 0xC0) == 0x80; };
   while (size > 0 && within_character()) --size;
   return size;
-}
-
-void check_placeholders(std::ptrdiff_t found, std::size_t pictures) {
-  if (static_cast<std::size_t>(found) == pictures) return;
-  throw Error(Code::invalid_argument,
-              "the messages hold " + std::to_string(pictures) +
-                  " pictures, but the prompt has places for " + std::to_string(found) +
-                  " (does a text spell out the model's image token?)",
-              "messages");
 }
 
 }  // namespace
@@ -85,7 +47,8 @@ std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool ad
 // That message's end is found by rendering the messages up to it: the prompt begins alike. What follows it is short, so that
 // little is tokenized twice.
 std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInput input,
-                                       const std::string& prompt, std::size_t num_tokens) const {
+                                       const std::string& prompt, const PromptMedia& media,
+                                       std::size_t num_tokens) const {
   const auto last = std::find_if(request.messages.rbegin(), request.messages.rend(),
                                  [](const Message& m) { return m.role == "assistant"; });
   if (last == request.messages.rend()) return 0;
@@ -97,7 +60,7 @@ std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInp
   } catch (const Error&) {
     return 0;  // the template wants a question at the end
   }
-  const auto rest = tokenizer->encode(std::string_view(prompt).substr(shared)).size();
+  const auto rest = tokenizer->encode(media.expand_end(prompt.substr(shared))).size();
   return num_tokens - std::min(num_tokens, rest);
 }
 
@@ -105,35 +68,31 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
   if (!chat_template)
     throw Error(Code::invalid_argument,
                 "this model has no chat template; it can only complete plain text", "messages");
-  const auto pictures = pictures_of(request);
-  if (!pictures.empty() && !image_processor)
-    throw Error(Code::invalid_argument, "this model takes no pictures", "messages");
+  PromptMedia media(request, vision ? &*vision : nullptr);
   text::ChatInput input;
   input.messages_json = text::messages_json(request.messages);
   input.tools_json = request.tools_json;
   input.kwargs_json = request.template_kwargs_json;
   auto prompt = chat_template->render(input);
-  const auto rendered = encode(prompt, false);
-  const auto history = history_end(request, input, prompt, rendered.size());
+  const auto rendered = encode(media.expand(prompt), false);
+  media.check_places(rendered);
+  const auto history = history_end(request, input, prompt, media, rendered.size());
 
-  const auto is_place = [&](std::int32_t token) { return image_processor && token == image_token; };
-  check_placeholders(std::count_if(rendered.begin(), rendered.end(), is_place), pictures.size());
   std::vector<models::MediaSpan> spans;
+  std::vector<const Shown*> shown;
   for (std::size_t i = 0; i < rendered.size(); ++i) {
     if (i == history) sequence.num_history = sequence.num_tokens();
-    if (!is_place(rendered[i])) {
-      sequence.tokens.push_back(rendered[i]);
-      continue;
+    const Shown* here = media.next(rendered[i]);
+    if (here) {
+      const auto grid = here->merged_grid();
+      spans.push_back({sequence.num_tokens(), grid.num_patches(), grid});
+      shown.push_back(here);
     }
-    const auto grid = merged_grid(*image_processor, *pictures[spans.size()]);
-    spans.push_back({sequence.num_tokens(), grid.num_patches(), grid});
-    check_length(sequence.num_tokens() + grid.num_patches());
-    sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(grid.num_patches()),
-                           image_token);
+    const std::int64_t count = here ? spans.back().length : 1;
+    check_length(sequence.num_tokens() + count);
+    sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), rendered[i]);
   }
-  check_length(sequence.num_tokens());
-  for (std::size_t i = 0; i < spans.size(); ++i)
-    sequence.media.push_back(make_item(*this, *pictures[i], spans[i]));
+  for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
   sequence.num_prompt = sequence.num_tokens();
   sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
   return prompt;

@@ -1,4 +1,4 @@
-// From a chat to what the engine computes: tokens with the pictures' placeholders in them.
+// From a chat to what the engine computes: tokens with the placeholders of pictures and videos in them.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "engine/prompt_media.h"
 #include "engine/sequence.h"
-#include "media/image_processor.h"
 #include "pippin/request.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -18,18 +18,15 @@ namespace pippin::engine {
 struct PromptBuilder {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  ///< null: the checkpoint has none
-  std::optional<media::ImageProcessorConfig>
-      image_processor;  ///< absent: the model takes no pictures
-  Digest image_processor_digest{};
-  std::int32_t image_token = -1;  ///< stands once for a picture in the rendered prompt
+  std::optional<VisionInput> vision;                        ///< absent: the model sees nothing
 
   std::int64_t max_context = 0;     ///< tokens of prompt and answer together
   std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding
   std::size_t max_token_bytes = 0;  ///< of the longest token, to refuse endless prompts unread
 
-  /// Renders, tokenizes, cuts pictures into patches and lays their placeholders out. Fills tokens, num_prompt, num_history,
-  /// media and positions. Throws Error(invalid_argument) where the template refuses the
-  /// messages, pictures can't be placed, or the context can't hold the prompt: before any picture is cut up.
+  /// Renders, tokenizes, cuts pictures and frames into patches and lays their placeholders out. Fills tokens, num_prompt, num_history,
+  /// media and positions. Throws Error(invalid_argument) where the template refuses the messages, pictures or videos can't
+  /// be placed, or the context can't hold the prompt: before anything is cut up.
   /// Returns the prompt as it was rendered.
   std::string build(const ChatRequest& request, Sequence& sequence) const;
 
@@ -40,7 +37,8 @@ struct PromptBuilder {
   std::vector<std::int32_t> encode(const std::string& text, bool add_special) const;
   /// Where the last assistant's message ends among the prompt's tokens (pictures not laid out); 0 without one.
   std::size_t history_end(const ChatRequest& request, text::ChatInput input,
-                          const std::string& prompt, std::size_t num_tokens) const;
+                          const std::string& prompt, const PromptMedia& media,
+                          std::size_t num_tokens) const;
   void check_length(std::int64_t num_tokens) const;
 };
 

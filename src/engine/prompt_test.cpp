@@ -11,8 +11,14 @@ PromptBuilder builder() {
   PromptBuilder b;
   b.tokenizer = text::Tokenizer::load(model_dir);
   b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(model_dir));
-  b.image_processor = media::ImageProcessorConfig::load(model_dir);
-  b.image_token = *b.tokenizer->token_to_id("<|image_pad|>");
+  b.vision.emplace();
+  b.vision->image_processor = media::ImageProcessorConfig::load(model_dir);
+  b.vision->image_token = *b.tokenizer->token_to_id("<|image_pad|>");
+  b.vision->video_processor = media::VideoProcessorConfig::load(model_dir);
+  b.vision->video_token = *b.tokenizer->token_to_id("<|video_pad|>");
+  b.vision->video_text = "<|video_pad|>";
+  b.vision->start_text = "<|vision_start|>";
+  b.vision->end_text = "<|vision_end|>";
   b.max_context = 4096;
   b.vocab_size = b.tokenizer->vocab_size();
   b.max_token_bytes = 64;
@@ -51,6 +57,20 @@ TEST(History, CountsWhatPicturesTake) {
   const Pixels grey{256, 256, std::vector<std::uint8_t>(256 * 256 * 3, 128)};
   request.messages[0].content.push_back({"", std::make_shared<Pixels>(grey)});
   EXPECT_TRUE(halves(request).second.starts_with("<|im_start|>user\nand now?"));
+}
+
+TEST(History, CountsWhatVideosTake) {
+  ChatRequest request;
+  request.messages = {message("user", "what?"), message("assistant", "it falls"),
+                      message("user", "and now?")};
+  const Pixels grey{128, 160, std::vector<std::uint8_t>(128 * 160 * 3, 128)};
+  for (const std::size_t turn : {0, 2}) {
+    ContentPart clip;
+    clip.video = std::make_shared<Video>(make_video(std::vector(5, grey), 2));
+    request.messages[turn].content.insert(request.messages[turn].content.begin(), clip);
+  }
+  const std::string after = halves(request).second;
+  EXPECT_TRUE(after.starts_with("<|im_start|>user\n<0.2 seconds><|vision_start|>")) << after;
 }
 
 TEST(History, IsNoneInAFirstTurn) {

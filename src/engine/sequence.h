@@ -33,10 +33,10 @@ struct Order {
   auto operator<=>(const Order&) const = default;
 };
 
-/// A picture in a prompt.
+/// A picture in a prompt, or a temporal patch of a video.
 struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
-  Digest digest;           ///< of the decoded pixels and the processor's parameters
+  Digest digest;  ///< of the decoded pixels and what is made of them (media::patches_digest)
   std::shared_ptr<const media::Patches> patches;
 
   // Set by the engine's thread.

@@ -44,7 +44,8 @@ RopeAngles mrope_angles(const mx::array& positions, bool one_axis, int head_dim,
 
 mx::array apply_rope(const mx::array& x, const RopeAngles& angles) {
   const int head_dim = x.shape(2);
-  if (angles.offsets) {
+  // Below 32 MLX's CUDA kernel asks for blocks that are deeper than a GPU takes, once there are many rows.
+  if (angles.offsets && head_dim >= 32) {
     // Each row as a batch entry of one token: MLX's rope takes one offset an entry.
     const auto rows = mx::expand_dims(x, 2);
     const auto rotated = mx::fast::rope(rows, head_dim, false, angles.base, 1.0f, *angles.offsets);

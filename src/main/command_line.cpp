@@ -20,6 +20,8 @@ struct Units {
   std::int64_t max_body_mb = 16;
   std::int64_t max_image_mb = 20;
   std::int64_t max_image_megapixels = 64;
+  std::int64_t max_video_mb = 64;
+  std::int64_t clip_cache_mb = 256;
   double kv_gb = 0;
   double cache_disk_gb = 10;
   std::int64_t media_cache_mb = 512;
@@ -102,7 +104,7 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
            "How reasoning is told from answers: a format, auto or none [auto]")
       ->check(CLI::IsMember(text::OutputFormat::reasoning_parsers()).description(""));
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
-               "Memory for encoded pictures, in MB; 0 keeps none [512]");
+               "Memory for encoded pictures and videos, in MB; 0 keeps none [512]");
   group.add("--cache-dir", engine.cache_dir, "FOLDER",
             "Keep what was read and seen here for the next start, too [none]");
   group.number("--cache-disk-gb", units.cache_disk_gb, 0.001, 1e6,
@@ -153,12 +155,20 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "Largest picture file, in MB [20]");
   group.number("--max-image-megapixels", units.max_image_megapixels, std::int64_t{1},
                std::int64_t{1024}, "Largest picture, in millions of pixels [64]");
+  group.number("--max-video-mb", units.max_video_mb, std::int64_t{1}, std::int64_t{65536},
+               "Largest video file, in MB [64]");
+  group.number("--clip-cache-mb", units.clip_cache_mb, std::int64_t{0}, no_limit,
+               "Memory for decoded videos, in MB; 0 keeps none [256]");
+  group.number("--max-video-seconds", serve.api.media.video.max_seconds, 1.0, 1e6,
+               "Longest video [3600]");
+  group.number("--max-video-decode-seconds", serve.api.media.video.max_decode_seconds, 0.1, 1e6,
+               "Longest time that decoding one may take [60]");
   group
       .add("--media-root", serve.api.fetch.media_root, "FOLDER",
            "Folder whose files requests may name by file: URLs [none]")
       ->check(CLI::ExistingDirectory.description(""));
   group.flag("--allow-private-urls", serve.api.fetch.allow_private_networks,
-             "Let requests fetch pictures from private addresses, too");
+             "Let requests fetch media from private addresses, too");
 }
 
 void finish_serve(ServeCommand& serve, const Units& units) {
@@ -166,9 +176,11 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.api.canonical_prompts = !units.no_canonical_prompts;
   serve.http.port = static_cast<std::uint16_t>(units.port);
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
-  serve.api.fetch.max_bytes = serve.api.images.image.max_bytes = units.max_image_mb << 20;
-  serve.api.images.image.max_pixels = units.max_image_megapixels * 1'000'000;
-  serve.api.images.max_pixels = 2 * serve.api.images.image.max_pixels;
+  serve.api.media.image.max_bytes = units.max_image_mb << 20;
+  serve.api.media.image.max_pixels = units.max_image_megapixels * 1'000'000;
+  serve.api.clip_cache_bytes = units.clip_cache_mb << 20;
+  serve.api.media.video.max_bytes = units.max_video_mb << 20;
+  serve.api.media.max_pixels = 4 * serve.api.media.image.max_pixels;
   serve.drain = std::chrono::seconds(units.drain_s);
 }
 
@@ -207,6 +219,11 @@ CLI::App* add_run(CLI::App& app, RunCommand& run, Units& units) {
   running
       ->add_option("--image", run.images,
                    "Picture to show before the prompt: a file or URL; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  running
+      ->add_option("--video", run.videos,
+                   "Video to show before the prompt: a file or URL; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   running->add_option("--system", run.system, "System prompt")->type_name("TEXT");

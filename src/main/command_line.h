@@ -25,11 +25,12 @@ struct ServeCommand {
   std::chrono::seconds drain{30};
 };
 
-/// pippin run MODEL PROMPT [--image F]...
+/// pippin run MODEL PROMPT [--image F]... [--video F]...
 struct RunCommand {
   std::string model;
   std::string prompt;               ///< empty: read from standard input
   std::vector<std::string> images;  ///< files or URLs, put before the prompt
+  std::vector<std::string> videos;  ///< the same, after the images
   std::string system;               ///< empty for none
   /// What the user chose; the model's recommendation holds for the rest.
   std::optional<float> temperature, top_p, min_p;

@@ -40,7 +40,10 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.engine.media_cache_bytes, EngineOptions().media_cache_bytes);
   EXPECT_EQ(serve.http.max_body_bytes, server::HttpOptions().max_body_bytes);
   EXPECT_TRUE(serve.api.canonical_prompts);
-  EXPECT_EQ(serve.api.images.image.max_bytes, ImageLimits().max_bytes);
+  EXPECT_EQ(serve.api.media.image.max_bytes, ImageLimits().max_bytes);
+  EXPECT_EQ(serve.api.media.video.max_bytes, VideoLimits().max_bytes);
+  EXPECT_EQ(serve.api.media.video.max_seconds, VideoLimits().max_seconds);
+  EXPECT_EQ(serve.api.clip_cache_bytes, server::OpenAiOptions().clip_cache_bytes);
 }
 
 TEST(CommandLine, TakesOptionsOfServe) {
@@ -60,6 +63,10 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "2",
                            "--max-image-mb",
                            "3",
+                           "--max-video-mb",
+                           "5",
+                           "--max-video-seconds",
+                           "7",
                            "--dtype",
                            "bfloat16",
                            "--kv-gb",
@@ -84,8 +91,9 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_TRUE(serve.api.strict_fields);
   EXPECT_FALSE(serve.api.canonical_prompts);
   EXPECT_EQ(serve.http.max_body_bytes, 2u << 20);
-  EXPECT_EQ(serve.api.images.image.max_bytes, 3 << 20);
-  EXPECT_EQ(serve.api.fetch.max_bytes, 3 << 20);
+  EXPECT_EQ(serve.api.media.image.max_bytes, 3 << 20);
+  EXPECT_EQ(serve.api.media.video.max_bytes, 5 << 20);
+  EXPECT_EQ(serve.api.media.video.max_seconds, 7);
   EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
   EXPECT_EQ(serve.engine.kv_bits, 8);
@@ -99,13 +107,14 @@ TEST(CommandLine, TakesOptionsOfServe) {
 
 TEST(CommandLine, TakesOptionsOfRun) {
   const auto line =
-      parse({"run", "demo", "--image", "a.png", "--image", "b.png", "compare", "--temperature", "0",
-             "--seed", "7", "--stop", "x", "--max-tokens", "5"});
+      parse({"run", "demo", "--image", "a.png", "--image", "b.png", "compare", "--video", "c.mp4",
+             "--temperature", "0", "--seed", "7", "--stop", "x", "--max-tokens", "5"});
   ASSERT_TRUE(line);
   const auto& run = std::get<RunCommand>(line->command);
   EXPECT_EQ(run.model, "demo");
   EXPECT_EQ(run.prompt, "compare");
   EXPECT_EQ(run.images, (std::vector<std::string>{"a.png", "b.png"}));
+  EXPECT_EQ(run.videos, std::vector<std::string>{"c.mp4"});
   EXPECT_EQ(run.temperature, 0);
   EXPECT_EQ(run.seed, 7u);
   EXPECT_EQ(run.stop.strings, std::vector<std::string>{"x"});

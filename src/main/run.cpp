@@ -11,6 +11,7 @@
 #include "main/load.h"
 #include "main/model_dir.h"
 #include "media/fetch.h"
+#include "media/video_processor.h"
 #include "pippin/engine.h"
 #include "pippin/error.h"
 
@@ -24,12 +25,23 @@ bool is_url(const std::string& name) {
 }
 
 // The user's own machine and network: any address may be fetched from.
-Pixels load_picture(const std::string& name) {
-  if (!is_url(name)) return load_image(name);
+std::vector<std::uint8_t> fetch(const std::string& url, std::int64_t max_bytes) {
   media::FetchOptions options;
   options.allow_private_networks = true;
   options.use_environment_proxy = true;
-  return decode_image(media::MediaFetcher(options).fetch(name));
+  return media::MediaFetcher(options).fetch(url, max_bytes);
+}
+
+ContentPart load_picture(const std::string& name) {
+  Pixels picture =
+      is_url(name) ? decode_image(fetch(name, ImageLimits().max_bytes)) : load_image(name);
+  return {"", std::make_shared<const Pixels>(std::move(picture)), nullptr};
+}
+
+ContentPart load_clip(const std::string& name, const VideoSampling& sampling) {
+  Video video = is_url(name) ? decode_video(fetch(name, VideoLimits().max_bytes), sampling)
+                             : load_video(name, sampling);
+  return {"", nullptr, std::make_shared<const Video>(std::move(video))};
 }
 
 std::string read_prompt(const RunCommand& command) {
@@ -50,13 +62,17 @@ SamplingOptions sampling_of(const RunCommand& command, SamplingOptions sampling)
   return sampling;
 }
 
-ChatRequest build_request(const RunCommand& command) {
+ChatRequest build_request(const RunCommand& command, const std::filesystem::path& model_dir) {
   ChatRequest request;
   if (!command.system.empty())
     request.messages.push_back({"system", {{command.system, nullptr}}, ""});
   Message user{"user", {}, ""};
-  for (const std::string& image : command.images)
-    user.content.push_back({"", std::make_shared<const Pixels>(load_picture(image))});
+  for (const std::string& image : command.images) user.content.push_back(load_picture(image));
+  if (!command.videos.empty()) {
+    const auto sampling = media::VideoProcessorConfig::load(model_dir).sampling;
+    for (const std::string& video : command.videos)
+      user.content.push_back(load_clip(video, sampling));
+  }
   user.content.push_back({read_prompt(command), nullptr});
   request.messages.push_back(std::move(user));
   request.stop = command.stop;
@@ -88,7 +104,8 @@ void print_event(const ChatEvent& event, bool& thinking) {
 
 int run(const RunCommand& command, const std::filesystem::path& program) {
   const std::filesystem::path dir = find_model(command.model, program);
-  ChatRequest request = build_request(command);  // before the load: a mistyped file is told at once
+  ChatRequest request =
+      build_request(command, dir);  // before the load: a mistyped file is told at once
   const std::unique_ptr<Engine> engine = load_model(dir, command.engine);
   request.sampling = sampling_of(command, recommended_sampling(dir));
   const auto begun = Clock::now();

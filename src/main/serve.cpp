@@ -40,7 +40,7 @@ void warn_of_exposure(const ServeCommand& command) {
         "listening on {}: whoever reaches this machine can use the server; there is no password",
         command.http.host);
   if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
-    spdlog::warn("--allow-private-urls lets them fetch pictures from inside your network");
+    spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
 }
 
 server::OpenAiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {

@@ -19,7 +19,7 @@ namespace {
 
 // What one transfer's callbacks share.
 struct Transfer {
-  const FetchOptions& options;
+  std::int64_t max_bytes;
   const MediaFetcher::AddressRule& rule;
   std::vector<std::uint8_t> body;
   bool too_large = false;
@@ -29,7 +29,7 @@ struct Transfer {
 
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
-  const auto max_bytes = static_cast<std::size_t>(transfer.options.max_bytes);
+  const auto max_bytes = static_cast<std::size_t>(transfer.max_bytes);
   transfer.too_large = size > max_bytes - transfer.body.size();
   if (transfer.too_large) return CURL_WRITEFUNC_ERROR;
   try {
@@ -61,7 +61,7 @@ curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* address) {
   if (transfer.too_large || code == CURLE_FILESIZE_EXCEEDED) {
     throw Error(Code::payload_too_large, "[fetch] '" + shortened(url) +
                                              "' has more than the allowed " +
-                                             std::to_string(transfer.options.max_bytes) + " bytes");
+                                             std::to_string(transfer.max_bytes) + " bytes");
   }
   if (code == CURLE_HTTP_RETURNED_ERROR) {
     refuse(url, "the remote answered with status " + std::to_string(status));
@@ -112,7 +112,7 @@ struct CloseCurl {
 };
 using Curl = std::unique_ptr<CURL, CloseCurl>;
 
-void set_limits(CURL* curl, const FetchOptions& options) {
+void set_limits(CURL* curl, const FetchOptions& options, std::int64_t max_bytes) {
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
@@ -123,7 +123,7 @@ void set_limits(CURL* curl, const FetchOptions& options) {
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(options.connect_timeout.count()));
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options.total_timeout.count()));
-  curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options.max_bytes));
+  curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(max_bytes));
   if (!options.use_environment_proxy) curl_easy_setopt(curl, CURLOPT_PROXY, "");
 }
 
@@ -151,23 +151,24 @@ MediaFetcher::MediaFetcher(FetchOptions options, AddressRule rule)
   start_curl();
 }
 
-std::vector<std::uint8_t> MediaFetcher::fetch(std::string_view url) const {
-  if (starts_with_ignoring_case(url, "data:")) return decode_data_url(url, options_.max_bytes);
+std::vector<std::uint8_t> MediaFetcher::fetch(std::string_view url, std::int64_t max_bytes) const {
+  if (starts_with_ignoring_case(url, "data:")) return decode_data_url(url, max_bytes);
   if (starts_with_ignoring_case(url, "http://") || starts_with_ignoring_case(url, "https://")) {
-    return fetch_http(std::string(url));
+    return fetch_http(std::string(url), max_bytes);
   }
   const bool other_scheme =
       !starts_with_ignoring_case(url, "file:") && url.find("://") != std::string_view::npos;
   if (other_scheme) refuse(url, "only data:, http:, https: and file: URLs are known");
-  return read_local_file(url, options_.media_root, options_.max_bytes);
+  return read_local_file(url, options_.media_root, max_bytes);
 }
 
-std::vector<std::uint8_t> MediaFetcher::fetch_http(const std::string& url) const {
+std::vector<std::uint8_t> MediaFetcher::fetch_http(const std::string& url,
+                                                   std::int64_t max_bytes) const {
   check_url(url);
   const Curl curl(curl_easy_init());
   if (curl == nullptr) throw Error(Code::internal, "[fetch] libcurl cannot start");
-  Transfer transfer{options_, rule_, {}};
-  set_limits(curl.get(), options_);
+  Transfer transfer{max_bytes, rule_, {}};
+  set_limits(curl.get(), options_, max_bytes);
   set_callbacks(curl.get(), transfer);
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "pippin");  // some hosts refuse a request without

@@ -14,8 +14,7 @@ struct sockaddr;
 namespace pippin::media {
 
 struct FetchOptions {
-  std::int64_t max_bytes = 20 << 20;  ///< of one file; more is payload_too_large
-  std::filesystem::path media_root;   ///< local files must lie under it; empty: none are allowed
+  std::filesystem::path media_root;  ///< local files must lie under it; empty: none are allowed
   /// Lets http(s) URLs lead to private, loopback and other non-public addresses. For tests and home
   /// networks: on a shared server it hands the inner network to whoever may send a request.
   bool allow_private_networks = false;
@@ -41,11 +40,11 @@ class MediaFetcher {
 
   /// The bytes behind `url`. Throws Error(invalid_argument) for a URL that is malformed, not allowed
   /// (naming the rule) or not answered with success (with the remote's status), and
-  /// Error(payload_too_large) over max_bytes. The error's field is empty: the caller knows it.
-  std::vector<std::uint8_t> fetch(std::string_view url) const;
+  /// Error(payload_too_large) over `max_bytes`. The error's field is empty: the caller knows it.
+  std::vector<std::uint8_t> fetch(std::string_view url, std::int64_t max_bytes) const;
 
  private:
-  std::vector<std::uint8_t> fetch_http(const std::string& url) const;
+  std::vector<std::uint8_t> fetch_http(const std::string& url, std::int64_t max_bytes) const;
 
   FetchOptions options_;
   AddressRule rule_;

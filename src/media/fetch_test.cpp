@@ -136,14 +136,13 @@ class Fetch : public testing::Test {
  protected:
   static FetchOptions options() {
     FetchOptions options;
-    options.max_bytes = 1000;
     options.allow_private_networks = true;
     options.total_timeout = std::chrono::milliseconds(5000);
     return options;
   }
 
   static std::string text_of(const MediaFetcher& fetcher, const std::string& url) {
-    const std::vector<std::uint8_t> bytes = fetcher.fetch(url);
+    const std::vector<std::uint8_t> bytes = fetcher.fetch(url, 1000);
     return {bytes.begin(), bytes.end()};
   }
   std::string fetch(const std::string& path) const { return text_of(fetcher_, server_.url(path)); }
@@ -151,7 +150,7 @@ class Fetch : public testing::Test {
   static std::string refusal(const MediaFetcher& fetcher, const std::string& url,
                              Code code = Code::invalid_argument) {
     try {
-      fetcher.fetch(url);
+      fetcher.fetch(url, 1000);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), code) << error.what();
       EXPECT_EQ(error.field(), "");

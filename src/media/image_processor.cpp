@@ -6,9 +6,11 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/json.h"
+#include "media/digest.h"
 #include "media/resample.h"
 #include "pippin/error.h"
 
@@ -78,10 +80,15 @@ void check_resampling(const Members& members) {
 }  // namespace
 
 ImageProcessorConfig ImageProcessorConfig::from_json(const json::object& json) {
-  const Members outer(json);
-  if (const json::object* inner = outer.object("image_processor")) return from_json(*inner);
-  const Members& members = outer;
-  ImageProcessorConfig config;
+  return from_json(json, {});
+}
+
+ImageProcessorConfig ImageProcessorConfig::from_json(const json::object& json,
+                                                     const ImageProcessorConfig& defaults) {
+  const Members members(json);
+  if (const json::object* inner = members.object("image_processor"))
+    return from_json(*inner, defaults);
+  ImageProcessorConfig config = defaults;
   config.patch_size = positive(members, "patch_size", config.patch_size);
   config.temporal_patch_size = positive(members, "temporal_patch_size", config.temporal_patch_size);
   config.merge_size = positive(members, "merge_size", config.merge_size);
@@ -115,51 +122,36 @@ Normalization ImageProcessorConfig::normalization() const {
   return result;
 }
 
-Digest ImageProcessorConfig::digest() const {
-  Hasher hasher;
-  for (const std::int64_t number :
-       {std::int64_t{patch_size}, std::int64_t{temporal_patch_size}, std::int64_t{merge_size},
-        min_pixels, max_pixels, std::int64_t{do_resize}, std::int64_t{do_rescale},
-        std::int64_t{do_normalize}, std::bit_cast<std::int64_t>(rescale_factor)}) {
-    hasher.update_value(number);
-  }
-  for (const auto& numbers : {mean, std}) {
-    for (const double number : numbers) hasher.update_value(std::bit_cast<std::int64_t>(number));
-  }
-  return hasher.finish();
-}
-
-ImageSize smart_resize(ImageSize size, const ImageProcessorConfig& config) {
-  const double height = size.height;
-  const double width = size.width;
+ImageSize smart_resize(double height, double width, double factor, const PixelBudget& budget) {
   const double ratio = std::max(height, width) / std::min(height, width);
   constexpr double kMaxRatio = 200;
   if (!(ratio <= kMaxRatio)) {
-    refuse("one side may be at most 200 times the other, got " + std::to_string(size.width) +
-           " x " + std::to_string(size.height) + " pixels");
+    refuse("one side may be at most 200 times the other, got " +
+           std::to_string(static_cast<std::int64_t>(width)) + " x " +
+           std::to_string(static_cast<std::int64_t>(height)) + " pixels");
   }
-  const double factor = config.patch_size * config.merge_size;
-  const auto max_pixels = static_cast<double>(config.max_pixels);
-  const auto min_pixels = static_cast<double>(config.min_pixels);
   // nearbyint rounds halves to even, as Python's round does.
   double h = std::nearbyint(height / factor) * factor;
   double w = std::nearbyint(width / factor) * factor;
-  if (h * w > max_pixels) {
-    const double beta = std::sqrt(height * width / max_pixels);
+  if (budget.counted_frames * h * w > budget.max_pixels) {
+    const double beta = std::sqrt(budget.frames * height * width / budget.max_pixels);
     h = std::max(factor, std::floor(height / beta / factor) * factor);
     w = std::max(factor, std::floor(width / beta / factor) * factor);
-  } else if (h * w < min_pixels) {
-    const double beta = std::sqrt(min_pixels / (height * width));
+  } else if (budget.counted_frames * h * w < budget.min_pixels) {
+    const double beta = std::sqrt(budget.min_pixels / (budget.frames * height * width));
     h = std::ceil(height * beta / factor) * factor;
     w = std::ceil(width * beta / factor) * factor;
   }
   return {static_cast<int>(h), static_cast<int>(w)};
 }
 
-namespace {
+ImageSize smart_resize(ImageSize size, const ImageProcessorConfig& config) {
+  return smart_resize(
+      size.height, size.width, config.patch_size * config.merge_size,
+      {static_cast<double>(config.min_pixels), static_cast<double>(config.max_pixels)});
+}
 
-ImageSize target_size(const Pixels& picture, const ImageProcessorConfig& config) {
-  const ImageSize size{picture.height, picture.width};
+ImageSize target_size(ImageSize size, const ImageProcessorConfig& config) {
   if (config.do_resize) return smart_resize(size, config);
   const int factor = config.patch_size * config.merge_size;
   if (size.height % factor != 0 || size.width % factor != 0) {
@@ -169,18 +161,41 @@ ImageSize target_size(const Pixels& picture, const ImageProcessorConfig& config)
   return size;
 }
 
-// Writes one patch, [C, Tp, P, P], whose first pixel is at `rgb` in a picture of `width` pixels.
-std::uint8_t* write_patch(const std::uint8_t* rgb, int width, const ImageProcessorConfig& config,
-                          std::uint8_t* out) {
+namespace {
+
+// The frames at the size, each resized once; those that have it already are left where they are.
+class ResizedFrames {
+ public:
+  ResizedFrames(std::span<const Pixels> frames, ImageSize size) {
+    resized_.reserve(frames.size());  // rgb_ points into it
+    for (const Pixels& frame : frames) {
+      const bool as_is = size == ImageSize{frame.height, frame.width};
+      if (!as_is) resized_.push_back(resize_bicubic(frame, size.height, size.width));
+      rgb_.push_back(as_is ? frame.rgb.data() : resized_.back().rgb.data());
+    }
+  }
+
+  // The pixels of frame t, past the end the last one's.
+  const std::uint8_t* at(int t) const {
+    return rgb_[std::min(static_cast<std::size_t>(t), rgb_.size() - 1)];
+  }
+
+ private:
+  std::vector<Pixels> resized_;
+  std::vector<const std::uint8_t*> rgb_;
+};
+
+// Writes one patch, [C, Tp, P, P], whose first pixel is number `first` in frames of `width` pixels.
+std::uint8_t* write_patch(const ResizedFrames& frames, std::size_t first, int width,
+                          const ImageProcessorConfig& config, std::uint8_t* out) {
   const int side = config.patch_size;
   for (int channel = 0; channel < 3; ++channel) {
-    const std::uint8_t* frame = out;
-    for (int y = 0; y < side; ++y) {
-      const std::uint8_t* from = rgb + static_cast<std::size_t>(y) * width * 3 + channel;
-      for (int x = 0; x < side; ++x) *out++ = from[x * 3];
-    }
-    for (int t = 1; t < config.temporal_patch_size; ++t) {
-      out = std::copy_n(frame, side * side, out);
+    for (int t = 0; t < config.temporal_patch_size; ++t) {
+      const std::uint8_t* rgb = frames.at(t) + first * 3 + channel;
+      for (int y = 0; y < side; ++y) {
+        const std::uint8_t* from = rgb + static_cast<std::size_t>(y) * width * 3;
+        for (int x = 0; x < side; ++x) *out++ = from[x * 3];
+      }
     }
   }
   return out;
@@ -188,11 +203,9 @@ std::uint8_t* write_patch(const std::uint8_t* rgb, int width, const ImageProcess
 
 }  // namespace
 
-Patches make_patches(const Pixels& picture, const ImageProcessorConfig& config) {
-  const ImageSize size = target_size(picture, config);
-  const bool as_is = size == ImageSize{picture.height, picture.width};
-  const Pixels resized = as_is ? Pixels{} : resize_bicubic(picture, size.height, size.width);
-  const std::uint8_t* rgb = as_is ? picture.rgb.data() : resized.rgb.data();
+Patches make_patches(std::span<const Pixels> frames, ImageSize size,
+                     const ImageProcessorConfig& config) {
+  const ResizedFrames resized(frames, size);
   const int side = config.patch_size;
   const int merge = config.merge_size;
   Patches patches;
@@ -205,12 +218,29 @@ Patches make_patches(const Pixels& picture, const ImageProcessorConfig& config) 
       for (int y = block_y; y < block_y + merge; ++y) {
         for (int x = block_x; x < block_x + merge; ++x) {
           const std::size_t first = static_cast<std::size_t>(y) * side * size.width + x * side;
-          out = write_patch(rgb + first * 3, size.width, config, out);
+          out = write_patch(resized, first, size.width, config, out);
         }
       }
     }
   }
   return patches;
+}
+
+Digest patches_digest(std::span<const Pixels> frames, ImageSize size,
+                      const ImageProcessorConfig& config) {
+  Hasher hasher;
+  for (const Pixels& frame : frames) hasher.update(pixel_digest(frame));
+  for (const int number : {size.height, size.width, config.patch_size, config.temporal_patch_size,
+                           config.merge_size, int{config.do_rescale}, int{config.do_normalize}})
+    hasher.update_value(number);
+  hasher.update_value(std::bit_cast<std::int64_t>(config.rescale_factor));
+  for (const auto& numbers : {config.mean, config.std})
+    for (const double number : numbers) hasher.update_value(std::bit_cast<std::int64_t>(number));
+  return hasher.finish();
+}
+
+Patches make_patches(const Pixels& picture, const ImageProcessorConfig& config) {
+  return make_patches({&picture, 1}, target_size({picture.height, picture.width}, config), config);
 }
 
 }  // namespace pippin::media

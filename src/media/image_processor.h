@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 
 #include "media/patches.h"
 #include "pippin/pixels.h"
@@ -29,7 +30,10 @@ struct ImageProcessorConfig {
   /// Reads preprocessor_config.json's object, or processor_config.json's with an "image_processor"
   /// inside. Pixel bounds come from min_pixels/max_pixels or size.shortest_edge/longest_edge (which
   /// count pixels, whatever they are called); the former win. Throws Error(invalid_argument) on a
-  /// value that makes no sense or asks for another resampling filter than bicubic.
+  /// value that makes no sense or asks for another resampling filter than bicubic. What the object
+  /// leaves out is as in `defaults`.
+  static ImageProcessorConfig from_json(const boost::json::object& json,
+                                        const ImageProcessorConfig& defaults);
   static ImageProcessorConfig from_json(const boost::json::object& json);
 
   /// Reads preprocessor_config.json, or else processor_config.json, of a model's directory.
@@ -38,9 +42,6 @@ struct ImageProcessorConfig {
 
   /// Rescaling and normalising as one multiplication and one addition.
   Normalization normalization() const;
-
-  /// Of all parameters: with the pixels' digest it names an encoded picture.
-  Digest digest() const;
 
   bool operator==(const ImageProcessorConfig&) const = default;
 };
@@ -52,13 +53,37 @@ struct ImageSize {
   bool operator==(const ImageSize&) const = default;
 };
 
-/// The size to which a picture is resized: sides are multiples of patch_size * merge_size, the area
-/// lies within min_pixels..max_pixels, the aspect ratio is kept as well as that allows.
+/// Bounds on the pixels of all frames of a clip together; of a picture, which is a clip of one.
+struct PixelBudget {
+  double min_pixels = 0, max_pixels = 0;
+  double frames = 1;          ///< by whose pixels a size is scaled
+  double counted_frames = 1;  ///< by whose pixels it is judged (a video's in whole patches)
+};
+
+/// The nearest size in multiples of `factor` whose pixels lie within the budget, the aspect ratio kept
+/// as well as that allows: Hugging Face's smart_resize, of pictures and videos alike.
 /// Throws Error(invalid_argument) where one side is more than 200 times the other.
+ImageSize smart_resize(double height, double width, double factor, const PixelBudget& budget);
+
+/// The same for a picture: sides are multiples of patch_size * merge_size, the area lies within
+/// min_pixels..max_pixels.
 ImageSize smart_resize(ImageSize size, const ImageProcessorConfig& config);
 
-/// Resizes (bicubic, as Pillow) and cuts into patches; grid.t is 1.
-/// Throws Error(invalid_argument) on sizes that smart_resize, or do_resize = false, refuses.
+/// The size at which a picture is cut up: smart_resize's, or its own where do_resize is off.
+/// Throws Error(invalid_argument) on sizes that they refuse.
+ImageSize target_size(ImageSize size, const ImageProcessorConfig& config);
+
+/// Resizes (bicubic, as Pillow) and cuts into patches one temporal patch: up to temporal_patch_size
+/// frames (at least one), the last of which is repeated to fill it. grid.t is 1.
+Patches make_patches(std::span<const Pixels> frames, ImageSize size,
+                     const ImageProcessorConfig& config);
+
+/// Names what make_patches gives of the same arguments: BLAKE3 over the frames' pixels, the size and all
+/// parameters but those that only decide the size.
+Digest patches_digest(std::span<const Pixels> frames, ImageSize size,
+                      const ImageProcessorConfig& config);
+
+/// make_patches of a picture at its target_size.
 Patches make_patches(const Pixels& picture, const ImageProcessorConfig& config);
 
 }  // namespace pippin::media

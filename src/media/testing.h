@@ -1,6 +1,10 @@
 // What the tests of media/ share. For tests only.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -9,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "media/image_processor.h"
 #include "pippin/error.h"
 #include "pippin/pixels.h"
 
@@ -56,6 +61,17 @@ class GoldenArrays {
     return values;
   }
 
+  /// A u8 [T, H, W, 3] array.
+  std::vector<Pixels> frames(const std::string& key) const {
+    const std::vector<int> size = shape(key);
+    const auto rgb = values<std::uint8_t>(key);
+    const std::ptrdiff_t frame_bytes = std::ptrdiff_t{size.at(1)} * size.at(2) * size.at(3);
+    std::vector<Pixels> frames;
+    for (auto at = rgb.begin(); at != rgb.end(); at += frame_bytes)
+      frames.push_back({size[1], size[2], {at, at + frame_bytes}});
+    return frames;
+  }
+
   /// A u8 [H, W, 3] array.
   Pixels pixels(const std::string& key) const {
     const std::vector<int> size = shape(key);
@@ -67,5 +83,23 @@ class GoldenArrays {
   std::size_t data_at_ = 0;
   json::object header_;
 };
+
+/// float32 rounding only: three operations on numbers of size 1.
+constexpr float kNormalizedError = 5e-7f;
+
+inline void expect_normalized(const Patches& patches, const ImageProcessorConfig& config,
+                              const std::vector<float>& expected) {
+  ASSERT_EQ(patches.values.size(), expected.size());
+  const Normalization normalization = config.normalization();
+  const std::size_t channel_size =
+      std::size_t{1} * config.temporal_patch_size * config.patch_size * config.patch_size;
+  float worst = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::size_t c = i / channel_size % 3;
+    const float got = patches.values[i] * normalization.scale[c] + normalization.offset[c];
+    worst = std::max(worst, std::abs(got - expected[i]));
+  }
+  EXPECT_LE(worst, kNormalizedError);
+}
 
 }  // namespace pippin::media

@@ -6,6 +6,7 @@
 #include "kernels/layout.h"
 #include "kernels/testing.h"
 #include "media/image_processor.h"
+#include "media/video_processor.h"
 #include "models/positions.h"
 #include "models/registry.h"
 #include "nn/safetensors.h"
@@ -91,22 +92,46 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
     return arrays_.tensor(c.name + "." + kind);
   }
 
-  media::Patches patches(const std::string& picture) const {
+  // Of a picture (rgb [H, W, 3]), or of each temporal patch of a clip (rgb [T, H, W, 3]).
+  std::vector<media::Patches> patches(const std::string& picture) const {
     const auto rgb = pictures_.tensor(picture + ".rgb");
-    Pixels pixels{rgb.shape(0), rgb.shape(1), {}};
-    pixels.rgb.assign(rgb.data<std::uint8_t>(), rgb.data<std::uint8_t>() + rgb.size());
-    return media::make_patches(pixels,
-                               media::ImageProcessorConfig::load(golden_dir / checkpoint()));
+    const int height = rgb.shape(-3), width = rgb.shape(-2);
+    const auto frame_bytes = std::ptrdiff_t{height} * width * 3;
+    std::vector<Pixels> frames;
+    for (const auto* at = rgb.data<std::uint8_t>(); at != rgb.data<std::uint8_t>() + rgb.size();
+         at += frame_bytes)
+      frames.push_back({height, width, {at, at + frame_bytes}});
+    const auto dir = golden_dir / checkpoint();
+    if (rgb.ndim() == 3)
+      return {media::make_patches(frames[0], media::ImageProcessorConfig::load(dir))};
+    const auto config = media::VideoProcessorConfig::load(dir);
+    const auto size = media::video_frame_size(frames.size(), {height, width}, config);
+    std::vector<media::Patches> all;
+    for (std::size_t i = 0; i < media::num_temporal_patches(frames.size(), config); ++i)
+      all.push_back(
+          media::make_patches(media::temporal_patch(frames, i, config), size, config.frames));
+    return all;
+  }
+
+  std::vector<media::Patches> patches(const Case& c) const {
+    std::vector<media::Patches> all;
+    for (const auto& picture : c.pictures)
+      for (auto& one : patches(picture)) all.push_back(std::move(one));
+    return all;
+  }
+
+  bool is_place(std::int32_t token) const {
+    return token == *model_->traits().image_token || token == model_->traits().video_tokens->pad;
   }
 
   std::vector<MediaSpan> spans(const Case& c) const {
     std::vector<MediaSpan> result;
     std::int64_t from = 0;
-    for (const auto& picture : c.pictures) {
-      auto grid = patches(picture).grid;
+    for (const auto& one : patches(c)) {
+      auto grid = one.grid;
       grid.h /= model_->traits().merge_size;
       grid.w /= model_->traits().merge_size;
-      while (c.tokens[static_cast<std::size_t>(from)] != *model_->traits().image_token) ++from;
+      while (!is_place(c.tokens[static_cast<std::size_t>(from)])) ++from;
       result.push_back({from, grid.num_patches(), grid});
       from += grid.num_patches();
     }
@@ -116,8 +141,8 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   MediaFeatures features(const Case& c) const {
     std::vector<mx::array> embeddings;
     std::vector<std::vector<mx::array>> deepstack;
-    for (const auto& picture : c.pictures) {
-      auto one = model_->encode(patches(picture));
+    for (const auto& input : patches(c)) {
+      auto one = model_->encode(input);
       embeddings.push_back(one.embeddings);
       deepstack.resize(one.deepstack.size());
       for (std::size_t i = 0; i < deepstack.size(); ++i) deepstack[i].push_back(one.deepstack[i]);

@@ -20,6 +20,12 @@ namespace pippin::models {
 
 namespace mx = mlx::core;
 
+/// Around and in each temporal patch of a video.
+struct VideoTokens {
+  std::int32_t start = -1, end = -1;
+  std::int32_t pad = -1;  ///< the placeholder
+};
+
 /// What the engine must know before it can lay out a step.
 struct ModelTraits {
   std::string model_type;
@@ -30,8 +36,9 @@ struct ModelTraits {
   std::int64_t max_context = 0;          ///< max_position_embeddings
   std::vector<std::int32_t> end_tokens;  ///< generation_config's (else config's) eos_token_id
   std::optional<std::int32_t>
-      image_token;     ///< the placeholder that pictures replace; absent: no pictures
-  int merge_size = 1;  ///< patches a side that become one row of a picture
+      image_token;  ///< the placeholder that pictures replace; absent: no pictures
+  std::optional<VideoTokens> video_tokens;  ///< absent: no videos
+  int merge_size = 1;                       ///< patches a side that become one row of a picture
 };
 
 /// What the vision tower makes of a picture; added to the text's hidden states at the picture's

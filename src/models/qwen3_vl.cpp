@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "media/image_processor.h"
+#include "media/video_processor.h"
 #include "models/qwen3.h"
 #include "models/qwen3_vl_vision.h"
 #include "pippin/error.h"
@@ -54,6 +55,19 @@ std::string sanitize(const std::string& name, bool tied) {
   return ours;
 }
 
+// One tower reads both, and normalises its input itself.
+void check_video_processor(const std::filesystem::path& model_dir,
+                           const media::ImageProcessorConfig& pictures) {
+  auto videos = media::VideoProcessorConfig::load(model_dir).frames;
+  videos.min_pixels = pictures.min_pixels;
+  videos.max_pixels = pictures.max_pixels;
+  videos.do_resize = pictures.do_resize;
+  if (!(videos == pictures))
+    throw Error(Code::invalid_argument,
+                "[config] video_preprocessor_config.json and preprocessor_config.json disagree on "
+                "patches or colours");
+}
+
 }  // namespace
 
 std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
@@ -77,10 +91,16 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
                 "[config] preprocessor_config.json and vision_config disagree on patch, merge or "
                 "temporal patch size");
   vision.normalization = processor.normalization();
+  check_video_processor(model_dir, processor);
 
   auto traits = decoder_traits(model_dir, json, text);
   traits.model_type = "qwen3_vl";
   traits.image_token = static_cast<std::int32_t>(members.required_integer("image_token_id"));
+  if (members.find("video_token_id"))
+    traits.video_tokens = {
+        static_cast<std::int32_t>(members.required_integer("vision_start_token_id")),
+        static_cast<std::int32_t>(members.required_integer("vision_end_token_id")),
+        static_cast<std::int32_t>(members.required_integer("video_token_id"))};
   traits.merge_size = vision.spatial_merge_size;
   const auto rename = [&](const std::string& name) {
     return sanitize(name, text.tie_word_embeddings);

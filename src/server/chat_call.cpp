@@ -157,6 +157,20 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
   call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }
 
+// vLLM's way to say how all videos of a request are sampled.
+VideoWishes parse_processor_kwargs(const Members& body) {
+  const json::object* kwargs = body.object("mm_processor_kwargs");
+  if (!kwargs) return {};
+  const Members members(*kwargs, "mm_processor_kwargs");
+  constexpr std::string_view known[] = {"fps", "min_frames", "max_frames", "num_frames"};
+  for (const auto& member : *kwargs)
+    if (std::find(std::begin(known), std::end(known), std::string_view(member.key())) ==
+        std::end(known))
+      refuse(members.path_of(member.key()),
+             "is not supported (only fps, min_frames, max_frames and num_frames are)");
+  return parse_video_wishes(members);
+}
+
 }  // namespace
 
 ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
@@ -175,7 +189,9 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_messages(*messages);
   call.request.messages = std::move(parsed.messages);
-  call.images = std::move(parsed.images);
+  call.media = std::move(parsed.media);
+  const VideoWishes wishes = parse_processor_kwargs(body);
+  for (MediaSource& source : call.media) source.sampling = source.sampling.or_else(wishes);
   call.ignored.insert(call.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
   return call;
 }

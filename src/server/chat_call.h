@@ -12,8 +12,8 @@ namespace pippin::server {
 
 /// POST /v1/chat/completions, understood.
 struct ChatCall {
-  ChatRequest request;  ///< complete but for the pixels of `images`
-  std::vector<ImageSource> images;
+  ChatRequest request;  ///< complete but for the pixels of `media`
+  std::vector<MediaSource> media;
   std::string model;  ///< as sent; empty where absent
   bool stream = false;
   bool include_usage = false;        ///< a last chunk with the usage

@@ -250,12 +250,54 @@ TEST(ChatCall, KeepsPicturesInTheirPlaces) {
       {"type": "image_url", "image_url": {"url": "u2"}}]}]})");
   EXPECT_EQ(call.request.messages[0].role, "system");
   EXPECT_EQ(call.request.messages[1].content.size(), 3u);
-  ASSERT_EQ(call.images.size(), 2u);
-  EXPECT_EQ(call.images[0].url, "u1");
-  EXPECT_TRUE(call.images[0].low_detail);
-  EXPECT_EQ(call.images[1].message, 1u);
-  EXPECT_EQ(call.images[1].part, 2u);
-  EXPECT_EQ(call.images[1].field, "messages.1.content.2.image_url");
+  ASSERT_EQ(call.media.size(), 2u);
+  EXPECT_EQ(call.media[0].urls, std::vector<std::string>{"u1"});
+  EXPECT_TRUE(call.media[0].low_detail);
+  EXPECT_EQ(call.media[1].message, 1u);
+  EXPECT_EQ(call.media[1].part, 2u);
+  EXPECT_EQ(call.media[1].field, "messages.1.content.2.image_url");
+}
+
+TEST(ChatCall, ReadsVideosInEveryForm) {
+  const ChatCall call = parse_chat(R"({"messages": [{"role": "user", "content": [
+      {"type": "video_url", "video_url": {"url": "u1", "fps": 4}, "fps": 3, "max_frames": 9},
+      {"type": "video", "video": ["f1", "f2"], "fps": 0.5},
+      {"type": "video", "video": "u2"}]}],
+      "mm_processor_kwargs": {"num_frames": 8, "min_frames": 2}})");
+  ASSERT_EQ(call.media.size(), 3u);
+  using Kind = MediaSource::Kind;
+  EXPECT_EQ(call.media[0].kind, Kind::video);
+  EXPECT_EQ(call.media[0].field, "messages.0.content.0.video_url");
+  EXPECT_EQ(call.media[0].sampling.over({}),
+            (VideoSampling{.fps = 4, .min_frames = 2, .max_frames = 9}));
+  EXPECT_EQ(call.media[1].kind, Kind::frames);
+  EXPECT_EQ(call.media[1].urls, (std::vector<std::string>{"f1", "f2"}));
+  EXPECT_EQ(call.media[1].sampling.fps, 0.5);
+  EXPECT_EQ(call.media[2].kind, Kind::video);
+  EXPECT_EQ(call.media[2].sampling.over({.fps = 7}).num_frames, 8);
+  EXPECT_EQ(call.ignored, std::vector<std::string>{});
+}
+
+TEST(ChatCall, NamesWhatIsWrongWithVideos) {
+  const auto part = [](const std::string& members) {
+    return refused_message(R"({"role": "user", "content": [{)" + members + "}]}");
+  };
+  const std::string at = "messages.0.content.0.";
+  EXPECT_EQ(part(R"("type": "video_url")"), at + "video_url");
+  EXPECT_EQ(part(R"("type": "video_url", "video_url": {})"), at + "video_url.url");
+  EXPECT_EQ(part(R"("type": "video_url", "video_url": {"url": "u", "fps": 0})"),
+            at + "video_url.fps");
+  EXPECT_EQ(part(R"("type": "video_url", "video_url": {"url": "u", "max_frames": 1000000000})"),
+            at + "video_url.max_frames");
+  EXPECT_EQ(part(R"("type": "video_url", "video_url": {"url": "u", "fps": 1, "num_frames": 2})"),
+            at + "video_url.num_frames");
+  EXPECT_EQ(part(R"("type": "video")"), at + "video");
+  EXPECT_EQ(part(R"("type": "video", "video": [])"), at + "video");
+  EXPECT_EQ(part(R"("type": "video", "video": [1])"), at + "video.0");
+  EXPECT_EQ(part(R"("type": "video", "video": ["u"], "max_frames": 2)"), at + "max_frames");
+  EXPECT_EQ(refused_with(R"("mm_processor_kwargs": {"min_pixels": 4})"),
+            "mm_processor_kwargs.min_pixels");
+  EXPECT_EQ(refused_with(R"("mm_processor_kwargs": {"fps": -1})"), "mm_processor_kwargs.fps");
 }
 
 TEST(ChatCall, GivesTemplatesToolCallsAsObjects) {

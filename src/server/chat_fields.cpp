@@ -50,7 +50,7 @@ constexpr Field fields[] = {
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
     {"stop_token_ids", any, ""}, {"ignore_eos", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
-    {"chat_template_kwargs", any, ""},
+    {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
 
     // Without influence on the answer's words.
     {"user", is_string, "a string"},
@@ -98,7 +98,6 @@ constexpr Field fields[] = {
     {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
     {"documents", is_empty, "empty"},
-    {"mm_processor_kwargs", is_empty, "empty"},
     {"grammar", never, "absent"},
     {"json_schema", never, "absent"},
     {"structured_outputs", never, "absent"},

@@ -39,6 +39,13 @@ void note_unknown(const json::object& object, const std::string& path,
   }
 }
 
+std::optional<int> frames_of(const Members& members, std::string_view key) {
+  const auto count = members.integer(key);
+  if (!count) return {};
+  if (*count < 1 || *count > 65536) refuse(members.path_of(key), "must be between 1 and 65536");
+  return static_cast<int>(*count);
+}
+
 // Converts one message; ParsedMessages is filled in passing.
 class MessageParser {
  public:
@@ -52,6 +59,9 @@ class MessageParser {
   void parse_content();
   void parse_part(const json::value& value, const std::string& path);
   void parse_image(const Members& part, const std::string& path);
+  void parse_video_url(const Members& part, const std::string& path);
+  void parse_video(const Members& part, const std::string& path);
+  void add(MediaSource source);
   void parse_extra();
   json::array tool_calls();
   json::object tool_call(const json::value& value, const std::string& path);
@@ -106,7 +116,9 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
   const json::object& object = object_at(value, path);
   const Members part(object, path);
   const std::string type = required_string(part, "type");
-  note_unknown(object, path, {"type", "text", "image_url", "refusal", "cache_control"},
+  note_unknown(object, path,
+               {"type", "text", "image_url", "video_url", "video", "fps", "min_frames",
+                "max_frames", "num_frames", "refusal", "cache_control"},
                out_.ignored);
   if (type == "text")
     message_.content.push_back({required_string(part, "text"), nullptr});
@@ -114,9 +126,14 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
     message_.content.push_back({required_string(part, "refusal"), nullptr});
   else if (type == "image_url")
     parse_image(part, path);
+  else if (type == "video_url")
+    parse_video_url(part, path);
+  else if (type == "video")
+    parse_video(part, path);
   else
     refuse(part.path_of("type"),
-           "must be text or image_url (others are not supported), got '" + excerpt(type) + "'");
+           "must be text, image_url, video_url or video (others are not supported), got '" +
+               excerpt(type) + "'");
 }
 
 void MessageParser::parse_image(const Members& part, const std::string& path) {
@@ -128,8 +145,57 @@ void MessageParser::parse_image(const Members& part, const std::string& path) {
   if (detail != "auto" && detail != "low" && detail != "high")
     refuse(members.path_of("detail"), "must be auto, low or high, got '" + excerpt(detail) + "'");
   note_unknown(*image, field, {"url", "detail"}, out_.ignored);
-  out_.images.push_back({out_.messages.size(), message_.content.size(),
-                         required_string(members, "url"), detail == "low", field});
+  MediaSource source;
+  source.urls = {required_string(members, "url")};
+  source.low_detail = detail == "low";
+  source.field = field;
+  add(std::move(source));
+}
+
+// {"type": "video_url", "video_url": {"url": ..., "fps": 2}}, as vLLM's clients send it; or "fps" beside.
+void MessageParser::parse_video_url(const Members& part, const std::string& path) {
+  const std::string field = path + ".video_url";
+  const json::object* video = part.object("video_url");
+  if (!video) refuse(field, "is missing");
+  const Members members(*video, field);
+  note_unknown(*video, field, {"url", "fps", "min_frames", "max_frames", "num_frames"},
+               out_.ignored);
+  MediaSource source;
+  source.kind = MediaSource::Kind::video;
+  source.urls = {required_string(members, "url")};
+  source.sampling = parse_video_wishes(members).or_else(parse_video_wishes(part));
+  source.field = field;
+  add(std::move(source));
+}
+
+// {"type": "video", "video": [url, url ...], "fps": 2}, as Qwen's clients send it; or one URL of a file.
+void MessageParser::parse_video(const Members& part, const std::string& path) {
+  MediaSource source;
+  source.kind = MediaSource::Kind::video;
+  source.field = path + ".video";
+  source.sampling = parse_video_wishes(part);
+  const json::value* video = part.find("video");
+  if (!video) refuse(source.field, "is missing");
+  if (!video->is_array()) {
+    source.urls = {required_string(part, "video")};
+    return add(std::move(source));
+  }
+  source.kind = MediaSource::Kind::frames;
+  const json::array& frames = video->as_array();
+  if (frames.empty()) refuse(source.field, "must not be empty");
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (!frames[i].is_string()) refuse(at(source.field, i), "must be a URL of a picture");
+    source.urls.emplace_back(frames[i].as_string());
+  }
+  for (const char* key : {"min_frames", "max_frames", "num_frames"})
+    if (part.find(key)) refuse(part.path_of(key), "is for files; all pictures given are shown");
+  add(std::move(source));
+}
+
+void MessageParser::add(MediaSource source) {
+  source.message = out_.messages.size();
+  source.part = message_.content.size();
+  out_.media.push_back(std::move(source));
   message_.content.emplace_back();
 }
 
@@ -202,6 +268,40 @@ void check_tool(const json::value& value, const std::string& path) {
 }
 
 }  // namespace
+
+VideoWishes VideoWishes::or_else(const VideoWishes& others) const {
+  VideoWishes all = *this;
+  // Each of the two says how many frames there shall be: the nearer word counts.
+  if (!all.fps && !all.num_frames) {
+    all.fps = others.fps;
+    all.num_frames = others.num_frames;
+  }
+  if (!all.min_frames) all.min_frames = others.min_frames;
+  if (!all.max_frames) all.max_frames = others.max_frames;
+  return all;
+}
+
+VideoSampling VideoWishes::over(VideoSampling model) const {
+  if (fps) model.num_frames = 0;
+  model.fps = fps.value_or(model.fps);
+  model.min_frames = min_frames.value_or(model.min_frames);
+  model.max_frames = max_frames.value_or(model.max_frames);
+  model.num_frames = num_frames.value_or(model.num_frames);
+  return model;
+}
+
+VideoWishes parse_video_wishes(const Members& members) {
+  VideoWishes wishes;
+  wishes.fps = members.number("fps");
+  if (wishes.fps && !(*wishes.fps > 0 && *wishes.fps <= 1000))
+    refuse(members.path_of("fps"), "must be above 0 and at most 1000");
+  wishes.min_frames = frames_of(members, "min_frames");
+  wishes.max_frames = frames_of(members, "max_frames");
+  wishes.num_frames = frames_of(members, "num_frames");
+  if (wishes.fps && wishes.num_frames)
+    refuse(members.path_of("num_frames"), "and 'fps' exclude each other");
+  return wishes;
+}
 
 ParsedMessages parse_messages(const json::array& messages) {
   if (messages.empty()) refuse("messages", "must not be empty");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,20 +11,41 @@
 
 namespace pippin::server {
 
-/// A picture that a message names, still to be fetched.
-struct ImageSource {
-  std::size_t message = 0;  ///< index of its message
-  std::size_t part = 0;     ///< index of its part in Message::content
-  std::string url;
-  bool low_detail = false;  ///< OpenAI's detail "low": no side longer than 512 pixels
-  std::string field;        ///< "messages.0.content.1.image_url"
+/// How a request wants its videos sampled; what it leaves out is as the model's own (VideoSampling).
+struct VideoWishes {
+  std::optional<double> fps;
+  std::optional<int> min_frames, max_frames, num_frames;
+
+  /// These, and where they say nothing what `others` say.
+  VideoWishes or_else(const VideoWishes& others) const;
+  VideoSampling over(VideoSampling model) const;
+};
+
+/// A picture or video that a message names, still to be fetched.
+struct MediaSource {
+  enum class Kind {
+    picture,
+    video,
+    frames,  ///< a video given as its frames, each a picture
+  };
+  Kind kind = Kind::picture;
+  std::size_t message = 0;        ///< index of its message
+  std::size_t part = 0;           ///< index of its part in Message::content
+  std::vector<std::string> urls;  ///< of each frame, or one
+  bool low_detail = false;        ///< OpenAI's detail "low": no side longer than 512 pixels
+  VideoWishes sampling;           ///< of frames only the fps, at which they were taken
+  std::string field;              ///< "messages.0.content.1.image_url"
 };
 
 struct ParsedMessages {
-  std::vector<Message> messages;     ///< parts of pictures are there, without pixels
-  std::vector<ImageSource> images;   ///< in the order of the request
+  std::vector<Message> messages;     ///< parts of pictures and videos are there, without pixels
+  std::vector<MediaSource> media;    ///< in the order of the request
   std::vector<std::string> ignored;  ///< names of unknown members: "messages.0.mood"
 };
+
+/// Reads fps, min_frames, max_frames and num_frames. Throws Error(invalid_argument) naming the member
+/// that is out of range.
+VideoWishes parse_video_wishes(const Members& members);
 
 /// Checks and converts "messages". Throws Error(invalid_argument) naming the path of what is wrong.
 ParsedMessages parse_messages(const json::array& messages);

@@ -20,12 +20,14 @@ const char* name_of(FinishReason reason) {
   return "stop";
 }
 
-json::object usage_object(const Usage& usage) {
+json::object usage_object(const Usage& usage, int audio_tracks) {
+  json::object details{{"cached_tokens", usage.cached_tokens},
+                       {"media_cached", usage.media_cached}};
+  if (audio_tracks > 0) details["ignored_audio_tracks"] = audio_tracks;
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details",
-           {{"cached_tokens", usage.cached_tokens}, {"media_cached", usage.media_cached}}}};
+          {"prompt_tokens_details", std::move(details)}};
 }
 
 json::object header(std::string_view id, std::string_view object, std::int64_t created,
@@ -111,7 +113,7 @@ std::string ChatReply::finish_chunk(FinishReason reason) const {
 std::string ChatReply::usage_chunk(const Usage& usage) const {
   json::object out = header(id_, chunk_type, created_, model_);
   out["choices"] = json::array();
-  out["usage"] = usage_object(usage);
+  out["usage"] = usage_object(usage, audio_tracks_);
   return json::serialize(out);
 }
 
@@ -127,7 +129,7 @@ std::string ChatReply::completion(const ChatAnswer& answer) const {
     message["tool_calls"] = std::move(calls);
   }
   out["choices"] = choices("message", std::move(message), name_of(answer.finish));
-  out["usage"] = usage_object(answer.usage);
+  out["usage"] = usage_object(answer.usage, audio_tracks_);
   return json::serialize(out);
 }
 

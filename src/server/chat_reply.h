@@ -25,11 +25,14 @@ struct ChatAnswer {
 class ChatReply {
  public:
   /// `id` names the answer, `created` is in seconds since 1970; with `include_usage` every chunk has a usage member.
-  ChatReply(std::string id, std::string model, std::int64_t created, bool include_usage)
+  /// `audio_tracks` of the prompt's videos were not listened to, as the usage then says.
+  ChatReply(std::string id, std::string model, std::int64_t created, bool include_usage,
+            int audio_tracks)
       : id_(std::move(id)),
         model_(std::move(model)),
         created_(created),
-        include_usage_(include_usage) {}
+        include_usage_(include_usage),
+        audio_tracks_(audio_tracks) {}
 
   /// The chat.completion.chunk objects, in the order in which they are sent. delta_chunk carries what an event says: text,
   /// reasoning (by vLLM's name and by DeepSeek's) or a piece of a call.
@@ -47,6 +50,7 @@ class ChatReply {
   const std::string model_;
   const std::int64_t created_;
   const bool include_usage_;
+  const int audio_tracks_;
 };
 
 }  // namespace pippin::server

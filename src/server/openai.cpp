@@ -67,6 +67,7 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
                                           : options_.model_names),
       fetcher_(options_.fetch),
+      clips_(options_.clip_cache_bytes),
       created_(std::time(nullptr)),
       workers_(workers),
       loaders_(loaders) {}
@@ -103,11 +104,13 @@ void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
 }
 
 void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
-  load_images(call, fetcher_, options_.images, [&] { return exchange->disconnected(); });
+  const int audio_tracks =
+      load_media(call, {fetcher_, clips_}, options_.media, backend_.info().video_sampling,
+                 [&] { return exchange->disconnected(); });
   if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
   const std::string& id = exchange->request().id;
   ChatReply reply("chatcmpl-" + id, call.model.empty() ? names_.front() : call.model,
-                  std::time(nullptr), call.include_usage);
+                  std::time(nullptr), call.include_usage, audio_tracks);
   ChatSession::Options options{call.stream, call.include_usage, report_ignored(call, id)};
   auto session =
       std::make_shared<ChatSession>(exchange, std::move(reply), std::move(options), workers_);

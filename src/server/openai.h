@@ -9,7 +9,7 @@
 
 #include "media/fetch.h"
 #include "server/backend.h"
-#include "server/chat_images.h"
+#include "server/chat_media.h"
 #include "server/exchange.h"
 #include "server/router.h"
 
@@ -30,7 +30,9 @@ struct OpenAiOptions {
   bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
-  ChatImageLimits images;
+  ChatMediaLimits media;
+  /// Pixels of decoded clips that are kept for the next turn.
+  std::int64_t clip_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
 };
 
@@ -39,7 +41,7 @@ struct OpenAiOptions {
 class OpenAi {
  public:
   /// Requests are parsed and answers formatted on `workers`; `loaders` do what may take long or wait for the network:
-  /// fetching and decoding pictures, rendering and tokenizing. Apart, so that slow pictures hold up no running answer.
+  /// fetching and decoding pictures and videos, rendering and tokenizing. Apart, so that slow ones hold up no running answer.
   OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, ThreadPool& loaders);
 
   void add_routes(Router& router);
@@ -59,6 +61,7 @@ class OpenAi {
   const OpenAiOptions options_;
   const std::vector<std::string> names_;
   const media::MediaFetcher fetcher_;
+  media::ClipCache clips_;
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
   ThreadPool& workers_;
   ThreadPool& loaders_;

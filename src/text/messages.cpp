@@ -8,14 +8,18 @@
 namespace pippin::text {
 namespace {
 
+json::object part_of(const ContentPart& part) {
+  if (part.image) return {{"type", "image"}};
+  if (part.video) return {{"type", "video"}};
+  return {{"type", "text"}, {"text", part.text}};
+}
+
 json::value content_of(const Message& message) {
   const auto& parts = message.content;
-  if (std::any_of(parts.begin(), parts.end(),
-                  [](const auto& part) { return part.image != nullptr; })) {
+  const auto is_medium = [](const auto& part) { return part.image || part.video; };
+  if (std::any_of(parts.begin(), parts.end(), is_medium)) {
     json::array list;
-    for (const auto& part : parts)
-      list.push_back(part.image ? json::object{{"type", "image"}}
-                                : json::object{{"type", "text"}, {"text", part.text}});
+    for (const auto& part : parts) list.push_back(part_of(part));
     return list;
   }
   std::string text;

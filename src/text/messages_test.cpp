@@ -15,6 +15,13 @@ TEST(Messages, TextIsAStringAndPicturesMakeAList) {
             R"({"role":"user","content":[{"type":"image"},{"type":"text","text":"what?"}]}])");
 }
 
+TEST(Messages, VideosMakeAList) {
+  ContentPart clip;
+  clip.video = std::make_shared<Video>();
+  EXPECT_EQ(messages_json({{"user", {{"what?", nullptr}, clip}, ""}}),
+            R"([{"role":"user","content":[{"type":"text","text":"what?"},{"type":"video"}]}])");
+}
+
 TEST(Messages, FurtherMembersArePassedOn) {
   EXPECT_EQ(messages_json({{"assistant", {}, R"({"tool_calls": [1], "content": null})"}}),
             R"([{"role":"assistant","content":null,"tool_calls":[1]}])");

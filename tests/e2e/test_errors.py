@@ -43,7 +43,7 @@ CASES = {
     "a role of the wrong type": ({"messages": [{"role": 1, "content": "x"}]}, 400, "messages.0.role"),
     "an unknown role": ({"messages": [{"role": "robot", "content": "x"}]}, 400, "messages.0.role"),
     "content of the wrong type": ({"messages": [{"role": "user", "content": 5}]}, 400, "messages.0.content"),
-    "an unknown part": ({"messages": [{"role": "user", "content": [{"type": "video_url"}]}]}, 400,
+    "an unknown part": ({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, 400,
                         "messages.0.content.0.type"),
     "audio": ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, 400,
               "messages.0.content.0.type"),

@@ -30,7 +30,7 @@ FOLDERS = {
     "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server"},  # files of src/ itself
 }
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
-MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h"}
+MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
 
 # Libraries of a folder's subfolder -> what of src/ they may include: plain functions, without MLX.
 PARTS = {"cpu": ("kernels/cpu", ["kernels/cpu/*", "base/*", "pippin/*"])}
@@ -48,6 +48,7 @@ LIBRARIES = {
     "curl/*": ["media/fetch*"],
     "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
     "webp/*": ["media/*"], "gif_lib.h": ["media/*"],
+    "libav*/*": ["media/ffmpeg.h", "media/video_*"], "libswscale/*": ["media/ffmpeg.h"],
     "pippin_rust.h": ["base/*", "text/*"],
     "gtest/*": ["*_test.cpp", "*testing.h"], "gmock/*": ["*_test.cpp"],
     "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],

@@ -34,6 +34,12 @@ PREPROCESSOR = {  # as Qwen3-VL publishes it, with a budget of pixels that suits
     "image_processor_type": "Qwen2VLImageProcessorFast",
 }
 
+VIDEO_PREPROCESSOR = PREPROCESSOR | {  # its budget is for all frames of a clip together
+    "size": {"longest_edge": 30720, "shortest_edge": 4096},
+    "video_processor_type": "Qwen3VLVideoProcessor",
+}
+del VIDEO_PREPROCESSOR["image_processor_type"]
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -289,6 +295,7 @@ def write(checkpoint: Checkpoint, directory: Path) -> None:
         _write_files(checkpoint, directory, config, arrays, "mlx")
     if checkpoint.is_vision:
         save_json(directory / "preprocessor_config.json", PREPROCESSOR)
+        save_json(directory / "video_preprocessor_config.json", VIDEO_PREPROCESSOR)
 
 
 def _quantize(checkpoint: Checkpoint) -> tuple[dict, dict[str, mx.array]]:

@@ -9,18 +9,31 @@ import numpy as np
 
 import checkpoints
 import pictures
+import videos
 from reference import reference_for, run_cases
 from safetensors_io import save, save_json
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "tests" / "golden"
 
 
+def case_media() -> dict[str, dict[str, np.ndarray]]:
+    """The pictures and clips of the vision cases by name."""
+    return pictures.case_pictures() | videos.case_clips()
+
+
+def write_media(out: Path) -> None:
+    arrays = {
+        f"{name}.{kind}": array for name, item in case_media().items() for kind, array in item.items()
+    }
+    save(out / "pictures.safetensors", arrays, {"format": "golden"})
+    pictures.write_processor_cases(out / "processor")
+    videos.write_video_cases(out / "processor")
+
+
 def write_golden(checkpoint: checkpoints.Checkpoint, out: Path) -> None:
     """The reference outputs of a checkpoint that lies at out/NAME."""
     model = checkpoints.load_f32(checkpoint, out / checkpoint.name)
-    entries, arrays = run_cases(
-        checkpoint, reference_for(checkpoint, model), pictures.case_pictures()
-    )
+    entries, arrays = run_cases(checkpoint, reference_for(checkpoint, model), case_media())
     scale = max(np.abs(a).max() for k, a in arrays.items() if k.endswith("logits"))
     package = "mlx-vlm" if checkpoint.is_vision else "mlx-lm"
     description = {
@@ -42,8 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     mx.set_default_device(mx.cpu)
     args.out.mkdir(parents=True, exist_ok=True)
-    pictures.write_pictures(args.out)
-    pictures.write_processor_cases(args.out / "processor")
+    write_media(args.out)
     for checkpoint in checkpoints.CHECKPOINTS:
         if args.only is None or checkpoint.name in args.only:
             print(checkpoint.name)

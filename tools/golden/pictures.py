@@ -96,15 +96,6 @@ def case_pictures() -> dict[str, dict[str, np.ndarray]]:
     return out
 
 
-def write_pictures(folder: Path) -> None:
-    arrays = {
-        f"{name}.{kind}": array
-        for name, picture in case_pictures().items()
-        for kind, array in picture.items()
-    }
-    save(folder / "pictures.safetensors", arrays, {"format": "golden"})
-
-
 def write_processor_cases(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cases, arrays = [], {}

@@ -1,5 +1,6 @@
 """Runs mlx-lm (text) and mlx-vlm (vision) in float32 over the cases of a checkpoint."""
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
-from checkpoints import EOS, IMAGE, SPECIAL, VISION_END, VISION_START, VOCAB_SIZE, Checkpoint
+from checkpoints import IMAGE, SPECIAL, VIDEO, VISION_END, VISION_START, VOCAB_SIZE, Checkpoint
 from weights import SEED
 
 NUM_DECODE = 8
@@ -17,7 +18,7 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt: numbers are runs of so many random text tokens, strings are pictures."""
+    """A prompt: numbers are runs of so many random text tokens, strings are pictures and clips."""
 
     names: tuple[str, ...]  # one name a variant; all variants share the token ids
     variants: tuple[tuple[int | str, ...], ...]
@@ -36,6 +37,8 @@ VISION_CASES = [
     _case("image_long", 3, "blobs_64x160", 4),
     _case("image_two", 4, "stripes_100x37", 6, "blobs_64x160", 5),
     _case("image_turns", "noise_45x70", 15, "blobs_150x130", 8),
+    _case("video_one", 3, "noise_5x45x70", 6),
+    _case("video_image", 2, "blobs_4x150x130", 4, "blobs_20x52", 3),
     # The same words around the same grids: only the pixels, or only their order, differ.
     Case(
         ("image_ab", "image_ba", "image_aa"),
@@ -77,6 +80,18 @@ class TextReference:
         return np.array(self.model(mx.array(tokens)[None], cache=cache)[0])
 
 
+def is_clip(picture: dict) -> bool:
+    return picture["rgb"].ndim == 4
+
+
+def _joined(pictures: list[dict]) -> tuple[mx.array | None, mx.array | None]:
+    """The patches and grids of several pictures, or of none."""
+    if not pictures:
+        return None, None
+    pixels = np.concatenate([p["pixel_values"] for p in pictures])
+    return mx.array(pixels), mx.array(np.stack([p["grid_thw"] for p in pictures]))
+
+
 class VisionReference:
     """mlx-vlm's Qwen3-VL, driven with explicit positions."""
 
@@ -91,9 +106,16 @@ class VisionReference:
         if not pictures:
             positions = mx.broadcast_to(mx.arange(len(tokens)), (3, 1, len(tokens)))
             return Features(self.model.language_model.model.embed_tokens(ids), positions, 0)
-        pixels = mx.array(np.concatenate([p["pixel_values"] for p in pictures]))
-        grids = mx.array(np.stack([p["grid_thw"] for p in pictures]))
-        given = self.model.get_input_embeddings(ids, pixels, image_grid_thw=grids)
+        pixels, grids = _joined(pictures)
+        stills, still_grids = _joined([p for p in pictures if not is_clip(p)])
+        clips, clip_grids = _joined([p for p in pictures if is_clip(p)])
+        given = self.model.get_input_embeddings(
+            ids,
+            stills,
+            image_grid_thw=still_grids,
+            pixel_values_videos=clips,
+            video_grid_thw=clip_grids,
+        )
         features, deepstack = self.model.vision_tower(pixels, grids)
         return Features(
             given.inputs_embeds,
@@ -142,9 +164,13 @@ def _tokens(parts: tuple, pictures: dict, attempt: int) -> np.ndarray:
     for part in parts:
         if isinstance(part, int):
             ids += rng.choice(words, part).tolist()
-        else:
-            num_merged = int(np.prod(pictures[part]["grid_thw"])) // 4
-            ids += [VISION_START] + [IMAGE] * num_merged + [VISION_END]
+            continue
+        grid_t, *grid = pictures[part]["grid_thw"].tolist()
+        pad = VIDEO if is_clip(pictures[part]) else IMAGE
+        for _ in range(grid_t):
+            if pad == VIDEO:  # a timestamp
+                ids += rng.choice(words, 2).tolist()
+            ids += [VISION_START] + [pad] * (math.prod(grid) // 4) + [VISION_END]
     return np.array(ids, np.int32)
 
 

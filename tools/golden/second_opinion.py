@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import Qwen3ForCausalLM, Qwen3VLForConditionalGeneration
 
-from checkpoints import CHECKPOINTS, IMAGE, Checkpoint
+from checkpoints import CHECKPOINTS, IMAGE, VIDEO, Checkpoint
 from generate import DEFAULT_OUT
 from safetensors_io import save, save_json
 
@@ -77,23 +77,29 @@ def _model(checkpoint: Checkpoint, directory: Path):
     return model.eval()
 
 
+def _stacked(pictures: dict, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The patches and grids of pictures and clips, in order."""
+    values = np.concatenate([np.array(pictures[f"{name}.pixel_values"]) for name in names])
+    grids = np.stack([np.array(pictures[f"{name}.grid_thw"]) for name in names])
+    return torch.tensor(values), torch.tensor(grids).long()
+
+
 def _run(model, case: dict, arrays: dict, pictures: dict) -> dict[str, np.ndarray]:
     """The case's arrays as transformers computes them, fed the golden tokens."""
     tokens = torch.tensor(np.array(arrays["tokens"]))[None].long()
     inputs, out = {"input_ids": tokens}, {}
     if case["pictures"]:
-        stack = lambda kind, join: torch.tensor(
-            join([np.array(pictures[f"{name}.{kind}"]) for name in case["pictures"]])
-        )
-        pixels, grids = stack("pixel_values", np.concatenate), stack("grid_thw", np.stack).long()
+        pixels, grids = _stacked(pictures, case["pictures"])
         vision = model.model.visual(pixels, grid_thw=grids)
         out["features"] = vision.pooler_output.numpy()
         out["deepstack"] = torch.stack(list(vision.deepstack_features)).numpy()
-        types = (tokens == IMAGE).int()
-        out["positions"] = model.model.get_rope_index(
-            input_ids=tokens, mm_token_type_ids=types, image_grid_thw=grids
-        )[0][:, 0].numpy()
-        inputs |= {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": types}
+        shown = {"mm_token_type_ids": (tokens == IMAGE).int() + 2 * (tokens == VIDEO).int()}
+        for kind, values, rank in (("image", "pixel_values", 3), ("video", "pixel_values_videos", 4)):
+            names = [name for name in case["pictures"] if pictures[f"{name}.rgb"].ndim == rank]
+            if names:
+                inputs[values], shown[f"{kind}_grid_thw"] = _stacked(pictures, names)
+        out["positions"] = model.model.get_rope_index(input_ids=tokens, **shown)[0][:, 0].numpy()
+        inputs |= shown
     answer = model(**inputs, use_cache=True)
     out["logits"] = answer.logits[0].numpy()
     rows = []

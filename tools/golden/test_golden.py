@@ -12,7 +12,7 @@ from PIL import Image
 
 import checkpoints
 import pictures
-from generate import DEFAULT_OUT
+from generate import DEFAULT_OUT, case_media, write_media
 from reference import VISION_CASES, reference_for, run_cases
 
 CHECKPOINTS = {c.name: c for c in checkpoints.CHECKPOINTS}
@@ -45,9 +45,8 @@ def test_checkpoint_is_reproduced_byte_for_byte(checkpoint, tmp_path):
 
 
 def test_pictures_are_reproduced_byte_for_byte(tmp_path):
-    pictures.write_pictures(tmp_path)
-    pictures.write_processor_cases(tmp_path / "processor")
-    for file in ("pictures.safetensors", "processor/processor.safetensors"):
+    write_media(tmp_path)
+    for file in ("pictures.safetensors", "processor/processor.safetensors", "processor/video.json"):
         assert (tmp_path / file).read_bytes() == (DEFAULT_OUT / file).read_bytes()
 
 
@@ -56,7 +55,7 @@ def test_outputs_are_reproduced(checkpoint):
     description, arrays = golden(checkpoint)
     model = checkpoints.load_f32(checkpoint, DEFAULT_OUT / checkpoint.name)
     entries, fresh = run_cases(
-        checkpoint, reference_for(checkpoint, model), pictures.case_pictures()
+        checkpoint, reference_for(checkpoint, model), case_media()
     )
     assert entries == description["cases"]
     assert fresh.keys() == arrays.keys()
@@ -70,7 +69,7 @@ def test_outputs_are_reproduced(checkpoint):
 def test_prefill_in_chunks_equals_prefill_at_once(checkpoint, chunk):
     description, arrays = golden(checkpoint)
     reference = committed_reference(checkpoint.name)
-    known = pictures.case_pictures()
+    known = case_media()
     for case in description["cases"]:
         tokens = arrays[f"{case['name']}.tokens"]
         given = reference.prepare(tokens, [known[name] for name in case["pictures"]])
@@ -90,7 +89,7 @@ def test_decode_equals_prefill_of_the_longer_prompt(checkpoint):
     """Also shows that rope_delta continues the positions that a longer prompt would have."""
     description, arrays = golden(checkpoint)
     reference = committed_reference(checkpoint.name)
-    known = pictures.case_pictures()
+    known = case_media()
     for case in description["cases"]:
         name = case["name"]
         tokens = np.concatenate([arrays[f"{name}.tokens"], arrays[f"{name}.decode_tokens"]])
@@ -107,7 +106,7 @@ def largest_change(name, case_name, change, kind="logits"):
     checkpoint = CHECKPOINTS[name]
     description, arrays = golden(checkpoint)
     reference = committed_reference(name)
-    known = pictures.case_pictures()
+    known = case_media()
     names = next(c["pictures"] for c in description["cases"] if c["name"] == case_name)
     shown = [dict(known[picture]) for picture in names]
     before = change(reference.model, shown)
