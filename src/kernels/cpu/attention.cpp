@@ -59,12 +59,17 @@ class PagedCall {
     make_work(team_.size());
     float* memory = scratch_.floats(partials_ + per_thread_ * team_.size());
     partials_at_ = memory + per_thread_ * team_.size();
-    team_.parallel_for(static_cast<std::int64_t>(scratch_.work.size()), 1,
-                       [&](std::int64_t begin, std::int64_t end, int thread) {
-                         for (auto i = begin; i < end; ++i)
-                           attend(scratch_.work[static_cast<std::size_t>(i)],
-                                  memory + thread * per_thread_);
-                       });
+    const auto items = static_cast<std::int64_t>(scratch_.work.size());
+    // Several at once where there are many: a thread then knows which comes next.
+    const auto grain = std::max<std::int64_t>(1, items / (16 * team_.size()));
+    team_.parallel_for(items, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
+      for (auto i = begin; i < end; ++i) {
+        const auto next = i + 1 < end ? i + 1 : end + (team_.size() - 1) * grain;
+        attend(scratch_.work[static_cast<std::size_t>(i)],
+               next < items ? &scratch_.work[static_cast<std::size_t>(next)] : nullptr,
+               memory + thread * per_thread_);
+      }
+    });
     team_.parallel_for(static_cast<std::int64_t>(scratch_.split.size()), 1,
                        [&](std::int64_t begin, std::int64_t end, int thread) {
                          for (auto i = begin; i < end; ++i)
@@ -151,14 +156,27 @@ class PagedCall {
     return {a_.pools, a_.parts[static_cast<std::size_t>(tile.part)].pages, a_.scale, a_.window};
   }
 
-  void attend(const Work& work, float* memory) const {
+  // The first keys of a work item.
+  UpcomingKeys upcoming(const Work& work) const {
+    const auto& tile = scratch_.tiles[static_cast<std::size_t>(work.tile)];
+    const auto& part = a_.parts[static_cast<std::size_t>(tile.part)];
+    const int position = part.length - part.rows + tile.first_token;
+    const int unseen = a_.window > 0 ? std::max(0, position + 1 - a_.window) : 0;
+    const int begin = std::max((tile.first_piece + work.first_piece) * piece_tokens, unseen);
+    const int end = std::min(begin / key_tile * key_tile + key_tile, position + tile.tokens);
+    return {part.pages, tile.kv_head, begin, end};
+  }
+
+  // `next`: the item that the thread is likely to take after this one, or none.
+  void attend(const Work& work, const Work* next, float* memory) const {
     const auto& tile = scratch_.tiles[static_cast<std::size_t>(work.tile)];
     const bool whole = tile.pieces_each >= tile.num_pieces;
     float* partials = whole ? nullptr
                             : partials_at_ + tile.partials +
                                   std::int64_t{work.first_piece} * tile.tokens * group_ * state_;
     kernels_.attention.paged(context(tile), query_tile(tile), tile.first_piece + work.first_piece,
-                             tile.first_piece + work.last_piece, partials, memory);
+                             tile.first_piece + work.last_piece,
+                             next ? upcoming(*next) : UpcomingKeys{}, partials, memory);
   }
 
   void merge(int index, float* memory) const {

@@ -350,13 +350,25 @@ inline void all_passes(const PagedContext& context, const QueryTile& tile, int s
   });
 }
 
-// The tile over the keys [begin, end) of one piece.
+// Where upcoming keys lie; `blocks` stays as it is where there are none.
+template <class T>
+inline void locate_upcoming(const PagedContext& context, const UpcomingKeys& upcoming,
+                            KeyBlocks<T>& blocks) {
+  if (upcoming.begin >= upcoming.end) return;
+  PagedContext other = context;
+  other.pages = upcoming.pages;
+  const int start = upcoming.begin / key_tile * key_tile;
+  locate(other, upcoming.kv_head, KeyRange{start, upcoming.begin, upcoming.end}, blocks);
+}
+
+// The tile over the keys [begin, end) of one piece. `fetched`: the piece before it has fetched the first.
 template <class T>
 inline void attend_piece(const PagedContext& context, const QueryTile& tile, int begin, int end,
-                         const Scratch& scratch) {
+                         const UpcomingKeys& upcoming, bool fetched, const Scratch& scratch) {
   const int head_dim = context.pools.head_dim;
   const bool in_place = readable_in_blocks<T>(context.pools);
-  const bool one_pass = tile.tokens * tile.group <= max_float_tile_rows;
+  const bool fetches_next =
+      tile.tokens * tile.group <= max_float_tile_rows || std::is_same_v<T, float>;
   const auto range_from = [&](int start) {
     const int tile_end = start + key_tile;
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
@@ -364,7 +376,7 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
   KeyBlocks<T> keys, next;
   KeyBlocks<float> packed;
   const int first_tile = begin / key_tile * key_tile;
-  if (in_place && begin < end) {
+  if (in_place && begin < end && !(fetched && fetches_next)) {
     locate(context, tile.kv_head, range_from(first_tile), keys);
     fetch(keys, head_dim);
   }
@@ -378,9 +390,12 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
     }
     locate(context, tile.kv_head, range, keys);
     if constexpr (is_code<T>) load_scales(context, tile.kv_head, range, scratch.scales, keys);
-    if (one_pass || std::is_same_v<T, float>) {
+    if (fetches_next) {
       next = keys;
-      if (after < end) locate(context, tile.kv_head, range_from(after), next);
+      if (after < end)
+        locate(context, tile.kv_head, range_from(after), next);
+      else
+        locate_upcoming(context, upcoming, next);
       all_passes(context, tile, start, keys, next, scratch);
     } else {
       expand(keys, range.end - start, head_dim, scratch.keys, packed);
@@ -391,7 +406,7 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
 
 template <class T>
 inline void paged_of(const PagedContext& context, const QueryTile& tile, int first_piece,
-                     int last_piece, float* partials, float* memory) {
+                     int last_piece, const UpcomingKeys& upcoming, float* partials, float* memory) {
   const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
   const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
   Scratch scratch(memory, head_dim, rows);
@@ -409,8 +424,10 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
     if (partials) scratch.pieces = partials + (piece - first_piece) * states;
     clear_states(scratch.pieces, rows, head_dim);
     const int begin = piece * piece_tokens, end = begin + piece_tokens;
+    const UpcomingKeys here = {context.pages, tile.kv_head, end,
+                               end + key_tile < seen ? end + key_tile : seen};
     attend_piece<T>(context, tile, begin > unseen ? begin : unseen, end < seen ? end : seen,
-                    scratch);
+                    piece + 1 < last_piece ? here : upcoming, piece > first_piece, scratch);
     for (int row = 0; row < rows && !partials; ++row)
       merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
                   scratch.pieces + static_cast<std::int64_t>(row) * state_floats(head_dim),
@@ -420,18 +437,18 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
 }
 
 inline void paged(const PagedContext& context, const QueryTile& tile, int first_piece,
-                  int last_piece, float* partials, float* scratch) {
+                  int last_piece, const UpcomingKeys& upcoming, float* partials, float* scratch) {
   switch (context.pools.format) {
     case KvFormat::f32:
-      return paged_of<float>(context, tile, first_piece, last_piece, partials, scratch);
+      return paged_of<float>(context, tile, first_piece, last_piece, upcoming, partials, scratch);
     case KvFormat::bf16:
-      return paged_of<Bf16>(context, tile, first_piece, last_piece, partials, scratch);
+      return paged_of<Bf16>(context, tile, first_piece, last_piece, upcoming, partials, scratch);
     case KvFormat::f16:
-      return paged_of<F16>(context, tile, first_piece, last_piece, partials, scratch);
+      return paged_of<F16>(context, tile, first_piece, last_piece, upcoming, partials, scratch);
     case KvFormat::int8:
-      return paged_of<Code8>(context, tile, first_piece, last_piece, partials, scratch);
+      return paged_of<Code8>(context, tile, first_piece, last_piece, upcoming, partials, scratch);
     case KvFormat::int4:
-      return paged_of<Code4>(context, tile, first_piece, last_piece, partials, scratch);
+      return paged_of<Code4>(context, tile, first_piece, last_piece, upcoming, partials, scratch);
   }
 }
 

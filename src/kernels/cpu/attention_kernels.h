@@ -38,6 +38,13 @@ struct QueryTile {
   std::int64_t out_stride;
 };
 
+/// Keys [begin, end) of a sequence, within one tile of keys, that are likely to be read next: they are
+/// fetched meanwhile. None if begin == end.
+struct UpcomingKeys {
+  const std::int32_t* pages;
+  int kv_head, begin, end;
+};
+
 /// One head's keys and values of a bidirectional segment, as packed by AttentionKernels::pack: one
 /// run of packed_floats a tile of key_tile keys: keys [D, key_tile], then values [key_tile, padded D].
 struct PackedKeys {
@@ -59,7 +66,7 @@ struct AttentionKernels {
   /// given. With partials each piece's state goes there, to be merged: [last - first, tokens * group,
   /// state_floats].
   void (*paged)(const PagedContext& context, const QueryTile& tile, int first_piece, int last_piece,
-                float* partials, float* scratch);
+                const UpcomingKeys& upcoming, float* partials, float* scratch);
 
   /// The output of a tile from its pieces' states, in order.
   void (*merge)(const PagedContext& context, const QueryTile& tile, const float* partials,

@@ -33,7 +33,11 @@ void rope_and_store(Team& team, const Kernels& kernels, const QkvRows& rows,
     throw Error(Code::invalid_argument, "[cpu] rotary_dim must be even and at most head_dim, got " +
                                             std::to_string(rows.rotary_dim));
   const std::int64_t numbers = (rows.num_heads + 2 * rows.pools.num_kv_heads) * rows.pools.head_dim;
-  const auto grain = std::max<std::int64_t>(1, numbers_per_piece / numbers);
+  // Whole pages where there are many rows: keys of neighbouring tokens share cache lines, which two
+  // threads would pull from each other at every store.
+  const std::int64_t page = rows.pools.page_size, share = num_rows / (4 * team.size());
+  const auto least = std::max<std::int64_t>(1, numbers_per_piece / numbers);
+  const auto grain = std::max(least, share < page ? share : share / page * page);
   team.parallel_for(num_rows, grain, [&](std::int64_t begin, std::int64_t end, int) {
     kernels.rope.qkv(rows, begin, end);
   });
