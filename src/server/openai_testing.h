@@ -1,0 +1,206 @@
+// The OpenAI API over a fake engine. For tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/http.h"
+#include "server/http_test_client.h"
+#include "server/openai.h"
+
+namespace pippin::server::testing {
+
+using std::chrono::milliseconds;
+
+// What the test and one answer of the fake engine share: the test pushes events, the server takes them.
+class Script {
+ public:
+  void push(ChatEvent event) {
+    std::unique_lock lock(mutex_);
+    events_.push_back(std::move(event));
+    notify(std::move(lock));
+  }
+  void fail(Error error) {
+    std::unique_lock lock(mutex_);
+    error_ = std::move(error);
+    notify(std::move(lock));
+  }
+  std::optional<ChatEvent> poll() {
+    std::lock_guard lock(mutex_);
+    if (events_.empty() && error_) throw *error_;
+    if (events_.empty()) return {};
+    ChatEvent event = std::move(events_.front());
+    events_.pop_front();
+    finished_ = event.finish.has_value();
+    return event;
+  }
+  bool finished() {
+    std::lock_guard lock(mutex_);
+    return finished_;
+  }
+  void when_ready(std::function<void()> ready) {
+    std::unique_lock lock(mutex_);
+    ready_ = std::move(ready);
+    if (!events_.empty() || error_) notify(std::move(lock));
+  }
+  void drop() {
+    dropped_.set_value();
+    std::unique_lock lock(mutex_);
+    ready_ = {};
+  }
+  bool dropped() {
+    return dropped_.get_future().wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+  }
+
+ private:
+  void notify(std::unique_lock<std::mutex> lock) {
+    auto ready = std::exchange(ready_, {});
+    lock.unlock();
+    if (ready) ready();
+  }
+
+  std::mutex mutex_;
+  std::deque<ChatEvent> events_;
+  std::optional<Error> error_;
+  std::function<void()> ready_;
+  bool finished_ = false;
+  std::promise<void> dropped_;
+};
+
+class ScriptSource final : public EventSource {
+ public:
+  explicit ScriptSource(std::shared_ptr<Script> script) : script_(std::move(script)) {}
+  ~ScriptSource() override { script_->drop(); }
+  std::optional<ChatEvent> poll() override { return script_->poll(); }
+  bool finished() const override { return script_->finished(); }
+  void when_ready(std::function<void()> ready) override { script_->when_ready(std::move(ready)); }
+
+ private:
+  std::shared_ptr<Script> script_;
+};
+
+// An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
+class FakeBackend final : public Backend {
+ public:
+  std::unique_ptr<EventSource> chat(ChatRequest request) override {
+    std::lock_guard lock(mutex_);
+    last_ = std::move(request);
+    if (error_) throw *error_;
+    auto script = std::exchange(next_, nullptr);
+    if (!script) {
+      script = std::make_shared<Script>();
+      for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
+      script->push({"!", FinishReason::length, {7, 4, 3, 2}});
+    }
+    return std::make_unique<ScriptSource>(std::move(script));
+  }
+  ModelInfo info() const override {
+    ModelInfo info;
+    info.name = "tiny";
+    info.max_context = 512;
+    info.video_sampling = video_sampling_;
+    return info;
+  }
+  EngineStats stats() const override {
+    EngineStats stats;
+    stats.healthy = healthy_;
+    stats.pages_total = 9;
+    stats.pages_free = 5;
+    stats.pages_cached = 3;
+    stats.page_bytes = 100;
+    stats.media_cache_bytes = 77;
+    stats.prefix_diverged = 2;
+    stats.disk.damaged = 1;
+    return stats;
+  }
+  ClearedCaches clear_caches() override {
+    if (error_) throw *error_;
+    return {3, 2, 5000, 4000};
+  }
+
+  std::mutex mutex_;
+  ChatRequest last_;
+  std::optional<Error> error_;
+  std::shared_ptr<Script> next_;
+  std::atomic<bool> healthy_ = true;
+  std::optional<VideoSampling> video_sampling_{VideoSampling{}};
+};
+
+class OpenAiTest : public ::testing::Test {
+ protected:
+  void start(OpenAiOptions options = {}) {
+    api_.emplace(backend_, std::move(options), workers_, loaders_);
+    Router router;
+    api_->add_routes(router);
+    HttpOptions http;
+    http.port = 0;
+    server_.emplace(http, workers_);
+    server_->start(std::move(router));
+  }
+
+  TestResponse get(const std::string& path) {
+    return send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
+  }
+
+  static std::string chat_request(const std::string& body) {
+    return "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+
+  static std::string with(const std::string& members) {
+    return R"({"model": "tiny", "messages": [{"role": "user", "content": "hi"}])" + members + "}";
+  }
+
+  TestResponse chat(const std::string& body) { return send(chat_request(body)); }
+
+  TestResponse send(const std::string& bytes) {
+    TestClient client(server_->port());
+    client.send(bytes);
+    return client.receive();
+  }
+
+  static json::object error_of(const TestResponse& response) {
+    return parse_json(response.body, "body").as_object().at("error").as_object();
+  }
+
+  // The JSON of each event before [DONE], which must be the last.
+  static std::vector<json::value> events_of(const std::string& body) {
+    std::vector<json::value> events;
+    std::string_view rest = body;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find("\n\n");
+      const std::string_view event = rest.substr(0, end);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
+      EXPECT_TRUE(event.starts_with("data: ")) << event;
+      if (event == "data: [DONE]") {
+        EXPECT_TRUE(rest.empty());
+        return events;
+      }
+      events.push_back(parse_json(event.substr(6), "event"));
+    }
+    return events;
+  }
+
+  FakeBackend backend_;
+  ThreadPool workers_{2};
+  ThreadPool loaders_{2};
+  std::optional<OpenAi> api_;
+  std::optional<HttpServer> server_;
+};
+
+}  // namespace pippin::server::testing
