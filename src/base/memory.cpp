@@ -22,7 +22,8 @@ std::int64_t resident_bytes() {
       task_info(mach_task_self(), TASK_VM_INFO, reinterpret_cast<task_info_t>(&info), &count);
   return status == KERN_SUCCESS ? static_cast<std::int64_t>(info.phys_footprint) : 0;
 #else
-  std::ifstream file("/proc/self/statm");  // in pages: all that is mapped, then what is resident
+  // In pages: all that is mapped, then what is resident.
+  std::ifstream file("/proc/self/statm");  // Linux only
   std::int64_t mapped = 0, resident = 0;
   return file >> mapped >> resident ? resident * ::sysconf(_SC_PAGESIZE) : 0;
 #endif

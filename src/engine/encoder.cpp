@@ -52,13 +52,13 @@ bool Encoder::is_wanted(const Job& job, std::span<MediaItem* const> wanted) cons
 // The first picture that is wanted, and those behind it that fit beside it.
 void Encoder::start_job(std::span<MediaItem* const> wanted) {
   auto job = std::make_unique<Job>();
-  int num_patches = 0;
+  std::int64_t num_rows = 0;
   for (const auto* item : wanted) {
     if (!is_pending(*item) || contains(job->digests, item->digest)) continue;
-    const int more = item->patches->grid.num_patches();
+    const auto more = item->span.length;
     const bool suspect = suspects_.count(item->digest) > 0;
-    if (!job->digests.empty() && (suspect || num_patches + more > options_.max_patches)) continue;
-    num_patches += more;
+    if (!job->digests.empty() && (suspect || num_rows + more > options_.max_rows)) continue;
+    num_rows += more;
     job->digests.push_back(item->digest);
     job->patches.push_back(item->patches);
     if (suspect) break;
@@ -70,7 +70,7 @@ void Encoder::advance(std::span<MediaItem* const> wanted) {
   try {
     if (!job_->encoding) {
       std::vector<const media::Patches*> pictures;
-      for (const auto& patches : job_->patches) pictures.push_back(patches.get());
+      for (const auto& patches : job_->patches) pictures.push_back(&patches->get());
       job_->encoding = model_.start_encoding(pictures);
     }
     if (!job_->encoding->advance()) finish(wanted);

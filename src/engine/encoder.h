@@ -18,8 +18,9 @@ namespace pippin::engine {
 
 struct EncoderOptions {
   std::int64_t cache_bytes = 0;  ///< of outputs that are kept
-  /// Patches encoded together at most (one picture alone may have more): bounds the tower's working memory.
-  int max_patches = 16384;
+  /// Rows of the text model that pictures encoded together make at most (one alone may make more): bounds the tower's
+  /// working memory.
+  std::int64_t max_rows = 4096;
   /// A step's share: past it the tower waits for the next step, so that decode rows are not held up.
   std::chrono::milliseconds step{100};
 };
@@ -51,7 +52,7 @@ class Encoder final : public MediaSource {
  private:
   struct Job {
     std::vector<Digest> digests;
-    std::vector<std::shared_ptr<const media::Patches>> patches;
+    std::vector<std::shared_ptr<const LazyPatches>> patches;
     std::unique_ptr<models::Encoding> encoding;
   };
 

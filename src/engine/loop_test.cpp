@@ -173,9 +173,9 @@ TEST(Loop, AFullQueueRefuses) {
 TEST(Loop, ABrokenRequestFailsAloneAndOthersAnswerRight) {
   const auto loop = make_loop({});
   auto broken = make_sequence(20, 1, {3});
-  auto patches = std::make_shared<media::Patches>(*broken->media[0].patches);
-  patches->values.resize(patches->values.size() / 2);  // fewer values than the grid says
-  broken->media[0].patches = patches;
+  auto patches = broken->media[0].patches->get();
+  patches.values.resize(patches.values.size() / 2);  // fewer values than the grid says
+  broken->media[0].patches = as_cut(std::move(patches));
   const auto sequences = workload();
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     loop->submit(sequences[i]);

@@ -24,9 +24,9 @@ struct PromptBuilder {
   std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding
   std::size_t max_token_bytes = 0;  ///< of the longest token, to refuse endless prompts unread
 
-  /// Renders, tokenizes, cuts pictures and frames into patches and lays their placeholders out. Fills tokens, num_prompt, num_history,
+  /// Renders, tokenizes and lays out the placeholders of pictures and frames. Fills tokens, num_prompt, num_history,
   /// media and positions. Throws Error(invalid_argument) where the template refuses the messages, pictures or videos can't
-  /// be placed, or the context can't hold the prompt: before anything is cut up.
+  /// be placed, or the context can't hold the prompt: before any of their pixels is read.
   /// Returns the prompt as it was rendered.
   std::string build(const ChatRequest& request, Sequence& sequence) const;
 

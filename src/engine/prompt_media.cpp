@@ -32,26 +32,30 @@ media::PatchGrid Shown::merged_grid() const {
 }
 
 MediaItem Shown::item(const models::MediaSpan& span) const {
+  auto cut = [frames = frames, owner = owner, size = size, processor = *processor] {
+    return media::make_patches(frames, size, processor);
+  };
   return {span, media::patches_digest(frames, size, *processor),
-          std::make_shared<media::Patches>(media::make_patches(frames, size, *processor))};
+          std::make_shared<LazyPatches>(std::move(cut))};
 }
 
 PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input) : input_(input) {
   for (const Message& message : request.messages)
     for (const ContentPart& part : message.content) {
-      if (part.image) add(*part.image);
-      if (part.video) add(*part.video);
+      if (part.image) add(part.image);
+      if (part.video) add(part.video);
     }
 }
 
-void PromptMedia::add(const Pixels& picture) {
+void PromptMedia::add(const std::shared_ptr<const Pixels>& picture) {
   if (!input_) throw Error(Code::invalid_argument, "this model takes no pictures", "messages");
   const media::ImageProcessorConfig& processor = input_->image_processor;
-  const auto size = media::target_size({picture.height, picture.width}, processor);
-  pictures_.push_back({{&picture, 1}, size, &processor});
+  const auto size = media::target_size({picture->height, picture->width}, processor);
+  pictures_.push_back({{picture.get(), 1}, picture, size, &processor});
 }
 
-void PromptMedia::add(const Video& video) {
+void PromptMedia::add(const std::shared_ptr<const Video>& shown) {
+  const Video& video = *shown;
   if (!input_ || !input_->video_processor)
     throw Error(Code::invalid_argument, "this model takes no videos", "messages");
   if (video.frames.empty() || video.seconds.size() != video.frames.size())
@@ -62,7 +66,7 @@ void PromptMedia::add(const Video& video) {
       num_frames, {video.frames[0].height, video.frames[0].width}, processor);
   for (std::size_t i = 0; i < media::num_temporal_patches(num_frames, processor); ++i)
     temporal_patches_.push_back(
-        {media::temporal_patch(video.frames, i, processor), size, &processor.frames});
+        {media::temporal_patch(video.frames, i, processor), shown, size, &processor.frames});
   videos_.push_back(&video);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,12 +32,14 @@ struct VisionInput {
 /// difference between the two past this point: each temporal patch is encoded, cached and placed by
 /// itself, which is exact since the tower attends within one alone.
 struct Shown {
-  std::span<const Pixels> frames;  ///< the request's
-  media::ImageSize size;           ///< at which they are cut up
+  std::span<const Pixels> frames;
+  std::shared_ptr<const void> owner;  ///< of the frames
+  media::ImageSize size;              ///< at which they are cut up
   const media::ImageProcessorConfig* processor;
 
   /// The rows that it will take, known without cutting it up.
   media::PatchGrid merged_grid() const;
+  /// Its patches are cut when they are asked for.
   MediaItem item(const models::MediaSpan& span) const;
 };
 
@@ -62,8 +65,8 @@ class PromptMedia {
   const Shown* next(std::int32_t token);
 
  private:
-  void add(const Pixels& picture);
-  void add(const Video& video);
+  void add(const std::shared_ptr<const Pixels>& picture);
+  void add(const std::shared_ptr<const Video>& video);
   std::string expand(const std::string& rendered, std::span<const Video* const> videos) const;
   std::string text_of(const Video& video) const;
 

@@ -114,7 +114,7 @@ TEST(PromptMedia, ShowsEachAtItsPlace) {
   EXPECT_EQ(first->merged_grid(), (media::PatchGrid{1, 1, 2}));
   const MediaItem item = second->item({5, 2, second->merged_grid()});
   EXPECT_EQ(item.span.begin, 5);
-  EXPECT_EQ(item.patches->grid, (media::PatchGrid{1, 2, 4}));
+  EXPECT_EQ(item.patches->get().grid, (media::PatchGrid{1, 2, 4}));
 }
 
 TEST(PromptMedia, AFrameKeepsItsNameInALongerCut) {

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/page_cache.h"
@@ -33,11 +36,31 @@ struct Order {
   auto operator<=>(const Order&) const = default;
 };
 
+/// A picture's patches, cut when they are first asked for: where the encoder's output is known, they never are. Thread-safe.
+class LazyPatches {
+ public:
+  /// cut may throw, and is then called again by the next get().
+  explicit LazyPatches(std::function<media::Patches()> cut) : cut_(std::move(cut)) {}
+
+  const media::Patches& get() const {
+    std::call_once(once_, [this] {
+      patches_ = cut_();
+      cut_ = nullptr;  // and the pixels with it
+    });
+    return patches_;
+  }
+
+ private:
+  mutable std::once_flag once_;
+  mutable std::function<media::Patches()> cut_;
+  mutable media::Patches patches_;
+};
+
 /// A picture in a prompt, or a temporal patch of a video.
 struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
   Digest digest;  ///< of the decoded pixels and what is made of them (media::patches_digest)
-  std::shared_ptr<const media::Patches> patches;
+  std::shared_ptr<const LazyPatches> patches;
 
   // Set by the engine's thread.
   /// What the encoder made of it; held from when it is there until its last row is computed.

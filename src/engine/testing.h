@@ -106,13 +106,16 @@ inline Pixels noise(int height, int width, unsigned seed) {
   return pixels;
 }
 
+inline std::shared_ptr<const LazyPatches> as_cut(media::Patches patches) {
+  return std::make_shared<LazyPatches>([patches = std::move(patches)] { return patches; });
+}
+
 inline void add_picture(Sequence& sequence, const Pixels& pixels) {
-  auto patches = std::make_shared<media::Patches>(
-      media::make_patches(pixels, media::ImageProcessorConfig::load(model_dir)));
-  media::PatchGrid merged{1, patches->grid.h / 2, patches->grid.w / 2};
+  auto patches = media::make_patches(pixels, media::ImageProcessorConfig::load(model_dir));
+  const media::PatchGrid merged{1, patches.grid.h / 2, patches.grid.w / 2};
   const models::MediaSpan span{sequence.num_tokens(), merged.num_patches(), merged};
   sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(span.length), image_token);
-  sequence.media.push_back({span, media::pixel_digest(pixels), std::move(patches)});
+  sequence.media.push_back({span, media::pixel_digest(pixels), as_cut(std::move(patches))});
 }
 
 /// What the sequence has so far is its prompt.
