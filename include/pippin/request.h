@@ -79,6 +79,7 @@ struct ChatRequest {
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
+  int priority = 0;  ///< lower ones go first, of those that wait and of those that run
   SamplingOptions sampling;
   StopOptions stop;
 };

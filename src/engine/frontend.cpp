@@ -331,6 +331,7 @@ ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, AnswerOptions op
 ChatStream Frontend::chat(const ChatRequest& request) {
   auto sequence = std::make_shared<Sequence>();
   const auto prompt = prompts_.build(request, *sequence);
+  sequence->priority = request.priority;
   apply(request.sampling, request.stop, *sequence);
   AnswerOptions options;
   options.stop_strings = request.stop.strings;

@@ -157,6 +157,14 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
   call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }
 
+// vLLM's: lower ones go first.
+void parse_priority(const Members& body, ChatCall& call) {
+  const auto priority = body.integer("priority").value_or(0);
+  if (priority < -1'000'000 || priority > 1'000'000)
+    refuse("priority", "must be in [-1000000, 1000000]");
+  call.request.priority = static_cast<int>(priority);
+}
+
 // vLLM's way to say how all videos of a request are sampled.
 VideoWishes parse_processor_kwargs(const Members& body) {
   const json::object* kwargs = body.object("mm_processor_kwargs");
@@ -183,6 +191,7 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
   parse_tool_fields(body, call);
+  parse_priority(body, call);
   if (const json::object* kwargs = body.object("chat_template_kwargs"))
     call.request.template_kwargs_json = json::serialize(*kwargs);
   const json::array* messages = body.array("messages");
