@@ -28,7 +28,8 @@ int main(int argc, char** argv) try {
   int status = EXIT_SUCCESS;
   const auto line = pippin::parse_command_line(argc, argv, status);
   if (!line) return status;
-  pippin::init_log(line->log_level);
+  pippin::init_log(line->log_level,
+                   line->log_format == "json" ? pippin::LogFormat::json : pippin::LogFormat::text);
   return dispatch(*line, pippin::program_path(argv[0]));
 } catch (const std::exception& error) {
   std::cerr << "pippin: " << error.what() << '\n';

@@ -137,6 +137,8 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "Requests waiting at most; more are answered 429 [1024]");
   group.number("--drain-seconds", units.drain_s, 0, 86400,
                "Time for running answers to end after SIGTERM [30]");
+  group.add("--trace", serve.trace, "FILE",
+            "Write a trace of steps and requests, for ui.perfetto.dev [none]");
 }
 
 void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
@@ -266,6 +268,10 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   app.add_option("--log-level", line.log_level, "trace, debug, info, warning, error or off [info]")
       ->type_name("NAME")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""));
+
+  app.add_option("--log-format", line.log_format, "text, or json: an object a line [text]")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"text", "json"}).description(""));
 
   ServeCommand serve;
   RunCommand run;

@@ -23,6 +23,7 @@ struct ServeCommand {
   server::OpenAiOptions api;
   /// Time that running answers get to end after SIGTERM.
   std::chrono::seconds drain{30};
+  std::string trace;  ///< file for a trace of steps and requests; empty for none
 };
 
 /// pippin run MODEL PROMPT [--image F]... [--video F]...
@@ -56,6 +57,7 @@ struct BenchCommand {
 
 struct CommandLine {
   std::string log_level = "info";
+  std::string log_format = "text";
   std::variant<ServeCommand, RunCommand, BenchCommand> command;
 };
 

@@ -46,6 +46,15 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.api.clip_cache_bytes, server::OpenAiOptions().clip_cache_bytes);
 }
 
+TEST(CommandLine, TakesWhatWatchesAServer) {
+  const auto line = parse({"serve", "--trace", "t.json", "--log-format", "json"});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(std::get<ServeCommand>(line->command).trace, "t.json");
+  EXPECT_EQ(line->log_format, "json");
+  EXPECT_EQ(parse({"serve"})->log_format, "text");
+  EXPECT_EQ(turned_down({"serve", "--log-format", "xml"}), 2);
+}
+
 TEST(CommandLine, TakesOptionsOfServe) {
   const auto line = parse({"serve",
                            "dir",

@@ -46,6 +46,7 @@ LIBRARIES = {
     "spdlog/*": ["base/log*"],
     "CLI/*": ["main.cpp", "main/*"],
     "curl/*": ["media/fetch*"],
+    "prometheus/*": ["server/metrics*"],
     "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
     "webp/*": ["media/*"], "gif_lib.h": ["media/*"],
     "libav*/*": ["media/ffmpeg.h", "media/video_*"], "libswscale/*": ["media/ffmpeg.h"],
