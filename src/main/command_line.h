@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "main/load_driver.h"
+#include "main/workload.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/http.h"
@@ -55,10 +57,19 @@ struct BenchCommand {
   EngineOptions engine;
 };
 
+/// pippin bench-serve [URL]
+struct BenchServeCommand {
+  WorkloadOptions workload;
+  LoadOptions load;
+  std::string slo;        ///< see ServiceLevels::parse
+  std::string json_file;  ///< empty for none
+  std::string plot_file;  ///< empty for none
+};
+
 struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
-  std::variant<ServeCommand, RunCommand, BenchCommand> command;
+  std::variant<ServeCommand, RunCommand, BenchCommand, BenchServeCommand> command;
 };
 
 /// Parses the arguments. Where there is nothing to run (--help, --version, a mistake) it has printed what there is to say
