@@ -178,7 +178,8 @@ def test_two_thousand_idle_streams_take_little_memory():
             assert stream.recv(1 << 12)  # the stream's head: it waits for its turn
         assert server.health()["sequences"]["waiting"] >= count
         grown = resident_bytes(server) - before
-        assert grown < 50 << 20 or SLOWDOWN > 1, f"{grown >> 20} MB"
+        # Sanitizers keep what is freed, and more beside what is not.
+        assert grown < (50 << 20 if SLOWDOWN == 1 else 500 << 20), f"{grown >> 20} MB"
         clients.close()
         server.wait_until_idle()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,6 +7,7 @@ from e2e_pictures import RED_CIRCLE, encoded, question
 
 HELLO = [{"role": "user", "content": "What is Pippin?"}]
 
+
 def test_metrics_add_up():
     with Server() as server:
         whole = server.post({"messages": HELLO, "max_tokens": 5, "temperature": 0}).body["usage"]
