@@ -162,8 +162,9 @@ def test_two_thousand_idle_streams_take_little_memory():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 500), hard))
     body = request_bytes({**LONG_ANSWER, "stream": True})
-    with (Server("--max-sequences", "1", "--max-queue", "3000", "--max-connections", "2500") as server,
+    with (Server("--max-sequences", "1", "--max-queue", "3000", "--max-connections", "2500", "--kv-tokens", "4096") as server,
           contextlib.ExitStack() as clients):
+        server.post({**LONG_ANSWER, "max_tokens": 4000})  # the KV pool's memory has been touched: it does not count below
         def connect() -> socket.socket:
             client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60 * SLOWDOWN))
             client.sendall(body)
