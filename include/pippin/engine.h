@@ -13,6 +13,7 @@
 #include "pippin/error.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
+#include "pippin/step.h"
 
 namespace pippin {
 
@@ -42,6 +43,9 @@ class ChatStream {
   /// Calls `ready` once, as soon as poll() has something (at once where it has): from the engine's
   /// thread or the caller's; it must only pass the word on.
   void when_ready(std::function<void()> ready);
+
+  /// How far the answer has got. Of any thread.
+  AnswerTimes times() const;
 
  private:
   friend class engine::Frontend;
@@ -92,6 +96,7 @@ struct EngineStats {
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
   DiskStats disk;
+  StepStats step;
   bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s
 };
 

@@ -3,7 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
+
+#include "pippin/step.h"
 
 namespace pippin {
 
@@ -97,6 +100,9 @@ struct EngineOptions {
 
   /// The engine counts as stuck when a step takes longer than this many seconds.
   double stuck_after_s = 60;
+
+  /// Called after every step, on the engine's thread: it must return within microseconds.
+  std::function<void(const StepRecord&)> on_step;
 };
 
 }  // namespace pippin

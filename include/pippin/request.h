@@ -1,6 +1,7 @@
 // What is asked of an engine, and what it answers.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -101,6 +102,15 @@ struct Usage {
   std::int64_t media_cached = 0;
 };
 
+/// When an answer got how far; the clock's epoch stands for what has not happened.
+struct AnswerTimes {
+  using Time = std::chrono::steady_clock::time_point;
+  Time submitted;    ///< queued
+  Time admitted;     ///< first given pages
+  Time first_token;  ///< generated
+  Time last_token;   ///< the latest one
+};
+
 /// A piece of a tool call: its name and id in the first, then its arguments as they are generated.
 struct ToolCallDelta {
   int index = 0;  ///< which of the answer's calls, from 0; pieces of one are not mixed with others'
@@ -118,6 +128,7 @@ struct ChatEvent {
   Usage usage;                 ///< complete with `finish`; so far before
   std::string reasoning = {};  ///< what the model thinks before it answers, as `text`
   std::optional<ToolCallDelta> tool_call = {};
+  AnswerTimes::Time at = {};  ///< when the last token of it was generated
 };
 
 }  // namespace pippin

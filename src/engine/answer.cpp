@@ -48,12 +48,14 @@ std::optional<ChatEvent> Answer::advance(TakeFn take) {
   while (events_.empty() && !ended_) {
     const auto event = (*tokens_.*take)();
     if (!event) return {};
+    at_ = event->at;
     accept(*event);
   }
   if (events_.empty()) return {};
   ChatEvent event = std::move(events_.front());
   events_.pop_front();
   finished_ = event.finish.has_value();
+  event.at = at_;
   return event;
 }
 

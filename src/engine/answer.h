@@ -45,6 +45,7 @@ class Answer {
   std::optional<ChatEvent> next();
   void when_ready(std::function<void()> ready);
   bool finished() const { return finished_; }
+  AnswerTimes times() const { return tokens_->times(); }
 
  private:
   using TakeFn = std::optional<TokenEvent> (TokenStream::*)();
@@ -72,6 +73,7 @@ class Answer {
   const bool parallel_tool_calls_;
   const AnswerOptions::Prompt prompt_;
   std::deque<ChatEvent> events_;  ///< settled, not taken yet
+  AnswerTimes::Time at_;          ///< of the token that settled them
   Usage usage_;
   int num_calls_ = 0;
   bool ended_ = false;     ///< the last event is settled

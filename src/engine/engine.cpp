@@ -14,6 +14,7 @@ ChatStream::~ChatStream() = default;
 std::optional<ChatEvent> ChatStream::next() { return answer_->next(); }
 std::optional<ChatEvent> ChatStream::poll() { return answer_->poll(); }
 bool ChatStream::finished() const { return answer_->finished(); }
+AnswerTimes ChatStream::times() const { return answer_->times(); }
 void ChatStream::when_ready(std::function<void()> ready) { answer_->when_ready(std::move(ready)); }
 
 Engine::Engine(std::unique_ptr<engine::Frontend> frontend) : frontend_(std::move(frontend)) {}

@@ -305,6 +305,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   loop.max_queue = options.max_queue;
   loop.stuck_after_s = options.stuck_after_s;
   loop.disk = disk;
+  loop.on_step = options.on_step;
   return {std::make_unique<Runner>(std::move(model), runner), loop};
 }
 

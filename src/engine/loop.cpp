@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/step.h"
 
 namespace pippin::engine {
 namespace {
@@ -75,6 +76,7 @@ void Loop::Shared::wake() {
 }
 
 void Loop::submit(std::shared_ptr<Sequence> sequence) {
+  sequence->output->note_submitted();
   sequence->output->on_cancel([weak = std::weak_ptr<Shared>(shared_)] {
     if (const auto shared = weak.lock()) shared->wake();
   });
@@ -140,7 +142,7 @@ void Loop::serve(Runner& runner) {
       clear_where_asked(runner, scheduler, pages);
       const auto start = std::chrono::steady_clock::now();
       const Batch batch = scheduler.next();
-      if (!batch.empty()) step(runner, scheduler, pages, batch);
+      if (!batch.empty()) step(runner, scheduler, pages, batch, start);
       const bool rests = batch.empty() || scheduler.idle();
       const bool writes =
           write_behind(runner, pages, std::chrono::steady_clock::now() - start, rests);
@@ -211,7 +213,21 @@ void Loop::refuse_to_clear() {
     promise.set_exception(std::make_exception_ptr(Error(Code::unavailable, stopped)));
 }
 
-void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
+void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch,
+                StepRecord::Time begun) {
+  StepRecord record = describe(batch);
+  record.running = static_cast<int>(scheduler.num_running());
+  record.waiting = static_cast<int>(scheduler.num_waiting());
+  record.begun = begun;
+  record.planned = std::chrono::steady_clock::now();
+  record.failed = !run(runner, scheduler, pages, batch);
+  record.ended = std::chrono::steady_clock::now();
+  observe(record, runner.times());
+}
+
+// False when the step has failed.
+bool Loop::run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
+  bool done = true;
   step_started_ns_ = now_ns();
   try {
     const double start = steady_ms();
@@ -225,10 +241,23 @@ void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Ba
         batch, Error(Code::unavailable,
                      std::string("the engine could not compute this request: ") + failure.what()));
     recover(runner, scheduler, pages);
+    done = false;
   }
   step_started_ns_ = 0;
-  std::lock_guard lock(shared_->mutex);
-  ++shared_->stats.steps;
+  return done;
+}
+
+void Loop::observe(StepRecord step, const RunTimes& times) {
+  // Where a failed step got to is not known.
+  step.encoded = step.failed ? step.planned : times.encoded;
+  step.laid_out = step.failed ? step.planned : times.laid_out;
+  step.computed = step.failed ? step.ended : times.computed;
+  {
+    std::lock_guard lock(shared_->mutex);
+    step.number = shared_->stats.steps++;
+    shared_->stats.step.observe(step);
+  }
+  if (options_.on_step) options_.on_step(step);
 }
 
 // The pools' content is lost with the step: others start over, and nothing cached may be trusted.

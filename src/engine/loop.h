@@ -31,6 +31,7 @@ class Loop {
     int max_queue = 1024;
     double stuck_after_s = 60;
     std::shared_ptr<DiskStore> disk;  ///< the runner's
+    std::function<void(const StepRecord&)> on_step;
   };
   /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
   using Setup = std::function<std::pair<std::unique_ptr<Runner>, Options>()>;
@@ -74,7 +75,10 @@ class Loop {
   void write_the_rest(Runner& runner, const PageCache& pages);
   void clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages);
   void refuse_to_clear();
-  void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
+  void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch,
+            StepRecord::Time begun);
+  bool run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
+  void observe(StepRecord step, const RunTimes& times);
   void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
   void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);
 

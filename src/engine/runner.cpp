@@ -9,6 +9,8 @@
 namespace pippin::engine {
 namespace {
 
+std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
+
 mx::array int_array(const std::vector<std::int32_t>& values) {
   return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
 }
@@ -80,8 +82,16 @@ void Runner::clear_caches(const std::vector<PageId>& free_pages) {
 std::vector<std::int32_t> Runner::run(const Batch& batch) {
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);
+  times_.encoded = times_.laid_out = times_.computed = now();
   if (batch.chunks.empty()) return {};
   const auto input = lay_out(batch);
+  times_.laid_out = now();
+  auto tokens = compute(input, batch);
+  times_.computed = now();
+  return tokens;
+}
+
+std::vector<std::int32_t> Runner::compute(const models::StepInput& input, const Batch& batch) {
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());

@@ -26,6 +26,11 @@ struct RunnerOptions {
       {};  ///< null: pages and encoder outputs are kept in memory alone
 };
 
+/// When the stages of a step ended; see StepRecord.
+struct RunTimes {
+  std::chrono::steady_clock::time_point encoded, laid_out, computed;
+};
+
 /// Owned, and every member called, by the engine's thread: the only one that calls MLX.
 class Runner {
  public:
@@ -53,8 +58,12 @@ class Runner {
   /// be more to do at once.
   bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
 
+  /// Of the last run.
+  const RunTimes& times() const { return times_; }
+
  private:
   PageBytes page_bytes();
+  std::vector<std::int32_t> compute(const models::StepInput& input, const Batch& batch);
   models::StepInput lay_out(const Batch& batch);
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 
@@ -63,6 +72,7 @@ class Runner {
   nn::KVCache kv_;
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
+  RunTimes times_;
 };
 
 }  // namespace pippin::engine

@@ -283,6 +283,7 @@ void Scheduler::count_admission(Sequence& sequence) {
   counters_.prompt_tokens += sequence.num_prompt;
   counters_.cached_tokens += sequence.num_computed;
   sequence.output->set_cached_tokens(sequence.num_computed);
+  sequence.output->note_admitted();
   count_match(sequence);
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <random>
 #include <thread>
@@ -61,6 +62,7 @@ struct Config {
   bool prefix_cache = true;
   std::int64_t media_cache_bytes = 1 << 20;
   std::filesystem::path cache_dir = {};  ///< empty: no disk store
+  std::function<void(const StepRecord&)> on_step = {};
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
@@ -92,6 +94,7 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     loop.scheduler.max_batch_tokens = config.max_batch_tokens;
     loop.scheduler.max_sequences = 16;
     loop.max_queue = 40;
+    loop.on_step = config.on_step;
     return std::pair{std::make_unique<Runner>(std::move(model), runner), loop};
   });
 }

@@ -3,16 +3,40 @@
 #include <utility>
 
 namespace pippin::engine {
+namespace {
+
+AnswerTimes::Time now() { return std::chrono::steady_clock::now(); }
+
+bool is_set(AnswerTimes::Time time) { return time != AnswerTimes::Time{}; }
+
+}  // namespace
+
+void TokenStream::note_submitted() {
+  std::lock_guard lock(mutex_);
+  times_.submitted = now();
+}
+
+void TokenStream::note_admitted() {
+  std::lock_guard lock(mutex_);
+  times_.admitted = now();
+}
+
+AnswerTimes TokenStream::times() const {
+  std::lock_guard lock(mutex_);
+  return times_;
+}
 
 void TokenStream::push(std::int32_t token) {
   std::unique_lock lock(mutex_);
-  events_.push_back({token, std::nullopt});
+  times_.last_token = now();
+  if (!is_set(times_.first_token)) times_.first_token = times_.last_token;
+  events_.push_back({token, std::nullopt, times_.last_token});
   publish(std::move(lock));
 }
 
 void TokenStream::finish(FinishReason reason) {
   std::unique_lock lock(mutex_);
-  events_.push_back({0, reason});
+  events_.push_back({0, reason, now()});
   publish(std::move(lock));
 }
 

@@ -19,6 +19,7 @@ namespace pippin::engine {
 struct TokenEvent {
   std::int32_t token = 0;
   std::optional<FinishReason> finish;
+  AnswerTimes::Time at = {};  ///< when it was pushed
 };
 
 /// Where a prompt left a text that the page cache knows.
@@ -38,6 +39,9 @@ class TokenStream {
   /// Ends the stream with an error; what was pushed before is still read first.
   void fail(Error error);
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  void note_submitted();
+  /// The prompt has been given pages; called once.
+  void note_admitted();
   /// Of the prompt, tokens whose KV was found in the page cache. Set before the first token.
   void set_cached_tokens(std::int64_t count) {
     cached_tokens_.store(count, std::memory_order_relaxed);
@@ -59,6 +63,7 @@ class TokenStream {
   /// The answer is no longer wanted; the engine frees its pages within one step. `wake` is called by cancel().
   void cancel();
   void on_cancel(std::function<void()> wake) { wake_ = std::move(wake); }
+  AnswerTimes times() const;
   std::int64_t cached_tokens() const { return cached_tokens_.load(std::memory_order_relaxed); }
   std::int64_t encoded_tokens() const { return encoded_tokens_.load(std::memory_order_relaxed); }
   /// Known once the first event has been read; taken by the first call.
@@ -69,10 +74,11 @@ class TokenStream {
   bool readable() const { return !events_.empty() || error_; }  // mutex_ held
   void publish(std::unique_lock<std::mutex> lock);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<TokenEvent> events_;              // guarded by mutex_
   std::optional<Error> error_;                 // guarded by mutex_
+  AnswerTimes times_;                          // guarded by mutex_
   std::optional<CacheDivergence> divergence_;  // guarded by mutex_
   std::function<void()> ready_;                // guarded by mutex_
   bool ended_ = false;                         // guarded by mutex_: the end was read

@@ -31,6 +31,8 @@ struct Units {
   bool no_prefix_cache = false;
   bool no_warmup = false;
   bool no_canonical_prompts = false;
+  std::string prompt_tokens = "128", output_tokens = "64";
+  bool no_stream = false;
 };
 
 const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
@@ -137,6 +139,8 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "Requests waiting at most; more are answered 429 [1024]");
   group.number("--drain-seconds", units.drain_s, 0, 86400,
                "Time for running answers to end after SIGTERM [30]");
+  group.add("--trace", serve.trace, "FILE",
+            "Write a trace of steps and requests, for ui.perfetto.dev [none]");
 }
 
 void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
@@ -254,6 +258,67 @@ void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
   add_engine_options(*measuring, bench.engine, units);
 }
 
+void add_traffic_options(CLI::App& app, BenchServeCommand& bench, Units& units) {
+  Group group(app, "Traffic");
+  group.number("--concurrency", bench.load.concurrency, 1, 1 << 16, "Conversations at once [16]");
+  group.number("--rate", bench.workload.rate, 1e-3, 1e5,
+               "Instead: conversations that begin in a second, at random times (Poisson)");
+  group.number("--requests", bench.workload.requests, 1, 1 << 24, "Requests in all [100]");
+  group.number("--duration", bench.load.duration_s, 0.1, 1e6,
+               "Send none after so many seconds [no limit]");
+  group.number("--turns", bench.workload.turns, 1, 1 << 16,
+               "Requests of a conversation, each with all that came before [1]");
+  group.add(
+      "--prompt-tokens", units.prompt_tokens, "LENGTH",
+      "New in each turn: N, uniform:LOW:HIGH, lognormal:MEDIAN:SIGMA or exponential:MEAN [128]");
+  group.add("--output-tokens", units.output_tokens, "LENGTH", "Longest answers, likewise [64]");
+  group.number("--shared-prefix", bench.workload.shared, 0.0, 1.0,
+               "Share of a first prompt that others begin with, too [0]");
+  group.number("--prefix-groups", bench.workload.groups, 1, 1 << 20,
+               "Groups of conversations that share it [1]");
+  group.number("--images", bench.workload.images, 0, 64, "Pictures in the first turn [0]");
+  group.number("--image-side", bench.workload.image_side, 8, 4096, "Their size in pixels [256]");
+  group.number("--image-pool", bench.workload.image_pool, 0, 1 << 20,
+               "Different pictures in all; 0: each another [0]");
+  group.number("--seed", bench.workload.seed, std::uint64_t{0}, ~std::uint64_t{0},
+               "Equal seeds give equal traffic [0]");
+}
+
+void add_load_options(CLI::App& app, BenchServeCommand& bench, Units& units) {
+  Group group(app, "Requests");
+  group.add("--model", bench.load.model, "NAME", "Model to ask for [the first that is listed]");
+  group.add("--api-key", bench.load.api_key, "KEY", "Sent as a bearer token [none]")
+      ->envname("OPENAI_API_KEY");
+  group.number("--temperature", bench.load.temperature, 0.0, 2.0, "Of sampling [the server's]");
+  group.flag("--ignore-eos", bench.load.ignore_eos,
+             "Ask for answers of full length (not every server can)");
+  group.flag("--no-stream", units.no_stream, "Ask for whole answers");
+  group.number("--timeout", bench.load.timeout_s, 0.1, 1e6, "Longest answer, in seconds [600]");
+}
+
+CLI::App* add_bench_serve(CLI::App& app, BenchServeCommand& bench, Units& units) {
+  CLI::App* loading =
+      app.add_subcommand("bench-serve", "Put a server of the OpenAI API under load, and time it");
+  loading->add_option("URL", bench.load.url, "Of the API [http://127.0.0.1:8000/v1]")
+      ->type_name("");
+  add_traffic_options(*loading, bench, units);
+  add_load_options(*loading, bench, units);
+  Group group(*loading, "Results");
+  group.add("--slo", bench.slo, "LEVELS",
+            "Count answers that keep these, in milliseconds: ttft=500,tpot=50,e2e=10000");
+  group.add("--json", bench.json_file, "FILE", "Write the results as JSON");
+  group.add("--plot", bench.plot_file, "FILE", "Draw them, as SVG");
+  return loading;
+}
+
+void finish_bench_serve(BenchServeCommand& bench, const Units& units) {
+  bench.workload.prompt_tokens = Distribution::parse(units.prompt_tokens);
+  bench.workload.output_tokens = Distribution::parse(units.output_tokens);
+  bench.load.at_rate = bench.workload.rate > 0;
+  bench.load.stream = !units.no_stream;
+  while (bench.load.url.ends_with('/')) bench.load.url.pop_back();
+}
+
 }  // namespace
 
 std::optional<CommandLine> parse_command_line(int argc, const char* const* argv, int& status) {
@@ -267,20 +332,27 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
       ->type_name("NAME")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""));
 
+  app.add_option("--log-format", line.log_format, "text, or json: an object a line [text]")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"text", "json"}).description(""));
+
   ServeCommand serve;
   RunCommand run;
   BenchCommand bench;
+  BenchServeCommand bench_serve;
   Units units;
   const CLI::App* serving = add_serve(app, serve, units);
   const CLI::App* running = add_run(app, run, units);
   add_bench(app, bench, units);
+  const CLI::App* loading = add_bench_serve(app, bench_serve, units);
   app.footer(
       "Examples:\n"
       "  pippin serve                                     the built-in model at "
       "http://127.0.0.1:8000/v1\n"
       "  pippin serve ~/models/Qwen3-0.6B-4bit --port 9000\n"
       "  pippin run demo \"What is in the picture?\" --image picture.png\n"
-      "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n\n"
+      "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n"
+      "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n\n"
       "`pippin serve --help` lists the options of serve, and so on. Defaults are in brackets.");
   try {
     app.parse(argc, argv);
@@ -292,10 +364,13 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   finish_serve(serve, units);
   finish_engine(run.engine, units);
   finish_engine(bench.engine, units);
+  finish_bench_serve(bench_serve, units);
   if (serving->parsed())
     line.command = std::move(serve);
   else if (running->parsed())
     line.command = std::move(run);
+  else if (loading->parsed())
+    line.command = std::move(bench_serve);
   else
     line.command = std::move(bench);
   return line;

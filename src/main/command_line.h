@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "main/load_driver.h"
+#include "main/workload.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/http.h"
@@ -23,6 +25,7 @@ struct ServeCommand {
   server::OpenAiOptions api;
   /// Time that running answers get to end after SIGTERM.
   std::chrono::seconds drain{30};
+  std::string trace;  ///< file for a trace of steps and requests; empty for none
 };
 
 /// pippin run MODEL PROMPT [--image F]... [--video F]...
@@ -54,9 +57,19 @@ struct BenchCommand {
   EngineOptions engine;
 };
 
+/// pippin bench-serve [URL]
+struct BenchServeCommand {
+  WorkloadOptions workload;
+  LoadOptions load;
+  std::string slo;        ///< see ServiceLevels::parse
+  std::string json_file;  ///< empty for none
+  std::string plot_file;  ///< empty for none
+};
+
 struct CommandLine {
   std::string log_level = "info";
-  std::variant<ServeCommand, RunCommand, BenchCommand> command;
+  std::string log_format = "text";
+  std::variant<ServeCommand, RunCommand, BenchCommand, BenchServeCommand> command;
 };
 
 /// Parses the arguments. Where there is nothing to run (--help, --version, a mistake) it has printed what there is to say

@@ -46,6 +46,34 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.api.clip_cache_bytes, server::OpenAiOptions().clip_cache_bytes);
 }
 
+TEST(CommandLine, TakesWhatWatchesAServer) {
+  const auto line = parse({"serve", "--trace", "t.json", "--log-format", "json"});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(std::get<ServeCommand>(line->command).trace, "t.json");
+  EXPECT_EQ(line->log_format, "json");
+  EXPECT_EQ(parse({"serve"})->log_format, "text");
+  EXPECT_EQ(turned_down({"serve", "--log-format", "xml"}), 2);
+}
+
+TEST(CommandLine, TakesOptionsOfBenchServe) {
+  const auto line = parse({"bench-serve", "http://h:1/v1/", "--rate", "2.5", "--prompt-tokens",
+                           "uniform:1:9", "--turns", "3", "--slo", "ttft=5", "--no-stream"});
+  ASSERT_TRUE(line);
+  const auto& bench = std::get<BenchServeCommand>(line->command);
+  EXPECT_EQ(bench.load.url, "http://h:1/v1");
+  EXPECT_TRUE(bench.load.at_rate);
+  EXPECT_EQ(bench.workload.rate, 2.5);
+  EXPECT_EQ(bench.workload.turns, 3);
+  EXPECT_EQ(bench.workload.prompt_tokens.text(), "uniform:1:9");
+  EXPECT_FALSE(bench.load.stream);
+  const auto plain = parse({"bench-serve"});
+  ASSERT_TRUE(plain);
+  const auto& defaults = std::get<BenchServeCommand>(plain->command);
+  EXPECT_FALSE(defaults.load.at_rate);
+  EXPECT_TRUE(defaults.load.stream);
+  EXPECT_EQ(turned_down({"bench-serve", "--concurrency", "0"}), 2);
+}
+
 TEST(CommandLine, TakesOptionsOfServe) {
   const auto line = parse({"serve",
                            "dir",

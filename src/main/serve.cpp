@@ -13,6 +13,9 @@
 #include "main/load.h"
 #include "main/model_dir.h"
 #include "server/backend.h"
+#include "server/metrics.h"
+#include "server/request_log.h"
+#include "server/trace.h"
 
 namespace pippin {
 namespace {
@@ -54,6 +57,16 @@ server::OpenAiOptions api_options(const ServeCommand& command, const std::filesy
   return options;
 }
 
+std::unique_ptr<server::TraceWriter> open_trace(const ServeCommand& command) {
+  return command.trace.empty() ? nullptr : std::make_unique<server::TraceWriter>(command.trace);
+}
+
+EngineOptions engine_options(const ServeCommand& command, server::TraceWriter* trace) {
+  EngineOptions options = command.engine;
+  if (trace) options.on_step = [trace](const StepRecord& step) { trace->add(step); };
+  return options;
+}
+
 std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
   const bool v6 = http.host.find(':') != std::string::npos;
   const std::string host = http.host == "0.0.0.0" ? "127.0.0.1"
@@ -83,17 +96,27 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   ThreadPool loaders(num_threads + 2);             // some of them wait for the network
   server::HttpServer http(command.http, workers);  // before the load: a port in use is told at once
 
-  const std::unique_ptr<Engine> engine = load_model(dir, command.engine);
+  const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
+  const std::unique_ptr<Engine> engine = load_model(dir, engine_options(command, trace.get()));
   const std::unique_ptr<server::Backend> backend = server::make_backend(*engine);
-  server::OpenAi api(*backend, api_options(command, dir), workers, loaders);
+  server::OpenAiOptions options = api_options(command, dir);
+  server::Metrics metrics(options.model_names.empty() ? engine->info().name
+                                                      : options.model_names.front());
+  options.metrics = &metrics;
+  server::OpenAi api(*backend, std::move(options), workers, loaders);
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);
-  http.start(std::move(router));
+  http.start(std::move(router), [&](const server::RequestRecord& record) {
+    server::log_request(record);
+    metrics.request_ended(record);
+    if (trace) trace->add(record);
+  });
   announce(*engine, url_of(command.http, http.port()));
   http.wait();
   if (!http.wait_for_handlers(last_patience)) {
     spdlog::warn("a request is still being worked on; leaving it");
+    if (trace) trace->close();
     spdlog::shutdown();
     std::_Exit(EXIT_SUCCESS);
   }

@@ -11,6 +11,7 @@ class EngineSource final : public EventSource {
   std::optional<ChatEvent> poll() override { return stream_.poll(); }
   bool finished() const override { return stream_.finished(); }
   void when_ready(std::function<void()> ready) override { stream_.when_ready(std::move(ready)); }
+  AnswerTimes times() const override { return stream_.times(); }
 
  private:
   ChatStream stream_;

@@ -17,6 +17,7 @@ class EventSource {
   virtual std::optional<ChatEvent> poll() = 0;
   virtual bool finished() const = 0;
   virtual void when_ready(std::function<void()> ready) = 0;
+  virtual AnswerTimes times() const = 0;
 };
 
 /// All methods are thread-safe.

@@ -6,7 +6,6 @@
 #include "server/utf8.h"
 
 namespace pippin::server {
-namespace {
 
 const char* name_of(FinishReason reason) {
   switch (reason) {
@@ -19,6 +18,8 @@ const char* name_of(FinishReason reason) {
   }
   return "stop";
 }
+
+namespace {
 
 json::object usage_object(const Usage& usage, int audio_tracks) {
   json::object details{{"cached_tokens", usage.cached_tokens},

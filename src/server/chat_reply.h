@@ -10,6 +10,9 @@
 
 namespace pippin::server {
 
+/// As the API has it: "stop".
+const char* name_of(FinishReason reason);
+
 /// An answer folded from its events.
 struct ChatAnswer {
   std::string text;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "server/errors.h"
+#include "server/metrics.h"
 #include "server/sse.h"
 
 namespace pippin::server {
@@ -18,6 +19,7 @@ ChatSession::ChatSession(std::shared_ptr<Exchange> exchange, ChatReply reply, Op
 
 void ChatSession::start(std::unique_ptr<EventSource> source) {
   source_ = std::move(source);
+  exchange_->record().times = source_->times();
   if (options_.stream) {
     Headers headers = options_.headers;
     headers.add("Content-Type", "text/event-stream; charset=utf-8");
@@ -35,6 +37,7 @@ void ChatSession::start(std::unique_ptr<EventSource> source) {
 
 void ChatSession::cancel() {
   std::lock_guard lock(mutex_);
+  if (source_) exchange_->record().times = source_->times();
   source_.reset();
 }
 
@@ -55,13 +58,28 @@ void ChatSession::pump() {
 
 // Takes what has arrived, passes it on, and asks to be called again.
 void ChatSession::drain() {
-  while (auto event = source_->poll()) take(*event);
+  while (auto event = source_->poll()) {
+    note(*event);
+    take(*event);
+  }
   if (source_->finished()) return end();
   auto again = [self = shared_from_this()] { self->pump(); };
   if (options_.stream && !chunks_.empty())
     exchange_->write(std::exchange(chunks_, {}), std::move(again));
   else
     source_->when_ready([again = std::move(again), &workers = workers_] { workers.post(again); });
+}
+
+// For whoever watches the server.
+void ChatSession::note(const ChatEvent& event) {
+  RequestRecord& record = exchange_->record();
+  auto times = source_->times();
+  times.last_token = event.at;
+  if (times.first_token == AnswerTimes::Time{}) times.first_token = event.at;  // the end token
+  if (options_.metrics) options_.metrics->answer_went_on(record, event, times);
+  record.usage = event.usage;
+  record.times = times;
+  record.finish = event.finish;
 }
 
 void ChatSession::take(const ChatEvent& event) {
@@ -90,6 +108,7 @@ void ChatSession::fail(const Error& error) {
   source_.reset();
   if (!options_.stream) return exchange_->respond(error_response(error));
   // A stream that has begun can only say so in an event.
+  exchange_->record().error = error.what();
   exchange_->write(chunks_ + sse_event(error_body(error)), {});
   exchange_->finish();
 }

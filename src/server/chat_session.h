@@ -17,6 +17,8 @@ class ThreadPool;
 
 namespace pippin::server {
 
+class Metrics;
+
 /// Carries events to the exchange: as chunks while they arrive, or folded into one answer at the end. It is the same loop
 /// for both. Driven by events alone: the engine's "something has arrived" and the connection's "that has left" each post
 /// one run of pump() to the workers, so no thread waits, and a slow client holds back only its own answer.
@@ -27,7 +29,8 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
   struct Options {
     bool stream = false;
     bool include_usage = false;
-    Headers headers;  ///< of the answer, beside its type
+    Headers headers;             ///< of the answer, beside its type
+    Metrics* metrics = nullptr;  ///< told of tokens as they come
   };
 
   ChatSession(std::shared_ptr<Exchange> exchange, ChatReply reply, Options options,
@@ -40,6 +43,7 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
   void pump();
   void cancel();
   void take(const ChatEvent& event);  // mutex_ held
+  void note(const ChatEvent& event);  // mutex_ held
   void drain();                       // mutex_ held
   void end();                         // mutex_ held
   void fail(const Error& error);      // mutex_ held

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/request_record.h"
+
 namespace pippin::server {
 
 /// Header fields in the order given; names compare without case.
@@ -62,6 +64,9 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+
+  /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.
+  virtual RequestRecord& record() = 0;
 
   /// The whole answer. Ignored (and logged) where an answer has been started.
   virtual void respond(HttpResponse response) = 0;

@@ -15,7 +15,9 @@ HttpServer::~HttpServer() {
 }
 
 std::uint16_t HttpServer::port() const { return core_->port(); }
-void HttpServer::start(Router router) { core_->start(std::move(router)); }
+void HttpServer::start(Router router, RequestObserver observer) {
+  core_->start(std::move(router), std::move(observer));
+}
 void HttpServer::stop_on_signals(std::chrono::milliseconds drain) { core_->stop_on_signals(drain); }
 void HttpServer::shutdown(std::chrono::milliseconds drain) { core_->shutdown(drain); }
 void HttpServer::wait() { core_->wait(); }

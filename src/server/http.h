@@ -62,8 +62,8 @@ class HttpServer {
   /// The port listened on.
   std::uint16_t port() const;
 
-  /// Starts to accept connections and returns. Called once.
-  void start(Router router);
+  /// Starts to accept connections and returns; `observer` is told of every request once it has ended. Called once.
+  void start(Router router, RequestObserver observer = {});
 
   /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().
   void stop_on_signals(std::chrono::milliseconds drain);

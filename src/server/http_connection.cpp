@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <utility>
 
@@ -20,6 +21,9 @@ namespace pippin::server {
 namespace {
 
 using boost::system::error_code;
+
+// Read at once.
+constexpr std::size_t max_read = 16 << 10;
 
 constexpr Clock::time_point never = Clock::time_point::max();
 
@@ -50,7 +54,7 @@ HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t num
       strand_(socket_.get_executor()),
       changed_(strand_),
       peer_(name_of(socket_)),
-      max_input_(core_->options().max_header_bytes + 2 * std::tuple_size_v<decltype(scratch_)>) {}
+      max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
 HttpConnection::~HttpConnection() { core_->remove(number_); }
 
@@ -58,6 +62,7 @@ void HttpConnection::start(bool full) {
   error_code ignored;
   // A token is a small packet; waiting to fill a larger one would delay it.
   socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
   asio::co_spawn(
       strand_, [self, full] { return self->run(full); },
@@ -165,7 +170,6 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
 // Sends the current request's answer as it is produced. Returns whether the connection may carry
 // another request.
 asio::awaitable<bool> HttpConnection::answer() {
-  const auto since = Clock::now();
   begin_exchange();
   while (!broken_ && !stopping_) {
     if (!out_->bytes.empty() || !out_->on_written.empty()) {
@@ -186,11 +190,10 @@ asio::awaitable<bool> HttpConnection::answer() {
     peer_closed_ = true;
     tell_if_gone();
   }
-  const auto took = std::chrono::duration<double, std::milli>(Clock::now() - since).count();
-  // What only reads (health checks above all) would drown the rest.
-  const auto level = out_->label.starts_with("POST") ? spdlog::level::info : spdlog::level::debug;
-  spdlog::log(level, "[http] {} {} {} -> {} {} in {:.1f} ms", out_->request_id, peer_, out_->label,
-              out_->status, complete ? "sent" : "cut off", took);
+  RequestRecord& record = *out_->record;
+  if (record.status == 0) record.status = status_of(Code::cancelled);
+  record.complete = complete;
+  record.ended = Clock::now();
   const bool keep = complete && out_->keep_alive;
   out_.reset();
   co_return keep;
@@ -207,8 +210,13 @@ asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
   head.request_id = core_->make_id();
   spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_, failure.status,
                 failure.message);
+  auto record = begin_record(head.request_id);
+  record->status = response.status;
   std::string bytes = format_head(head, response.headers) + response.body;
   const bool written = co_await write(std::move(bytes));
+  record->complete = written;
+  record->ended = Clock::now();
+  record.reset();
   if (written) co_await close_after_reading();
 }
 
@@ -252,16 +260,27 @@ asio::awaitable<void> HttpConnection::changed(Clock::time_point deadline) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Reading, writing, closing
 
+// Waits for bytes before it takes memory for them: most connections are quiet most of the time.
 void HttpConnection::read_more() {
-  if (reading_ || peer_closed_ || input_.size() + scratch_.size() > max_input_) return;
+  if (reading_ || peer_closed_ || input_.size() + max_read > max_input_) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(scratch_),
-                          [self = shared_from_this()](error_code error, std::size_t size) {
-                            self->reading_ = false;
-                            if (error) self->peer_closed_ = true;
-                            self->input_.append(self->scratch_.data(), size);
-                            self->changed_.cancel();
-                          });
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    self->reading_ = false;
+    if (error)
+      self->peer_closed_ = true;
+    else
+      self->read_now();
+    self->changed_.cancel();
+  });
+}
+
+void HttpConnection::read_now() {
+  std::array<char, max_read> bytes;
+  error_code error;
+  const std::size_t size = socket_.read_some(asio::buffer(bytes), error);
+  if (error && error != asio::error::would_block && error != asio::error::try_again)
+    peer_closed_ = true;
+  input_.append(bytes.data(), size);
 }
 
 void HttpConnection::write_more() {
@@ -302,8 +321,10 @@ void HttpConnection::begin_exchange() {
   const auto id = request.headers.get("X-Request-Id");
   request.id = id && usable_id(*id) ? std::string(*id) : core_->make_id();
   out.head_only = request.method == "HEAD";
-  out.label = request.method + " " + printable(request.path);
   out.request_id = request.id;
+  out.record = begin_record(request.id);
+  out.record->method = request.method;
+  out.record->path = printable(request.path);
   out.gone = std::make_shared<std::atomic<bool>>(false);
   auto exchange =
       std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request), core_->exchanges());
@@ -311,10 +332,18 @@ void HttpConnection::begin_exchange() {
   core_->dispatch(std::move(exchange));
 }
 
+std::shared_ptr<RequestRecord> HttpConnection::begin_record(std::string id) {
+  auto record = make_record(core_->observer());
+  record->id = std::move(id);
+  record->client = peer_;
+  record->begun = Clock::now();
+  return record;
+}
+
 void HttpConnection::send(Outgoing& out, const HttpResponse& response) {
   out.started = true;
   out.ended = true;
-  out.status = response.status;
+  out.record->status = response.status;
   out.keep_alive = out.keep_alive && !core_->draining();
   ResponseHead head;
   head.status = response.status;
@@ -327,7 +356,7 @@ void HttpConnection::send(Outgoing& out, const HttpResponse& response) {
 
 void HttpConnection::start_stream(Outgoing& out, const Headers& headers) {
   out.started = true;
-  out.status = 200;
+  out.record->status = 200;
   // Without chunks only the connection's end marks the stream's.
   out.keep_alive = out.keep_alive && out.chunked && !core_->draining();
   ResponseHead head;
@@ -351,12 +380,12 @@ void HttpConnection::end_stream(Outgoing& out) {
 // The handler let go of the exchange without ending it.
 void HttpConnection::cut_off(Outgoing& out) {
   if (!out.started && !*out.gone) {
-    spdlog::error("[http] {}: {} was left unanswered", out.request_id, out.label);
+    spdlog::error("[http] {}: {} {} was left unanswered", out.request_id, out.record->method,
+                  out.record->path);
     return send(out, error_response(500, "internal error: the request was left unanswered"));
   }
   out.ended = true;
   out.keep_alive = false;
-  if (!out.started) out.status = status_of(Code::cancelled);
 }
 
 void HttpConnection::set_on_disconnect(Outgoing& out, std::function<void()> gone) {

@@ -5,7 +5,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
-#include <array>
 #include <atomic>
 #include <optional>
 
@@ -23,10 +22,9 @@ struct Outgoing {
   bool chunked = true;  ///< false for HTTP/1.0
   bool started = false;
   bool ended = false;  ///< nothing more will be produced
-  int status = 0;      ///< for the log
-  std::string label;   ///< "POST /v1/chat/completions", for the log
   std::string request_id;
-  std::string bytes;  ///< to be sent
+  std::shared_ptr<RequestRecord> record;  ///< shared with the exchange
+  std::string bytes;                      ///< to be sent
   std::vector<std::function<void()>> on_written;
   std::function<void()> on_disconnect;
   std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange
@@ -80,10 +78,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::awaitable<void> serve();
 
   void read_more();
+  void read_now();
   void write_more();
   void tell_if_gone();
   void close();
   void begin_exchange();
+  std::shared_ptr<RequestRecord> begin_record(std::string id);
 
   const std::shared_ptr<HttpCore> core_;
   const std::uint64_t number_;
@@ -93,7 +93,6 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const std::string peer_;
   const std::size_t max_input_;  // bytes that may wait in input_
 
-  std::array<char, 16 << 10> scratch_;
   std::string input_;  // received, not yet parsed
   bool reading_ = false;
   bool peer_closed_ = false;  // no more input will come

@@ -83,8 +83,9 @@ void HttpCore::bind() {
   port_ = acceptor_.local_endpoint().port();
 }
 
-void HttpCore::start(Router router) {
+void HttpCore::start(Router router, RequestObserver observer) {
   router_ = std::move(router);
+  observer_ = std::move(observer);
   error_code error;
   acceptor_.listen(asio::socket_base::max_listen_connections, error);
   // Two servers may bind one port before either listens; the second one's listen() fails.
@@ -208,6 +209,7 @@ void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
     if (known) response.headers.add("Allow", match.allowed);
     return exchange->respond(std::move(response));
   }
+  exchange->record().route = match.route->path;
   const Handler& handler = match.route->handler;
   auto work = [self = shared_from_this(), exchange, &handler] {
     answering_errors(*exchange, [&] { handler(exchange); });

@@ -47,13 +47,14 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
  public:
   HttpCore(const HttpOptions& options, ThreadPool& pool);
 
-  void start(Router router);
+  void start(Router router, RequestObserver observer);
   void wait();
   void stop_on_signals(std::chrono::milliseconds drain);
   void shutdown(std::chrono::milliseconds drain);
 
   const HttpOptions& options() const { return options_; }
   const std::shared_ptr<ExchangeCount>& exchanges() { return exchanges_; }
+  const RequestObserver& observer() const { return observer_; }
   std::uint16_t port() const { return port_; }
   bool draining() const { return draining_; }
 
@@ -78,7 +79,8 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void run_io();
 
   const HttpOptions options_;
-  Router router_;  // set by start(), before the threads
+  Router router_;             // set by start(), before the threads
+  RequestObserver observer_;  // set by start(), before the threads
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   std::uint64_t id_seed_ = 0;

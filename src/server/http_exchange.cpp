@@ -12,12 +12,14 @@ HttpExchange::HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgo
       serial_(out.serial),
       gone_(out.gone),
       request_(std::move(request)),
+      record_(out.record),
       count_(std::move(count)) {
   count_->add(1);
 }
 
 HttpExchange::~HttpExchange() {
   if (!ended_) update([](HttpConnection& connection, Outgoing& out) { connection.cut_off(out); });
+  record_.reset();  // its observer may be gone once the last exchange is
   count_->add(-1);
 }
 

@@ -18,6 +18,7 @@ class HttpExchange final : public Exchange {
   ~HttpExchange() override;
 
   const HttpRequest& request() const override { return request_; }
+  RequestRecord& record() override { return *record_; }
   void respond(HttpResponse response) override;
   void start_stream(Headers headers) override;
   void write(std::string piece, std::function<void()> on_written) override;
@@ -34,6 +35,7 @@ class HttpExchange final : public Exchange {
   const std::uint64_t serial_;
   const std::shared_ptr<std::atomic<bool>> gone_;
   const HttpRequest request_;
+  std::shared_ptr<RequestRecord> record_;
   const std::shared_ptr<ExchangeCount> count_;
   std::atomic<bool> started_ = false;
   std::atomic<bool> ended_ = false;

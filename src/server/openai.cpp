@@ -15,6 +15,7 @@
 #include "server/chat_reply.h"
 #include "server/chat_session.h"
 #include "server/errors.h"
+#include "server/metrics.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -80,6 +81,8 @@ void OpenAi::add_routes(Router& router) {
   router.add(
       "GET", "/v1/cache", [this](auto exchange) { show_cache(*exchange); }, Where::io_thread);
   router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
+  if (options_.metrics)
+    router.add("GET", "/metrics", [this](auto exchange) { show_metrics(*exchange); });
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -104,6 +107,8 @@ void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
 }
 
 void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
+  exchange->record().model = names_.front();
+  exchange->record().streamed = call.stream;
   const int audio_tracks =
       load_media(call, {fetcher_, clips_}, options_.media, backend_.info().video_sampling,
                  [&] { return exchange->disconnected(); });
@@ -111,7 +116,8 @@ void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
   const std::string& id = exchange->request().id;
   ChatReply reply("chatcmpl-" + id, call.model.empty() ? names_.front() : call.model,
                   std::time(nullptr), call.include_usage, audio_tracks);
-  ChatSession::Options options{call.stream, call.include_usage, report_ignored(call, id)};
+  ChatSession::Options options{call.stream, call.include_usage, report_ignored(call, id),
+                               options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, std::move(reply), std::move(options), workers_);
   session->start(backend_.chat(std::move(call.request)));
@@ -169,6 +175,12 @@ void OpenAi::show_health(Exchange& exchange) const {
       {"preemptions", stats.preemptions},
       {"steps", stats.steps}};
   exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
+}
+
+void OpenAi::show_metrics(Exchange& exchange) const {
+  exchange.respond({200,
+                    {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+                    options_.metrics->text(backend_.stats())});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ class ThreadPool;
 
 namespace pippin::server {
 
+class Metrics;
+
 struct OpenAiOptions {
   /// Names under which the model is served; the first is the one that answers carry. Empty: the model's own.
   std::vector<std::string> model_names;
@@ -34,9 +36,12 @@ struct OpenAiOptions {
   /// Pixels of decoded clips that are kept for the next turn.
   std::int64_t clip_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
+  /// Told of answers as they are generated, and shown at /metrics; null for none. Must outlive the OpenAi.
+  Metrics* metrics = nullptr;
 };
 
-/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health, GET and DELETE /v1/cache. Holds no state of a request: each lives in a
+/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health, /metrics,
+/// GET and DELETE /v1/cache. Holds no state of a request: each lives in a
 /// ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
 class OpenAi {
  public:
@@ -52,6 +57,7 @@ class OpenAi {
   void list_models(Exchange& exchange) const;
   void show_model(Exchange& exchange) const;
   void show_health(Exchange& exchange) const;
+  void show_metrics(Exchange& exchange) const;
   void show_cache(Exchange& exchange) const;
   void clear_cache(std::shared_ptr<Exchange> exchange);
   void check_model(const std::string& name) const;

@@ -8,18 +8,21 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from typing import NamedTuple
+from collections import defaultdict
+from typing import Callable, NamedTuple
 
 import openai
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("PIPPIN_BINARY", ROOT / "build/release/pippin")).resolve()
 MODEL = pathlib.Path(os.environ.get("PIPPIN_MODEL", ROOT / "assets/demo-model")).resolve()
+SAMPLE = re.compile(r'^(?P<name>[a-z0-9_:]+)\{(?P<labels>[^}]*)\} (?P<value>\S+)$')  # of Prometheus' text format
 SLOWDOWN = float(os.environ.get("PIPPIN_TEST_SLOWDOWN", "1"))
 
 
@@ -87,6 +90,25 @@ class Server:
     def health(self) -> dict:
         return self.get("/health").body
 
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """GET /metrics: name -> labels as text -> value."""
+        connection = self.connect()
+        connection.request("GET", "/metrics")
+        response = connection.getresponse()
+        assert response.status == 200 and response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        samples: dict[str, dict[str, float]] = defaultdict(dict)
+        for line in response.read().decode().splitlines():
+            if not line.startswith("#"):
+                found = SAMPLE.match(line)
+                assert found, line
+                samples[found["name"]][found["labels"]] = float(found["value"])
+        connection.close()
+        return samples
+
+    def metric(self, name: str, labels: str = "") -> float:
+        """The sum of a metric's samples whose labels contain the text."""
+        return sum(value for key, value in self.metrics()[f"pippin:{name}"].items() if labels in key)
+
     def client(self, **options) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0,
                              timeout=120 * SLOWDOWN, **options)
@@ -123,6 +145,13 @@ class Server:
             status = self.stop()
             assert status == 0, f"the server exited with {status}:\n{self.logged()}"
         self.log.close()
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60 * SLOWDOWN
+    while not condition():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.01)
 
 
 def run_program(*arguments: str | pathlib.Path, program: pathlib.Path = BINARY, **options) -> subprocess.CompletedProcess:

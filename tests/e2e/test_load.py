@@ -1,10 +1,15 @@
 """Many clients at once, some of which leave."""
+import contextlib
 import json
+import pathlib
+import resource
 import socket
 import threading
 import time
 
-from e2e_harness import MODEL, SLOWDOWN, Server
+import pytest
+
+from e2e_harness import MODEL, SLOWDOWN, Server, wait_for
 from e2e_pictures import RED_CIRCLE, data_url, part
 
 
@@ -114,3 +119,68 @@ def test_health_answers_within_50_ms_during_load(server: Server):
     assert seen_running == 50, "there was no load"
     # The machine may give the processor to someone else for a while now and then; the server may not.
     assert sorted(waits)[len(waits) * 19 // 20] < 50 * SLOWDOWN, sorted(waits)[-8:]
+
+
+LONG_ANSWER = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True, "max_tokens": 3000}
+LONG_PROMPT = {"messages": [{"role": "user", "content": "What is Pippin? " * 700}], "max_tokens": 1}
+PICTURE = {"messages": [{"role": "user", "content": [part(data_url(RED_CIRCLE.resize((1600, 1600))))]}], "max_tokens": 1}
+
+
+@pytest.mark.parametrize("stage, body", [("queued", LONG_ANSWER), ("prefilling", LONG_PROMPT), ("encoding", PICTURE),
+                                         ("decoding", LONG_ANSWER)])
+def test_a_client_may_leave_at_any_stage(stage: str, body: dict):
+    """It is noticed in the queue, too, and while its prompt is read, a little in each step."""
+    with Server("--max-sequences", "1", "--max-batch-tokens", "16") as server, contextlib.ExitStack() as clients:
+        def connect(sent: dict) -> socket.socket:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.sendall(request_bytes(sent))
+            return client
+
+        if stage == "queued":
+            first = connect(LONG_ANSWER)
+            wait_for(lambda: server.health()["sequences"]["running"] == 1, "the first one runs")
+        leaving = connect(body)
+        wait_for(lambda: server.health()["sequences"]["waiting" if stage == "queued" else "running"] == 1, stage)
+        before = server.health()["tokens"]["generated"]
+        leaving.close()
+        if stage == "queued":
+            wait_for(lambda: server.health()["sequences"]["waiting"] == 0, "its leaving is noticed")
+            assert server.health()["sequences"]["running"] == 1
+            first.close()
+        health = server.wait_until_idle()
+        assert health["pages"]["free"] + health["pages"]["cached"] == health["pages"]["total"]
+        assert health["tokens"]["generated"] - before < 3000, "it was not cut short"
+
+
+def resident_bytes(server: Server) -> int:
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+def test_two_thousand_idle_streams_take_little_memory():
+    count = 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 500), hard))
+    body = request_bytes({**LONG_ANSWER, "stream": True})
+    with (Server("--max-sequences", "1", "--max-queue", "3000", "--max-connections", "2500", "--kv-tokens", "4096") as server,
+          contextlib.ExitStack() as clients):
+        server.post({**LONG_ANSWER, "max_tokens": 4000})  # the KV pool's memory has been touched: it does not count below
+        def connect() -> socket.socket:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60 * SLOWDOWN))
+            client.sendall(body)
+            return client
+
+        streams = [connect() for _ in range(50)]
+        for stream in streams:
+            assert stream.recv(1 << 12)
+        before = resident_bytes(server)
+        streams += [connect() for _ in range(count)]
+        for stream in streams[50:]:
+            assert stream.recv(1 << 12)  # the stream's head: it waits for its turn
+        assert server.health()["sequences"]["waiting"] >= count
+        grown = resident_bytes(server) - before
+        # Sanitizers keep what is freed, and more beside what is not.
+        assert grown < (50 << 20 if SLOWDOWN == 1 else 500 << 20), f"{grown >> 20} MB"
+        clients.close()
+        server.wait_until_idle()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

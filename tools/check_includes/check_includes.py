@@ -45,7 +45,8 @@ LIBRARIES = {
     "spdlog/fmt/*": ["*"],  # formatting alone
     "spdlog/*": ["base/log*"],
     "CLI/*": ["main.cpp", "main/*"],
-    "curl/*": ["media/fetch*"],
+    "curl/*": ["media/fetch*", "server/http_client*"],
+    "prometheus/*": ["server/metrics*"],
     "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
     "webp/*": ["media/*"], "gif_lib.h": ["media/*"],
     "libav*/*": ["media/ffmpeg.h", "media/video_*"], "libswscale/*": ["media/ffmpeg.h"],

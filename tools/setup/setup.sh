@@ -39,7 +39,7 @@ boost_packages() { # Debian 12's default Boost, 1.74, has neither Boost.JSON nor
 debian_packages() { # level -> names
   echo g++ cmake ninja-build pkg-config ca-certificates curl python3 python3-venv libspdlog-dev libcli11-dev libgtest-dev \
     libturbojpeg0-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libcurl4-openssl-dev libopenblas-dev \
-    libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
+    libavformat-dev libavcodec-dev libavutil-dev libswscale-dev prometheus-cpp-dev
   boost_packages
   if [ "$1" = portability ]; then
     tools/portability/compiler.sh --packages 2>/dev/null || { update_lists && tools/portability/compiler.sh --packages; }
@@ -91,7 +91,7 @@ set_up_macos() {
 set_up_other() {
   say "This system is not one that the set-up knows (Debian 12+, Ubuntu 24.04+, macOS 14+). Going on with what is here."
   say "Needed: a C++20 compiler (GCC 12+ or clang 16+), CMake 3.24+, Ninja, pkg-config, Python 3.9+ with venv, and the"
-  say "development files of Boost 1.81+ (JSON, URL), spdlog, CLI11, GoogleTest, libjpeg-turbo, libpng, libwebp, giflib, FFmpeg 5.1+, libcurl, OpenBLAS."
+  say "development files of Boost 1.81+ (JSON, URL), spdlog, CLI11, GoogleTest, libjpeg-turbo, libpng, libwebp, giflib, FFmpeg 5.1+, libcurl, prometheus-cpp, OpenBLAS."
   local tool
   for tool in c++ cmake ninja pkg-config python3; do
     command -v "$tool" >/dev/null || fail "$tool is not found."
