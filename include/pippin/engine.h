@@ -84,12 +84,13 @@ struct EngineStats {
   std::int64_t prefix_diverged = 0;
   std::int64_t prefix_evicted = 0;
   std::int64_t prefix_unknown = 0;
-  std::int64_t media_cache_entries = 0;      ///< pictures and temporal patches whose encoder outputs are kept
+  std::int64_t media_cache_entries =
+      0;  ///< pictures and temporal patches whose encoder outputs are kept
   std::int64_t media_cache_bytes = 0;        ///< that they take
   std::int64_t media_cache_limit_bytes = 0;  ///< that they may take at most
   std::int64_t media_cache_evictions = 0;    ///< of them since the start, for want of room
-  std::int64_t encoder_runs = 0;             ///< pictures and videos' temporal patches encoded since the start
-  std::int64_t encoder_hits = 0;   ///< of these that came up, features found in the media cache
+  std::int64_t encoder_runs = 0;  ///< pictures and videos' temporal patches encoded since the start
+  std::int64_t encoder_hits = 0;  ///< of these that came up, features found in the media cache
   std::int64_t prompt_tokens = 0;  ///< since the start
   std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;

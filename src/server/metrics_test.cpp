@@ -51,18 +51,26 @@ TEST(Metrics, SplitARequestsTime) {
   EXPECT_EQ(sum("request_generation_tokens"), 4);
 }
 
+ChatEvent event(std::string text, std::optional<FinishReason> finish, const Usage& usage,
+                AnswerTimes::Time at) {
+  ChatEvent event{std::move(text), finish, usage};
+  event.at = at;
+  return event;
+}
+
 TEST(Metrics, SeeTokensAsTheyCome) {
   Metrics metrics("tiny");
   RequestRecord record = answered();
   record.usage = {50, 0, 0};
-  metrics.answer_went_on(record, {"a", {}, {50, 1, 0}, at(100)},
+  metrics.answer_went_on(record, event("a", {}, {50, 1, 0}, at(100)),
                          {at(10), at(30), at(100), at(100)});
   record.usage.completion_tokens = 1;
   record.times.last_token = at(100);
-  metrics.answer_went_on(record, {"bc", {}, {50, 3, 0}, at(180)},
+  metrics.answer_went_on(record, event("bc", {}, {50, 3, 0}, at(180)),
                          {at(10), at(30), at(100), at(180)});
   record.usage.completion_tokens = 3;
-  metrics.answer_went_on(record, {"", FinishReason::length, {50, 3, 0}, at(180)}, {});  // no token
+  metrics.answer_went_on(record, event("", FinishReason::length, {50, 3, 0}, at(180)),
+                         {});  // no token
   const std::string text = metrics.text({});
   EXPECT_NEAR(value_of(text, R"(pippin:time_to_first_token_seconds_sum{model_name="tiny"})"), 0.1,
               1e-9);
