@@ -159,6 +159,9 @@ class Engine {
   /// all at once. `profile` fills the operations' times.
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile = false);
 
+  /// Times a question of one picture and no words up to its answer's first token (prefill_s).
+  BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile = false);
+
   /// Drops every cached page and encoded picture that no running request uses, and gives their memory back to the
   /// system (on a GPU that of the pictures alone: its pages stay allocated). What is on disk stays. Waits for the end of the
   /// step that runs.

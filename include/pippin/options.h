@@ -21,7 +21,8 @@ enum class DType {
 
 /// Arithmetic of products with quantized weights on a CPU.
 enum class CpuActivations {
-  int8,     ///< 8 bits and a scale for each of the weights' groups: several times faster
+  int8,  ///< 8 bits and a scale for each of the weights' groups, before quantized weights; bf16 before
+         ///< weights in bf16 where the processor multiplies those: several times faster
   float32,  ///< exact but for the order of additions
 };
 

@@ -34,6 +34,9 @@ ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sa
 BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
   return frontend_->bench(batch, prompt_tokens, new_tokens, profile);
 }
+BenchResult Engine::bench_picture(std::shared_ptr<const Pixels> picture, bool profile) {
+  return frontend_->bench_picture(std::move(picture), profile);
+}
 ClearedCaches Engine::clear_caches() { return frontend_->clear_caches(); }
 const ModelInfo& Engine::info() const { return frontend_->info(); }
 EngineStats Engine::stats() const { return frontend_->stats(); }

@@ -409,4 +409,25 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool p
   return result;
 }
 
+BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool profile) {
+  ChatRequest request;
+  request.messages.push_back({"user", {{"", std::move(picture)}}, ""});
+  request.sampling.temperature = 0;
+  request.stop.max_tokens = 1;
+  profile = profile && cpu_;
+  if (profile) cpu_->set_profiling(true);
+  const auto start = std::chrono::steady_clock::now();
+  ChatStream stream = chat(request);
+  while (stream.next()) {
+  }
+  BenchResult result;
+  result.prefill_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (profile) {
+    result.prefill_operations = cpu_->profile();
+    cpu_->set_profiling(false);
+  }
+  return result;
+}
+
 }  // namespace pippin::engine

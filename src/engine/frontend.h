@@ -22,6 +22,7 @@ class Frontend {
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
                       const StopOptions& stop);
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
+  BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
   ClearedCaches clear_caches() { return loop_->clear_caches().get(); }
 

@@ -77,6 +77,7 @@ mx::array cpu_vision_attention(const mx::array& qkv, int num_heads, const RopeAn
     args.scale = scale;
     args.out = out.data<float>();
     args.out_stride = width;
+    args.exact = backend->exact_activations;
     cpu::segment_attention(backend->team, backend->kernels, args, backend->attention_scratch);
   };
   return host_operation(*backend, "vision_attention", {qkv.shape(0), qkv.shape(1) / 3}, mx::float32,

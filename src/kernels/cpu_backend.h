@@ -26,8 +26,8 @@ using Profile = std::map<std::string, double>;
 
 struct CpuOptions {
   int threads = 0;  ///< 0: all usable cores
-  /// Activations stay float32 before quantized weights, instead of 8 bits a group: slower, and exact
-  /// but for the order of additions.
+  /// Activations stay float32, instead of 8 bits a group before quantized weights and bf16 before those
+  /// in bf16: slower, and exact but for the order of additions.
   bool exact_activations = false;
 };
 

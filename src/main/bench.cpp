@@ -104,37 +104,29 @@ std::shared_ptr<const Pixels> random_picture(int side) {
   return picture;
 }
 
-// Seconds from a question of one picture to the first token of its answer.
-double read_picture(Engine& engine, int side) {
-  ChatRequest request;
-  request.messages.push_back({"user", {{"", random_picture(side)}}, ""});
-  request.sampling.temperature = 0;
-  request.stop.max_tokens = 1;
-  const auto start = std::chrono::steady_clock::now();
-  ChatStream stream = engine.chat(std::move(request));
-  while (stream.next()) {
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 void bench_pictures(Engine& engine, const BenchCommand& command) {
-  read_picture(engine, command.image);  // warms up
+  engine.bench_picture(random_picture(command.image));  // warms up
   json::array seconds;
   double best = 1e30;
+  BenchResult result;
   for (int i = 0; i < command.repeats; ++i) {
-    seconds.push_back(read_picture(engine, command.image));
-    best = std::min(best, seconds.back().as_double());
+    result = engine.bench_picture(random_picture(command.image), command.profile);
+    seconds.push_back(result.prefill_s);
+    best = std::min(best, result.prefill_s);
   }
-  if (command.json)
+  if (command.json) {
     std::cout << json::serialize(json::object{{"model", engine.info().name},
                                               {"device", engine.info().device},
                                               {"image", command.image},
-                                              {"encode_seconds", std::move(seconds)}})
+                                              {"encode_seconds", std::move(seconds)},
+                                              {"operations", to_json(result.prefill_operations)}})
               << std::endl;
-  else
-    std::cout << fmt::format("{} on the {}: a picture of {} x {} in {:.3f} s\n", engine.info().name,
-                             engine.info().device, command.image, command.image, best)
-              << std::flush;
+    return;
+  }
+  std::cout << fmt::format("{} on the {}: a picture of {} x {} in {:.3f} s\n", engine.info().name,
+                           engine.info().device, command.image, command.image, best)
+            << std::flush;
+  print_profile("picture", result.prefill_s, result.prefill_operations, 1);
 }
 
 }  // namespace

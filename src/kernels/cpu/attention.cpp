@@ -17,9 +17,8 @@ constexpr int items_per_thread = 4;
 // Packed segments at once, in floats: beyond that, heads take turns.
 constexpr std::int64_t packed_limit = std::int64_t{1} << 24;
 
-// Of `rows` in all: fewer where threads would go idle.
-int rows_of_tile(const Kernels& kernels, int head_dim, std::int64_t rows, int num_threads) {
-  const int pass = kernels.attention.pass_rows;
+// Of `rows` in all, a multiple of a pass: fewer where threads would go idle.
+int rows_of_tile(int pass, int head_dim, std::int64_t rows, int num_threads) {
   const std::int64_t share = rows / (std::int64_t{num_threads} * items_per_thread);
   const std::int64_t most = std::min<std::int64_t>(share, numbers_of_queries / head_dim);
   return static_cast<int>(std::max<std::int64_t>(1, most / pass)) * pass;
@@ -49,7 +48,9 @@ class PagedCall {
     group_ = a_.num_heads / a_.pools.num_kv_heads;
     std::int64_t rows = 0;
     for (const auto& part : a_.parts) rows += std::int64_t{part.rows} * a_.num_heads;
-    tokens_ = std::max(1, rows_of_tile(kernels, a_.pools.head_dim, rows, team.size()) / group_);
+    tokens_ = std::max(
+        1,
+        rows_of_tile(kernels.attention.pass_rows, a_.pools.head_dim, rows, team.size()) / group_);
     state_ = state_floats(a_.pools.head_dim);
     per_thread_ = aligned(scratch_floats(a_.pools.head_dim, tokens_ * group_));
   }
@@ -200,10 +201,12 @@ class SegmentCall {
   SegmentCall(Team& team, const Kernels& kernels, const SegmentAttention& attention, int begin,
               int end)
       : team_(team), kernels_(kernels), a_(attention), begin_(begin), end_(end) {
+    bf16_ = kernels.bf16.segment && !a_.exact;
     tiles_ = (end - begin + key_tile - 1) / key_tile;
-    per_head_ = tiles_ * packed_floats(a_.head_dim);
-    rows_ =
-        rows_of_tile(kernels, a_.head_dim, std::int64_t{end - begin} * a_.num_heads, team.size());
+    per_tile_ = bf16_ ? bf16_packed(a_.head_dim) / 2 : packed_floats(a_.head_dim);
+    per_head_ = tiles_ * per_tile_;
+    rows_ = rows_of_tile(bf16_ ? kernels.bf16.tile_rows : kernels.attention.pass_rows, a_.head_dim,
+                         std::int64_t{end - begin} * a_.num_heads, team.size());
     per_thread_ = aligned(scratch_floats(a_.head_dim, rows_));
   }
 
@@ -232,10 +235,14 @@ class SegmentCall {
         const std::int64_t tile = i / heads, head = i % heads;
         const std::int64_t row = begin_ + tile * key_tile;
         const auto at = row * a_.stride + (first_head + head) * a_.head_dim;
-        kernels_.attention.pack(a_.k + at, a_.v + at, a_.stride,
-                                static_cast<int>(std::min<std::int64_t>(key_tile, end_ - row)),
-                                a_.head_dim, turn(row),
-                                packed + head * per_head_ + tile * packed_floats(a_.head_dim));
+        const auto rows = static_cast<int>(std::min<std::int64_t>(key_tile, end_ - row));
+        float* to = packed + head * per_head_ + tile * per_tile_;
+        if (bf16_)
+          kernels_.bf16.pack(a_.k + at, a_.v + at, a_.stride, rows, a_.head_dim, turn(row),
+                             reinterpret_cast<Bf16*>(to));
+        else
+          kernels_.attention.pack(a_.k + at, a_.v + at, a_.stride, rows, a_.head_dim, turn(row),
+                                  to);
       }
     });
   }
@@ -247,11 +254,15 @@ class SegmentCall {
       for (auto i = begin; i < end; ++i) {
         const std::int64_t head = i / tiles, row = begin_ + i % tiles * rows_;
         const std::int64_t column = (first_head + head) * a_.head_dim;
-        kernels_.attention.segment(
-            {packed + head * per_head_, num_rows}, a_.q + row * a_.stride + column, a_.stride,
-            static_cast<int>(std::min<std::int64_t>(rows_, end_ - row)), a_.head_dim, turn(row),
-            a_.scale, a_.out + row * a_.out_stride + column, a_.out_stride,
-            memory + thread * per_thread_);
+        const auto rows = static_cast<int>(std::min<std::int64_t>(rows_, end_ - row));
+        const float *q = a_.q + row * a_.stride + column, *keys = packed + head * per_head_;
+        float *out = a_.out + row * a_.out_stride + column, *own = memory + thread * per_thread_;
+        if (bf16_)
+          kernels_.bf16.segment({reinterpret_cast<const Bf16*>(keys), num_rows}, q, a_.stride, rows,
+                                a_.head_dim, turn(row), a_.scale, out, a_.out_stride, own);
+        else
+          kernels_.attention.segment({keys, num_rows}, q, a_.stride, rows, a_.head_dim, turn(row),
+                                     a_.scale, out, a_.out_stride, own);
       }
     });
   }
@@ -259,8 +270,9 @@ class SegmentCall {
   Team& team_;
   const Kernels& kernels_;
   const SegmentAttention& a_;
+  bool bf16_;
   int begin_, end_, rows_;
-  std::int64_t tiles_, per_head_, per_thread_;
+  std::int64_t tiles_, per_tile_, per_head_, per_thread_;
 };
 
 }  // namespace

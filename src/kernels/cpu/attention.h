@@ -49,6 +49,7 @@ struct SegmentAttention {
   float scale;
   float* out;  ///< [N, H * D]
   std::int64_t out_stride;
+  bool exact = false;  ///< everything stays float32
 };
 
 /// Memory that calls take and give back; it grows to the largest call's need and stays. A thread needs

@@ -40,6 +40,8 @@ std::string_view name_of(Isa isa) {
       return "avx512";
     case Isa::avx512_vnni:
       return "avx512_vnni";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
     case Isa::neon_dotprod:
       return "neon_dotprod";
     case Isa::neon_i8mm:
@@ -59,7 +61,9 @@ std::vector<Isa> available_isas() {
                       __builtin_cpu_supports("avx512vl");
   if (avx2) found.push_back(Isa::avx2);
   if (avx512) found.push_back(Isa::avx512);
-  if (avx512 && __builtin_cpu_supports("avx512vnni")) found.push_back(Isa::avx512_vnni);
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  if (vnni) found.push_back(Isa::avx512_vnni);
+  if (vnni && __builtin_cpu_supports("avx512bf16")) found.push_back(Isa::avx512_bf16);
 #elif defined(__aarch64__)
   if (has_dotprod()) found.push_back(Isa::neon_dotprod);
   if (has_dotprod() && has_i8mm()) found.push_back(Isa::neon_i8mm);

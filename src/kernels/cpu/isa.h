@@ -8,7 +8,7 @@
 namespace pippin::cpu {
 
 /// From the plainest to the widest of a processor family.
-enum class Isa { scalar, avx2, avx512, avx512_vnni, neon_dotprod, neon_i8mm };
+enum class Isa { scalar, avx2, avx512, avx512_vnni, avx512_bf16, neon_dotprod, neon_i8mm };
 
 std::string_view name_of(Isa isa);
 

@@ -19,6 +19,8 @@ const Kernels& kernels_of(Isa isa) {
       return avx512::table;
     case Isa::avx512_vnni:
       return avx512_vnni::table;
+    case Isa::avx512_bf16:
+      return avx512_bf16::table;
 #elif defined(__aarch64__)
     case Isa::neon_dotprod:
       return neon_dotprod::table;

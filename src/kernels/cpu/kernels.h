@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/attention_kernels.h"
+#include "kernels/cpu/bf16_kernels.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/norm_kernels.h"
@@ -16,6 +17,7 @@ namespace pippin::cpu {
 struct Kernels {
   Isa isa;
   LinearKernels linear;
+  Bf16Kernels bf16;
   NormKernels norm;
   RopeKernels rope;
   AttentionKernels attention;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/cpu/attention_impl.h"
+#include "kernels/cpu/bf16_attention_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/rope_impl.h"
@@ -14,7 +15,7 @@
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA,   linear_kernels,   norm_kernels, rope_kernels,
-                       attention_kernels, sampling_kernels, simd_kernels};
+const Kernels table = {Isa::PIPPIN_ISA, linear_kernels,    bf16_kernels,     norm_kernels,
+                       rope_kernels,    attention_kernels, sampling_kernels, simd_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

@@ -78,15 +78,14 @@ void pack_panel(const QuantizedSource& s, const QuantizedPanels& p, int panel, s
   }
 }
 
-void pack_panel(const DenseSource& s, int panel, std::uint8_t* out) {
+void pack_panel(const DenseSource& s, const DensePanels& p, int panel, std::uint8_t* out) {
   const auto size = static_cast<std::size_t>(format_bytes(s.format));
   for (int r = 0; r < panel_rows && panel * panel_rows + r < s.n; ++r) {
     const auto row = static_cast<std::size_t>(panel * panel_rows + r);
     const auto* from =
         static_cast<const std::uint8_t*>(s.weight) + row * static_cast<std::size_t>(s.k) * size;
-    for (std::size_t k = 0; k < static_cast<std::size_t>(s.k); ++k)
-      std::memcpy(out + (k * panel_rows + static_cast<std::size_t>(r)) * size, from + k * size,
-                  size);
+    for (int k = 0; k < s.k; ++k)
+      std::memcpy(out + p.at(r, k) * size, from + static_cast<std::size_t>(k) * size, size);
   }
 }
 
@@ -125,9 +124,7 @@ void quantized_row(const QuantizedPanels& w, int row, float* out) {
 
 void dense_row(const DensePanels& w, int row, float* out) {
   const auto* panel = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
-  for (int k = 0; k < w.k; ++k)
-    out[k] =
-        read_number(panel, w.format, static_cast<std::size_t>(k * panel_rows + row % panel_rows));
+  for (int k = 0; k < w.k; ++k) out[k] = read_number(panel, w.format, w.at(row % panel_rows, k));
 }
 
 // ---- products
@@ -179,7 +176,7 @@ struct Product {
 
 class Operation {
  public:
-  Operation(Team& team, const LinearKernels& kernels, Scratch& scratch, const LinearArgs& args)
+  Operation(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args)
       : team_(team), kernels_(kernels), args_(args) {
     if (args.gated) {
       products_.push_back({args.parts[0], args.parts[1], 0});
@@ -190,85 +187,116 @@ class Operation {
         column += part->n();
       }
     }
-    quantize_activations(scratch);
     for (auto& product : products_) cut(product);
+    prepare(scratch);
   }
 
   void run() const {
     std::int64_t pieces = 0;
     for (const auto& product : products_) pieces += product.pieces;
     team_.parallel_for_guided(pieces, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
-      auto* memory = unpacked_ + static_cast<std::size_t>(thread) * unpacked_each_;
+      auto* memory = thread_memory_ + static_cast<std::size_t>(thread) * thread_bytes_;
       while (begin < end) begin += run_pieces(begin, end, memory);
     });
   }
 
  private:
   bool quantizes(const Product& product) const { return product.w->quantized() && !args_.exact; }
+  bool rounds(const Product& product) const {
+    return kernels_.bf16.dense && !args_.exact && product.w->dense() &&
+           product.w->dense()->format == Format::bf16;
+  }
 
-  // Once for each size of group among the matrices.
-  void quantize_activations(Scratch& scratch) {
+  // Scratch holds the threads' own memory, then activations: in bf16, and in 8 bits once for each
+  // size of group among the matrices.
+  void prepare(Scratch& scratch) {
     const int k = args_.parts[0]->k();
-    const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
-    const auto bytes = [&](int group) {  // 64-byte aligned
-      return (values + 8 * (values / static_cast<std::size_t>(group)) + 127) / 64 * 64;
-    };
-    // First the threads' unpacked weights.
-    if (kernels_.unpack_rows > 0 && args_.rows >= kernels_.unpack_rows)
-      for (const auto& product : products_)
-        if (quantizes(product))
-          unpacked_each_ = std::max(unpacked_each_, unpacked_bytes_of(product));
-    std::size_t total = unpacked_each_ * static_cast<std::size_t>(team_.size());
+    const auto rows = static_cast<std::size_t>(args_.rows);
+    std::size_t rounded = 0;
     std::vector<int> groups;
-    for (const auto& product : products_)
-      if (quantizes(product) && !std::count(groups.begin(), groups.end(), group_of(product))) {
+    for (const auto& product : products_) {
+      thread_bytes_ = std::max(thread_bytes_, thread_bytes(product));
+      if (rounds(product)) rounded = rows * static_cast<std::size_t>(bf16_stride(k)) * sizeof(Bf16);
+      if (quantizes(product) && !std::count(groups.begin(), groups.end(), group_of(product)))
         groups.push_back(group_of(product));
-        total += bytes(groups.back());
-      }
-    auto* memory = unpacked_ = scratch.grow_to(total);
-    memory += unpacked_each_ * static_cast<std::size_t>(team_.size());
+    }
+    std::size_t total = thread_bytes_ * static_cast<std::size_t>(team_.size()) + rounded;
+    for (const int group : groups) total += quantized_bytes(k, group);
+    thread_memory_ = scratch.grow_to(total);
+    auto* memory = thread_memory_ + thread_bytes_ * static_cast<std::size_t>(team_.size());
+    if (rounded > 0) round({reinterpret_cast<Bf16*>(memory), bf16_stride(k)}, k);
+    memory += rounded;
     for (const int group : groups) {
-      auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
-      const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
-                               scales + values / static_cast<std::size_t>(group),
-                               tile_for(args_.rows, kernels_.tile_rows)};
-      quantize(x, k, group);
-      for (auto& product : products_)
-        if (quantizes(product) && group_of(product) == group) product.x = x;
-      memory += bytes(group);
+      quantize(memory, k, group);
+      memory += quantized_bytes(k, group);
     }
   }
 
-  static std::size_t unpacked_bytes_of(const Product& product) {
+  // Where many rows pass, unpacked weights; sums that go on with the next block of k.
+  std::size_t thread_bytes(const Product& product) const {
+    const int unpack_rows = kernels_.linear.unpack_rows;
+    if (rounds(product))
+      return static_cast<std::size_t>(product.block * kernels_.bf16.tile_panels * panel_rows) *
+             sizeof(float);
+    if (!quantizes(product) || unpack_rows == 0 || args_.rows < unpack_rows) return 0;
     const auto bytes = unpacked_bytes(product.w->k(), product.w->quantized()->bits);
     return (product.times ? 2 : 1) * bytes;
   }
 
+  std::size_t quantized_bytes(int k, int group) const {  // 64-byte aligned
+    const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
+    return (values + 8 * (values / static_cast<std::size_t>(group)) + 127) / 64 * 64;
+  }
+
   static int group_of(const Product& product) { return product.w->quantized()->group; }
 
-  void quantize(const QuantizedRows& x, int k, int group) {
+  void round(const Bf16Rows& x, int k) {
+    rounded_ = x;
+    team_.parallel_for(args_.rows, 8, [&](std::int64_t begin, std::int64_t end, int) {
+      kernels_.bf16.round(args_.x + begin * args_.x_stride, args_.x_stride,
+                          static_cast<int>(end - begin), k, {x.x + begin * x.stride, x.stride});
+    });
+  }
+
+  void quantize(std::uint8_t* memory, int k, int group) {
+    const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
+    auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
+    const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
+                             scales + values / static_cast<std::size_t>(group),
+                             tile_for(args_.rows, kernels_.linear.tile_rows)};
     const std::int64_t tiles = (args_.rows + x.tile - 1) / x.tile;
     // Waking the team costs more than a tile or two.
     team_.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
       for (auto i = begin; i < end; ++i) {
         const auto row = i * x.tile;
-        kernels_.quantize(args_.x + row * args_.x_stride, args_.x_stride,
-                          static_cast<int>(std::min<std::int64_t>(x.tile, args_.rows - row)), k,
-                          group, from_row(x, row, k, group));
+        kernels_.linear.quantize(args_.x + row * args_.x_stride, args_.x_stride,
+                                 static_cast<int>(std::min<std::int64_t>(x.tile, args_.rows - row)),
+                                 k, group, from_row(x, row, k, group));
       }
     });
+    for (auto& product : products_)
+      if (quantizes(product) && group_of(product) == group) product.x = x;
+  }
+
+  // Rows at once.
+  int block_of(const Product& product) const {
+    const std::int64_t k = product.w->k();
+    if (rounds(product)) return rows_per_block(args_.rows, kernels_.bf16.tile_rows, k * 2);
+    if (quantizes(product))
+      return rows_per_block(args_.rows, tile_for(args_.rows, kernels_.linear.tile_rows), k);
+    return rows_per_block(args_.rows, kernels_.linear.dense_tile_rows, k * 4);
   }
 
   void cut(Product& product) const {
     const auto& w = *product.w;
-    product.block = quantizes(product)
-                        ? rows_per_block(args_.rows, product.x.tile, w.k())
-                        : rows_per_block(args_.rows, kernels_.dense_tile_rows, w.k() * 4);
+    product.block = block_of(product);
     const int panels = w.num_panels(), blocks = (args_.rows + product.block - 1) / product.block;
     const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels) * (product.times ? 2 : 1);
     const auto bytes = piece_bytes / static_cast<std::size_t>((product.block + 15) / 16);
-    // An even number, as some kernels take two panels at once.
-    product.panels_each = std::max(1, static_cast<int>(bytes / panel_bytes / 2)) * 2;
+    // As many as some kernels take at once, or a multiple.
+    const int at_once = rounds(product) ? kernels_.bf16.tile_panels : 2;
+    const auto wanted = bytes / panel_bytes / static_cast<std::size_t>(at_once);
+    product.panels_each = std::max(1, static_cast<int>(wanted)) * at_once;
     product.pieces_per_block = (panels + product.panels_each - 1) / product.panels_each;
     product.pieces = product.pieces_per_block * blocks;
   }
@@ -294,24 +322,29 @@ class Operation {
     const int rows = std::min(product.block, args_.rows - row);
     const auto out = shifted(args_.output, row, product.column);
     const float* from = args_.x + row * args_.x_stride;
-    if (!w->quantized())
-      kernels_.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride, rows,
-                     first, last, out);
+    if (rounds(product))
+      kernels_.bf16.dense(*w->dense(), times ? times->dense() : nullptr,
+                          {rounded_.x + row * rounded_.stride, rounded_.stride}, rows, first, last,
+                          out, reinterpret_cast<float*>(memory));
+    else if (!w->quantized())
+      kernels_.linear.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride,
+                            rows, first, last, out);
     else if (args_.exact)
-      kernels_.quantized_exact(*w->quantized(), times ? times->quantized() : nullptr, from,
-                               args_.x_stride, rows, first, last, out);
+      kernels_.linear.quantized_exact(*w->quantized(), times ? times->quantized() : nullptr, from,
+                                      args_.x_stride, rows, first, last, out);
     else
-      kernels_.quantized(*w->quantized(), times ? times->quantized() : nullptr,
-                         from_row(product.x, row, w->k(), group_of(product)), rows, first, last,
-                         out, memory);
+      kernels_.linear.quantized(*w->quantized(), times ? times->quantized() : nullptr,
+                                from_row(product.x, row, w->k(), group_of(product)), rows, first,
+                                last, out, memory);
   }
 
   Team& team_;
-  const LinearKernels& kernels_;
+  const Kernels& kernels_;
   const LinearArgs& args_;
   std::vector<Product> products_;
-  std::uint8_t* unpacked_ = nullptr;
-  std::size_t unpacked_each_ = 0;  ///< bytes of a thread
+  std::uint8_t* thread_memory_ = nullptr;
+  std::size_t thread_bytes_ = 0;  ///< each thread's part of it
+  Bf16Rows rounded_ = {};         ///< where activations are rounded
 };
 
 }  // namespace
@@ -328,8 +361,8 @@ PackedMatrix::PackedMatrix(Team& team, Arena& arena, const QuantizedSource& sour
 PackedMatrix::PackedMatrix(Team& team, Arena& arena, const DenseSource& source)
     : n_(source.n), k_(source.k) {
   DensePanels panels{nullptr, source.n, source.k, source.format};
-  memory_ =
-      pack_all(team, arena, panels, [&](int i, std::uint8_t* out) { pack_panel(source, i, out); });
+  memory_ = pack_all(team, arena, panels,
+                     [&](int i, std::uint8_t* out) { pack_panel(source, panels, i, out); });
   panels.data = memory_.data;
   panels_ = panels;
 }
@@ -349,7 +382,7 @@ void PackedMatrix::row(int row, float* out) const {
 }
 
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args) {
-  Operation(team, kernels.linear, scratch, args).run();
+  Operation(team, kernels, scratch, args).run();
 }
 
 }  // namespace pippin::cpu

@@ -63,10 +63,10 @@ struct LinearArgs {
   std::span<const PackedMatrix* const> parts;
   bool gated = false;  ///< two parts of the same layout
   Output output;
-  bool exact = false;  ///< activations stay float32 before quantized weights
+  bool exact = false;  ///< activations stay float32: no 8 bits, no bf16
 };
 
-/// Runs it on all threads of the team. `scratch` holds the activations in 8 bits, and unpacked weights.
+/// Runs it on all threads of the team. `scratch` holds activations in 8 bits or bf16, and unpacked weights.
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args);
 
 }  // namespace pippin::cpu

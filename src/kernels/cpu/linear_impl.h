@@ -359,6 +359,26 @@ inline __attribute__((always_inline)) void add_dense(const T* w, int k, const fl
   for (int m = 0; m < MT; ++m) y[m] = sums[m];
 }
 
+// The same from pairs of k.
+template <int MT>
+inline __attribute__((always_inline)) void add_dense(const Bf16* w, int k, const float* x,
+                                                     std::int64_t stride, Vf (&y)[MT]) {
+  Vf sums[MT];
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) sums[m] = y[m];
+  for (int i = 0; i < k; i += 2, w += 32) {
+    Vf even, odd;
+    load_pairs(w, even, odd);
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) sums[m] = fma(even, set1(x[m * stride + i]), sums[m]);
+    if (i + 1 == k) break;
+#pragma GCC unroll 16
+    for (int m = 0; m < MT; ++m) sums[m] = fma(odd, set1(x[m * stride + i + 1]), sums[m]);
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MT; ++m) y[m] = sums[m];
+}
+
 // One block of a quantized panel as floats [group, 16].
 template <int Bits, Format F>
 inline void expand_block(const std::uint8_t* block, int group, float* out) {

@@ -37,15 +37,22 @@ struct QuantizedPanels {
   }
 };
 
-/// A plain matrix; a panel is [K, 16] in the given format.
+/// A plain matrix; a panel is [K, 16] in the given format. bf16 lies in pairs of k, [K / 2, 16, 2], which
+/// is what products of bf16 take; an odd K is padded with zeros.
 struct DensePanels {
   const std::uint8_t* data;
   int n, k;
   Format format;
 
   int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
+  int padded_k() const { return format == Format::bf16 ? (k + 1) / 2 * 2 : k; }
   std::size_t panel_bytes() const {
-    return static_cast<std::size_t>(k) * panel_rows * (format == Format::f32 ? 4 : 2);
+    return static_cast<std::size_t>(padded_k()) * panel_rows * (format == Format::f32 ? 4 : 2);
+  }
+  /// Where a panel's number of its row r lies.
+  std::size_t at(int r, int i) const {
+    return static_cast<std::size_t>(format == Format::bf16 ? i / 2 * 32 + 2 * r + i % 2
+                                                           : i * panel_rows + r);
   }
 };
 

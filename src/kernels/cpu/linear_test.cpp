@@ -208,25 +208,64 @@ TEST_P(LinearTest, ExtremeValuesDoNotOverflow) {
   }
 }
 
+// A random plain matrix, and its values as doubles.
+struct PlainMatrix {
+  int n, k;
+  Format format;
+  std::vector<std::uint8_t> weight;
+  std::vector<double> values;
+
+  PlainMatrix(int outputs, int inputs, Format stored, std::mt19937& random)
+      : n(outputs), k(inputs), format(stored) {
+    for (const float w : random_floats(static_cast<std::size_t>(n * k), random)) {
+      append(weight, rounded(w, format), format);
+      values.push_back(static_cast<double>(rounded(w, format)));
+    }
+  }
+
+  DenseSource source() const { return {weight.data(), n, k, format}; }
+};
+
+std::vector<float> as_bf16(std::vector<float> x) {
+  for (auto& v : x) v = nearest_bf16(v);
+  return x;
+}
+
 TEST_P(LinearTest, DenseProductsAgreeWithTheReference) {
   for (const Format format : {Format::f32, Format::bf16, Format::f16})
     for (const int rows : {1, 2, 7, 25})
-      for (const auto& [n, k] : {std::pair{19, 7}, {64, 48}, {3, 100}}) {
-        std::vector<std::uint8_t> weight;
-        std::vector<double> values;
-        for (const float w : random_floats(static_cast<std::size_t>(n * k), random_)) {
-          append(weight, rounded(w, format), format);
-          values.push_back(static_cast<double>(rounded(w, format)));
-        }
-        const PackedMatrix packed(team_, arena_, DenseSource{weight.data(), n, k, format});
+      for (const auto& [n, k] : {std::pair{19, 7}, {64, 48}, {3, 100}, {150, 1101}}) {
+        const PlainMatrix matrix(n, k, format, random_);
+        const PackedMatrix packed(team_, arena_, matrix.source());
         const auto x = random_floats(static_cast<std::size_t>(rows * k), random_);
-        EXPECT_LT(error(run({&packed}, x, rows, false), product(x, values, rows, n, k)), 2e-6);
+        EXPECT_LT(error(run({&packed}, x, rows, true), product(x, matrix.values, rows, n, k)),
+                  2e-6);
+        const bool rounds = format == Format::bf16 && kernels_of(GetParam()).bf16.dense;
+        const auto wanted = product(rounds ? as_bf16(x) : x, matrix.values, rows, n, k);
+        EXPECT_LT(error(run({&packed}, x, rows, false), wanted), 2e-6);
         std::vector<float> row(static_cast<std::size_t>(k));
         packed.row(n - 1, row.data());
         for (int i = 0; i < k; ++i)
           EXPECT_EQ(static_cast<double>(row[static_cast<std::size_t>(i)]),
-                    values[static_cast<std::size_t>((n - 1) * k + i)]);
+                    matrix.values[static_cast<std::size_t>((n - 1) * k + i)]);
       }
+}
+
+TEST_P(LinearTest, TiesAreRoundedToEven) {
+  const PlainMatrix matrix(16, 1, Format::bf16, random_);
+  const PackedMatrix packed(team_, arena_, matrix.source());
+  if (!kernels_of(GetParam()).bf16.dense) {
+    EXPECT_NE(GetParam(), Isa::avx512_bf16);
+    return;
+  }
+  // A bf16 number's last bit is 2^-7 of its power of two.
+  for (const auto& [x, near] : {std::pair{1 + 0x1p-8f, 1.0f},
+                                {1 + 3 * 0x1p-8f, 1 + 0x1p-6f},
+                                {1 + 0x1.01p-8f, 1 + 0x1p-7f},
+                                {-1 - 0x0.ffp-8f, -1.0f}}) {
+    EXPECT_EQ(nearest_bf16(x), near);
+    EXPECT_EQ(run({&packed}, {x}, 1, false), run({&packed}, {near}, 1, true));
+  }
 }
 
 TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthers) {
@@ -245,17 +284,38 @@ TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthers) {
   }
 }
 
+// So many values that rows are taken in two blocks.
+TEST_P(LinearTest, ARowsBitsDoNotDependOnTheOthersWherePlain) {
+  constexpr int n = 48, k = 8200, rows = 37;
+  const PlainMatrix matrix(n, k, Format::bf16, random_);
+  const PackedMatrix packed(team_, arena_, matrix.source());
+  const auto x = random_floats(rows * k, random_);
+  for (const bool exact : {false, true}) {
+    const auto all = run({&packed}, x, rows, exact);
+    for (int row = 0; row < rows; row += 5) {
+      const std::vector<float> one(x.begin() + row * k, x.begin() + (row + 1) * k);
+      const auto alone = run({&packed}, one, 1, exact);
+      ASSERT_EQ(std::memcmp(alone.data(), all.data() + row * n, n * sizeof(float)), 0)
+          << "row " << row << " exact " << exact;
+    }
+  }
+}
+
 TEST_P(LinearTest, PartsLieSideBySide) {
   const auto a = random_matrix(33, 128, 64, 4, Format::bf16, random_);
   const auto b = random_matrix(16, 128, 32, 8, Format::f32, random_);
-  const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
+  const PlainMatrix c(100, 128, Format::bf16, random_);
+  const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source()),
+      pc(team_, arena_, c.source());
   for (const int rows : {5, 40}) {
     const auto x = random_floats(static_cast<std::size_t>(rows) * 128, random_);
-    const auto both = run({&pa, &pb}, x, rows, false), first = run({&pa}, x, rows, false),
-               second = run({&pb}, x, rows, false);
+    const auto all = run({&pa, &pb, &pc}, x, rows, false), first = run({&pa}, x, rows, false),
+               second = run({&pb}, x, rows, false), third = run({&pc}, x, rows, false);
     for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
-      for (std::size_t i = 0; i < 49; ++i)
-        EXPECT_EQ(both[row * 49 + i], i < 33 ? first[row * 33 + i] : second[row * 16 + i - 33]);
+      for (std::size_t i = 0; i < 149; ++i)
+        EXPECT_EQ(all[row * 149 + i], i < 33   ? first[row * 33 + i]
+                                      : i < 49 ? second[row * 16 + i - 33]
+                                               : third[row * 100 + i - 49]);
   }
 }
 
@@ -272,6 +332,19 @@ TEST_P(LinearTest, GatedProductsOfEightBitActivations) {
                  gate = run({&pa}, x, rows, false, false, silu), up = run({&pb}, x, rows, false);
       for (std::size_t i = 0; i < gated.size(); ++i) EXPECT_EQ(gated[i], gate[i] * up[i]);
     }
+}
+
+TEST_P(LinearTest, GatedProductsOfPlainMatrices) {
+  for (const int rows : {1, 7, 40}) {
+    const PlainMatrix a(72, 128, Format::bf16, random_), b(72, 128, Format::bf16, random_);
+    const PackedMatrix pa(team_, arena_, a.source()), pb(team_, arena_, b.source());
+    const auto x = random_floats(static_cast<std::size_t>(rows) * 128, random_);
+    Output silu;
+    silu.activation = Activation::silu;
+    const auto gated = run({&pa, &pb}, x, rows, false, true, silu),
+               gate = run({&pa}, x, rows, false, false, silu), up = run({&pb}, x, rows, false);
+    for (std::size_t i = 0; i < gated.size(); ++i) EXPECT_EQ(gated[i], gate[i] * up[i]);
+  }
 }
 
 TEST_P(LinearTest, BiasActivationGateAndResidual) {

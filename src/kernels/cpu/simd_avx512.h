@@ -1,4 +1,4 @@
-// 16 lanes as one AVX-512 register (F, BW, DQ, VL); VNNI where the compiler was told so.
+// 16 lanes as one AVX-512 register (F, BW, DQ, VL); VNNI and BF16 where the compiler was told so.
 #pragma once
 
 #include <immintrin.h>
@@ -119,6 +119,28 @@ inline __m512i dot4(__m512i acc, __m512i w, __m512i a, bool narrow) {
   return _mm512_add_epi32(acc, sums);
 #endif
 }
+
+#ifdef __AVX512BF16__
+/// There are products of bf16 numbers: see bf16_impl.h.
+#define PIPPIN_BF16_DOT
+
+/// Pairs of bf16 numbers in 16 lanes.
+struct Pairs {
+  __m512bh v;
+};
+inline Pairs load_bf16_pairs(const Bf16* p) {
+  const auto bits = _mm512_loadu_si512(p);
+  return {reinterpret_cast<const __m512bh&>(bits)};
+}
+inline Pairs broadcast_pair(const Bf16* p) {
+  std::int32_t x;
+  std::memcpy(&x, p, 4);
+  const auto bits = _mm512_set1_epi32(x);
+  return {reinterpret_cast<const __m512bh&>(bits)};
+}
+/// acc += the sums of two products, the second first; subnormal numbers count as zero.
+inline Vf dot2(Vf acc, Pairs x, Pairs y) { return {_mm512_dpbf16_ps(acc.v, x.v, y.v)}; }
+#endif
 
 // Six rows by two panels: 12 sums of products and 12 of floats fill 24 of the 32 registers. A load of
 // four activations then serves two panels, which matters on processors with one load of 512 bits a cycle.

@@ -18,6 +18,9 @@ extern const Kernels table;
 namespace avx512_vnni {
 extern const Kernels table;
 }
+namespace avx512_bf16 {
+extern const Kernels table;
+}
 #elif defined(__aarch64__)
 namespace neon_dotprod {
 extern const Kernels table;

@@ -31,6 +31,13 @@ inline double number_of(const void* p, KvFormat format) {
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
+/// x rounded to eight significant bits, ties to even: what bf16 holds.
+inline float nearest_bf16(float x) {
+  if (x == 0) return x;
+  const int shift = 7 - std::ilogb(x);
+  return std::ldexp(std::nearbyint(std::ldexp(x, shift)), -shift);
+}
+
 inline std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
   std::normal_distribution<float> normal;
   std::vector<float> x(count);
