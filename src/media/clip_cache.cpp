@@ -36,6 +36,12 @@ std::shared_ptr<const Video> ClipCache::decode(std::span<const std::uint8_t> byt
   return video;
 }
 
+void ClipCache::clear() {
+  const std::lock_guard lock(mutex_);
+  entries_.clear();
+  num_bytes_ = 0;
+}
+
 std::shared_ptr<const Video> ClipCache::find(const Digest& key) {
   const std::lock_guard lock(mutex_);
   const auto it = std::find_if(entries_.begin(), entries_.end(),

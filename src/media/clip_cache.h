@@ -23,6 +23,8 @@ class ClipCache {
   std::shared_ptr<const Video> decode(std::span<const std::uint8_t> bytes,
                                       const VideoSampling& sampling, const VideoLimits& limits);
 
+  void clear();
+
  private:
   struct Entry {
     Digest key;

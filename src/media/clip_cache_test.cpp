@@ -21,6 +21,8 @@ TEST(ClipCache, DecodesAFileOnce) {
   EXPECT_NE(cache.decode(vp9, {}, {}), first);
   EXPECT_EQ(cache.decode(h264, {.num_frames = 2}, {})->frames.size(), 2u);
   EXPECT_EQ(cache.decode(h264, {}, {}), first);
+  cache.clear();
+  EXPECT_NE(cache.decode(h264, {}, {}), first);
 }
 
 TEST(ClipCache, KeepsTheLastUsedWithinItsBytes) {

@@ -194,6 +194,7 @@ void OpenAi::show_cache(Exchange& exchange) const {
 void OpenAi::clear_cache(std::shared_ptr<Exchange> exchange) {
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
+      clips_.clear();  // before the engine, which counts the memory that has come back
       exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
     });
   });
