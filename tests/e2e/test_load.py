@@ -123,10 +123,12 @@ def test_health_answers_within_50_ms_during_load(server: Server):
 
 LONG_ANSWER = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True, "max_tokens": 3000}
 LONG_PROMPT = {"messages": [{"role": "user", "content": "What is Pippin? " * 700}], "max_tokens": 1}
-PICTURE = {"messages": [{"role": "user", "content": [part(data_url(RED_CIRCLE.resize((1600, 1600))))]}], "max_tokens": 1}
+# Of different sizes, since equal ones are encoded once; so many that a fast machine can't be done between two looks at it.
+PICTURES = {"messages": [{"role": "user", "content": [part(data_url(RED_CIRCLE.resize((640 - i, 640 - i)))) for i in range(12)]}],
+            "max_tokens": 1}
 
 
-@pytest.mark.parametrize("stage, body", [("queued", LONG_ANSWER), ("prefilling", LONG_PROMPT), ("encoding", PICTURE),
+@pytest.mark.parametrize("stage, body", [("queued", LONG_ANSWER), ("prefilling", LONG_PROMPT), ("encoding", PICTURES),
                                          ("decoding", LONG_ANSWER)])
 def test_a_client_may_leave_at_any_stage(stage: str, body: dict):
     """It is noticed in the queue, too, and while its prompt is read, a little in each step."""
