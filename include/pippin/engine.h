@@ -151,6 +151,10 @@ class Engine {
   /// when the queue is full.
   ChatStream chat(ChatRequest request);
 
+  /// Tokens of the prompt that chat() would answer, placeholders of pictures included; also where no context holds them.
+  /// Throws Error(invalid_argument) for a prompt that can't be built.
+  std::int64_t count_tokens(const ChatRequest& request) const;
+
   /// As chat, but of a plain text prompt (or token ids) without a template.
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
                       const StopOptions& stop);

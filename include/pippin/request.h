@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -100,6 +101,7 @@ struct Usage {
   /// Of the prompt's tokens that stand for pictures, those that did not wait for the encoder: their KV was found in the
   /// cache, or else the picture's features in the media cache.
   std::int64_t media_cached = 0;
+  std::int64_t reasoning_tokens = 0;  ///< of the completion's tokens, those of reasoning
 };
 
 /// When an answer got how far; the clock's epoch stands for what has not happened.
@@ -129,6 +131,8 @@ struct ChatEvent {
   std::string reasoning = {};  ///< what the model thinks before it answers, as `text`
   std::optional<ToolCallDelta> tool_call = {};
   AnswerTimes::Time at = {};  ///< when the last token of it was generated
+  std::optional<std::size_t> stop_string =
+      {};  ///< with `finish`: which of StopOptions::strings ended it
 };
 
 }  // namespace pippin

@@ -128,6 +128,10 @@ void Answer::add(text::OutputEvent event) {
     return finish(FinishReason::stop);
   }
   if (is_call_end) return;
+  // Tokens count as what they settled; a marker counts to what follows it.
+  const auto new_tokens =
+      usage_.completion_tokens - std::exchange(told_tokens_, usage_.completion_tokens);
+  if (event.kind == Kind::reasoning) usage_.reasoning_tokens += new_tokens;
   ChatEvent out{"", std::nullopt, usage_};
   if (event.kind == Kind::text)
     out.text = std::move(event.text);
@@ -152,6 +156,7 @@ void Answer::finish(FinishReason reason) {
   if (reason == FinishReason::stop && num_calls_ > 0) reason = FinishReason::tool_calls;
   if (events_.empty()) events_.emplace_back();
   events_.back().finish = reason;
+  events_.back().stop_string = stops_.matched();
   events_.back().usage = usage_;
 }
 

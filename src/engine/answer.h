@@ -75,6 +75,7 @@ class Answer {
   std::deque<ChatEvent> events_;  ///< settled, not taken yet
   AnswerTimes::Time at_;          ///< of the token that settled them
   Usage usage_;
+  std::int64_t told_tokens_ = 0;  ///< of the completion's, those of events so far
   int num_calls_ = 0;
   bool ended_ = false;     ///< the last event is settled
   bool finished_ = false;  ///< it has been taken

@@ -21,6 +21,8 @@ struct Outcome {
   std::string text, reasoning;
   std::vector<std::string> calls;  ///< name and arguments
   FinishReason finish = FinishReason::stop;
+  std::optional<std::size_t> stop_string;
+  Usage usage;
   bool cancelled = false;
 };
 
@@ -42,6 +44,8 @@ Outcome answered(const std::vector<std::int32_t>& tokens, AnswerOptions options,
       outcome.calls.push_back(event->tool_call->name);
     EXPECT_EQ(answer.finished(), event->finish.has_value());
     if (event->finish) outcome.finish = *event->finish;
+    outcome.stop_string = event->stop_string;
+    outcome.usage = event->usage;
   }
   outcome.cancelled = stream->cancelled();
   return outcome;
@@ -66,6 +70,16 @@ TEST(Answer, TellsItsPartsApart) {
   EXPECT_EQ(outcome.text, "Look:");
   EXPECT_EQ(outcome.calls, (std::vector<std::string>{"f{\"a\": 1}", "f{}"}));
   EXPECT_EQ(outcome.finish, FinishReason::tool_calls);
+  EXPECT_FALSE(outcome.stop_string);
+}
+
+TEST(Answer, CountsTheTokensOfReasoning) {
+  const auto thought = tokens_of("<think>\nOne and two are three.");
+  const auto all = tokens_of("<think>\nOne and two are three.\n</think>\n\nThree.");
+  const auto outcome = answered(all, options_for("hermes"));
+  EXPECT_EQ(outcome.usage.completion_tokens, static_cast<std::int64_t>(all.size()) + 1);
+  EXPECT_NEAR(outcome.usage.reasoning_tokens, static_cast<std::int64_t>(thought.size()), 2);
+  EXPECT_EQ(answered(tokens_of("Three."), options_for("hermes")).usage.reasoning_tokens, 0);
 }
 
 TEST(Answer, WithoutAParserAllIsText) {
@@ -93,12 +107,13 @@ TEST(Answer, ACutOffCallSaysSo) {
 
 TEST(Answer, StopStringsEndWhatTheModelSays) {
   auto options = options_for("hermes");
-  options.stop_strings = {"ok:"};
+  options.stop_strings = {"never", "ok:"};
   const auto outcome = answered(tokens_of(two_calls), std::move(options));
   EXPECT_EQ(outcome.text, "Lo");
   EXPECT_EQ(outcome.reasoning, "Hm.");
   EXPECT_TRUE(outcome.calls.empty());
   EXPECT_EQ(outcome.finish, FinishReason::stop);
+  EXPECT_EQ(outcome.stop_string, 1u);
   EXPECT_TRUE(outcome.cancelled);
 }
 

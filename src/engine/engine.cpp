@@ -27,6 +27,9 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model_dir,
 }
 
 ChatStream Engine::chat(ChatRequest request) { return frontend_->chat(request); }
+std::int64_t Engine::count_tokens(const ChatRequest& request) const {
+  return frontend_->count_tokens(request);
+}
 ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sampling,
                             const StopOptions& stop) {
   return frontend_->complete(prompt, sampling, stop);

@@ -341,6 +341,14 @@ ChatStream Frontend::chat(const ChatRequest& request) {
   return submit(std::move(sequence), std::move(options));
 }
 
+std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
+  PromptBuilder any_length = prompts_;
+  any_length.max_context = std::numeric_limits<std::int32_t>::max();
+  Sequence sequence;
+  any_length.build(request, sequence);
+  return sequence.num_prompt;
+}
+
 ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& sampling,
                               const StopOptions& stop) {
   auto sequence = std::make_shared<Sequence>();

@@ -19,6 +19,7 @@ class Frontend {
            Engine::Progress progress);
 
   ChatStream chat(const ChatRequest& request);
+  std::int64_t count_tokens(const ChatRequest& request) const;
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
                       const StopOptions& stop);
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);

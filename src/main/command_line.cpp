@@ -27,6 +27,7 @@ struct Units {
   std::int64_t media_cache_mb = 512;
   int drain_s = 30;
   int port = 8000;
+  double keep_alive_s = 15;
   std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
   bool no_warmup = false;
@@ -139,6 +140,9 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "Requests waiting at most; more are answered 429 [1024]");
   group.number("--drain-seconds", units.drain_s, 0, 86400,
                "Time for running answers to end after SIGTERM [30]");
+  group.number("--keep-alive-seconds", units.keep_alive_s, 0.0, 86400.0,
+               "Silence after which a stream gets a comment, so that nobody takes it for dead; 0: "
+               "none [15]");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
 }
@@ -185,6 +189,8 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.api.clip_cache_bytes = units.clip_cache_mb << 20;
   serve.api.media.video.max_bytes = units.max_video_mb << 20;
   serve.api.media.max_pixels = 4 * serve.api.media.image.max_pixels;
+  serve.http.keep_alive_interval =
+      std::chrono::milliseconds(static_cast<std::int64_t>(units.keep_alive_s * 1000));
   serve.drain = std::chrono::seconds(units.drain_s);
 }
 

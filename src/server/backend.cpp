@@ -23,6 +23,9 @@ class EngineBackend final : public Backend {
   std::unique_ptr<EventSource> chat(ChatRequest request) override {
     return std::make_unique<EngineSource>(engine_.chat(std::move(request)));
   }
+  std::int64_t count_tokens(const ChatRequest& request) override {
+    return engine_.count_tokens(request);
+  }
   ModelInfo info() const override { return engine_.info(); }
   EngineStats stats() const override { return engine_.stats(); }
   ClearedCaches clear_caches() override { return engine_.clear_caches(); }

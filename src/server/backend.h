@@ -26,6 +26,8 @@ class Backend {
   virtual ~Backend() = default;
   /// Throws Error like Engine::chat, on whose thread's time it prepares the prompt, too.
   virtual std::unique_ptr<EventSource> chat(ChatRequest request) = 0;
+  /// Of the prompt that chat() would answer; see Engine::count_tokens.
+  virtual std::int64_t count_tokens(const ChatRequest& request) = 0;
   virtual ModelInfo info() const = 0;
   /// Returns at once.
   virtual EngineStats stats() const = 0;

@@ -14,7 +14,8 @@ namespace pippin::server {
 struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
-  std::string model;  ///< as sent; empty where absent
+  std::string model;    ///< as sent; empty where absent
+  int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
   bool stream = false;
   bool include_usage = false;        ///< a last chunk with the usage
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"

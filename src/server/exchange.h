@@ -74,6 +74,9 @@ class Exchange {
   /// Begins a 200 answer of unknown length.
   virtual void start_stream(Headers headers) = 0;
 
+  /// From now on `piece` is sent whenever nothing else has been for HttpOptions::keep_alive_interval, until the stream ends.
+  virtual void keep_alive_with(std::string piece) = 0;
+
   /// Sends a piece of the stream. `on_written` is called when the bytes have left for the network;
   /// a producer that waits for it before the next write holds one piece in memory, however slowly
   /// the client reads.

@@ -36,6 +36,8 @@ struct HttpOptions {
   std::int64_t min_body_bytes_per_s = 16 << 10;
   /// A kept-alive connection without a request is closed after this long.
   std::chrono::milliseconds idle_timeout{75'000};
+  /// Streams that are kept alive get their piece after so long a silence (see Exchange::keep_alive_with); 0: none do.
+  std::chrono::milliseconds keep_alive_interval{15'000};
   /// A client that takes no byte of its answer for this long is disconnected.
   std::chrono::milliseconds write_timeout{60'000};
 

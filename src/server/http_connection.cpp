@@ -171,18 +171,25 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
 // another request.
 asio::awaitable<bool> HttpConnection::answer() {
   begin_exchange();
+  auto last_write = Clock::now();
   while (!broken_ && !stopping_) {
     if (!out_->bytes.empty() || !out_->on_written.empty()) {
       auto on_written = std::exchange(out_->on_written, {});
       auto bytes = std::exchange(out_->bytes, {});
       const bool written = co_await write(std::move(bytes));
       if (!written) break;
+      last_write = Clock::now();
       for (auto& callback : on_written) core_->post(std::move(callback));
     } else if (out_->ended) {
       break;
     } else {
       tell_if_gone();
-      co_await changed(never);
+      const auto interval = core_->options().keep_alive_interval;
+      const bool kept_alive = !out_->idle_piece.empty() && interval.count() > 0;
+      const auto quiet_until = kept_alive ? last_write + interval : never;
+      co_await changed(quiet_until);
+      const bool quiet = out_->bytes.empty() && !out_->ended && Clock::now() >= quiet_until;
+      if (quiet) send_piece(*out_, out_->idle_piece, {});
     }
   }
   const bool complete = out_->ended && out_->bytes.empty() && !broken_;
@@ -201,13 +208,15 @@ asio::awaitable<bool> HttpConnection::answer() {
 
 // Answers what could not be read as a request.
 asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
-  const HttpResponse response =
-      error_response(failure.status, failure.message, failure.status == 413 ? "body" : "");
+  const std::string id = core_->make_id();
+  const std::string path = parser_ ? parser_->path() : "";
+  const HttpResponse response = error_response({path, id}, failure.status, failure.message,
+                                               failure.status == 413 ? "body" : "");
   ResponseHead head;
   head.status = response.status;
   head.length = response.body.size();
   head.keep_alive = false;
-  head.request_id = core_->make_id();
+  head.request_id = id;
   spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_, failure.status,
                 failure.message);
   auto record = begin_record(head.request_id);
@@ -382,7 +391,8 @@ void HttpConnection::cut_off(Outgoing& out) {
   if (!out.started && !*out.gone) {
     spdlog::error("[http] {}: {} {} was left unanswered", out.request_id, out.record->method,
                   out.record->path);
-    return send(out, error_response(500, "internal error: the request was left unanswered"));
+    return send(out, error_response({out.record->path, out.request_id}, 500,
+                                    "internal error: the request was left unanswered"));
   }
   out.ended = true;
   out.keep_alive = false;

@@ -25,6 +25,7 @@ struct Outgoing {
   std::string request_id;
   std::shared_ptr<RequestRecord> record;  ///< shared with the exchange
   std::string bytes;                      ///< to be sent
+  std::string idle_piece;                 ///< see Exchange::keep_alive_with
   std::vector<std::function<void()>> on_written;
   std::function<void()> on_disconnect;
   std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange

@@ -203,7 +203,7 @@ void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
   if (!match.route) {
     const bool known = !match.allowed.empty();
     HttpResponse response = error_response(
-        known ? 405 : 404,
+        place_of(*exchange), known ? 405 : 404,
         request.method + " " + request.path +
             (known ? " is not allowed; allowed: " + match.allowed : " is unknown to this server"));
     if (known) response.headers.add("Allow", match.allowed);

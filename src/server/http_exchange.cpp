@@ -45,6 +45,11 @@ void HttpExchange::start_stream(Headers headers) {
   });
 }
 
+void HttpExchange::keep_alive_with(std::string piece) {
+  if (!started_ || ended_) return;
+  update([piece = std::move(piece)](HttpConnection&, Outgoing& out) { out.idle_piece = piece; });
+}
+
 void HttpExchange::write(std::string piece, std::function<void()> on_written) {
   if (!started_ || ended_) return;
   update([piece = std::move(piece), on_written = std::move(on_written)](HttpConnection& connection,

@@ -21,6 +21,7 @@ class HttpExchange final : public Exchange {
   RequestRecord& record() override { return *record_; }
   void respond(HttpResponse response) override;
   void start_stream(Headers headers) override;
+  void keep_alive_with(std::string piece) override;
   void write(std::string piece, std::function<void()> on_written) override;
   void finish() override;
   void on_disconnect(std::function<void()> gone) override;

@@ -104,6 +104,7 @@ class FakeBackend final : public Backend {
   std::unique_ptr<EventSource> chat(ChatRequest request) override {
     std::lock_guard lock(mutex_);
     last_ = std::move(request);
+    seeds_.push_back(last_.sampling.seed);
     if (error_) throw *error_;
     auto script = std::exchange(next_, nullptr);
     if (!script) {
@@ -112,6 +113,11 @@ class FakeBackend final : public Backend {
       script->push({"!", FinishReason::length, {7, 4, 3, 2}});
     }
     return std::make_unique<ScriptSource>(std::move(script));
+  }
+  std::int64_t count_tokens(const ChatRequest& request) override {
+    std::lock_guard lock(mutex_);
+    last_ = request;
+    return 7;
   }
   ModelInfo info() const override {
     ModelInfo info;
@@ -139,6 +145,7 @@ class FakeBackend final : public Backend {
 
   std::mutex mutex_;
   ChatRequest last_;
+  std::vector<std::optional<std::uint64_t>> seeds_;  // of all requests
   std::optional<Error> error_;
   std::shared_ptr<Script> next_;
   std::atomic<bool> healthy_ = true;
@@ -153,6 +160,7 @@ class OpenAiTest : public ::testing::Test {
     api_->add_routes(router);
     HttpOptions http;
     http.port = 0;
+    http.keep_alive_interval = keep_alive_;
     server_.emplace(http, workers_);
     server_->start(std::move(router));
   }
@@ -200,6 +208,7 @@ class OpenAiTest : public ::testing::Test {
     return events;
   }
 
+  milliseconds keep_alive_ = HttpOptions().keep_alive_interval;
   FakeBackend backend_;
   ThreadPool workers_{2};
   ThreadPool loaders_{2};
