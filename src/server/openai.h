@@ -8,6 +8,7 @@
 #include "server/chat_service.h"
 #include "server/exchange.h"
 #include "server/router.h"
+#include "server/utilities.h"
 
 namespace pippin {
 class ThreadPool;
@@ -21,7 +22,7 @@ struct OpenAiOptions : ChatServiceOptions {
   SamplingOptions sampling;
 };
 
-/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health, /metrics,
+/// POST /v1/chat/completions, /v1/completions, and what Utilities has; GET /v1/models, /v1/models/{id}, /health, /metrics,
 /// GET and DELETE /v1/cache. Holds no state of a request: each lives in a
 /// ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
 class OpenAi {
@@ -33,6 +34,7 @@ class OpenAi {
 
  private:
   void chat(std::shared_ptr<Exchange> exchange);
+  void complete(std::shared_ptr<Exchange> exchange);
   void list_models(Exchange& exchange) const;
   void show_model(Exchange& exchange) const;
   void show_health(Exchange& exchange) const;
@@ -45,6 +47,7 @@ class OpenAi {
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
   ThreadPool& loaders_;
   ChatService service_;
+  Utilities utilities_;
 };
 
 }  // namespace pippin::server
