@@ -32,13 +32,6 @@ constexpr Clock::time_point never = Clock::time_point::max();
 constexpr std::chrono::seconds linger_idle{2};
 constexpr std::chrono::seconds linger_total{20};
 
-std::string name_of(const tcp::socket& socket) {
-  error_code error;
-  const tcp::endpoint peer = socket.remote_endpoint(error);
-  if (error) return "?";
-  return peer.address().to_string() + ":" + std::to_string(peer.port());
-}
-
 // A client's own request id is kept where it is harmless in headers and logs.
 bool usable_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 && printable(id) == id;
@@ -47,21 +40,19 @@ bool usable_id(std::string_view id) {
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
-                               tcp::socket socket)
+                               StreamSocket socket, std::string peer)
     : core_(std::move(core)),
       number_(number),
       socket_(std::move(socket)),
       strand_(socket_.get_executor()),
       changed_(strand_),
-      peer_(name_of(socket_)),
+      peer_(std::move(peer)),
       max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
 HttpConnection::~HttpConnection() { core_->remove(number_); }
 
 void HttpConnection::start(bool full) {
   error_code ignored;
-  // A token is a small packet; waiting to fill a larger one would delay it.
-  socket_.set_option(tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
   asio::co_spawn(
@@ -247,7 +238,7 @@ asio::awaitable<bool> HttpConnection::write(std::string bytes) {
 // Half-closes, then reads and drops what the client is still sending until it closes, too.
 asio::awaitable<void> HttpConnection::close_after_reading() {
   error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  socket_.shutdown(StreamSocket::shutdown_send, ignored);
   const auto end = Clock::now() + linger_total;
   auto idle_end = Clock::now() + linger_idle;
   while (!peer_closed_ && !stopping_ && Clock::now() < std::min(end, idle_end)) {
@@ -273,7 +264,7 @@ asio::awaitable<void> HttpConnection::changed(Clock::time_point deadline) {
 void HttpConnection::read_more() {
   if (reading_ || peer_closed_ || input_.size() + max_read > max_input_) return;
   reading_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+  socket_.async_wait(StreamSocket::wait_read, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
     if (error)
       self->peer_closed_ = true;
