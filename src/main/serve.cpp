@@ -76,7 +76,8 @@ std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
   const std::string host = http.host == "0.0.0.0" ? "127.0.0.1"
                            : v6                   ? "[" + http.host + "]"
                                                   : http.host;
-  return "http://" + host + ":" + std::to_string(port) + "/v1";
+  return (http.tls_certificate.empty() ? "http://" : "https://") + host + ":" +
+         std::to_string(port) + "/v1";
 }
 
 void announce(const Engine& engine, const std::string& url) {
