@@ -42,8 +42,8 @@ void warn_of_exposure(const ServeCommand& command, bool has_keys) {
   if (!command.http.unix_socket.empty()) return;
   if (!is_loopback(command.http.host) && !has_keys)
     spdlog::warn(
-        "listening on {}: whoever reaches this machine can use the server; --api-key would ask for "
-        "a key",
+        "listening on {}: whoever reaches this machine can use the server; there is no password "
+        "(see --api-key)",
         command.http.host);
   if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
     spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
