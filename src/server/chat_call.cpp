@@ -10,37 +10,12 @@
 #include "base/json.h"
 #include "pippin/error.h"
 #include "server/chat_fields.h"
+#include "server/request_json.h"
 
 namespace pippin::server {
 namespace {
 
 constexpr std::size_t max_stop_strings = 64;
-
-[[noreturn]] void refuse(const std::string& field, const std::string& why) {
-  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
-}
-
-json::object parse_body(std::string_view body) {
-  if (body.empty()) refuse("body", "is empty; a JSON object is needed");
-  json::value value;
-  try {
-    value = parse_json(body, "the request's body");
-  } catch (const Error& error) {
-    throw Error(error.code(), error.what(), "body");
-  }
-  if (!value.is_object()) refuse("body", "must be a JSON object");
-  return std::move(value.as_object());
-}
-
-// Written so that NaN is outside.
-float number_in(const Members& body, std::string_view key, double low, double high,
-                double fallback) {
-  const double value = body.number_or(key, fallback);
-  if (!(value >= low && value <= high))
-    refuse(std::string(key), "must be between " + json::serialize(json::value(low)) + " and " +
-                                 json::serialize(json::value(high)));
-  return static_cast<float>(value);
-}
 
 // {"token id": bias, ...}
 std::vector<LogitBias> parse_logit_bias(const Members& body) {

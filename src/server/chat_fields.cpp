@@ -1,45 +1,11 @@
 #include "server/chat_fields.h"
 
-#include <algorithm>
-#include <string_view>
-
-#include "pippin/error.h"
-#include "server/utf8.h"
+#include "server/field_table.h"
 
 namespace pippin::server {
 namespace {
 
-using Test = bool (*)(const json::value&);
-
-bool any(const json::value&) { return true; }
-bool never(const json::value&) { return false; }
-bool is_string(const json::value& value) { return value.is_string(); }
-bool is_object(const json::value& value) { return value.is_object(); }
-bool is_bool(const json::value& value) { return value.is_bool(); }
-bool is_number(const json::value& value) { return value.is_number(); }
-bool is_true(const json::value& value) { return value.is_bool() && value.as_bool(); }
-bool is_false(const json::value& value) { return value.is_bool() && !value.as_bool(); }
-bool equals(const json::value& value, double number) {
-  return value.is_number() && value.to_number<double>() == number;
-}
-bool is_zero(const json::value& value) { return equals(value, 0); }
-bool is_one(const json::value& value) { return equals(value, 1); }
-bool is_zero_or_false(const json::value& value) { return is_zero(value) || is_false(value); }
-bool is_empty(const json::value& value) {
-  return (value.is_object() && value.as_object().empty()) ||
-         (value.is_array() && value.as_array().empty());
-}
-bool is_text_format(const json::value& value) { return value == json::value{{"type", "text"}}; }
-bool is_text_only(const json::value& value) { return value == json::array{"text"}; }
-bool is_medium(const json::value& value) { return value == "medium"; }
-bool is_auto_or_none(const json::value& value) { return value == "auto" || value == "none"; }
-
-struct Field {
-  std::string_view name;
-  Test allowed;
-  /// Which values are allowed, for the message; empty for any.
-  std::string_view allowed_text;
-};
+using namespace field_tests;
 
 // clang-format off
 constexpr Field fields[] = {
@@ -111,21 +77,7 @@ constexpr Field fields[] = {
 }  // namespace
 
 std::vector<std::string> check_chat_fields(const json::object& body) {
-  std::vector<std::string> unknown;
-  for (const auto& [key, value] : body) {
-    const std::string name(key);
-    const auto field = std::find_if(std::begin(fields), std::end(fields),
-                                    [&](const Field& candidate) { return candidate.name == name; });
-    if (field == std::end(fields))
-      unknown.push_back(name);
-    else if (!value.is_null() && !field->allowed(value))
-      throw Error(Code::invalid_argument,
-                  "'" + name + "' must be " + std::string(field->allowed_text) +
-                      " here (other values are not supported), got " +
-                      excerpt(json::serialize(value)),
-                  name);
-  }
-  return unknown;
+  return check_fields(body, fields);
 }
 
 }  // namespace pippin::server

@@ -47,11 +47,11 @@ std::string join_ignored(const std::vector<std::string>& names) {
   return out;
 }
 
-Headers report_ignored(const ChatCall& call, const std::string& request_id) {
-  if (call.ignored.empty()) return {};
+void report_ignored(const ChatCall& call, const std::string& request_id, Headers& headers) {
+  if (call.ignored.empty()) return;
   const std::string list = join_ignored(call.ignored);
   spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
-  return {{"X-Pippin-Ignored", list}};
+  headers.add("X-Pippin-Ignored", list);
 }
 
 }  // namespace
@@ -67,10 +67,12 @@ ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPoo
       workers_(workers),
       loaders_(loaders) {}
 
-void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply) {
+void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
+                         Headers headers) {
   check(call);
-  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
-    begin(exchange, call, make_reply);
+  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply),
+                  headers = std::move(headers)]() mutable {
+    begin(exchange, std::move(call), make_reply, std::move(headers));
   });
 }
 
@@ -119,14 +121,14 @@ int ChatService::load(const Exchange& exchange, ChatCall& call) {
 }
 
 void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call,
-                        const MakeReply& make_reply) {
+                        const MakeReply& make_reply, Headers headers) {
   exchange->record().model = names_.front();
   exchange->record().streamed = call.stream;
   const int audio_tracks = load(*exchange, call);
   const std::string& id = exchange->request().id;
   ReplyFacts facts{id, call.model.empty() ? names_.front() : call.model, std::time(nullptr),
                    audio_tracks};
-  Headers headers = report_ignored(call, id);
+  report_ignored(call, id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);

@@ -58,9 +58,10 @@ class ChatService {
   ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
               ThreadPool& loaders);
 
-  /// Answers as `call` asks, streamed or whole, with what `make_reply` gives. Throws Error for a model that is not served and,
+  /// Answers as `call` asks, streamed or whole, with what `make_reply` gives; the answer has `headers`. Throws Error for a model that is not served and,
   /// where told to, for unknown fields; all later errors go to the exchange.
-  void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply);
+  void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
+              Headers headers = {});
 
   /// Tells `tell` how many tokens the call's prompt has, on a loader. Throws as above; so may `tell`, which answers.
   void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
@@ -78,7 +79,8 @@ class ChatService {
   void check(const ChatCall& call) const;
   void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
   int load(const Exchange& exchange, ChatCall& call);
-  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply);
+  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
+             Headers headers);
   std::vector<std::unique_ptr<EventSource>> ask(ChatCall call);
 
   Backend& backend_;

@@ -32,9 +32,13 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       options_(std::move(options)),
       created_(std::time(nullptr)),
       loaders_(loaders),
-      service_(backend, options_, workers, loaders) {}
+      service_(backend, options_, workers, loaders),
+      anthropic_(service_, options_.sampling),
+      responses_(service_, options_.sampling, options_.responses) {}
 
 void OpenAi::add_routes(Router& router) {
+  anthropic_.add_routes(router);
+  responses_.add_routes(router);
   router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
   router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
   router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
