@@ -8,6 +8,7 @@
 #include "server/chat_fields.h"
 #include "server/request_fields.h"
 #include "server/request_json.h"
+#include "server/thinking.h"
 
 namespace pippin::server {
 namespace {
@@ -40,14 +41,14 @@ void parse_token_fields(const Members& body, ChatCall& call) {
   call.request.list_tokens = call.tokens.ids;
 }
 
-// How much the model is to think; what its template makes of it is chosen by apply_reasoning_effort.
-void parse_reasoning_effort(const Members& body, ChatCall& call) {
-  const auto effort = body.string("reasoning_effort");
-  if (!effort) return;
-  constexpr std::string_view known[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
-  if (std::find(std::begin(known), std::end(known), *effort) == std::end(known))
-    refuse("reasoning_effort", "must be none, minimal, low, medium, high, xhigh or max");
-  call.reasoning_effort = *effort;
+// reasoning_effort in the words of templates; what the request itself says to its template counts more.
+void parse_template_kwargs(const Members& body, ChatCall& call) {
+  json::object kwargs;
+  if (const auto effort = body.string("reasoning_effort"))
+    set_effort(kwargs, *effort, "reasoning_effort");
+  if (const json::object* said = body.object("chat_template_kwargs"))
+    for (const auto& [name, value] : *said) kwargs[name] = value;
+  if (!kwargs.empty()) call.request.template_kwargs_json = json::serialize(kwargs);
 }
 
 // vLLM's way to say how all videos of a request are sampled.
@@ -64,23 +65,7 @@ VideoWishes parse_processor_kwargs(const Members& body) {
   return parse_video_wishes(members);
 }
 
-bool has(const std::vector<std::string>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 }  // namespace
-
-void apply_reasoning_effort(ChatCall& call, const std::vector<std::string>& switches) {
-  if (call.reasoning_effort.empty()) return;
-  json::object kwargs;
-  if (!call.request.template_kwargs_json.empty())
-    kwargs = parse_json(call.request.template_kwargs_json, "chat_template_kwargs").as_object();
-  const bool thinks = call.reasoning_effort != "none";
-  if (has(switches, "reasoning_effort")) kwargs.emplace("reasoning_effort", call.reasoning_effort);
-  for (const char* name : {"enable_thinking", "thinking"})
-    if (has(switches, name)) kwargs.emplace(name, thinks);
-  if (!kwargs.empty()) call.request.template_kwargs_json = json::serialize(kwargs);
-}
 
 ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   const json::object object = parse_body(text);
@@ -96,10 +81,8 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.request.stop = parse_stop(body);
   parse_tool_fields(body, call);
   parse_token_fields(body, call);
-  parse_reasoning_effort(body, call);
+  parse_template_kwargs(body, call);
   call.request.priority = parse_priority(body);
-  if (const json::object* kwargs = body.object("chat_template_kwargs"))
-    call.request.template_kwargs_json = json::serialize(*kwargs);
   const json::array* messages = body.array("messages");
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_messages(*messages);

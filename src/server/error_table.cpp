@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <iterator>
 
+#include "server/anthropic_call.h"
 #include "server/chat_fields.h"
 #include "server/completion_call.h"
 #include "server/errors.h"
+#include "server/responses_call.h"
 
 namespace pippin::server {
 namespace {
@@ -73,6 +75,8 @@ value that changes nothing. Anything else is answered 400. Unknown names are lis
 )";
   add_refused_fields(out, "POST /v1/chat/completions", chat_fields());
   add_refused_fields(out, "POST /v1/completions", completion_fields());
+  add_refused_fields(out, "POST /v1/responses", responses_fields());
+  add_refused_fields(out, "POST /v1/messages", messages_fields());
   return out;
 }
 

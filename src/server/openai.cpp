@@ -34,9 +34,13 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       created_(std::time(nullptr)),
       loaders_(loaders),
       service_(backend, options_, workers, loaders),
+      anthropic_(service_, options_.sampling),
+      responses_(service_, options_.sampling, options_.responses),
       utilities_(backend, service_) {}
 
 void OpenAi::add_routes(Router& router) {
+  anthropic_.add_routes(router);
+  responses_.add_routes(router);
   router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
   router.add("POST", "/v1/completions", [this](auto exchange) { complete(std::move(exchange)); });
   router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
@@ -56,7 +60,6 @@ void OpenAi::add_routes(Router& router) {
 void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   ChatCall call = parse_chat(exchange->request().body, options_.sampling);
-  apply_reasoning_effort(call, backend_.info().thinking_switches);
   auto make_reply = [usage = call.include_usage, n = call.num_choices,
                      tokens = call.tokens](const ReplyFacts& facts) {
     return std::make_unique<ChatReply>(ChatReply::Options{"chatcmpl-" + facts.request_id,

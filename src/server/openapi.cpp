@@ -5,10 +5,12 @@
 #include <string>
 #include <string_view>
 
+#include "server/anthropic_call.h"
 #include "server/chat_fields.h"
 #include "server/completion_call.h"
 #include "server/error_table.h"
 #include "server/field_schemas.h"
+#include "server/responses_call.h"
 #include "server/utilities.h"
 
 namespace pippin::server {
@@ -16,6 +18,8 @@ namespace {
 
 // clang-format off
 constexpr std::string_view messages_required[] = {"messages"};
+constexpr std::string_view messages_and_limit_required[] = {"messages", "max_tokens"};
+constexpr std::string_view input_required[] = {"input"};
 constexpr std::string_view prompt_required[] = {"prompt"};
 constexpr std::string_view tokens_required[] = {"tokens"};
 // clang-format on
@@ -33,6 +37,11 @@ struct Operation {
 constexpr Operation operations[] = {
     {"POST /v1/chat/completions", "Answer a chat", chat_fields, messages_required, R"({"$ref": "#/components/schemas/ChatCompletion"})", true},
     {"POST /v1/completions", "Continue a text", completion_fields, prompt_required, R"({"$ref": "#/components/schemas/Completion"})", true},
+    {"POST /v1/messages", "Answer a chat, in Anthropic's words", messages_fields, messages_and_limit_required, R"({"type": "object", "required": ["id", "type", "role", "content", "model", "usage"]})", true},
+    {"POST /v1/messages/count_tokens", "The number of tokens of a chat", messages_fields, messages_required, R"({"type": "object", "required": ["input_tokens"]})"},
+    {"POST /v1/responses", "Answer in the words of OpenAI's Responses", responses_fields, input_required, R"({"type": "object", "required": ["id", "object", "output"]})", true},
+    {"GET /v1/responses/*", "A stored response, or its input_items"},
+    {"DELETE /v1/responses/*", "Delete a stored response"},
     {"POST /tokenize", "The tokens of a text or a chat", tokenize_fields, {},
      R"({"type": "object", "required": ["count", "max_model_len", "tokens"], "properties": {"count": {"type": "integer"}, "tokens": {"type": "array", "items": {"type": "integer"}}}})"},
     {"POST /detokenize", "The text of tokens", detokenize_fields, tokens_required, R"({"type": "object", "required": ["prompt", "content"]})"},
@@ -56,6 +65,12 @@ constexpr std::string_view components = R"({
     "role": {"type": "string", "enum": ["system", "developer", "user", "assistant", "tool"]},
     "content": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Part"}}]},
     "name": {"type": "string"}}},
+  "AnthropicMessage": {"type": "object", "required": ["role", "content"], "properties": {
+    "role": {"type": "string", "enum": ["user", "assistant"]},
+    "content": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items":
+      {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string", "minLength": 1}}}}]}}},
+  "AnthropicError": {"type": "object", "required": ["type", "error"], "properties": {"type": {"const": "error"},
+    "error": {"type": "object", "required": ["type", "message"]}}},
   "Part": {"anyOf": [
     {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}},
     {"type": "object", "required": ["type", "image_url"], "properties": {"type": {"const": "image_url"},
@@ -88,6 +103,11 @@ json::object answer_content(const Operation& operation) {
   return types;
 }
 
+std::string_view error_schema(const Operation& operation) {
+  return operation.route.starts_with("POST /v1/messages") ? "#/components/schemas/AnthropicError"
+                                                          : "#/components/schemas/Error";
+}
+
 json::object responses(const Operation& operation) {
   json::object out{
       {"200", {{"description", operation.summary}, {"content", answer_content(operation)}}}};
@@ -95,9 +115,9 @@ json::object responses(const Operation& operation) {
     const std::string status = std::to_string(error.status);
     // 5xx are told of, but for faults of the server's own nobody should count on them.
     if (out.contains(status) || error.status == 500) continue;
-    out[status] = json::object{
-        {"description", error.when},
-        {"content", content("application/json", {{"$ref", "#/components/schemas/Error"}})}};
+    out[status] =
+        json::object{{"description", error.when},
+                     {"content", content("application/json", {{"$ref", error_schema(operation)}})}};
   }
   return out;
 }

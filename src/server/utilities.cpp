@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/anthropic_call.h"
 #include "server/chat_call.h"
 #include "server/chat_fields.h"
 #include "server/completion_call.h"
 #include "server/openapi.h"
 #include "server/request_json.h"
+#include "server/responses_call.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -160,9 +162,7 @@ void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   const json::object body = parse_body(exchange->request().body);
   check_fields(body, of_template);
-  ChatCall call = chat_of(body);
-  apply_reasoning_effort(call, backend_.info().thinking_switches);
-  service_.render(exchange, std::move(call), [exchange](RenderedPrompt prompt) {
+  service_.render(exchange, chat_of(body), [exchange](RenderedPrompt prompt) {
     exchange->respond(
         json_response(200, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}})));
   });
@@ -189,7 +189,9 @@ std::string Utilities::capabilities(const Router& router) const {
                    {"routes", std::move(routes)},
                    {"fields",
                     {{"/v1/chat/completions", names_of(chat_fields())},
-                     {"/v1/completions", names_of(completion_fields())}}}});
+                     {"/v1/completions", names_of(completion_fields())},
+                     {"/v1/responses", names_of(responses_fields())},
+                     {"/v1/messages", names_of(messages_fields())}}}});
 }
 
 }  // namespace pippin::server

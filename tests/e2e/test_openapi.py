@@ -28,11 +28,14 @@ def schema(described):
 def shortened(body: object) -> object:
     """The same request with short answers: what is tested is the door, not the model's patience."""
     if isinstance(body, dict):
-        for name, most in (("max_tokens", 3), ("max_completion_tokens", 3), ("n", 2), ("min_tokens", 2)):
+        for name, most in (("max_tokens", 3), ("max_completion_tokens", 3), ("max_output_tokens", 3), ("n", 2),
+                           ("min_tokens", 2)):
             if isinstance(body.get(name), int) and body[name] > most:
                 body[name] = most
         if ("messages" in body or "prompt" in body) and not isinstance(body.get("max_completion_tokens"), int):
             body.setdefault("max_tokens", 3)
+        if "input" in body:
+            body.setdefault("max_output_tokens", 3)
     return body
 
 
@@ -56,7 +59,7 @@ def test_every_route_is_as_described(schema, mode):
 
         seen = Counter()
         is_as_described()
-        if mode is GenerationMode.POSITIVE and operation.path != "/v1/models/{id}":
+        if mode is GenerationMode.POSITIVE and not operation.path.endswith("{id}"):
             assert seen[200] > 0, f"{operation.label}: no request that it describes is answered: {seen}"
 
 
