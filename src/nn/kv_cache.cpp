@@ -34,7 +34,10 @@ KVCache::KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads,
   const int row = kv_row_bytes(storage, head_dim) / static_cast<int>(mx::size_of(dtype));
   const mx::Shape shape = {num_pages * page_size, num_kv_heads, row};
   const auto pool = [&] {
-    return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
+    if (!for_cpu_kernels) return mx::zeros(shape, dtype);
+    auto memory = kernels::host_array(shape, dtype);
+    if (storage.preallocated) std::memset(memory.data<std::uint8_t>(), 0, memory.nbytes());
+    return memory;
   };
   for (int i = 0; i < num_layers; ++i) {
     keys.push_back(pool());

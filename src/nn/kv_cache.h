@@ -18,6 +18,7 @@ namespace mx = mlx::core;
 struct KvStorage {
   mx::Dtype dtype = mx::float32;
   int bits = 0;  ///< 8 or 4: as codes of that size with scales (kernels/kv_codes.h); 0: as numbers
+  bool preallocated = false;  ///< all of the pools is written at the start, in host memory too
 };
 
 /// Bytes of one token's key or value of one head.
