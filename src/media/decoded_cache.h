@@ -1,5 +1,5 @@
-// Decoded clips by their files' content: a chat sends its clip again with every turn, and decoding it is
-// most of what is left to do once its frames are encoded.
+// Decoded pictures and clips by their files' content: a chat sends them again with every turn, and decoding is most of
+// what is left to do once they are encoded.
 #pragma once
 
 #include <cstdint>
@@ -7,32 +7,42 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <variant>
 
+#include "pippin/pixels.h"
 #include "pippin/video.h"
 
 namespace pippin::media {
 
-/// Keeps the most recently used clips within a number of bytes of pixels; clips in use outlive their
-/// eviction. Thread-safe; two threads that want one new clip at once both decode it.
-class ClipCache {
+/// Keeps the most recently used pictures and clips within a number of bytes of pixels; those in use outlive their
+/// eviction. Thread-safe; two threads that want one new file at once both decode it.
+class DecodedCache {
  public:
   /// 0 keeps none.
-  explicit ClipCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
+  explicit DecodedCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  /// As decode_video, which is called where the clip is not known.
-  std::shared_ptr<const Video> decode(std::span<const std::uint8_t> bytes,
-                                      const VideoSampling& sampling, const VideoLimits& limits);
+  /// As decode_image, which is called where the file is not known.
+  std::shared_ptr<const Pixels> picture(std::span<const std::uint8_t> bytes,
+                                        const ImageLimits& limits);
+
+  /// As decode_video, which is called where the file is not known as sampled so.
+  std::shared_ptr<const Video> video(std::span<const std::uint8_t> bytes,
+                                     const VideoSampling& sampling, const VideoLimits& limits);
 
   void clear();
 
  private:
+  using Content = std::variant<std::shared_ptr<const Pixels>, std::shared_ptr<const Video>>;
   struct Entry {
     Digest key;
-    std::shared_ptr<const Video> video;
+    Content content;
+    std::int64_t bytes;
   };
 
-  std::shared_ptr<const Video> find(const Digest& key);
-  void insert(const Digest& key, std::shared_ptr<const Video> video);
+  /// Null where it is not known, or has more than max_pixels: that is left to the decoder, which says so.
+  template <class T>
+  std::shared_ptr<const T> find(const Digest& key, std::int64_t max_pixels);
+  void insert(const Digest& key, Content content, std::int64_t bytes);
 
   const std::int64_t max_bytes_;
   std::mutex mutex_;
