@@ -114,18 +114,18 @@ def converse(recorder: Recorder, part: dict, max_tokens: int, counts: bool, turn
         messages.append({"role": "assistant", "content": answer.text})
 
 
-def text_as_long(recorder: Recorder, first: Answer, max_tokens: int, seed: int, counts: bool) -> None:
-    """The first two turns of a conversation of text alone, whose first prompt is as long as that of `first`."""
-    def converse_of(count: int, seed: int, counts: bool) -> int:
-        messages = [user(words(count, seed))]
-        answer = recorder.ask("text as long, turn 1", messages, max_tokens, counts)
-        messages += [{"role": "assistant", "content": answer.text}, user(QUESTIONS[1])]
-        recorder.ask("text as long, turn 2", messages, max_tokens, counts)
-        return answer.prompt_tokens
+def text_as_long(recorder: Recorder, second: Answer, seed: int, counts: bool) -> None:
+    """Two prompts of text alone, of which the second begins like the first: as many of its tokens are known as of `second`, and
+    as many are new."""
+    def ask(num_known: int, num_new: int, seed: int, counts: bool) -> Answer:
+        begin = words(num_known, seed)
+        recorder.ask("text as long, first", [user(begin)], 1, counts)
+        return recorder.ask("text as long, second", [user(begin + " " + words(num_new, seed + 1))], 1, counts)
 
-    count = first.prompt_tokens
-    excess = converse_of(count, 2 * seed, False) - count  # of the template; and warms up, as the picture's turns did
-    converse_of(max(1, count - excess), 2 * seed + 1, counts)
+    known, new = second.cached_tokens, second.prompt_tokens - second.cached_tokens
+    trial = ask(known, new, 4 * seed, False)  # says what the template adds; and warms up, as the picture's turns did
+    before, after = trial.cached_tokens - known, trial.prompt_tokens - trial.cached_tokens - new
+    ask(max(1, known - before), max(1, new - after), 4 * seed + 2, counts)
 
 
 def verdict_ratio(name: str, ratio: float, goal: float) -> Verdict:
@@ -143,10 +143,10 @@ def picture(setup: Setup, height: int, width: int) -> Outcome:
         for seed, counts in setup.seeds():
             converse(recorder, pictures.picture_part(height, width, seed), setup.answer_tokens, counts)
             if counts:
-                text_as_long(recorder, recorder.rows["turn 1"].answers[-1], setup.answer_tokens, seed, counts)
+                text_as_long(recorder, recorder.rows["turn 2"].answers[-1], seed, counts)
             server.request("DELETE", "/v1/cache")
         rows = list(recorder.rows.values())
-        suffix = recorder.ratio("ttft", "turn 2", "text as long, turn 2")
+        suffix = recorder.ratio("ttft", "turn 2", "text as long, second")
         verdicts = [verdict_no_encoder(recorder.rows["turn 2"], f"{name}, second question"),
                     Verdict(f"{name}, second question: time to first token against text alone", f"<= {GOAL_SUFFIX:g}x",
                             f"{suffix:.2f}x", suffix <= GOAL_SUFFIX)]
