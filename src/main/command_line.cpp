@@ -27,6 +27,7 @@ struct Units {
   std::int64_t media_cache_mb = 512;
   int drain_s = 30;
   int port = 8000;
+  double keep_alive_s = 15;
   std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
   bool no_warmup = false;
@@ -135,14 +136,40 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
   group.add("--host", serve.http.host, "ADDRESS",
             "Address to listen on; 0.0.0.0 for all [127.0.0.1]");
   group.number("--port", units.port, 0, 65535, "Port to listen on; 0 for any free one [8000]");
+  group.add("--unix-socket", serve.http.unix_socket, "PATH",
+            "Listen on a socket file instead [none]");
   group.number("--max-connections", serve.http.max_connections, 1, 1 << 16,
                "Clients connected at once [512]");
   group.number("--max-queue", serve.engine.max_queue, 1, 1 << 20,
                "Requests waiting at most; more are answered 429 [1024]");
   group.number("--drain-seconds", units.drain_s, 0, 86400,
                "Time for running answers to end after SIGTERM [30]");
+  group.number("--keep-alive-seconds", units.keep_alive_s, 0.0, 86400.0,
+               "Silence after which a stream gets a comment, so that nobody takes it for dead; 0: "
+               "none [15]");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
+}
+
+void add_access_options(CLI::App& app, ServeCommand& serve) {
+  Group group(app, "Access");
+  group
+      .add("--api-key", serve.access.api_keys, "KEY",
+           "Serve only who shows this key; may be repeated. Others see it in the list of "
+           "processes: prefer a "
+           "file or PIPPIN_API_KEYS (with commas) [none]")
+      ->allow_extra_args(false);
+  group.add("--api-key-file", serve.api_key_file, "FILE", "File with such keys, one a line [none]")
+      ->check(CLI::ExistingFile.description(""));
+  group.number("--requests-per-minute", serve.access.requests_per_minute, 1, 1 << 20,
+               "Of each key; more are answered 429 [any number]");
+  group.number("--max-concurrent", serve.access.max_concurrent, 1, 1 << 20,
+               "Requests of each key at once; more are answered 429 [any number]");
+  group
+      .add("--cors-origin", serve.access.cors_origins, "ORIGIN",
+           "Web pages that may use the server: https://chat.example.com, or *; may be repeated "
+           "[none]")
+      ->allow_extra_args(false);
 }
 
 void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
@@ -173,7 +200,7 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
       .add("--media-root", serve.api.fetch.media_root, "FOLDER",
            "Folder whose files requests may name by file: URLs [none]")
       ->check(CLI::ExistingDirectory.description(""));
-  group.flag("--allow-private-urls", serve.api.fetch.allow_private_networks,
+  group.flag("--allow-private-urls,--allow-private-media", serve.api.fetch.allow_private_networks,
              "Let requests fetch media from private addresses, too");
 }
 
@@ -187,6 +214,8 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.api.decoded_cache_bytes = units.decoded_cache_mb << 20;
   serve.api.media.video.max_bytes = units.max_video_mb << 20;
   serve.api.media.max_pixels = 4 * serve.api.media.image.max_pixels;
+  serve.http.keep_alive_interval =
+      std::chrono::milliseconds(static_cast<std::int64_t>(units.keep_alive_s * 1000));
   serve.drain = std::chrono::seconds(units.drain_s);
 }
 
@@ -194,6 +223,7 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
   CLI::App* serving = app.add_subcommand("serve", "Serve a model through the OpenAI API");
   serving->add_option("MODEL", serve.model, std::string(model_help) + " [demo]")->type_name("");
   add_network_options(*serving, serve, units);
+  add_access_options(*serving, serve);
   add_request_options(*serving, serve, units);
   add_engine_options(*serving, serve.engine, units);
   return serving;

@@ -39,6 +39,7 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.engine.kv_pool_bytes, EngineOptions().kv_pool_bytes);
   EXPECT_EQ(serve.engine.media_cache_bytes, EngineOptions().media_cache_bytes);
   EXPECT_EQ(serve.http.max_body_bytes, server::HttpOptions().max_body_bytes);
+  EXPECT_EQ(serve.http.keep_alive_interval, server::HttpOptions().keep_alive_interval);
   EXPECT_TRUE(serve.api.canonical_prompts);
   EXPECT_EQ(serve.api.media.image.max_bytes, ImageLimits().max_bytes);
   EXPECT_EQ(serve.api.media.video.max_bytes, VideoLimits().max_bytes);
@@ -131,6 +132,21 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.reasoning_parser, "none");
   EXPECT_EQ(serve.api.fetch.media_root, "/tmp");
   EXPECT_EQ(line->log_level, "debug");
+}
+
+TEST(CommandLine, TakesWhoMayUseTheServer) {
+  const auto line =
+      parse({"serve", "--api-key", "a", "--api-key", "b", "--requests-per-minute", "60",
+             "--max-concurrent", "4", "--cors-origin", "*", "--unix-socket", "/tmp/p.sock"});
+  ASSERT_TRUE(line);
+  const auto& serve = std::get<ServeCommand>(line->command);
+  EXPECT_EQ(serve.model, "demo");
+  EXPECT_EQ(serve.access.api_keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(serve.access.requests_per_minute, 60);
+  EXPECT_EQ(serve.access.max_concurrent, 4);
+  EXPECT_EQ(serve.access.cors_origins, std::vector<std::string>{"*"});
+  EXPECT_EQ(serve.http.unix_socket, "/tmp/p.sock");
+  EXPECT_EQ(turned_down({"serve", "--requests-per-minute", "0"}), 2);
 }
 
 TEST(CommandLine, TakesOptionsOfRun) {

@@ -10,11 +10,22 @@
 
 namespace pippin::server {
 
+/// What an answer tells of its tokens.
+struct TokenWishes {
+  bool logprobs = false;  ///< of each, and of as many others as SamplingOptions::top_logprobs
+  bool ids = false;       ///< of the prompt's and the answer's (vLLM's return_token_ids)
+  bool named_by_id =
+      false;  ///< "token_id:7" in place of the text beside a log-probability (vLLM's)
+};
+
 /// POST /v1/chat/completions, understood.
 struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
-  std::string model;  ///< as sent; empty where absent
+  std::string model;    ///< as sent; empty where absent
+  int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
+  TokenWishes tokens;
+  std::string reasoning_effort;  ///< as sent; empty where absent
   bool stream = false;
   bool include_usage = false;        ///< a last chunk with the usage
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"
@@ -23,5 +34,9 @@ struct ChatCall {
 /// `defaults` is how the answer is sampled where the request says nothing.
 /// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
 ChatCall parse_chat(std::string_view body, const SamplingOptions& defaults = {});
+
+/// Says reasoning_effort, where the request has it, in the variables of the model's template (ModelInfo::thinking_switches) that the
+/// request does not set itself. A template without any has nothing to choose.
+void apply_reasoning_effort(ChatCall& call, const std::vector<std::string>& switches);
 
 }  // namespace pippin::server

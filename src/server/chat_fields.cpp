@@ -1,45 +1,11 @@
 #include "server/chat_fields.h"
 
-#include <algorithm>
-#include <string_view>
-
-#include "pippin/error.h"
-#include "server/utf8.h"
+#include "server/field_table.h"
 
 namespace pippin::server {
 namespace {
 
-using Test = bool (*)(const json::value&);
-
-bool any(const json::value&) { return true; }
-bool never(const json::value&) { return false; }
-bool is_string(const json::value& value) { return value.is_string(); }
-bool is_object(const json::value& value) { return value.is_object(); }
-bool is_bool(const json::value& value) { return value.is_bool(); }
-bool is_number(const json::value& value) { return value.is_number(); }
-bool is_true(const json::value& value) { return value.is_bool() && value.as_bool(); }
-bool is_false(const json::value& value) { return value.is_bool() && !value.as_bool(); }
-bool equals(const json::value& value, double number) {
-  return value.is_number() && value.to_number<double>() == number;
-}
-bool is_zero(const json::value& value) { return equals(value, 0); }
-bool is_one(const json::value& value) { return equals(value, 1); }
-bool is_zero_or_false(const json::value& value) { return is_zero(value) || is_false(value); }
-bool is_empty(const json::value& value) {
-  return (value.is_object() && value.as_object().empty()) ||
-         (value.is_array() && value.as_array().empty());
-}
-bool is_text_format(const json::value& value) { return value == json::value{{"type", "text"}}; }
-bool is_text_only(const json::value& value) { return value == json::array{"text"}; }
-bool is_medium(const json::value& value) { return value == "medium"; }
-bool is_auto_or_none(const json::value& value) { return value == "auto" || value == "none"; }
-
-struct Field {
-  std::string_view name;
-  Test allowed;
-  /// Which values are allowed, for the message; empty for any.
-  std::string_view allowed_text;
-};
+using namespace field_tests;
 
 // clang-format off
 constexpr Field fields[] = {
@@ -49,6 +15,8 @@ constexpr Field fields[] = {
     {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
     {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
+    {"n", any, ""}, {"logprobs", any, ""}, {"top_logprobs", any, ""}, {"min_tokens", any, ""}, {"include_stop_str_in_output", any, ""},
+    {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""}, {"reasoning_effort", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
 
@@ -62,17 +30,12 @@ constexpr Field fields[] = {
     {"prompt_cache_retention", is_string, "a string"},
     {"prediction", is_object, "an object"},  // a hint for speed
     {"cache_prompt", is_bool, "a boolean"},  // llama.cpp's; the prefix cache is always on
-    {"priority", is_number, "a number"},     // vLLM's
 
     // OpenAI's that would change the answer.
-    {"n", is_one, "1"},
-    {"logprobs", is_false, "false"},
-    {"top_logprobs", is_zero, "0"},
     {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
     {"web_search_options", never, "absent"},
-    {"reasoning_effort", never, "absent (templates with a switch take chat_template_kwargs)"},
     {"verbosity", is_medium, "\"medium\""},
     {"functions", is_empty, "empty (see 'tools')"},
     {"function_call", is_auto_or_none, "\"auto\" or \"none\" (see 'tool_choice')"},
@@ -84,12 +47,10 @@ constexpr Field fields[] = {
     {"mirostat", is_zero, "0"},
     {"dry_multiplier", is_zero, "0"},
     {"xtc_probability", is_zero, "0"},
-    {"min_tokens", is_zero, "0"},
     {"best_of", is_one, "1"},
     {"use_beam_search", is_false, "false"},
     {"prompt_logprobs", is_zero_or_false, "0"},
     {"skip_special_tokens", is_true, "true"},
-    {"include_stop_str_in_output", is_false, "false"},
     {"bad_words", is_empty, "empty"},
     {"allowed_token_ids", never, "absent"},
     {"truncate_prompt_tokens", never, "absent"},
@@ -110,22 +71,10 @@ constexpr Field fields[] = {
 
 }  // namespace
 
+std::span<const Field> chat_fields() { return fields; }
+
 std::vector<std::string> check_chat_fields(const json::object& body) {
-  std::vector<std::string> unknown;
-  for (const auto& [key, value] : body) {
-    const std::string name(key);
-    const auto field = std::find_if(std::begin(fields), std::end(fields),
-                                    [&](const Field& candidate) { return candidate.name == name; });
-    if (field == std::end(fields))
-      unknown.push_back(name);
-    else if (!value.is_null() && !field->allowed(value))
-      throw Error(Code::invalid_argument,
-                  "'" + name + "' must be " + std::string(field->allowed_text) +
-                      " here (other values are not supported), got " +
-                      excerpt(json::serialize(value)),
-                  name);
-  }
-  return unknown;
+  return check_fields(body, fields);
 }
 
 }  // namespace pippin::server

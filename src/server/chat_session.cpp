@@ -1,32 +1,51 @@
 #include "server/chat_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "server/errors.h"
-#include "server/metrics.h"
 #include "server/sse.h"
 
 namespace pippin::server {
+namespace {
 
-ChatSession::ChatSession(std::shared_ptr<Exchange> exchange, ChatReply reply, Options options,
-                         ThreadPool& workers)
+// What `times` says of one choice, taken into what is known of all.
+void merge(AnswerTimes& all, const AnswerTimes& times) {
+  const auto earlier = [](AnswerTimes::Time& mine, AnswerTimes::Time other) {
+    const AnswerTimes::Time unset{};
+    if (mine == unset || (other != unset && other < mine)) mine = other;
+  };
+  earlier(all.submitted, times.submitted);
+  earlier(all.admitted, times.admitted);
+  earlier(all.first_token, times.first_token);
+  all.last_token = std::max(all.last_token, times.last_token);
+}
+
+}  // namespace
+
+ChatSession::ChatSession(std::shared_ptr<Exchange> exchange, std::unique_ptr<Reply> reply,
+                         Options options, ThreadPool& workers)
     : exchange_(std::move(exchange)),
-      reply_(std::move(reply)),
       options_(std::move(options)),
-      workers_(workers) {}
+      workers_(workers),
+      reply_(std::move(reply)) {}
 
-void ChatSession::start(std::unique_ptr<EventSource> source) {
-  source_ = std::move(source);
-  exchange_->record().times = source_->times();
+void ChatSession::start(std::vector<std::unique_ptr<EventSource>> sources) {
+  RequestRecord& record = exchange_->record();
+  for (auto& source : sources) {
+    merge(record.times, source->times());
+    choices_.push_back({std::move(source), {}, {record.begun}, {}});
+  }
   if (options_.stream) {
     Headers headers = options_.headers;
     headers.add("Content-Type", "text/event-stream; charset=utf-8");
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
     exchange_->start_stream(std::move(headers));
-    chunks_ = sse_event(reply_.role_chunk());
+    exchange_->keep_alive_with(sse_comment("keep-alive"));
+    pieces_ = reply_->open();
   }
   // Weakly, as the exchange holds the callback and the session the exchange.
   exchange_->on_disconnect([weak = weak_from_this()] {
@@ -37,13 +56,22 @@ void ChatSession::start(std::unique_ptr<EventSource> source) {
 
 void ChatSession::cancel() {
   std::lock_guard lock(mutex_);
-  if (source_) exchange_->record().times = source_->times();
-  source_.reset();
+  for (const Choice& choice : choices_) merge(exchange_->record().times, choice.source->times());
+  choices_.clear();
+}
+
+void ChatSession::written() {
+  {
+    std::lock_guard lock(mutex_);
+    writing_ = false;
+  }
+  pump();
 }
 
 void ChatSession::pump() {
   std::lock_guard lock(mutex_);
-  if (!source_) return;
+  // While a piece is on its way written() is sure to come.
+  if (choices_.empty() || writing_) return;
   try {
     drain();
   } catch (const Error& error) {
@@ -58,58 +86,71 @@ void ChatSession::pump() {
 
 // Takes what has arrived, passes it on, and asks to be called again.
 void ChatSession::drain() {
-  while (auto event = source_->poll()) {
-    note(*event);
-    take(*event);
+  for (std::size_t i = 0; i < choices_.size(); ++i) take(i);
+  const bool ended = std::all_of(choices_.begin(), choices_.end(),
+                                 [](const Choice& choice) { return choice.finish.has_value(); });
+  if (ended) return end();
+  if (pieces_.empty()) return wait();
+  writing_ = true;
+  exchange_->write(std::exchange(pieces_, {}), [self = shared_from_this()] { self->written(); });
+}
+
+void ChatSession::take(std::size_t index) {
+  Choice& choice = choices_[index];
+  while (auto event = choice.source->poll()) {
+    note(choice, *event);
+    if (options_.stream)
+      pieces_ += reply_->add(index, *event);
+    else
+      reply_->fold(index, *event);
   }
-  if (source_->finished()) return end();
-  auto again = [self = shared_from_this()] { self->pump(); };
-  if (options_.stream && !chunks_.empty())
-    exchange_->write(std::exchange(chunks_, {}), std::move(again));
-  else
-    source_->when_ready([again = std::move(again), &workers = workers_] { workers.post(again); });
 }
 
 // For whoever watches the server.
-void ChatSession::note(const ChatEvent& event) {
+void ChatSession::note(Choice& choice, const ChatEvent& event) {
   RequestRecord& record = exchange_->record();
-  auto times = source_->times();
+  auto times = choice.source->times();
   times.last_token = event.at;
   if (times.first_token == AnswerTimes::Time{}) times.first_token = event.at;  // the end token
-  if (options_.metrics) options_.metrics->answer_went_on(record, event, times);
-  record.usage = event.usage;
-  record.times = times;
-  record.finish = event.finish;
+  if (options_.metrics) options_.metrics->answer_went_on(choice.progress, event, times);
+  choice.progress.completion_tokens = event.usage.completion_tokens;
+  choice.progress.last_token = times.last_token;
+  choice.usage = event.usage;
+  choice.finish = event.finish;
+  merge(record.times, times);
+  // All choices have one prompt.
+  record.usage = choices_.front().usage;
+  for (std::size_t i = 1; i < choices_.size(); ++i)
+    record.usage.completion_tokens += choices_[i].usage.completion_tokens;
 }
 
-void ChatSession::take(const ChatEvent& event) {
-  if (!options_.stream) return answer_.add(event);
-  if (!event.text.empty() || !event.reasoning.empty() || event.tool_call)
-    chunks_ += sse_event(reply_.delta_chunk(event));
-  answer_.usage = event.usage;
-  if (event.finish) answer_.finish = *event.finish;
+void ChatSession::wait() {
+  for (const Choice& choice : choices_)
+    if (!choice.finish)
+      choice.source->when_ready([self = shared_from_this(), &workers = workers_] {
+        workers.post([self] { self->pump(); });
+      });
 }
 
 void ChatSession::end() {
-  source_.reset();
+  exchange_->record().finish = choices_.front().finish;
+  choices_.clear();
   if (!options_.stream) {
-    HttpResponse response = json_response(200, reply_.completion(answer_));
+    HttpResponse response = json_response(200, reply_->whole());
     for (const auto& [name, value] : options_.headers) response.headers.add(name, value);
     return exchange_->respond(std::move(response));
   }
-  chunks_ += sse_event(reply_.finish_chunk(answer_.finish));
-  if (options_.include_usage) chunks_ += sse_event(reply_.usage_chunk(answer_.usage));
-  chunks_ += sse_done;
-  exchange_->write(std::move(chunks_), {});
+  pieces_ += reply_->close();
+  exchange_->write(std::move(pieces_), {});
   exchange_->finish();
 }
 
 void ChatSession::fail(const Error& error) {
-  source_.reset();
-  if (!options_.stream) return exchange_->respond(error_response(error));
+  choices_.clear();
+  if (!options_.stream) return exchange_->respond(error_response(place_of(*exchange_), error));
   // A stream that has begun can only say so in an event.
   exchange_->record().error = error.what();
-  exchange_->write(chunks_ + sse_event(error_body(error)), {});
+  exchange_->write(pieces_ + reply_->fail(error), {});
   exchange_->finish();
 }
 

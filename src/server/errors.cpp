@@ -4,15 +4,34 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "server/error_table.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
 
-std::string_view type_of(int status) {
-  if (status == 401) return "authentication_error";
-  if (status == 429) return "rate_limit_error";
-  return status < 500 ? "invalid_request_error" : "server_error";
+std::string_view anthropic_type_of(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
+bool is_anthropic(std::string_view path) {
+  constexpr std::string_view route = "/v1/messages";
+  return path == route || (path.starts_with(route) && path[route.size()] == '/');
 }
 
 // Clients act on these codes, whatever the message says.
@@ -28,6 +47,12 @@ json::value or_null(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view error_type(int status) {
+  if (status == 401) return "authentication_error";
+  if (status == 429) return "rate_limit_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
 
 int status_of(Code code) {
   switch (code) {
@@ -53,9 +78,9 @@ std::string error_body(int status, std::string_view message, std::string_view pa
                        std::string_view code) {
   json::object error;
   error["message"] = valid_utf8(message);
-  error["type"] = type_of(status);
+  error["type"] = error_type(status);
   error["param"] = or_null(param);
-  error["code"] = or_null(code);
+  error["code"] = or_null(code.empty() ? default_code(status) : code);
   return json::serialize(json::object{{"error", std::move(error)}});
 }
 
@@ -63,26 +88,42 @@ std::string error_body(const Error& error) {
   return error_body(status_of(error.code()), error.what(), error.field(), code_of(error));
 }
 
-HttpResponse error_response(int status, std::string_view message, std::string_view param,
-                            std::string_view code) {
-  HttpResponse response = json_response(status, error_body(status, message, param, code));
+std::string anthropic_error_body(int status, std::string_view message,
+                                 std::string_view request_id) {
+  const json::object error{{"type", anthropic_type_of(status)}, {"message", valid_utf8(message)}};
+  return json::serialize(
+      json::object{{"type", "error"}, {"error", error}, {"request_id", valid_utf8(request_id)}});
+}
+
+ErrorPlace place_of(const Exchange& exchange) {
+  return {exchange.request().path, exchange.request().id};
+}
+
+HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,
+                            std::string_view param, std::string_view code) {
+  const bool anthropic = is_anthropic(place.path);
+  HttpResponse response =
+      json_response(status, anthropic ? anthropic_error_body(status, message, place.request_id)
+                                      : error_body(status, message, param, code));
+  if (anthropic) response.headers.add("Request-Id", std::string(place.request_id));
   if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
   return response;
 }
 
-HttpResponse error_response(const Error& error) {
-  return error_response(status_of(error.code()), error.what(), error.field(), code_of(error));
+HttpResponse error_response(const ErrorPlace& place, const Error& error) {
+  return error_response(place, status_of(error.code()), error.what(), error.field(),
+                        code_of(error));
 }
 
 void answering_errors(Exchange& exchange, const std::function<void()>& work) {
   try {
     work();
   } catch (const Error& error) {
-    exchange.respond(error_response(error));
+    exchange.respond(error_response(place_of(exchange), error));
   } catch (const std::exception& bug) {
     spdlog::error("[http] {} failed: {}", exchange.request().id, bug.what());
     exchange.respond(error_response(
-        500,
+        place_of(exchange), 500,
         "internal error; the server's log says more under request id " + exchange.request().id));
   }
 }

@@ -1,4 +1,4 @@
-// The one place where an error becomes an HTTP status and an OpenAI-shaped body.
+// The one place where an error becomes an HTTP status and a body in the API's shape.
 #pragma once
 
 #include <functional>
@@ -13,17 +13,33 @@ namespace pippin::server {
 /// The HTTP status of an error's kind.
 int status_of(Code code);
 
-/// {"error": {"message", "type", "param", "code"}}; an empty `param` or `code` is null. `type`
-/// follows from the status as OpenAI's do. Bytes of `message` that are not UTF-8 are replaced.
+/// The type of a status's errors, as OpenAI's are.
+std::string_view error_type(int status);
+
+/// {"error": {"message", "type", "param", "code"}}; an empty `param` is null, an empty `code` the status's own
+/// (server/error_table). Bytes of `message` that are not UTF-8 are replaced.
 std::string error_body(int status, std::string_view message, std::string_view param = "",
                        std::string_view code = "");
 
-HttpResponse error_response(int status, std::string_view message, std::string_view param = "",
-                            std::string_view code = "");
-HttpResponse error_response(const Error& error);
-
 /// The body alone, for an error in mid-stream.
 std::string error_body(const Error& error);
+
+/// The request that an error answers: its path tells in which API's shape (Anthropic's below /v1/messages, else OpenAI's).
+struct ErrorPlace {
+  std::string_view path;
+  std::string_view request_id;
+};
+
+/// Valid as long as the exchange.
+ErrorPlace place_of(const Exchange& exchange);
+
+HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,
+                            std::string_view param = "", std::string_view code = "");
+HttpResponse error_response(const ErrorPlace& place, const Error& error);
+
+/// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status; as there is
+/// no member for the field to blame, only the message names it.
+std::string anthropic_error_body(int status, std::string_view message, std::string_view request_id);
 
 /// Runs `work` and answers the exchange with the error that leaves it, if any. What is not an Error
 /// is a bug: logged with the request's id, answered 500 without details.

@@ -17,7 +17,7 @@ TEST(Errors, HaveOpenAiShape) {
   EXPECT_EQ(error.at("message"), "bad \"thing\"");
   EXPECT_EQ(error.at("type"), "invalid_request_error");
   EXPECT_EQ(error.at("param"), "messages.0");
-  EXPECT_TRUE(error.at("code").is_null());
+  EXPECT_EQ(error.at("code"), "invalid_value");
 }
 
 TEST(Errors, KindsBecomeStatuses) {
@@ -30,11 +30,40 @@ TEST(Errors, KindsBecomeStatuses) {
 }
 
 TEST(Errors, TellClientsWhatToDo) {
-  const HttpResponse full = error_response(Error(Code::resource_exhausted, "full"));
+  const HttpResponse full =
+      error_response({"/v1/chat/completions", "r"}, Error(Code::resource_exhausted, "full"));
   EXPECT_EQ(full.headers.get("Retry-After"), "1");
   EXPECT_EQ(error_in(full.body).at("type"), "rate_limit_error");
   EXPECT_EQ(error_in(error_body(Error(Code::not_found, "no model 'x'", "model"))).at("code"),
             "model_not_found");
+}
+
+TEST(Errors, HaveAnthropicsShapeOnItsRoutes) {
+  for (const std::string path : {"/v1/messages", "/v1/messages/count_tokens", "/v1/messages/x"}) {
+    const HttpResponse response =
+        error_response({path, "req_7"}, Error(Code::invalid_argument, "bad", "messages.0"));
+    EXPECT_EQ(response.headers.get("request-id"), "req_7");
+    EXPECT_EQ(parse_json(response.body, "body"), parse_json(R"({"type": "error",
+        "error": {"type": "invalid_request_error", "message": "bad"}, "request_id": "req_7"})",
+                                                            "expected"));
+  }
+  for (const std::string path : {"/v1/messages2", "/v1/message", "", "/v1/responses"})
+    EXPECT_EQ(error_in(error_response({path, "r"}, 404, "no").body).at("type"),
+              "invalid_request_error");
+}
+
+TEST(Errors, HaveAnthropicsTypes) {
+  const auto type = [](int status) {
+    return std::string(error_in(anthropic_error_body(status, "m", "r")).at("type").as_string());
+  };
+  EXPECT_EQ(type(400), "invalid_request_error");
+  EXPECT_EQ(type(401), "authentication_error");
+  EXPECT_EQ(type(404), "not_found_error");
+  EXPECT_EQ(type(405), "invalid_request_error");
+  EXPECT_EQ(type(413), "request_too_large");
+  EXPECT_EQ(type(429), "rate_limit_error");
+  EXPECT_EQ(type(500), "api_error");
+  EXPECT_EQ(type(503), "overloaded_error");
 }
 
 TEST(Errors, BodiesAreValidJsonWhateverTheMessage) {

@@ -32,13 +32,6 @@ constexpr Clock::time_point never = Clock::time_point::max();
 constexpr std::chrono::seconds linger_idle{2};
 constexpr std::chrono::seconds linger_total{20};
 
-std::string name_of(const tcp::socket& socket) {
-  error_code error;
-  const tcp::endpoint peer = socket.remote_endpoint(error);
-  if (error) return "?";
-  return peer.address().to_string() + ":" + std::to_string(peer.port());
-}
-
 // A client's own request id is kept where it is harmless in headers and logs.
 bool usable_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 && printable(id) == id;
@@ -47,21 +40,19 @@ bool usable_id(std::string_view id) {
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
-                               tcp::socket socket)
+                               StreamSocket socket, std::string peer)
     : core_(std::move(core)),
       number_(number),
       socket_(std::move(socket)),
       strand_(socket_.get_executor()),
       changed_(strand_),
-      peer_(name_of(socket_)),
+      peer_(std::move(peer)),
       max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
 HttpConnection::~HttpConnection() { core_->remove(number_); }
 
 void HttpConnection::start(bool full) {
   error_code ignored;
-  // A token is a small packet; waiting to fill a larger one would delay it.
-  socket_.set_option(tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
   asio::co_spawn(
@@ -171,18 +162,25 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
 // another request.
 asio::awaitable<bool> HttpConnection::answer() {
   begin_exchange();
+  auto last_write = Clock::now();
   while (!broken_ && !stopping_) {
     if (!out_->bytes.empty() || !out_->on_written.empty()) {
       auto on_written = std::exchange(out_->on_written, {});
       auto bytes = std::exchange(out_->bytes, {});
       const bool written = co_await write(std::move(bytes));
       if (!written) break;
+      last_write = Clock::now();
       for (auto& callback : on_written) core_->post(std::move(callback));
     } else if (out_->ended) {
       break;
     } else {
       tell_if_gone();
-      co_await changed(never);
+      const auto interval = core_->options().keep_alive_interval;
+      const bool kept_alive = !out_->idle_piece.empty() && interval.count() > 0;
+      const auto quiet_until = kept_alive ? last_write + interval : never;
+      co_await changed(quiet_until);
+      const bool quiet = out_->bytes.empty() && !out_->ended && Clock::now() >= quiet_until;
+      if (quiet) send_piece(*out_, out_->idle_piece, {});
     }
   }
   const bool complete = out_->ended && out_->bytes.empty() && !broken_;
@@ -201,13 +199,15 @@ asio::awaitable<bool> HttpConnection::answer() {
 
 // Answers what could not be read as a request.
 asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
-  const HttpResponse response =
-      error_response(failure.status, failure.message, failure.status == 413 ? "body" : "");
+  const std::string id = core_->make_id();
+  const std::string path = parser_ ? parser_->path() : "";
+  const HttpResponse response = error_response({path, id}, failure.status, failure.message,
+                                               failure.status == 413 ? "body" : "");
   ResponseHead head;
   head.status = response.status;
   head.length = response.body.size();
   head.keep_alive = false;
-  head.request_id = core_->make_id();
+  head.request_id = id;
   spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_, failure.status,
                 failure.message);
   auto record = begin_record(head.request_id);
@@ -238,7 +238,7 @@ asio::awaitable<bool> HttpConnection::write(std::string bytes) {
 // Half-closes, then reads and drops what the client is still sending until it closes, too.
 asio::awaitable<void> HttpConnection::close_after_reading() {
   error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  socket_.shutdown(StreamSocket::shutdown_send, ignored);
   const auto end = Clock::now() + linger_total;
   auto idle_end = Clock::now() + linger_idle;
   while (!peer_closed_ && !stopping_ && Clock::now() < std::min(end, idle_end)) {
@@ -264,7 +264,7 @@ asio::awaitable<void> HttpConnection::changed(Clock::time_point deadline) {
 void HttpConnection::read_more() {
   if (reading_ || peer_closed_ || input_.size() + max_read > max_input_) return;
   reading_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+  socket_.async_wait(StreamSocket::wait_read, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
     if (error)
       self->peer_closed_ = true;
@@ -382,7 +382,8 @@ void HttpConnection::cut_off(Outgoing& out) {
   if (!out.started && !*out.gone) {
     spdlog::error("[http] {}: {} {} was left unanswered", out.request_id, out.record->method,
                   out.record->path);
-    return send(out, error_response(500, "internal error: the request was left unanswered"));
+    return send(out, error_response({out.record->path, out.request_id}, 500,
+                                    "internal error: the request was left unanswered"));
   }
   out.ended = true;
   out.keep_alive = false;

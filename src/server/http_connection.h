@@ -25,6 +25,7 @@ struct Outgoing {
   std::string request_id;
   std::shared_ptr<RequestRecord> record;  ///< shared with the exchange
   std::string bytes;                      ///< to be sent
+  std::string idle_piece;                 ///< see Exchange::keep_alive_with
   std::vector<std::function<void()>> on_written;
   std::function<void()> on_disconnect;
   std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange
@@ -38,8 +39,9 @@ struct Outgoing {
 /// result and wake it.
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  /// `number` is the core's name for it.
-  HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number, tcp::socket socket);
+  /// `number` is the core's name for it, `peer` the client's.
+  HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number, StreamSocket socket,
+                 std::string peer);
   ~HttpConnection();
 
   /// Starts run(); with `full`, only to say that the server is full.
@@ -87,7 +89,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   const std::shared_ptr<HttpCore> core_;
   const std::uint64_t number_;
-  tcp::socket socket_;
+  StreamSocket socket_;
   const asio::any_io_executor strand_;  // the socket's
   asio::steady_timer changed_;
   const std::string peer_;

@@ -116,6 +116,11 @@ bool RequestParser::expects_continue() const {
   return !parser_.get()[http::field::expect].empty() && !http_1_0();
 }
 
+std::string RequestParser::path() const {
+  const std::string_view target = origin_form(view(parser_.get().target()));
+  return percent_decode(target.substr(0, target.find('?'))).value_or("/");
+}
+
 HttpRequest RequestParser::take() {
   http::request<http::string_body> message = parser_.release();
   HttpRequest request;

@@ -44,6 +44,8 @@ class RequestParser {
   bool expects_continue() const;
   /// Whether the connection may carry another request after this one. Valid once done().
   bool keep_alive() const { return parser_.keep_alive(); }
+  /// The request's path, as in HttpRequest; empty before it has arrived.
+  std::string path() const;
   /// HTTP/1.0 knows no chunks. Valid once header_done().
   bool http_1_0() const { return parser_.get().version() == 10; }
 

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <utility>
 
-#include "server/chat_reply.h"
+#include "server/chat_answer.h"
 #include "server/metrics_engine.h"
 #include "server/utf8.h"
 
@@ -98,11 +98,11 @@ Metrics::Metrics(const std::string& model_name)
 
 Metrics::~Metrics() = default;
 
-void Metrics::answer_went_on(const RequestRecord& before, const ChatEvent& event,
+void Metrics::answer_went_on(const AnswerProgress& before, const ChatEvent& event,
                              const AnswerTimes& times) {
-  auto tokens = event.usage.completion_tokens - before.usage.completion_tokens;
-  auto since = before.times.last_token;
-  if (tokens > 0 && before.usage.completion_tokens == 0) {
+  auto tokens = event.usage.completion_tokens - before.completion_tokens;
+  auto since = before.last_token;
+  if (tokens > 0 && before.completion_tokens == 0) {
     families_->first_token.Observe(seconds(before.begun, times.first_token));
     since = times.first_token;
     --tokens;

@@ -10,6 +10,13 @@
 
 namespace pippin::server {
 
+/// How far one answer of a request has got.
+struct AnswerProgress {
+  RequestRecord::Time begun;  ///< its request's
+  std::int64_t completion_tokens = 0;
+  AnswerTimes::Time last_token = {};
+};
+
 /// Counts what requests do, under vLLM's names where it has them; the engine's own counters are read when they are asked
 /// for. Every metric carries the model's name. Thread-safe; its callers are the server's threads, never the engine's.
 class Metrics {
@@ -18,7 +25,7 @@ class Metrics {
   ~Metrics();
 
   /// An event of an answer has come; `before` is as the event before left it.
-  void answer_went_on(const RequestRecord& before, const ChatEvent& event,
+  void answer_went_on(const AnswerProgress& before, const ChatEvent& event,
                       const AnswerTimes& times);
   void request_ended(const RequestRecord& record);
 

@@ -60,16 +60,15 @@ ChatEvent event(std::string text, std::optional<FinishReason> finish, const Usag
 
 TEST(Metrics, SeeTokensAsTheyCome) {
   Metrics metrics("tiny");
-  RequestRecord record = answered();
-  record.usage = {50, 0, 0};
-  metrics.answer_went_on(record, event("a", {}, {50, 1, 0}, at(100)),
+  AnswerProgress progress{answered().begun};
+  metrics.answer_went_on(progress, event("a", {}, {50, 1, 0}, at(100)),
                          {at(10), at(30), at(100), at(100)});
-  record.usage.completion_tokens = 1;
-  record.times.last_token = at(100);
-  metrics.answer_went_on(record, event("bc", {}, {50, 3, 0}, at(180)),
+  progress.completion_tokens = 1;
+  progress.last_token = at(100);
+  metrics.answer_went_on(progress, event("bc", {}, {50, 3, 0}, at(180)),
                          {at(10), at(30), at(100), at(180)});
-  record.usage.completion_tokens = 3;
-  metrics.answer_went_on(record, event("", FinishReason::length, {50, 3, 0}, at(180)),
+  progress.completion_tokens = 3;
+  metrics.answer_went_on(progress, event("", FinishReason::length, {50, 3, 0}, at(180)),
                          {});  // no token
   const std::string text = metrics.text({});
   EXPECT_NEAR(value_of(text, R"(pippin:time_to_first_token_seconds_sum{model_name="tiny"})"), 0.1,

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "server/chat_reply.h"
 #include "server/openai_testing.h"
 
 namespace pippin::server {
@@ -100,6 +103,51 @@ TEST_F(OpenAiTest, StreamsCallsAndReasoning) {
       parse_json(R"({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]})", "expected"));
   EXPECT_EQ(delta(6).at("tool_calls").at(0).at("index"), 1);
   EXPECT_EQ(events[7].at("choices").at(0).at("finish_reason"), "tool_calls");
+}
+
+TEST_F(OpenAiTest, AnswersWithSeveralChoices) {
+  start();
+  const json::value answer = parse_json(chat(with(R"(, "n": 3)")).body, "body");
+  ASSERT_EQ(answer.at("choices").as_array().size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(answer.at("choices").at(i).at("index"), i);
+    EXPECT_EQ(answer.at("choices").at(i).at("message").at("content"), "Hello world!");
+  }
+  EXPECT_EQ(answer.at("usage").at("prompt_tokens"), 7);
+  EXPECT_EQ(answer.at("usage").at("completion_tokens"), 12);
+}
+
+TEST_F(OpenAiTest, StreamsSeveralChoices) {
+  start();
+  std::map<std::int64_t, std::string> texts;
+  std::map<std::int64_t, int> ends;
+  const auto events = events_of(
+      chat(with(R"(, "n": 3, "stream": true, "stream_options": {"include_usage": true})")).body);
+  for (const auto& event : events) {
+    if (event.at("choices").as_array().empty()) continue;
+    const json::value& choice = event.at("choices").at(0);
+    const auto index = choice.at("index").as_int64();
+    if (const auto* text = choice.at("delta").as_object().if_contains("content"))
+      texts[index] += text->as_string();
+    ends[index] += !choice.at("finish_reason").is_null();
+  }
+  const std::string hello = "Hello world!";
+  EXPECT_EQ(texts, (std::map<std::int64_t, std::string>{{0, hello}, {1, hello}, {2, hello}}));
+  EXPECT_EQ(ends, (std::map<std::int64_t, int>{{0, 1}, {1, 1}, {2, 1}}));
+  EXPECT_EQ(events.back().at("usage").at("completion_tokens"), 12);
+}
+
+TEST_F(OpenAiTest, KeepsQuietStreamsAlive) {
+  keep_alive_ = milliseconds(30);
+  start();
+  auto script = backend_.next_ = std::make_shared<Script>();
+  TestClient client(server_->port());
+  client.send(chat_request(with(R"(, "stream": true)")));
+  const std::string quiet = client.receive_until(": keep-alive\n\n\r\n");
+  EXPECT_NE(quiet.find("assistant"), std::string::npos);
+  client.receive_until(": keep-alive\n\n\r\n");
+  script->push({"x", FinishReason::stop, {}});
+  EXPECT_NE(client.receive_until("0\r\n\r\n").find("[DONE]"), std::string::npos);
 }
 
 TEST_F(OpenAiTest, SendsEachPieceAsItArrives) {

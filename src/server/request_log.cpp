@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/log_event.h"
-#include "server/chat_reply.h"
+#include "server/chat_answer.h"
 #include "server/utf8.h"
 
 namespace pippin::server {

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "pippin/error.h"
-#include "server/chat_reply.h"
+#include "server/chat_answer.h"
 
 namespace pippin::server {
 namespace {

@@ -1,0 +1,173 @@
+#include "server/chat_service.h"
+
+#include <algorithm>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/canonical.h"
+#include "server/chat_session.h"
+#include "server/errors.h"
+#include "server/metrics.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+// Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
+constexpr std::size_t max_ignored_bytes = 1000;
+
+// A field's name as a header may carry it: percent-encoded where it has other than the characters of plain names.
+std::string header_safe(std::string_view name) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : name) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+        c == '.' || c == '-') {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return out;
+}
+
+std::string join_ignored(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) {
+    const std::string safe = header_safe(name);
+    if (out.size() + safe.size() > max_ignored_bytes) return out + (out.empty() ? "..." : ", ...");
+    if (!out.empty()) out += ", ";
+    out += safe;
+  }
+  return out;
+}
+
+Headers report_ignored(const std::vector<std::string>& ignored, const std::string& request_id) {
+  if (ignored.empty()) return {};
+  const std::string list = join_ignored(ignored);
+  spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
+  return {{"X-Pippin-Ignored", list}};
+}
+
+}  // namespace
+
+ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
+                         ThreadPool& loaders)
+    : backend_(backend),
+      options_(std::move(options)),
+      names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
+                                          : options_.model_names),
+      fetcher_(options_.fetch),
+      decoded_(options_.decoded_cache_bytes),
+      workers_(workers),
+      loaders_(loaders) {}
+
+void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
+    begin(exchange, call, make_reply);
+  });
+}
+
+void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall call,
+                           MakeReply make_reply) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
+    const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+    ChatSession::Options options{call.stream, report_ignored(call.ignored, facts.request_id),
+                                 options_.metrics};
+    auto session =
+        std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+    EventSources sources;
+    for (const CompletionRequest& request : call.requests)
+      for (auto& source : backend_.complete(request, call.num_choices))
+        sources.push_back(std::move(source));
+    session->start(std::move(sources));
+  });
+}
+
+void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
+                         std::function<void(RenderedPrompt)> tell) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
+    load(*exchange, call);
+    tell(backend_.render(call.request));
+  });
+}
+
+void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
+                               std::function<void(std::int64_t)> tell) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
+    load(*exchange, call);
+    tell(backend_.count_tokens(call.request));
+  });
+}
+
+void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {
+  check_model(model);
+  if (!options_.strict_fields || ignored.empty()) return;
+  const std::string name = excerpt(ignored.front());
+  throw Error(
+      Code::invalid_argument,
+      "'" + name + "' is unknown to this server, which was started to refuse unknown fields", name);
+}
+
+void ChatService::check_model(const std::string& name) const {
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (name.empty() || has(names_) || has(options_.model_aliases)) return;
+  throw Error(
+      Code::not_found,
+      "the model '" + excerpt(name) + "' does not exist; this server has '" + names_.front() + "'",
+      "model");
+}
+
+void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()> work) {
+  loaders_.post([exchange = std::move(exchange), work = std::move(work)] {
+    answering_errors(*exchange, work);
+  });
+}
+
+// Returns how many audio tracks are not listened to.
+int ChatService::load(const Exchange& exchange, ChatCall& call) {
+  const int audio_tracks =
+      load_media(call, {fetcher_, decoded_}, options_.media, backend_.info().video_sampling,
+                 [&] { return exchange.disconnected(); });
+  if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
+  return audio_tracks;
+}
+
+ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& model,
+                                     bool streamed) const {
+  exchange.record().model = names_.front();
+  exchange.record().streamed = streamed;
+  return {exchange.request().id, model.empty() ? names_.front() : model, std::time(nullptr), 0};
+}
+
+void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call,
+                        const MakeReply& make_reply) {
+  ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  facts.audio_tracks = load(*exchange, call);
+  ChatSession::Options options{call.stream, report_ignored(call.ignored, facts.request_id),
+                               options_.metrics};
+  auto session =
+      std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+  session->start(backend_.chat(std::move(call.request), call.num_choices));
+}
+
+bool refuse_compressed(Exchange& exchange) {
+  const auto coding = exchange.request().headers.get("Content-Encoding");
+  if (!coding || *coding == "identity") return false;
+  exchange.respond(
+      error_response(place_of(exchange), 415, "compressed requests are not understood", "body"));
+  return true;
+}
+
+}  // namespace pippin::server

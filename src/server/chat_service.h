@@ -1,0 +1,107 @@
+// Answers chats, in whatever API they were asked: from a request that has been understood to a running session.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "media/fetch.h"
+#include "server/backend.h"
+#include "server/chat_call.h"
+#include "server/chat_media.h"
+#include "server/completion_call.h"
+#include "server/exchange.h"
+#include "server/reply.h"
+
+namespace pippin {
+class ThreadPool;
+}
+
+namespace pippin::server {
+
+class Metrics;
+
+struct ChatServiceOptions {
+  /// Names under which the model is served; the first is the one that answers carry. Empty: the model's own.
+  std::vector<std::string> model_names;
+  /// Further names that requests may use, which are not listed.
+  std::vector<std::string> model_aliases;
+  /// Take lines that differ from request to request and mean nothing to a model out of system prompts (server/canonical).
+  bool canonical_prompts = true;
+  /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
+  bool strict_fields = false;
+  ChatMediaLimits media;
+  /// Pixels of decoded pictures and clips that are kept for the next turn.
+  std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
+  media::FetchOptions fetch;
+  /// Told of answers as they are generated; null for none. Must outlive the service.
+  Metrics* metrics = nullptr;
+};
+
+/// What an answer repeats, known once the prompt's media have been loaded.
+struct ReplyFacts {
+  std::string request_id;
+  std::string model;         ///< as the request names it
+  std::int64_t created = 0;  ///< in seconds since 1970
+  int audio_tracks = 0;      ///< of the prompt's videos, not listened to
+};
+
+using MakeReply = std::function<std::unique_ptr<Reply>(const ReplyFacts&)>;
+
+/// Holds no state of a request: each lives in a ChatSession. Thread-safe. Backend and pools must outlive it.
+class ChatService {
+ public:
+  /// Answers are formatted on `workers`; `loaders` do what may take long or wait for the network: fetching and decoding
+  /// pictures and videos, rendering and tokenizing. Apart, so that slow ones hold up no running answer.
+  ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
+              ThreadPool& loaders);
+
+  /// Answers as `call` asks, streamed or whole, with what `make_reply` gives. Throws Error for a model that is not served and,
+  /// where told to, for unknown fields; all later errors go to the exchange.
+  void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply);
+
+  /// The same for texts.
+  void complete(std::shared_ptr<Exchange> exchange, CompletionCall call, MakeReply make_reply);
+
+  /// Runs `work` on a loader; the error that leaves it is answered.
+  void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
+
+  /// Tells `tell` the call's prompt, on a loader. Throws as above.
+  void render(std::shared_ptr<Exchange> exchange, ChatCall call,
+              std::function<void(RenderedPrompt)> tell);
+
+  /// Tells `tell` how many tokens the call's prompt has, on a loader. Throws as above; so may `tell`, which answers.
+  void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
+                    std::function<void(std::int64_t)> tell);
+
+  /// Never empty.
+  const std::vector<std::string>& model_names() const { return names_; }
+  /// Throws Error(not_found) where no model has that name; an empty one is any.
+  void check_model(const std::string& name) const;
+
+  std::int64_t volatile_lines_removed() const { return volatile_lines_; }
+  void clear_decoded() { decoded_.clear(); }
+
+ private:
+  void check(const std::string& model, const std::vector<std::string>& ignored) const;
+  ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
+  int load(const Exchange& exchange, ChatCall& call);
+  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply);
+
+  Backend& backend_;
+  const ChatServiceOptions options_;
+  const std::vector<std::string> names_;
+  const media::MediaFetcher fetcher_;
+  media::DecodedCache decoded_;
+  ThreadPool& workers_;
+  ThreadPool& loaders_;
+  std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts
+};
+
+/// Answers a request whose body is compressed, which nothing here reads, and returns whether it was.
+bool refuse_compressed(Exchange& exchange);
+
+}  // namespace pippin::server
