@@ -55,6 +55,9 @@ struct StopOptions {
   std::vector<std::string> strings;
   /// Go on past the model's end tokens (benchmarks).
   bool ignore_eos = false;
+  /// Seconds that the answer may take in all, from when it is asked for: one that has not ended by then fails with
+  /// Error(deadline_exceeded). 0: as long as EngineOptions::request_timeout_s says, which is the most in any case.
+  double timeout_s = 0;
 };
 
 /// A piece of a message: text, a picture or a video.

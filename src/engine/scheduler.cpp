@@ -1,6 +1,8 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -13,12 +15,17 @@ std::int64_t remaining(const Sequence& sequence) {
 
 std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.length; }
 
-// Why a sequence can't go on; "" while it can.
-std::string failure_of(const Sequence& sequence) {
+// Why a sequence can't go on, where it can't.
+std::optional<Error> failure_of(const Sequence& sequence, double now_ms) {
   for (const auto& item : sequence.media)
-    if (!item.failure.empty()) return item.failure;
-  return "";
+    if (!item.failure.empty()) return Error(Code::unavailable, item.failure);
+  if (sequence.deadline_ms <= now_ms)
+    return Error(Code::deadline_exceeded,
+                 "the answer did not end in the time that the request may take");
+  return {};
 }
+
+bool is_held(const std::shared_ptr<Sequence>& sequence) { return sequence->held; }
 
 }  // namespace
 
@@ -59,11 +66,15 @@ void Scheduler::observe(const Batch& batch, double ms) {
 }
 
 void Scheduler::drop_dead() {
-  const auto dead = [&](const std::shared_ptr<Sequence>& sequence) {
-    if (const auto failure = failure_of(*sequence); !failure.empty())
-      sequence->output->fail(Error(Code::unavailable, failure));
-    else if (!sequence->output->cancelled())
+  num_held_ = 0;
+  const auto dead = [&, now_ms = options_.now_ms()](const std::shared_ptr<Sequence>& sequence) {
+    if (const auto failure = failure_of(*sequence, now_ms))
+      sequence->output->fail(*failure);
+    else if (!sequence->output->cancelled()) {
+      sequence->held = sequence->output->held();  // once, since its reader reads meanwhile
+      num_held_ += sequence->held;
       return false;
+    }
     placement_.retire(*sequence);
     return true;
   };
@@ -72,12 +83,16 @@ void Scheduler::drop_dead() {
 }
 
 void Scheduler::plan_decode(Batch& batch) {
-  // By index: preempting shortens running_ from its end, possibly by the very sequence that asks.
+  // By index: preempting shortens running_, possibly by the very sequence that asks.
   for (std::size_t i = 0; i < running_.size() && batch.num_tokens < options_.max_batch_tokens;
        ++i) {
-    if (remaining(*running_[i]) != 1 || running_[i]->reading) continue;
-    while (i < running_.size() && !placement_.ensure_pages(*running_[i], running_[i]->num_tokens()))
-      preempt_last();
+    if (remaining(*running_[i]) != 1 || running_[i]->reading || is_held(running_[i])) continue;
+    while (i < running_.size() &&
+           !placement_.ensure_pages(*running_[i], running_[i]->num_tokens())) {
+      const auto victim = last_held().value_or(running_.size() - 1);
+      preempt(victim);
+      if (victim < i) --i;
+    }
     if (i < running_.size()) add_chunk(batch, running_[i], options_.max_batch_tokens);
   }
   batch.num_decode = batch.num_tokens;
@@ -103,7 +118,7 @@ void Scheduler::plan_prefill(Batch& batch) {
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
   std::vector<std::shared_ptr<Sequence>> prompts;
   for (const auto& sequence : running_) {
-    if (sequence->planned_in == step_) continue;
+    if (sequence->planned_in == step_ || is_held(sequence)) continue;
     if (sequence->reading) {
       if (!placement_.finish_reading(*sequence, !batch.chunks.empty())) continue;
       count_admission(*sequence);
@@ -116,21 +131,32 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batc
 void Scheduler::admit(Batch& batch) {
   for (auto it = waiting_.begin(); it != waiting_.end() && wants_more_prompts();) {
     const auto sequence = it->second;
-    if (placement_.computed_by_another(*sequence)) {
+    if (is_held(sequence) || placement_.computed_by_another(*sequence)) {
       ++it;
       continue;
     }
-    // In order: a later, shorter one must not starve it.
-    if (!placement_.place(*sequence, batch, running_.size())) return;
+    if (!make_room(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
     it = waiting_.erase(it);
     run(sequence);
     if (!sequence->reading) count_admission(*sequence);
   }
 }
 
+// Those whose answers nobody takes make way.
+bool Scheduler::make_room(Sequence& sequence, Batch& batch) {
+  while (running_.size() >= static_cast<std::size_t>(options_.max_sequences) ||
+         !placement_.place(sequence, batch, running_.size())) {
+    const auto held = last_held();
+    if (!held) return false;
+    preempt(*held);
+  }
+  return true;
+}
+
 // Beside the first one, prompts for two steps are enough to choose from; more would only hold pages.
 bool Scheduler::wants_more_prompts() const {
-  if (running_.size() >= static_cast<std::size_t>(options_.max_sequences)) return false;
+  if (running_.size() >= static_cast<std::size_t>(options_.max_sequences) && !last_held())
+    return false;
   std::int64_t tokens = 0;
   bool first = true;
   for (const auto& sequence : running_)
@@ -180,9 +206,15 @@ std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
   return end - sequence.num_computed;
 }
 
-void Scheduler::preempt_last() {
-  const auto sequence = running_.back();
-  running_.pop_back();
+std::optional<std::size_t> Scheduler::last_held() const {
+  const auto found = std::find_if(running_.rbegin(), running_.rend(), is_held);
+  if (found == running_.rend()) return {};
+  return static_cast<std::size_t>(running_.rend() - found) - 1;
+}
+
+void Scheduler::preempt(std::size_t index) {
+  const auto sequence = running_[index];
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
   placement_.retire(*sequence);
   wait(sequence);
   ++counters_.preemptions;
@@ -243,6 +275,14 @@ void Scheduler::fail_all(const Error& error) {
   for (const auto& [order, sequence] : waiting_) sequence->output->fail(error);
   running_.clear();
   waiting_.clear();
+}
+
+double Scheduler::earliest_deadline_ms() const {
+  double earliest = std::numeric_limits<double>::infinity();
+  for (const auto& sequence : running_) earliest = std::min(earliest, sequence->deadline_ms);
+  for (const auto& [order, sequence] : waiting_)
+    earliest = std::min(earliest, sequence->deadline_ms);
+  return earliest;
 }
 
 std::vector<PageId> Scheduler::pages_in_use() const {

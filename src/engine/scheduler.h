@@ -5,7 +5,8 @@
 // on whatever comes; the other half to those that need least, so that a short prompt does not wait for a long one.
 // A sequence is admitted when pages for its whole prompt are there, and one for each that runs; not while another one computes
 // the same prefix, which it will then find in the cache. When decoding runs out of pages, the last in order gives its pages
-// back and is computed again later (its published pages usually still found in the cache).
+// back and is computed again later (its published pages usually still found in the cache). A sequence whose reader is too far
+// behind keeps its pages and is passed over; it is the first to make way for others.
 // A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
 #pragma once
 
@@ -72,8 +73,8 @@ class Scheduler {
   /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
   void add(std::shared_ptr<Sequence> sequence);
 
-  /// Drops cancelled sequences and those whose pictures can't be encoded, then plans a step. Empty when there is nothing
-  /// to do before something comes: a sequence, or what is being read from disk.
+  /// Drops cancelled sequences, those past their deadline and those whose pictures can't be encoded, then plans a step. Empty
+  /// when there is nothing to do before something comes: a sequence, a reader, what is being read from disk, or a deadline.
   Batch next();
 
   /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`. Publishes full pages, hands tokens
@@ -95,6 +96,10 @@ class Scheduler {
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return waiting_.size(); }
+  /// Of those that run and wait, the ones whose readers were too far behind when the last step was planned.
+  std::size_t num_held() const { return num_held_; }
+  /// Of any sequence; infinity where none has one.
+  double earliest_deadline_ms() const;
   const SchedulerCounters& counters() const { return counters_; }
   /// The running sequences' pages, one entry a reference.
   std::vector<PageId> pages_in_use() const;
@@ -106,6 +111,7 @@ class Scheduler {
   std::vector<std::shared_ptr<Sequence>> prompts_to_compute(Batch& batch);
   void admit(Batch& batch);
   bool wants_more_prompts() const;
+  bool make_room(Sequence& sequence, Batch& batch);
   void run(const std::shared_ptr<Sequence>& sequence);
   void wait(const std::shared_ptr<Sequence>& sequence);
   void count_admission(Sequence& sequence);
@@ -113,7 +119,10 @@ class Scheduler {
   /// Computes as many of its tokens as there are, can be computed and fit the first `max_tokens` of the step.
   void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens);
   std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
-  void preempt_last();
+  /// Takes the pages of the running sequence at that place; it is computed again later.
+  void preempt(std::size_t index);
+  /// Of the running sequences whose readers are too far behind, the place of the last.
+  std::optional<std::size_t> last_held() const;
   /// Appends the token; returns the reason when the sequence ends with it.
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token);
 
@@ -124,6 +133,7 @@ class Scheduler {
   bool encoding_ = false;   ///< the last step ran the encoder
   std::uint64_t step_ = 0;  ///< number of the step that is planned
   std::uint64_t num_added_ = 0;
+  std::size_t num_held_ = 0;
   std::map<Order, std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order
   SchedulerCounters counters_;

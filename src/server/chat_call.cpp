@@ -127,6 +127,7 @@ StopOptions parse_stop(const Members& body) {
   stop.strings = parse_stop_strings(body);
   stop.token_ids = parse_stop_tokens(body);
   stop.ignore_eos = body.boolean("ignore_eos").value_or(false);
+  if (body.find("timeout")) stop.timeout_s = number_in(body, "timeout", 0.001, 1e6, 1);
   return stop;
 }
 

@@ -48,7 +48,7 @@ constexpr Field fields[] = {
     {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""}, {"min_p", any, ""}, {"seed", any, ""},
     {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
-    {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
+    {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""}, {"timeout", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
 

@@ -7,6 +7,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -31,6 +35,13 @@ constexpr Clock::time_point never = Clock::time_point::max();
 // Closing at once would make its system discard our answer unread.
 constexpr std::chrono::seconds linger_idle{2};
 constexpr std::chrono::seconds linger_total{20};
+
+// Of bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
+// of after the megabytes that it would keep for it. What is under way is not limited.
+void limit_unsent(tcp::socket& socket) {
+  constexpr int bytes = 32 << 10;
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
 
 std::string name_of(const tcp::socket& socket) {
   error_code error;
@@ -62,6 +73,7 @@ void HttpConnection::start(bool full) {
   error_code ignored;
   // A token is a small packet; waiting to fill a larger one would delay it.
   socket_.set_option(tcp::no_delay(true), ignored);
+  limit_unsent(socket_);
   socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
   asio::co_spawn(
