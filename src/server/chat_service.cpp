@@ -63,7 +63,7 @@ ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPoo
       names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
                                           : options_.model_names),
       fetcher_(options_.fetch),
-      clips_(options_.clip_cache_bytes),
+      decoded_(options_.decoded_cache_bytes),
       workers_(workers),
       loaders_(loaders) {}
 
@@ -114,7 +114,7 @@ void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()>
 // Returns how many audio tracks are not listened to.
 int ChatService::load(const Exchange& exchange, ChatCall& call) {
   const int audio_tracks =
-      load_media(call, {fetcher_, clips_}, options_.media, backend_.info().video_sampling,
+      load_media(call, {fetcher_, decoded_}, options_.media, backend_.info().video_sampling,
                  [&] { return exchange.disconnected(); });
   if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
   return audio_tracks;

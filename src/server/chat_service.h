@@ -33,8 +33,8 @@ struct ChatServiceOptions {
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatMediaLimits media;
-  /// Pixels of decoded clips that are kept for the next turn.
-  std::int64_t clip_cache_bytes = std::int64_t{256} << 20;
+  /// Pixels of decoded pictures and clips that are kept for the next turn.
+  std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
   /// Told of answers as they are generated; null for none. Must outlive the service.
   Metrics* metrics = nullptr;
@@ -73,7 +73,7 @@ class ChatService {
   void check_model(const std::string& name) const;
 
   std::int64_t volatile_lines_removed() const { return volatile_lines_; }
-  void clear_clips() { clips_.clear(); }
+  void clear_decoded() { decoded_.clear(); }
 
  private:
   void check(const ChatCall& call) const;
@@ -87,7 +87,7 @@ class ChatService {
   const ChatServiceOptions options_;
   const std::vector<std::string> names_;
   const media::MediaFetcher fetcher_;
-  media::ClipCache clips_;
+  media::DecodedCache decoded_;
   ThreadPool& workers_;
   ThreadPool& loaders_;
   std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts

@@ -117,7 +117,7 @@ void OpenAi::show_cache(Exchange& exchange) const {
 void OpenAi::clear_cache(std::shared_ptr<Exchange> exchange) {
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
-      service_.clear_clips();  // before the engine, which counts the memory that has come back
+      service_.clear_decoded();  // before the engine, which counts the memory that has come back
       exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
     });
   });
