@@ -22,6 +22,7 @@ struct Units {
   std::int64_t max_image_megapixels = 64;
   std::int64_t max_video_mb = 64;
   std::int64_t decoded_cache_mb = 256;
+  std::int64_t response_store_mb = 64;
   double kv_gb = 0;
   double cache_disk_gb = 10;
   std::int64_t media_cache_mb = -1;
@@ -186,6 +187,10 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
       .add("--served-model-name", serve.api.model_names, "NAME",
            "Name of the model for clients; may be repeated [the directory's]")
       ->allow_extra_args(false);
+  group.number("--response-store-mb", units.response_store_mb, std::int64_t{0}, no_limit,
+               "Memory for responses that later requests name by id, in MB; 0 keeps none [64]");
+  group.add("--response-dir", serve.api.responses.folder, "FOLDER",
+            "Keep them here for the next start, too, up to 1 GB [none]");
   group.flag("--strict-fields", serve.api.strict_fields,
              "Refuse unknown fields instead of listing them in X-Pippin-Ignored");
   group.flag("--no-canonical-prompts", units.no_canonical_prompts,
@@ -215,6 +220,7 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
 void finish_serve(ServeCommand& serve, const Units& units) {
   finish_engine(serve.engine, units);
   serve.api.canonical_prompts = !units.no_canonical_prompts;
+  serve.api.responses.max_bytes = static_cast<std::size_t>(units.response_store_mb) << 20;
   serve.http.port = static_cast<std::uint16_t>(units.port);
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
   serve.api.media.image.max_bytes = units.max_image_mb << 20;

@@ -1,43 +1,15 @@
 #include "server/chat_messages.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 #include "pippin/error.h"
+#include "server/request_json.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
-
-[[noreturn]] void refuse(const std::string& field, const std::string& why) {
-  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
-}
-
-std::string at(const std::string& path, std::size_t index) {
-  return path + "." + std::to_string(index);
-}
-
-const json::object& object_at(const json::value& value, const std::string& path) {
-  if (!value.is_object()) refuse(path, "must be an object");
-  return value.as_object();
-}
-
-std::string required_string(const Members& members, std::string_view key) {
-  if (auto value = members.string(key)) return *value;
-  refuse(members.path_of(key), "is missing");
-}
-
-void note_unknown(const json::object& object, const std::string& path,
-                  std::initializer_list<std::string_view> known,
-                  std::vector<std::string>& ignored) {
-  for (const auto& member : object) {
-    const std::string_view key(member.key().data(), member.key().size());
-    if (std::find(known.begin(), known.end(), key) == known.end())
-      ignored.push_back(path + "." + std::string(key));
-  }
-}
 
 std::optional<int> frames_of(const Members& members, std::string_view key) {
   const auto count = members.integer(key);

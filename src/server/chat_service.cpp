@@ -47,11 +47,12 @@ std::string join_ignored(const std::vector<std::string>& names) {
   return out;
 }
 
-Headers report_ignored(const std::vector<std::string>& ignored, const std::string& request_id) {
-  if (ignored.empty()) return {};
+void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
+                    Headers& headers) {
+  if (ignored.empty()) return;
   const std::string list = join_ignored(ignored);
   spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
-  return {{"X-Pippin-Ignored", list}};
+  headers.add("X-Pippin-Ignored", list);
 }
 
 }  // namespace
@@ -67,10 +68,12 @@ ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPoo
       workers_(workers),
       loaders_(loaders) {}
 
-void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply) {
+void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
+                         Headers headers) {
   check(call.model, call.ignored);
-  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
-    begin(exchange, call, make_reply);
+  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply),
+                  headers = std::move(headers)]() mutable {
+    begin(exchange, std::move(call), make_reply, std::move(headers));
   });
 }
 
@@ -79,8 +82,9 @@ void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall ca
   check(call.model, call.ignored);
   post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
     const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
-    ChatSession::Options options{call.stream, report_ignored(call.ignored, facts.request_id),
-                                 options_.metrics};
+    Headers headers;
+    report_ignored(call.ignored, facts.request_id, headers);
+    ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
     auto session =
         std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
     EventSources sources;
@@ -152,11 +156,11 @@ ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& mode
 }
 
 void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call,
-                        const MakeReply& make_reply) {
+                        const MakeReply& make_reply, Headers headers) {
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
   facts.audio_tracks = load(*exchange, call);
-  ChatSession::Options options{call.stream, report_ignored(call.ignored, facts.request_id),
-                               options_.metrics};
+  report_ignored(call.ignored, facts.request_id, headers);
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
   session->start(backend_.chat(std::move(call.request), call.num_choices));

@@ -59,9 +59,10 @@ class ChatService {
   ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
               ThreadPool& loaders);
 
-  /// Answers as `call` asks, streamed or whole, with what `make_reply` gives. Throws Error for a model that is not served and,
+  /// Answers as `call` asks, streamed or whole, with what `make_reply` gives; the answer has `headers`. Throws Error for a model that is not served and,
   /// where told to, for unknown fields; all later errors go to the exchange.
-  void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply);
+  void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
+              Headers headers = {});
 
   /// The same for texts.
   void complete(std::shared_ptr<Exchange> exchange, CompletionCall call, MakeReply make_reply);
@@ -89,7 +90,8 @@ class ChatService {
   void check(const std::string& model, const std::vector<std::string>& ignored) const;
   ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
   int load(const Exchange& exchange, ChatCall& call);
-  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply);
+  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
+             Headers headers);
 
   Backend& backend_;
   const ChatServiceOptions options_;

@@ -34,6 +34,13 @@ bool is_anthropic(std::string_view path) {
   return path == route || (path.starts_with(route) && path[route.size()] == '/');
 }
 
+// Anthropic's shape has no member for the field, so the message says it.
+std::string naming(std::string_view param, std::string_view message) {
+  const std::string field(param);
+  const bool named = param.empty() || message.find("'" + field + "'") != std::string_view::npos;
+  return (named ? "" : field + ": ") + std::string(message);
+}
+
 // Clients act on these codes, whatever the message says.
 std::string_view code_of(const Error& error) {
   if (error.code() == Code::not_found && error.field() == "model") return "model_not_found";
@@ -105,9 +112,9 @@ ErrorPlace place_of(const Exchange& exchange) {
 HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,
                             std::string_view param, std::string_view code) {
   const bool anthropic = is_anthropic(place.path);
-  HttpResponse response =
-      json_response(status, anthropic ? anthropic_error_body(status, message, place.request_id)
-                                      : error_body(status, message, param, code));
+  HttpResponse response = json_response(
+      status, anthropic ? anthropic_error_body(status, naming(param, message), place.request_id)
+                        : error_body(status, message, param, code));
   if (anthropic) response.headers.add("Request-Id", std::string(place.request_id));
   if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
   return response;

@@ -25,6 +25,7 @@ std::string error_body(int status, std::string_view message, std::string_view pa
 std::string error_body(const Error& error);
 
 /// The request that an error answers: its path tells in which API's shape (Anthropic's below /v1/messages, else OpenAI's).
+/// Anthropic's has no member for the field to blame, so the message begins with it where it doesn't name it.
 struct ErrorPlace {
   std::string_view path;
   std::string_view request_id;
@@ -37,8 +38,7 @@ HttpResponse error_response(const ErrorPlace& place, int status, std::string_vie
                             std::string_view param = "", std::string_view code = "");
 HttpResponse error_response(const ErrorPlace& place, const Error& error);
 
-/// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status; as there is
-/// no member for the field to blame, only the message names it.
+/// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status.
 std::string anthropic_error_body(int status, std::string_view message, std::string_view request_id);
 
 /// Runs `work` and answers the exchange with the error that leaves it, if any. What is not an Error

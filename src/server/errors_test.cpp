@@ -45,7 +45,7 @@ TEST(Errors, HaveAnthropicsShapeOnItsRoutes) {
         error_response({path, "req_7"}, Error(Code::invalid_argument, "bad", "messages.0"));
     EXPECT_EQ(response.headers.get("request-id"), "req_7");
     EXPECT_EQ(parse_json(response.body, "body"), parse_json(R"({"type": "error",
-        "error": {"type": "invalid_request_error", "message": "bad"}, "request_id": "req_7"})",
+        "error": {"type": "invalid_request_error", "message": "messages.0: bad"}, "request_id": "req_7"})",
                                                             "expected"));
   }
   for (const std::string path : {"/v1/messages2", "/v1/message", "", "/v1/responses"})

@@ -34,9 +34,13 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       created_(std::time(nullptr)),
       loaders_(loaders),
       service_(backend, options_, workers, loaders),
-      utilities_(backend, service_) {}
+      utilities_(backend, service_),
+      anthropic_(service_, options_.sampling),
+      responses_(service_, options_.sampling, options_.responses) {}
 
 void OpenAi::add_routes(Router& router) {
+  anthropic_.add_routes(router);
+  responses_.add_routes(router);
   router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
   router.add("POST", "/v1/completions", [this](auto exchange) { complete(std::move(exchange)); });
   router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <memory>
 
+#include "server/anthropic.h"
 #include "server/backend.h"
 #include "server/chat_service.h"
 #include "server/exchange.h"
+#include "server/responses.h"
 #include "server/router.h"
 #include "server/utilities.h"
 
@@ -20,6 +22,8 @@ namespace pippin::server {
 struct OpenAiOptions : ChatServiceOptions {
   /// How answers are sampled where the request says nothing.
   SamplingOptions sampling;
+  /// Where answers of the Responses API are kept for later requests.
+  ResponseStore::Options responses;
 };
 
 /// POST /v1/chat/completions, /v1/completions, and what Utilities has; GET /v1/models, /v1/models/{id}, /health, /metrics,
@@ -48,6 +52,8 @@ class OpenAi {
   ThreadPool& loaders_;
   ChatService service_;
   Utilities utilities_;
+  Anthropic anthropic_;
+  Responses responses_;
 };
 
 }  // namespace pippin::server

@@ -21,6 +21,10 @@ std::string prefix_lines(std::string_view prefix, std::string_view text) {
 
 std::string sse_event(std::string_view data) { return prefix_lines("data: ", data) + '\n'; }
 
+std::string sse_event(std::string_view name, std::string_view data) {
+  return prefix_lines("event: ", name) + sse_event(data);
+}
+
 std::string sse_comment(std::string_view text) { return prefix_lines(": ", text) + '\n'; }
 
 }  // namespace pippin::server

@@ -12,6 +12,8 @@ TEST(Sse, EventsEndWithAnEmptyLine) {
   EXPECT_EQ(sse_event("[DONE]"), sse_done);
 }
 
+TEST(Sse, EventsMayHaveNames) { EXPECT_EQ(sse_event("ping", "{}"), "event: ping\ndata: {}\n\n"); }
+
 TEST(Sse, CommentsStayComments) {
   EXPECT_EQ(sse_comment("alive"), ": alive\n\n");
   EXPECT_EQ(sse_comment("a\ndata: b"), ": a\n: data: b\n\n");

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from typing import Callable, NamedTuple
 
+import anthropic
 import openai
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -112,6 +113,10 @@ class Server:
     def client(self, **options) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0,
                              timeout=120 * SLOWDOWN, **options)
+
+    def anthropic(self, **options) -> anthropic.Anthropic:
+        return anthropic.Anthropic(base_url=f"http://127.0.0.1:{self.port}", api_key="none", max_retries=0,
+                                   timeout=120 * SLOWDOWN, _strict_response_validation=True, **options)
 
     def ask(self, content: str | list, **options) -> openai.types.chat.ChatCompletion:
         """One greedy answer to one user message, through the openai client."""

@@ -1,0 +1,22 @@
+// A request of Anthropic's Messages API: JSON -> native types.
+#pragma once
+
+#include <string_view>
+
+#include "server/chat_call.h"
+
+namespace pippin::server {
+
+/// POST /v1/messages, understood.
+struct MessagesCall {
+  ChatCall chat;  ///< its stop strings are the request's stop_sequences
+  bool omit_thinking = false;
+};
+
+/// Without `thinking` the model is told not to think, as the API has it. `defaults` is how the answer is sampled where the request
+/// says nothing. With `to_count`, POST /v1/messages/count_tokens, which needs no max_tokens.
+/// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
+MessagesCall parse_messages_call(std::string_view body, const SamplingOptions& defaults,
+                                 bool to_count = false);
+
+}  // namespace pippin::server

@@ -1,0 +1,21 @@
+// The system prompt, messages and tools of Anthropic's Messages API: JSON -> native types.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "server/chat_messages.h"
+
+namespace pippin::server {
+
+/// Converts "system" (a string or blocks of text; null for none) and "messages". A turn's results of tools become messages
+/// of role "tool", before and after which what else it says has a message each; a result that is an error begins with
+/// "Error: ". What an assistant thought goes to templates as reasoning_content; redacted thinking can't be read and goes
+/// nowhere. Throws Error(invalid_argument) naming the path of what is wrong, or of a block that can't be shown to a model.
+ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages);
+
+/// The tools as templates get them, in OpenAI's shape; "" for none. Tools that Anthropic's servers run, or whose schema only its
+/// models know, are refused by their type. Adds unknown members to `ignored`. Throws as above.
+std::string parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored);
+
+}  // namespace pippin::server

@@ -1,0 +1,24 @@
+// Which tools an answer shall call, whatever API says so.
+#pragma once
+
+#include <string>
+
+#include "server/chat_call.h"
+
+namespace pippin::server {
+
+struct ToolWish {
+  enum class Kind {
+    automatic,  ///< as the model likes
+    none,       ///< it sees no tools
+    required,   ///< at least one call of any tool
+    named,      ///< a call of that tool
+  };
+  Kind kind = Kind::automatic;
+  std::string name = {};  ///< of named
+};
+
+/// Has `call`, whose tools are set, answered so. Throws Error(invalid_argument) naming `field` for what can't be done.
+void apply(const ToolWish& choice, const std::string& field, ChatCall& call);
+
+}  // namespace pippin::server

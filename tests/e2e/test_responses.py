@@ -1,0 +1,125 @@
+"""OpenAI's Responses API, through the openai client with strict validation."""
+import json
+
+import openai
+import pytest
+
+from e2e_harness import MODEL, Server
+from e2e_pictures import RED_CIRCLE, data_url
+
+WEATHER = {"type": "function", "name": "get_weather", "description": "Get the weather in a city", "strict": False, "parameters": {
+    "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+WEATHER_IN_PARIS = "What is the weather in Paris?"
+SUM = "What is 12 + 30?"
+
+
+def client(server: Server) -> openai.OpenAI:
+    return server.client(_strict_response_validation=True)
+
+
+def ask(server: Server, question: str | list, **options):
+    options = {"temperature": 0, "max_output_tokens": 96, **options}
+    return client(server).responses.create(model=MODEL.name, input=question, **options)
+
+
+def items_of(response) -> list[dict]:
+    """The output without what differs from answer to answer."""
+    return [item.model_dump(exclude={"id", "call_id"}, exclude_none=True) for item in response.output]
+
+
+def test_an_answer_has_the_apis_form(server):
+    response = ask(server, "What is Pippin?", instructions="You are a helpful assistant.", metadata={"a": "b"})
+    assert response.object == "response" and response.status == "completed" and response.model == MODEL.name
+    assert "MLX" in response.output_text and response.instructions == "You are a helpful assistant."
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert response.metadata == {"a": "b"} and response.error is None and response.temperature == 0
+
+
+@pytest.mark.parametrize("question, options", [
+    ("What is Pippin?", {}), (SUM, {}), (SUM, {"reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"]}),
+    (WEATHER_IN_PARIS, {"tools": [WEATHER]}), ("What is Pippin?", {"max_output_tokens": 3})])
+def test_streamed_is_not_streamed(server, question, options):
+    whole = ask(server, question, **options)
+    with client(server).responses.stream(model=MODEL.name, input=question,
+                                         **{"temperature": 0, "max_output_tokens": 96, **options}) as stream:
+        events = list(stream)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created" and events[1].type == "response.in_progress"
+    last = events[-1]
+    assert last.type == f"response.{whole.status}"
+    assert items_of(last.response) == items_of(whole)
+    assert last.response.usage.output_tokens == whole.usage.output_tokens
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    assert [item.id for item in done] == [item.id for item in last.response.output]
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == whole.output_text
+
+
+def test_reasoning_comes_apart(server):
+    response = ask(server, SUM)
+    reasoning, message = response.output
+    assert reasoning.type == "reasoning" and "42" in reasoning.content[0].text and reasoning.summary == []
+    assert message.type == "message" and "42" in message.content[0].text
+    assert 0 < response.usage.output_tokens_details.reasoning_tokens < response.usage.output_tokens
+    summarized = ask(server, SUM, reasoning={"effort": "medium", "summary": "auto"}).output[0]
+    assert summarized.summary[0].text == reasoning.content[0].text
+    assert [item.type for item in ask(server, SUM, reasoning={"effort": "none"}).output] == ["message"]
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_tool_is_called_and_answered(server, stored):
+    first = ask(server, WEATHER_IN_PARIS, tools=[WEATHER], store=stored)
+    call = first.output[-1]
+    assert (call.type, call.name, json.loads(call.arguments)) == ("function_call", "get_weather", {"city": "Paris"})
+    result = {"type": "function_call_output", "call_id": call.call_id,
+              "output": json.dumps({"weather": "sunny", "temperature": 21})}
+    if stored:
+        final = ask(server, [result], tools=[WEATHER], previous_response_id=first.id)
+        assert final.previous_response_id == first.id
+    else:
+        said = [item.model_dump(exclude_none=True) for item in first.output]
+        final = ask(server, [{"role": "user", "content": WEATHER_IN_PARIS}, *said, result], tools=[WEATHER], store=False)
+    assert "sunny" in final.output_text
+    # All that the first turn read and wrote, but for the token that ended it.
+    assert final.usage.input_tokens_details.cached_tokens >= first.usage.total_tokens - 2
+
+
+def test_conversations_go_on_by_id(server):
+    first = ask(server, "My name is Anna. What is 2 + 3?", instructions="You are a helpful assistant.")
+    second = ask(server, "What is my name?", previous_response_id=first.id, instructions="You are a helpful assistant.")
+    assert "Anna" in second.output_text
+    assert second.usage.input_tokens_details.cached_tokens >= first.usage.input_tokens - 1
+    api = client(server)
+    assert api.responses.retrieve(first.id) == first
+    listed = api.responses.input_items.list(second.id, order="asc").data
+    assert [item.type for item in listed][0] == "message" and listed[0].content[0].text.startswith("My name")
+    assert listed[-1].content[0].text == "What is my name?"
+    assert len(api.responses.input_items.list(second.id, limit=1).data) == 1
+    api.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        api.responses.retrieve(first.id)
+    with pytest.raises(openai.NotFoundError) as unknown:
+        ask(server, "And now?", previous_response_id=first.id)
+    assert unknown.value.param == "previous_response_id"
+
+
+def test_what_shall_not_be_stored_is_not(server):
+    response = ask(server, "What is Pippin?", store=False, max_output_tokens=2)
+    with pytest.raises(openai.NotFoundError):
+        client(server).responses.retrieve(response.id)
+
+
+def test_it_sees_pictures(server):
+    content = [{"type": "input_image", "image_url": data_url(RED_CIRCLE), "detail": "auto"},
+               {"type": "input_text", "text": "What colour is it?"}]
+    assert "red" in ask(server, [{"role": "user", "content": content}]).output_text.lower()
+
+
+@pytest.mark.parametrize("options, field", [
+    ({"background": True}, "background"), ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
+    ({"tools": [WEATHER], "tool_choice": "required"}, "tool_choice"), ({"truncation": "auto"}, "truncation"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.type")])
+def test_errors_name_the_field(server, options, field):
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(server, options.pop("input", "hello"), **options)
+    assert refused.value.param == field
