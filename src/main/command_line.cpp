@@ -145,6 +145,9 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
   group.number("--port", units.port, 0, 65535, "Port to listen on; 0 for any free one [8000]");
   group.add("--unix-socket", serve.http.unix_socket, "PATH",
             "Listen on a socket file instead [none]");
+  group.add("--tls-cert", serve.http.tls_certificate, "FILE",
+            "Certificate (PEM, with its chain): speak HTTPS [HTTP]");
+  group.add("--tls-key", serve.http.tls_key, "FILE", "Its private key (PEM)");
   group.number("--max-connections", serve.http.max_connections, 1, 1 << 16,
                "Clients connected at once [512]");
   group.number("--max-queue", serve.engine.max_queue, 1, 1 << 20,

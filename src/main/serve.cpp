@@ -43,8 +43,8 @@ void warn_of_exposure(const ServeCommand& command, bool has_keys) {
   if (!command.http.unix_socket.empty()) return;
   if (!is_loopback(command.http.host) && !has_keys)
     spdlog::warn(
-        "listening on {}: whoever reaches this machine can use the server; --api-key would ask for "
-        "a key",
+        "listening on {}: whoever reaches this machine can use the server; there is no password "
+        "(see --api-key)",
         command.http.host);
   if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
     spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
@@ -81,7 +81,8 @@ std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
   const std::string host = http.host == "0.0.0.0" ? "127.0.0.1"
                            : v6                   ? "[" + http.host + "]"
                                                   : http.host;
-  return "http://" + host + ":" + std::to_string(port) + "/v1";
+  return (http.tls_certificate.empty() ? "http://" : "https://") + host + ":" +
+         std::to_string(port) + "/v1";
 }
 
 void announce(const Engine& engine, const std::string& url) {

@@ -59,6 +59,35 @@ constexpr FieldSchema schemas[] = {
     {"", "add_special_tokens", R"({"type": "boolean"})", "Add what the tokenizer puts around a text; not for messages"},
     {"", "add_special", R"({"type": "boolean"})", "The same by llama.cpp's name"},
     {"", "return_token_strs", R"({"type": "boolean"})", "Tell each token's text, too"},
+    // Of structured output.
+    {"", "structured_outputs", R"({"type": "object"})", "vLLM's: one of json, regex, choice, grammar, json_object"},
+    {"", "guided_json", R"({"anyOf": [{"type": "object"}, {"type": "string"}]})", "A JSON Schema that the answer keeps to"},
+    {"", "guided_regex", R"({"type": "string"})", "A regular expression that the answer matches"},
+    {"", "guided_choice", R"({"type": "array", "items": {"type": "string"}})", "Texts of which the answer is one"},
+    {"", "guided_grammar", R"({"type": "string"})", "A grammar that the answer keeps to"},
+    {"", "thinking_token_budget", R"({"type": "integer", "minimum": 0})", "Tokens of reasoning at most"},
+    {"", "thinking_budget", R"({"type": "integer", "minimum": 0})", "The same by Qwen's name"},
+    // Of the Messages API.
+    {"/v1/messages", "messages", R"({"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}})", "The conversation"},
+    {"/v1/messages/count_tokens", "messages", R"({"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}})", "The conversation"},
+    {"/v1/messages", "tools", R"({"type": "array", "items": {"type": "object"}})", "Functions that the model may call"},
+    {"/v1/messages/count_tokens", "tools", R"({"type": "array", "items": {"type": "object"}})", "Functions that the model may call"},
+    {"", "system", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "What comes before the conversation"},
+    {"", "stop_sequences", R"({"type": "array", "items": {"type": "string", "minLength": 1}})", "Texts that end the answer"},
+    {"", "thinking", R"({"type": "object"})", "Whether, and how much, the model thinks"},
+    {"", "output_config", R"({"type": "object"})", "The effort"},
+    {"", "context_management", R"({"type": "object"})", "Edits of the conversation"},
+    // Of the Responses API.
+    {"", "input", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "A question, or the items of a conversation"},
+    {"", "instructions", R"({"type": "string"})", "What comes before the conversation"},
+    {"", "max_output_tokens", R"({"type": "integer", "minimum": 1})", "Tokens generated at most"},
+    {"", "reasoning", R"({"type": "object"})", "How much the model thinks"},
+    {"", "text", R"({"type": "object"})", "The form of the answer"},
+    {"", "include", R"({"type": "array", "items": {"type": "string"}})", "What else to tell"},
+    {"", "store", R"({"type": "boolean"})", "Keep the answer for later requests"},
+    {"", "previous_response_id", R"({"type": "string"})", "The answer that this request goes on from"},
+    {"/v1/responses", "tools", R"({"type": "array", "items": {"type": "object"}})", "Functions that the model may call"},
+
     {"", "tokens", R"({"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2147483647}})", "Token ids"},
 };
 // clang-format on

@@ -28,6 +28,10 @@ struct HttpOptions {
   /// more is replaced. Empty: on host and port.
   std::filesystem::path unix_socket;
 
+  /// PEM files of a certificate (with those between it and its authority) and of its key: HTTPS is spoken then, and nothing else.
+  /// Both empty: HTTP.
+  std::filesystem::path tls_certificate, tls_key;
+
   /// Largest request header and body, in bytes. Above them: 431 and 413, without reading the rest.
   std::size_t max_header_bytes = 32 << 10;
   std::size_t max_body_bytes = 16 << 20;

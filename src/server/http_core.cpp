@@ -83,6 +83,7 @@ bool ExchangeCount::wait_until_none(std::chrono::milliseconds patience) {
 
 HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
     : options_(options),
+      tls_(make_tls_context(options)),
       pool_(pool),
       io_(options.num_io_threads),
       control_(asio::make_strand(io_)),
@@ -210,8 +211,8 @@ void HttpCore::admit(StreamSocket socket, std::string peer) {
   if (connections_.size() >= limit + max_refusals) return;  // the socket closes
   const bool full = connections_.size() >= limit;
   const std::uint64_t number = next_connection_++;
-  auto connection = std::make_shared<HttpConnection>(shared_from_this(), number, std::move(socket),
-                                                     std::move(peer));
+  auto connection = std::make_shared<HttpConnection>(
+      shared_from_this(), number, make_transport(std::move(socket), tls_.get()), std::move(peer));
   connections_.emplace(number, connection);
   connection->start(full);
 }

@@ -1,7 +1,6 @@
 // What the connections of one server share. Internal to server/http*.
 #pragma once
 
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -21,14 +20,13 @@
 #include <vector>
 
 #include "server/http.h"
+#include "server/http_transport.h"
 
 namespace pippin::server {
 
 namespace asio = boost::asio;
 using boost::asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
-/// Of either kind, once connected.
-using StreamSocket = asio::generic::stream_protocol::socket;
 
 class HttpConnection;
 
@@ -88,9 +86,10 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void run_io();
 
   const HttpOptions options_;
-  Router router_;             // set by start(), before the threads
-  RequestObserver observer_;  // set by start(), before the threads
-  Gate gate_;                 // set by start(), before the threads
+  const std::unique_ptr<asio::ssl::context> tls_;  // null: HTTP
+  Router router_;                                  // set by start(), before the threads
+  RequestObserver observer_;                       // set by start(), before the threads
+  Gate gate_;                                      // set by start(), before the threads
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   std::uint64_t id_seed_ = 0;

@@ -1,6 +1,8 @@
 """API keys, limits and web pages."""
 import os
 import pathlib
+import socket
+import ssl
 import subprocess
 
 import httpx
@@ -105,3 +107,38 @@ def answers(path: pathlib.Path) -> bool:
             return http.get("http://pippin/health").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_https_is_spoken_with_a_certificate(tmp_path: pathlib.Path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made = run_program("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=pippin", "-addext",
+                       "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate, program="openssl")
+    assert made.returncode == 0, made.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([BINARY, "serve", MODEL, "--port", str(port), "--tls-cert", certificate, "--tls-key", key],
+                               stderr=subprocess.DEVNULL)
+    url = f"https://127.0.0.1:{port}"
+    with httpx.Client(verify=ssl.create_default_context(cafile=certificate), timeout=60) as http:
+        def ready() -> bool:
+            try:
+                return http.get(url + "/health").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_for(ready, "an answer")
+        api = openai.OpenAI(base_url=url + "/v1", api_key="none", http_client=http, max_retries=0)
+        question = {**ASK, "messages": [{"role": "user", "content": "word " * 300}], "max_tokens": 20}
+        whole = api.chat.completions.create(**question, temperature=0).choices[0].message.content
+        chunks = api.chat.completions.create(**question, temperature=0, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/health", timeout=60)
+    process.terminate()
+    assert process.wait(timeout=60) == 0
+
+
+def test_a_certificate_needs_its_key(tmp_path: pathlib.Path):
+    refused = run_program("serve", MODEL, "--port", "0", "--tls-cert", tmp_path / "none.pem")
+    assert refused.returncode != 0 and "--tls-key" in refused.stderr
