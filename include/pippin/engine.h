@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pippin/error.h"
+#include "pippin/memory.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "pippin/step.h"
@@ -71,6 +72,7 @@ struct DiskStats {
 struct EngineStats {
   std::int64_t sequences_running = 0;
   std::int64_t sequences_waiting = 0;
+  std::int64_t sequences_held = 0;  ///< of both, those whose readers are too far behind
   std::int64_t pages_total = 0;
   std::int64_t pages_free = 0;    ///< neither used by a sequence nor holding cached KV
   std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
@@ -96,6 +98,7 @@ struct EngineStats {
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
+  MemorySplit memory;
   DiskStats disk;
   StepStats step;
   bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s

@@ -15,6 +15,7 @@ enum class Code {
   payload_too_large,   ///< a body, picture or prompt over a stated limit: 413
   resource_exhausted,  ///< a queue is full; trying again later may work: 429
   cancelled,           ///< the consumer went away
+  deadline_exceeded,   ///< not done in the time that the request may take: 504
   unavailable,         ///< the engine is stopping or a step failed: 503
   internal,            ///< a bug or a broken machine: 500
 };

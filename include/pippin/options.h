@@ -59,11 +59,20 @@ struct EngineOptions {
   /// costs less.
   int page_size = 16;
 
+  /// Share of the memory that this process may use (a GPU's, or the machine's as far as a container or limit allows) which
+  /// weights, activations, encoded pictures and the KV page pool take together; 0 takes 0.8. Where given, the pool takes
+  /// all of it that the others leave.
+  double memory_fraction = 0;
+
+  /// The same in bytes; 0: as memory_fraction says. One of them at most may be given.
+  std::int64_t memory_bytes = 0;
+
   /// Tokens the KV page pool holds over all sequences and the prefix cache; 0 takes 4 contexts, at
   /// most kv_pool_bytes.
   std::int64_t kv_pool_tokens = 0;
 
-  /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0; 0 takes a quarter of the device's memory.
+  /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0; 0 takes a quarter of the memory, as far as the
+  /// budget above holds it.
   std::int64_t kv_pool_bytes = 0;
 
   /// Write the whole pool once at the start, on a CPU (elsewhere it always is): otherwise its memory is taken as it is first used,
@@ -84,8 +93,16 @@ struct EngineOptions {
   /// Requests waiting at most; past it submitting throws Error(resource_exhausted).
   int max_queue = 1024;
 
-  /// Encoded pictures kept, in bytes of encoder output. 0 keeps none.
-  std::int64_t media_cache_bytes = std::int64_t{512} << 20;
+  /// Seconds that an answer may take at most, its time in the queue included; see StopOptions::timeout_s. 0: no limit.
+  double request_timeout_s = 0;
+
+  /// A sequence whose reader has left this many tokens unread waits until half of them are read, while others go on; its pages
+  /// are the first to be given to those. 0: none waits.
+  int max_unread_tokens = 256;
+
+  /// Encoded pictures kept, in bytes of encoder output. 0 keeps none; -1 takes an eighth of what weights and activations leave
+  /// of the budget, at most 512 MB.
+  std::int64_t media_cache_bytes = -1;
 
   /// Share KV pages between requests with equal prefixes. Off only to compare.
   bool prefix_cache = true;
@@ -105,6 +122,10 @@ struct EngineOptions {
 
   /// The engine counts as stuck when a step takes longer than this many seconds.
   double stuck_after_s = 60;
+
+  /// Called before every step, on the engine's thread. What it throws fails the step, as what the device throws would: so
+  /// tests inject failures.
+  std::function<void()> before_step;
 
   /// Called after every step, on the engine's thread: it must return within microseconds.
   std::function<void(const StepRecord&)> on_step;

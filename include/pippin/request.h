@@ -76,6 +76,9 @@ struct StopOptions {
   bool ignore_eos = false;
   /// No end token is generated, and no text ends the answer, before it has so many tokens.
   std::int64_t min_tokens = 0;
+  /// Seconds that the answer may take in all, from when it is asked for: one that has not ended by then fails with
+  /// Error(deadline_exceeded). 0: as long as EngineOptions::request_timeout_s says, which is the most in any case.
+  double timeout_s = 0;
 };
 
 /// A piece of a message: text, a picture or a video.

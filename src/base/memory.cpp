@@ -1,9 +1,13 @@
 #include "base/memory.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
+#include <string>
 
 #ifdef __APPLE__
 #include <mach/mach.h>
@@ -13,6 +17,54 @@
 #endif
 
 namespace pippin {
+namespace {
+
+constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
+
+// Of the group and all that it lies in. A file that is missing, or says "max", sets none.
+std::int64_t group_limit(const std::filesystem::path& mount, std::filesystem::path group,
+                         const char* file) {
+  std::int64_t least = no_limit;
+  for (group = group.relative_path();; group = group.parent_path()) {
+    std::ifstream limit(mount / group / file);
+    std::int64_t bytes = 0;
+    if (limit >> bytes) least = std::min(least, bytes);
+    if (group.empty()) return least;
+  }
+}
+
+// Lines "number:controllers:/group"; version 2 has one group for all controllers, of number 0 and no name.
+std::int64_t container_limit(const std::filesystem::path& root) {
+  const auto mount = root / "sys/fs/cgroup";
+  std::int64_t least = group_limit(mount, "", "memory.max");
+  std::ifstream groups(root / "proc/self/cgroup");  // Linux only; elsewhere it can't be opened
+  for (std::string line; std::getline(groups, line);) {
+    const auto name = line.find(':'), path = line.find(':', name + 1);
+    if (name == std::string::npos || path == std::string::npos) continue;
+    const std::string controllers = line.substr(name + 1, path - name - 1);
+    const std::string group = line.substr(path + 1);
+    if (controllers.empty())
+      least = std::min(least, group_limit(mount, group, "memory.max"));
+    else if (("," + controllers + ",").find(",memory,") != std::string::npos)
+      least = std::min(least, group_limit(mount / "memory", group, "memory.limit_in_bytes"));
+  }
+  return least;
+}
+
+std::int64_t address_space_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return no_limit;
+  return static_cast<std::int64_t>(
+      std::min<std::uint64_t>(limit.rlim_cur, static_cast<std::uint64_t>(no_limit)));
+}
+
+}  // namespace
+
+std::int64_t memory_limit_bytes(const std::filesystem::path& root) {
+  const auto installed =
+      static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  return std::min({installed, container_limit(root), address_space_limit()});
+}
 
 std::int64_t resident_bytes() {
 #ifdef __APPLE__

@@ -3,12 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 
 namespace pippin {
 
 /// Bytes of memory that this process takes now; 0 where the system doesn't say. Linux: the resident set. macOS: the
 /// physical footprint, which leaves out what the process has marked as reusable.
 std::int64_t resident_bytes();
+
+/// Bytes of memory that this process may take at most: what is installed, or less where a limit is set for the process
+/// (RLIMIT_AS) or a container (cgroups of version 2 and 1). root: where the system's files are looked for.
+std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 
 /// Gives the memory of the whole system pages within [memory, memory + size) back. Their content is lost; they may be
 /// written again at any time.

@@ -1,19 +1,17 @@
 #include "engine/frontend.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <random>
 #include <sstream>
 #include <unordered_set>
-#include <variant>
 
 #include "base/log.h"
+#include "engine/dry_run.h"
 #include "engine/fingerprint.h"
+#include "engine/memory_budget.h"
 #include "models/registry.h"
 
 namespace pippin::engine {
@@ -52,10 +50,16 @@ void check(const EngineOptions& o) {
   check(o.threads >= 0 && o.threads <= 1024, "threads", "in [0, 1024]");
   check(o.kv_bits == 0 || o.kv_bits == 8 || o.kv_bits == 4, "kv_bits", "0, 8 or 4");
   check(o.kv_bits == 0 || o.kv_dtype == DType::automatic, "kv_bits", "0 where kv_dtype is given");
+  check(o.memory_fraction >= 0 && o.memory_fraction <= 1, "memory_fraction", "in [0, 1]");
+  check(o.memory_bytes >= 0, "memory_bytes", "at least 0");
+  check(o.memory_bytes == 0 || o.memory_fraction == 0, "memory_bytes",
+        "0 where memory_fraction is given");
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
-  check(o.media_cache_bytes >= 0, "media_cache_bytes", "at least 0");
+  check(o.media_cache_bytes >= -1, "media_cache_bytes", "at least 0, or -1");
   check(o.max_itl_ms >= 2, "max_itl_ms", "at least 2");
+  check(o.request_timeout_s >= 0, "request_timeout_s", "at least 0");
+  check(o.max_unread_tokens >= 0, "max_unread_tokens", "at least 0");
   check(o.cache_disk_bytes > 0, "cache_disk_bytes", "above 0");
   check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
   text::OutputFormat::choose(o.tool_parser, o.reasoning_parser, "", "");  // throws
@@ -96,32 +100,18 @@ nn::KvStorage choose_kv_storage(const EngineOptions& options, mx::Dtype dtype,
   return storage;
 }
 
-// What this process may use of the machine's memory: a container's limit counts (cgroup v2).
-std::int64_t host_memory_bytes() {
-  const auto installed =
-      static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
-  std::ifstream cgroup("/sys/fs/cgroup/memory.max");  // Linux only; elsewhere it can't be opened
-  std::int64_t limit = 0;
-  return cgroup >> limit ? std::min(installed, limit) : installed;
+std::int64_t page_bytes(const models::ModelTraits& traits, const nn::KvStorage& kv, int page_size) {
+  return std::int64_t{2} * nn::kv_row_bytes(kv, traits.head_dim) * traits.num_layers *
+         traits.num_kv_heads * page_size;
 }
 
-std::int64_t device_memory_bytes() {
-  if (mx::default_device() == mx::Device::cpu) return host_memory_bytes();
-  const auto& info = mx::device_info();
-  for (const char* key : {"memory_size", "total_memory"})  // Metal's and CUDA's names
-    if (const auto it = info.find(key);
-        it != info.end() && std::holds_alternative<std::size_t>(it->second))
-      return static_cast<std::int64_t>(std::get<std::size_t>(it->second));
-  return std::int64_t{8} << 30;
-}
-
-std::int64_t pool_tokens(const EngineOptions& options, const models::ModelTraits& traits,
-                         const nn::KvStorage& kv, std::int64_t context) {
-  if (options.kv_pool_tokens > 0) return options.kv_pool_tokens;
-  const auto token_bytes = std::int64_t{2} * nn::kv_row_bytes(kv, traits.head_dim) *
-                           traits.num_layers * traits.num_kv_heads;
-  const auto bytes = options.kv_pool_bytes > 0 ? options.kv_pool_bytes : device_memory_bytes() / 4;
-  return std::min(4 * context, std::max<std::int64_t>(bytes / token_bytes, options.page_size));
+void report(const MemorySplit& memory) {
+  const auto mb = [](std::int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  spdlog::info(
+      "[engine] memory in MB: {} of {} for weights {}, activations {}, encoded pictures {}, "
+      "attention cache {}",
+      mb(memory.budget), mb(memory.limit), mb(memory.weights), mb(memory.activations),
+      mb(memory.media), mb(memory.pages));
 }
 
 std::string text_of(mx::Dtype dtype) {
@@ -253,10 +243,28 @@ void Frontend::warm_up(int max_batch_tokens) {
   spdlog::info("[engine] the GPU is warm after {:.0f} s", taken.count());
 }
 
+// On CPUs a step of some rows stands for the largest, which would take seconds; so it does on a GPU whose kernels are not to be
+// compiled yet.
+std::int64_t Frontend::activation_bytes(const models::Model& model, const EngineOptions& options,
+                                        const nn::KvStorage& kv,
+                                        const kernels::CpuBackendPtr& cpu) const {
+  DryRun run;
+  run.page_size = options.page_size;
+  run.rows = options.max_batch_tokens;
+  run.logit_rows = options.max_sequences;
+  run.picture_rows = static_cast<int>(EncoderOptions().max_rows);
+  if (mx::default_device() == mx::Device::gpu && options.warm_up) run.measured_rows = 0;
+  run.kv = kv;
+  run.cpu = cpu;
+  if (prompts_.vision) run.pictures = &prompts_.vision->image_processor;
+  return measure_activations(model, run);
+}
+
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     const std::filesystem::path& model_dir, const EngineOptions& options,
     const Engine::Progress& progress) {
   choose_device(options.device);
+  MemoryBudget memory(device_memory_bytes(), options);
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
   mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
@@ -271,8 +279,10 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
         "0 for heads of " + std::to_string(traits.head_dim) + " numbers, no multiple of 8");
   std::int64_t context =
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
-  const auto pages =
-      (pool_tokens(options, traits, kv, context) + options.page_size - 1) / options.page_size;
+  prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
+  memory.take_model(model->weight_bytes(), activation_bytes(*model, options, kv, cpu));
+  const auto media_bytes = memory.grant_media(traits.image_token.has_value());
+  const auto pages = memory.grant_pages(page_bytes(traits, kv, options.page_size), context);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -294,25 +304,29 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
     end_tokens_.push_back(*prompts_.tokenizer->eos_id());
   std::erase_if(end_tokens_, [&](auto id) { return id < 0 || id >= traits.vocab_size; });
-  prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
   if (prompts_.vision && prompts_.vision->video_processor)
     info_.video_sampling = prompts_.vision->video_processor->sampling;
 
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
-  runner.encoder.cache_bytes = options.media_cache_bytes;
+  runner.encoder.cache_bytes = media_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
+  loop.memory = memory.split();
+  report(memory.split());
   loop.page_size = options.page_size;
   loop.prefix_cache = options.prefix_cache;
   loop.scheduler.max_batch_tokens = options.max_batch_tokens;
   loop.scheduler.max_sequences = options.max_sequences;
   loop.scheduler.max_itl_ms = options.max_itl_ms;
   max_queue_ = options.max_queue;
+  request_timeout_s_ = options.request_timeout_s;
+  max_unread_tokens_ = static_cast<std::size_t>(options.max_unread_tokens);
   loop.max_queue = options.max_queue;
   loop.stuck_after_s = options.stuck_after_s;
   loop.disk = disk;
+  loop.before_step = options.before_step;
   loop.on_step = options.on_step;
   return {std::make_unique<Runner>(std::move(model), runner), loop};
 }
@@ -322,6 +336,7 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
   check(sampling, prompts_.vocab_size);
   const auto room = info_.max_context - sequence.num_prompt;  // at least 1: PromptBuilder saw to it
   check(stop.max_tokens >= 0, "max_tokens", "at least 1");
+  check(stop.timeout_s >= 0, "timeout", "at least 0");
   sequence.sampling = sampling;
   check(stop.min_tokens >= 0 && (stop.max_tokens == 0 || stop.min_tokens <= stop.max_tokens),
         "min_tokens", "in [0, max_tokens]");
@@ -336,6 +351,13 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
     sequence.end_tokens.insert(sequence.end_tokens.end(), end_tokens_.begin(), end_tokens_.end());
 }
 
+double Frontend::deadline_ms(double timeout_s) const {
+  double least = std::numeric_limits<double>::infinity();
+  for (const double limit : {timeout_s, request_timeout_s_})
+    if (limit > 0) least = std::min(least, limit);
+  return steady_ms() + 1000 * least;
+}
+
 // Sequences of one prompt: the first computes it, the others wait for its pages.
 std::vector<ChatStream> Frontend::submit(const Sequence& prompt, int num_choices,
                                          const std::function<AnswerOptions()>& options) {
@@ -344,6 +366,7 @@ std::vector<ChatStream> Frontend::submit(const Sequence& prompt, int num_choices
   for (int i = 0; i < num_choices; ++i) {
     auto sequence = std::make_shared<Sequence>(prompt);
     sequence->output = std::make_shared<TokenStream>();
+    sequence->output->hold_at(max_unread_tokens_);
     sequence->seed += static_cast<std::uint64_t>(i);
     auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, options());
     loop_->submit(std::move(sequence));
@@ -371,6 +394,7 @@ AnswerOptions answer_options(const Request& request, const Sequence& sequence) {
 
 std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choices) {
   Sequence sequence;
+  sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   const auto prompt = prompts_.build(request, sequence);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
@@ -384,6 +408,7 @@ std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choic
 
 std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
   Sequence sequence;
+  sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   prompts_.build(request, sequence);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);

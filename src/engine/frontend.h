@@ -36,6 +36,10 @@ class Frontend {
                                                            const EngineOptions& options,
                                                            const Engine::Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
+  std::int64_t activation_bytes(const models::Model& model, const EngineOptions& options,
+                                const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) const;
+  /// By the scheduler's clock, of an answer that is asked for now.
+  double deadline_ms(double timeout_s) const;
   void choose_output_format(const EngineOptions& options);
   void warm_up(int max_batch_tokens);
   std::vector<ChatStream> submit(const Sequence& prompt, int num_choices,
@@ -46,6 +50,8 @@ class Frontend {
   text::OutputFormat output_format_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   int max_queue_ = 0;
+  double request_timeout_s_ = 0;
+  std::size_t max_unread_tokens_ = 0;
   std::vector<std::int32_t> end_tokens_;
   std::unique_ptr<Loop> loop_;
 };

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 #include <future>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -20,6 +22,14 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// Of steady_ms; nullopt for infinity.
+std::optional<std::chrono::steady_clock::time_point> time_of(double ms) {
+  if (!std::isfinite(ms)) return {};
+  using Duration = std::chrono::steady_clock::duration;
+  return std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms)));
 }
 
 constexpr const char* stopped = "the engine has stopped; see its log";
@@ -77,7 +87,7 @@ void Loop::Shared::wake() {
 
 void Loop::submit(std::shared_ptr<Sequence> sequence) {
   sequence->output->note_submitted();
-  sequence->output->on_cancel([weak = std::weak_ptr<Shared>(shared_)] {
+  sequence->output->on_wake([weak = std::weak_ptr<Shared>(shared_)] {
     if (const auto shared = weak.lock()) shared->wake();
   });
   {
@@ -121,6 +131,7 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
   try {
     std::tie(runner, options_) = setup();
     shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
+    shared_->stats.memory = options_.memory;
     shared_->stats.page_bytes = runner->bytes_per_page();
     shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
   } catch (...) {
@@ -186,8 +197,13 @@ void Loop::write_the_rest(Runner& runner, const PageCache& pages) {
 
 // Waits, where it may, until there is something to do. False when the loop is to end.
 bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
+  const auto deadline = may_wait ? time_of(scheduler.earliest_deadline_ms()) : std::nullopt;
   std::unique_lock lock(shared_->mutex);
-  if (may_wait) shared_->changed.wait(lock, [this] { return shared_->stopping || shared_->woken; });
+  const auto awake = [this] { return shared_->stopping || shared_->woken; };
+  if (may_wait && deadline)
+    shared_->changed.wait_until(lock, *deadline, awake);
+  else if (may_wait)
+    shared_->changed.wait(lock, awake);
   shared_->woken = false;
   for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   shared_->stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
@@ -230,6 +246,7 @@ bool Loop::run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Bat
   bool done = true;
   step_started_ns_ = now_ns();
   try {
+    if (options_.before_step) options_.before_step();
     const double start = steady_ms();
     const auto tokens = runner.run(batch);
     scheduler.observe(batch, steady_ms() - start);
@@ -273,6 +290,7 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   const auto& counters = scheduler.counters();
   stats.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
   stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
+  stats.sequences_held = static_cast<std::int64_t>(scheduler.num_held());
   stats.pages_free = pages.num_free();
   stats.pages_cached = pages.num_cached();
   stats.pages_evicted = pages.num_evicted();

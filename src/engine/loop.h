@@ -29,8 +29,10 @@ class Loop {
     bool prefix_cache = true;
     SchedulerOptions scheduler;
     int max_queue = 1024;
+    MemorySplit memory;  ///< reported
     double stuck_after_s = 60;
-    std::shared_ptr<DiskStore> disk;  ///< the runner's
+    std::shared_ptr<DiskStore> disk;    ///< the runner's
+    std::function<void()> before_step;  ///< see EngineOptions
     std::function<void(const StepRecord&)> on_step;
   };
   /// Loads the model and tells the loop how to run it; called once, on the engine's thread.

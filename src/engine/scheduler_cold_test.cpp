@@ -74,7 +74,7 @@ TEST(ColdPages, PagesFromDiskAreTakenAFewAtATimeBesideDecodeRows) {
   Disk disk;
   compute(disk, 60, 1);
   SchedulerOptions options{64, 4};
-  options.max_loads_beside = 2;
+  options.placement.max_loads_beside = 2;
   Machine m(64, options, true, 0, &disk);
   auto other = make_sequence(count_up(9, 100), 20), reading = make_sequence(count_up(60), 4);
   m.scheduler.add(other);

@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -83,11 +84,14 @@ struct Sequence {
   std::vector<std::int32_t> end_tokens;
   std::int64_t min_tokens = 0;  ///< generated at least: before, no end token may be
   int priority = 0;             ///< lower ones go first
-  std::string adapter;          ///< its id; empty: the model as it is
+  /// By the scheduler's clock: fails where it has not ended by then.
+  double deadline_ms = std::numeric_limits<double>::infinity();
+  std::string adapter;  ///< its id; empty: the model as it is
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
   Order order;
+  bool held = false;  ///< its reader was too far behind when the last step was planned: passed over
   std::uint64_t planned_in = 0;    ///< number of the last step that computes some of it
   bool admitted = false;           ///< has been given pages before
   std::int64_t num_computed = 0;   ///< tokens whose KV is in `pages`; < tokens.size() while running

@@ -79,6 +79,9 @@ class Simulation {
     return std::move(outcomes_);
   }
 
+  /// Called with the time between two tokens of an answer, for each.
+  void on_gap(std::function<void(double gap_ms)> gap) { gap_ = std::move(gap); }
+
   double now_ms() const { return now_ms_; }
   std::int64_t num_steps() const { return num_steps_; }
   const PageCache& pages() const { return pages_; }
@@ -141,9 +144,14 @@ class Simulation {
     if (outcome.first_token_ms < 0)
       outcome.first_token_ms = since_arrival;
     else
-      outcome.longest_gap_ms = std::max(outcome.longest_gap_ms, now_ms_ - last_token_ms_[index]);
+      note_gap(outcome, now_ms_ - last_token_ms_[index]);
     last_token_ms_[index] = now_ms_;
     if (sequence.num_generated() + 1 >= sequence.max_tokens) outcome.end_ms = since_arrival;
+  }
+
+  void note_gap(SimulatedOutcome& outcome, double gap_ms) const {
+    outcome.longest_gap_ms = std::max(outcome.longest_gap_ms, gap_ms);
+    if (gap_) gap_(gap_ms);
   }
 
   double now_ms_ = 0;
@@ -152,6 +160,7 @@ class Simulation {
   PageCache pages_;
   Scheduler scheduler_;
   SimulatedMachine machine_;
+  std::function<void(double)> gap_;
   const std::vector<SimulatedRequest>* requests_ = nullptr;
   std::vector<SimulatedOutcome> outcomes_;
   std::vector<double> last_token_ms_;

@@ -63,6 +63,8 @@ struct Config {
   std::int64_t media_cache_bytes = 1 << 20;
   std::filesystem::path cache_dir = {};  ///< empty: no disk store
   std::function<void(const StepRecord&)> on_step = {};
+  std::function<void()> before_step = {};
+  double stuck_after_s = 60;
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
@@ -95,6 +97,8 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     loop.scheduler.max_sequences = 16;
     loop.max_queue = 40;
     loop.on_step = config.on_step;
+    loop.before_step = config.before_step;
+    loop.stuck_after_s = config.stuck_after_s;
     return std::pair{std::make_unique<Runner>(std::move(model), runner), loop};
   });
 }

@@ -31,6 +31,7 @@ void TokenStream::push(std::int32_t token, TokenLogprobs logprobs) {
   times_.last_token = now();
   if (!is_set(times_.first_token)) times_.first_token = times_.last_token;
   events_.push_back({token, std::nullopt, times_.last_token, std::move(logprobs)});
+  if (hold_at_ > 0 && events_.size() >= hold_at_) held_.store(true, std::memory_order_relaxed);
   publish(std::move(lock));
 }
 
@@ -63,11 +64,15 @@ void TokenStream::publish(std::unique_lock<std::mutex> lock) {
   if (ready) ready();
 }
 
-std::optional<TokenEvent> TokenStream::take() {
+std::optional<TokenEvent> TokenStream::take(std::unique_lock<std::mutex> lock) {
   if (!events_.empty()) {
     TokenEvent event = std::move(events_.front());
     events_.pop_front();
     ended_ = event.finish.has_value();
+    const bool caught_up = held() && events_.size() <= hold_at_ / 2;
+    if (caught_up) held_.store(false, std::memory_order_relaxed);
+    lock.unlock();
+    if (caught_up && wake_) wake_();
     return event;
   }
   if (error_ && !ended_) {
@@ -77,15 +82,12 @@ std::optional<TokenEvent> TokenStream::take() {
   return {};
 }
 
-std::optional<TokenEvent> TokenStream::poll() {
-  std::lock_guard lock(mutex_);
-  return take();
-}
+std::optional<TokenEvent> TokenStream::poll() { return take(std::unique_lock(mutex_)); }
 
 std::optional<TokenEvent> TokenStream::next() {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [this] { return ended_ || readable(); });
-  return take();
+  return take(std::move(lock));
 }
 
 void TokenStream::when_ready(std::function<void()> ready) {

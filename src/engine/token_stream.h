@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -35,7 +36,7 @@ struct CacheDivergence {
 };
 
 /// Shared by the engine's thread (push, fail) and one reader (poll, next, when_ready, cancel). Holds what was generated and
-/// not read yet: a slow reader costs four bytes a token, never the engine's time.
+/// not read yet, up to a mark, where it asks the engine to go on with others until its reader has caught up.
 class TokenStream {
  public:
   // The engine's side.
@@ -43,6 +44,10 @@ class TokenStream {
   void finish(FinishReason reason);
   /// Ends the stream with an error; what was pushed before is still read first.
   void fail(Error error);
+  /// From `tokens` unread ones on the stream is held, until no more than half of them are left. 0: never. Set before the
+  /// stream is shared.
+  void hold_at(std::size_t tokens) { hold_at_ = tokens; }
+  bool held() const { return held_.load(std::memory_order_relaxed); }
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   void note_submitted();
   /// The prompt has been given pages; called once.
@@ -65,9 +70,10 @@ class TokenStream {
   std::optional<TokenEvent> next();
   /// Calls `ready` once, when poll() would give something or throw: at once, or later on the engine's thread.
   void when_ready(std::function<void()> ready);
-  /// The answer is no longer wanted; the engine frees its pages within one step. `wake` is called by cancel().
+  /// The answer is no longer wanted; the engine frees its pages within one step.
   void cancel();
-  void on_cancel(std::function<void()> wake) { wake_ = std::move(wake); }
+  /// Called by cancel(), and when the reader of a held stream has caught up. Set before the stream is shared.
+  void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
   AnswerTimes times() const;
   std::int64_t cached_tokens() const { return cached_tokens_.load(std::memory_order_relaxed); }
   std::int64_t encoded_tokens() const { return encoded_tokens_.load(std::memory_order_relaxed); }
@@ -75,7 +81,7 @@ class TokenStream {
   std::optional<CacheDivergence> take_divergence();
 
  private:
-  std::optional<TokenEvent> take();                             // mutex_ held
+  std::optional<TokenEvent> take(std::unique_lock<std::mutex> lock);
   bool readable() const { return !events_.empty() || error_; }  // mutex_ held
   void publish(std::unique_lock<std::mutex> lock);
 
@@ -88,6 +94,8 @@ class TokenStream {
   std::function<void()> ready_;                // guarded by mutex_
   bool ended_ = false;                         // guarded by mutex_: the end was read
   std::function<void()> wake_;                 // set before the stream is shared
+  std::size_t hold_at_ = 0;                    // set before the stream is shared
+  std::atomic<bool> held_ = false;             // written with mutex_ held
   std::atomic<bool> cancelled_ = false;
   std::atomic<std::int64_t> cached_tokens_ = 0;
   std::atomic<std::int64_t> encoded_tokens_ = 0;

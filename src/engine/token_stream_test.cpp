@@ -20,6 +20,31 @@ TEST(TokenStream, GivesTokensInOrderThenTheEnd) {
   EXPECT_FALSE(stream.next());  // does not wait past the end
 }
 
+TEST(TokenStream, IsHeldUntilItsReaderHasCaughtUp) {
+  TokenStream stream;
+  stream.hold_at(4);
+  int wakes = 0;
+  stream.on_wake([&] { ++wakes; });
+  for (int i = 0; i < 3; ++i) stream.push(i);
+  EXPECT_FALSE(stream.held());
+  stream.push(3);
+  EXPECT_TRUE(stream.held());
+  stream.poll();
+  EXPECT_TRUE(stream.held());
+  EXPECT_EQ(wakes, 0);
+  stream.next();
+  EXPECT_FALSE(stream.held());
+  EXPECT_EQ(wakes, 1);
+  stream.poll();
+  EXPECT_EQ(wakes, 1);
+}
+
+TEST(TokenStream, IsNeverHeldWithoutAMark) {
+  TokenStream stream;
+  for (int i = 0; i < 10000; ++i) stream.push(i);
+  EXPECT_FALSE(stream.held());
+}
+
 TEST(TokenStream, AnErrorComesAfterWhatWasPushed) {
   TokenStream stream;
   stream.push(3);
@@ -44,7 +69,7 @@ TEST(TokenStream, CallsTheReaderOnceWhenSomethingIsThere) {
 TEST(TokenStream, CancelWakesTheEngine) {
   TokenStream stream;
   int wakes = 0;
-  stream.on_cancel([&] { ++wakes; });
+  stream.on_wake([&] { ++wakes; });
   EXPECT_FALSE(stream.cancelled());
   stream.cancel();
   EXPECT_TRUE(stream.cancelled());

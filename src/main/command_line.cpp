@@ -25,7 +25,8 @@ struct Units {
   std::int64_t response_store_mb = 64;
   double kv_gb = 0;
   double cache_disk_gb = 10;
-  std::int64_t media_cache_mb = 512;
+  std::int64_t media_cache_mb = -1;
+  double memory_gb = 0;
   int drain_s = 30;
   int port = 8000;
   double keep_alive_s = 15;
@@ -88,6 +89,10 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
       ->check(CLI::IsMember({"int8", "float32"}).description(""));
   group.number("--max-context", engine.max_context, std::int64_t{1}, no_limit,
                "Longest prompt and answer together, in tokens [the model's]");
+  auto* fraction = group.number("--memory-fraction", engine.memory_fraction, 0.01, 1.0,
+                                "Share of the memory that the engine takes, all of it for the "
+                                "attention cache where given [0.8]");
+  group.number("--memory-gb", units.memory_gb, 0.01, 1e6, "The same in GB")->excludes(fraction);
   group.number("--kv-gb", units.kv_gb, 0.001, 1e6,
                "Memory for the attention cache, in GB [a quarter of all]");
   group.number("--kv-tokens", engine.kv_pool_tokens, std::int64_t{1}, no_limit,
@@ -110,7 +115,7 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
            "How reasoning is told from answers: a format, auto or none [auto]")
       ->check(CLI::IsMember(text::OutputFormat::reasoning_parsers()).description(""));
   group.number("--media-cache-mb", units.media_cache_mb, std::int64_t{0}, no_limit,
-               "Memory for encoded pictures and videos, in MB; 0 keeps none [512]");
+               "Memory for encoded pictures and videos, in MB; 0 keeps none [up to 512]");
   group.add("--cache-dir", engine.cache_dir, "FOLDER",
             "Keep what was read and seen here for the next start, too [none]");
   group.number("--cache-disk-gb", units.cache_disk_gb, 0.001, 1e6,
@@ -123,7 +128,8 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
 void finish_engine(EngineOptions& engine, const Units& units) {
   engine.kv_pool_bytes = static_cast<std::int64_t>(units.kv_gb * (1 << 30));
   engine.cache_disk_bytes = static_cast<std::int64_t>(units.cache_disk_gb * (1 << 30));
-  engine.media_cache_bytes = units.media_cache_mb << 20;
+  engine.memory_bytes = static_cast<std::int64_t>(units.memory_gb * (1 << 30));
+  if (units.media_cache_mb >= 0) engine.media_cache_bytes = units.media_cache_mb << 20;
   engine.prefix_cache = !units.no_prefix_cache;
   engine.warm_up = !units.no_warmup;
   engine.dtype = dtypes.at(units.dtype);
@@ -146,6 +152,8 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "Clients connected at once [512]");
   group.number("--max-queue", serve.engine.max_queue, 1, 1 << 20,
                "Requests waiting at most; more are answered 429 [1024]");
+  group.number("--request-timeout", serve.engine.request_timeout_s, 0.0, 1e6,
+               "Seconds that an answer may take, its wait included; 0: no limit [0]");
   group.number("--drain-seconds", units.drain_s, 0, 86400,
                "Time for running answers to end after SIGTERM [30]");
   group.number("--keep-alive-seconds", units.keep_alive_s, 0.0, 86400.0,
@@ -235,6 +243,8 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
   add_access_options(*serving, serve);
   add_request_options(*serving, serve, units);
   add_engine_options(*serving, serve.engine, units);
+  // For tests; in no help.
+  serving->add_option("--fail-every", serve.fail_every)->check(CLI::PositiveNumber)->group("");
   return serving;
 }
 

@@ -29,6 +29,8 @@ struct ServeCommand {
   /// Time that running answers get to end after SIGTERM.
   std::chrono::seconds drain{30};
   std::string trace;  ///< file for a trace of steps and requests; empty for none
+  /// Every so manyth step fails, as if memory had run out; 0: none does.
+  std::int64_t fail_every = 0;
 };
 
 /// pippin run MODEL PROMPT [--image F]... [--video F]...

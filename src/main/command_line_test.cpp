@@ -48,6 +48,21 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.api.decoded_cache_bytes, server::OpenAiOptions().decoded_cache_bytes);
 }
 
+TEST(CommandLine, TakesABudgetOfMemoryAndOfTime) {
+  const auto gb = parse({"serve", "--memory-gb", "1.5", "--request-timeout", "2.5"});
+  ASSERT_TRUE(gb);
+  const auto& serve = std::get<ServeCommand>(gb->command);
+  EXPECT_EQ(serve.engine.memory_bytes, std::int64_t{3} << 29);
+  EXPECT_EQ(serve.engine.request_timeout_s, 2.5);
+  EXPECT_EQ(serve.fail_every, 0);
+  const auto fraction = parse({"run", "demo", "hello", "--memory-fraction", "0.25"});
+  ASSERT_TRUE(fraction);
+  EXPECT_EQ(std::get<RunCommand>(fraction->command).engine.memory_fraction, 0.25);
+  EXPECT_EQ(turned_down({"serve", "--memory-gb", "1", "--memory-fraction", "0.5"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--memory-fraction", "1.5"}), 2);
+  EXPECT_EQ(turned_down({"serve", "--request-timeout", "-1"}), 2);
+}
+
 TEST(CommandLine, TakesWhatWatchesAServer) {
   const auto line = parse({"serve", "--trace", "t.json", "--log-format", "json"});
   ASSERT_TRUE(line);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -67,6 +68,10 @@ std::unique_ptr<server::TraceWriter> open_trace(const ServeCommand& command) {
 EngineOptions engine_options(const ServeCommand& command, server::TraceWriter* trace) {
   EngineOptions options = command.engine;
   if (trace) options.on_step = [trace](const StepRecord& step) { trace->add(step); };
+  if (command.fail_every > 0)
+    options.before_step = [every = command.fail_every, number = std::int64_t{0}]() mutable {
+      if (++number % every == 0) throw std::bad_alloc();
+    };
   return options;
 }
 

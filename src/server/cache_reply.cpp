@@ -21,6 +21,12 @@ json::object disk_object(const DiskStats& disk) {
           {"evictions", disk.evictions}};
 }
 
+json::object memory_object(const MemorySplit& memory) {
+  return {{"limit_bytes", memory.limit},    {"budget_bytes", memory.budget},
+          {"weight_bytes", memory.weights}, {"activation_bytes", memory.activations},
+          {"media_bytes", memory.media},    {"page_bytes", memory.pages}};
+}
+
 }  // namespace
 
 std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) {
@@ -49,6 +55,7 @@ std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) 
                      {"evictions", stats.media_cache_evictions}}},
                    {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
                    {"disk", disk_object(stats.disk)},
+                   {"memory", memory_object(stats.memory)},
                    {"volatile_lines_removed", volatile_lines},
                    {"resident_bytes", resident_bytes()}});
 }

@@ -63,7 +63,7 @@ TEST(ChatCall, TakesTheModelsDefaultsWhereTheRequestSaysNothing) {
 TEST(ChatCall, TakesEveryHonouredField) {
   const ChatCall call =
       parse_with(R"("model": "m", "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1,
-      "seed": -3, "max_tokens": 5, "stop": ["a", "b"], "stop_token_ids": [1, 2], "ignore_eos": true, "stream": true, "priority": -2,
+      "seed": -3, "max_tokens": 5, "stop": ["a", "b"], "stop_token_ids": [1, 2], "ignore_eos": true, "stream": true, "priority": -2, "timeout": 2.5,
       "stream_options": {"include_usage": true}, "chat_template_kwargs": {"enable_thinking": false},
       "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}])");
   EXPECT_EQ(call.model, "m");
@@ -77,6 +77,7 @@ TEST(ChatCall, TakesEveryHonouredField) {
   EXPECT_EQ(call.request.stop.token_ids, (std::vector<std::int32_t>{1, 2}));
   EXPECT_TRUE(call.request.stop.ignore_eos);
   EXPECT_EQ(call.request.priority, -2);
+  EXPECT_EQ(call.request.stop.timeout_s, 2.5);
   EXPECT_TRUE(call.stream);
   EXPECT_TRUE(call.include_usage);
   EXPECT_EQ(call.request.template_kwargs_json, R"({"enable_thinking":false})");
@@ -197,6 +198,7 @@ TEST(ChatCall, NamesFieldsOfWrongTypeOrRange) {
            {"stop", {"1", "[1]", "\"\"", "[\"\"]", "{}"}},
            {"stop_token_ids", {"1", "[-1]", "[1.5]", "[4294967296]"}},
            {"ignore_eos", {"1"}},
+           {"timeout", {"0", "-1", "1e9", "\"5\""}},
            {"priority", {"1.5", "\"high\"", "1000001", "-9223372036854775808"}},
            {"chat_template_kwargs", {"[]", "1"}},
            {"tools", {"{}", "\"x\""}},

@@ -14,7 +14,7 @@ constexpr Field fields[] = {
     {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""}, {"min_p", any, ""}, {"seed", any, ""},
     {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
-    {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
+    {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""}, {"timeout", any, ""},
     {"n", any, ""}, {"logprobs", any, ""}, {"top_logprobs", any, ""}, {"min_tokens", any, ""}, {"include_stop_str_in_output", any, ""},
     {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""}, {"reasoning_effort", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},

@@ -25,7 +25,7 @@ constexpr Field fields[] = {
     {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""}, {"min_p", any, ""}, {"seed", any, ""},
     {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"min_tokens", any, ""}, {"stop", any, ""}, {"stop_token_ids", any, ""},
-    {"include_stop_str_in_output", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
+    {"include_stop_str_in_output", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""}, {"timeout", any, ""},
     {"n", any, ""}, {"best_of", any, ""}, {"echo", any, ""}, {"suffix", any, ""}, {"logprobs", any, ""},
     {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""},
 

@@ -29,6 +29,7 @@ constexpr ErrorCase errors[] = {
     {500, "internal_error", "A fault of the server's own; the log says more under the request's id"},
     {501, "not_implemented", "A Transfer-Encoding other than chunked"},
     {503, "unavailable", "The server is starting, stopping or full, or a step of the engine failed; try again after Retry-After"},
+    {504, "timeout", "The answer had not ended within the request's `timeout` or the server's --request-timeout"},
 };
 // clang-format on
 

@@ -45,6 +45,7 @@ std::string naming(std::string_view param, std::string_view message) {
 std::string_view code_of(const Error& error) {
   if (error.code() == Code::not_found && error.field() == "model") return "model_not_found";
   if (error.code() == Code::resource_exhausted) return "queue_full";
+  if (error.code() == Code::deadline_exceeded) return "timeout";
   return "";
 }
 
@@ -73,6 +74,8 @@ int status_of(Code code) {
       return 429;
     case Code::cancelled:
       return 499;  // nginx's "client closed request"; nobody is left to read it
+    case Code::deadline_exceeded:
+      return 504;
     case Code::unavailable:
       return 503;
     case Code::internal:

@@ -25,6 +25,7 @@ TEST(Errors, KindsBecomeStatuses) {
   EXPECT_EQ(status_of(Code::not_found), 404);
   EXPECT_EQ(status_of(Code::payload_too_large), 413);
   EXPECT_EQ(status_of(Code::resource_exhausted), 429);
+  EXPECT_EQ(status_of(Code::deadline_exceeded), 504);
   EXPECT_EQ(status_of(Code::unavailable), 503);
   EXPECT_EQ(status_of(Code::internal), 500);
 }

@@ -35,6 +35,7 @@ constexpr FieldSchema schemas[] = {
     {"", "stop_token_ids", R"({"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2147483647}})", "Tokens that end the answer"},
     {"", "include_stop_str_in_output", R"({"type": "boolean"})", "The answer ends behind the stop string instead of before it"},
     {"", "ignore_eos", R"({"type": "boolean"})", "Go on past the model's end tokens"},
+    {"", "timeout", R"({"type": "number", "minimum": 0.001, "maximum": 1000000})", "Seconds that the answer may take"},
     {"", "priority", R"({"type": "integer", "minimum": -1000000, "maximum": 1000000})", "Lower ones go first"},
     {"", "n", R"({"type": "integer", "minimum": 1, "maximum": 128})", "Answers to one prompt, which is computed once"},
     {"", "logprobs", R"({"type": "boolean"})", "Tell each token's log-probability (after logit_bias and penalties, before temperature)"},

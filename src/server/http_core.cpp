@@ -2,6 +2,10 @@
 
 #include <boost/asio/post.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -35,11 +39,19 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// Of bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
+// of after the megabytes that it would keep for it. What is under way is not limited.
+void limit_unsent(tcp::socket& socket) {
+  constexpr int bytes = 32 << 10;
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
 // Sets a new connection up; returns who is at its other end.
 std::string prepare(tcp::socket& socket) {
   error_code error;
   // A token is a small packet; waiting to fill a larger one would delay it.
   socket.set_option(tcp::no_delay(true), error);
+  limit_unsent(socket);
   const tcp::endpoint peer = socket.remote_endpoint(error);
   return error ? "?" : peer.address().to_string() + ":" + std::to_string(peer.port());
 }

@@ -38,6 +38,8 @@ constexpr Scalar scalars[] = {
      [](const EngineStats& s) { return number(s.sequences_running); }},
     {"pippin:num_requests_waiting", "Requests waiting to be computed.", gauge,
      [](const EngineStats& s) { return number(s.sequences_waiting); }},
+    {"pippin:num_requests_held", "Of both, those whose clients are too slow in reading.", gauge,
+     [](const EngineStats& s) { return number(s.sequences_held); }},
     {"pippin:kv_cache_usage_perc", "Share of the KV pages that requests hold (1: all).", gauge,
      usage},
     {"pippin:healthy", "1, or 0 while a step takes too long or the engine has stopped.", gauge,
@@ -101,6 +103,14 @@ constexpr Labelled prefix_results[] = {
     {"diverged", [](const EngineStats& s) { return number(s.prefix_diverged); }},
     {"evicted", [](const EngineStats& s) { return number(s.prefix_evicted); }},
     {"unknown", [](const EngineStats& s) { return number(s.prefix_unknown); }},
+};
+
+constexpr Labelled memory_parts[] = {
+    {"weights", [](const EngineStats& s) { return number(s.memory.weights); }},
+    {"activations", [](const EngineStats& s) { return number(s.memory.activations); }},
+    {"media", [](const EngineStats& s) { return number(s.memory.media); }},
+    {"pages", [](const EngineStats& s) { return number(s.memory.pages); }},
+    {"unused", [](const EngineStats& s) { return number(s.memory.budget - s.memory.used()); }},
 };
 
 // Makes the families, one after the other.
@@ -169,6 +179,8 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   Collector collector(stats, model_name);
   for (const auto& scalar : scalars) collector.add(scalar);
   collector.add("pippin:kv_pages", "KV pages by what they hold.", gauge, "state", page_states);
+  collector.add("pippin:memory_budget_bytes", "What the engine's memory is set aside for.", gauge,
+                "part", memory_parts);
   collector.add("pippin:prefix_lookups_total",
                 "Admitted prompts by how far the page cache knew them.", counter, "result",
                 prefix_results);

@@ -113,7 +113,10 @@ void OpenAi::show_health(Exchange& exchange) const {
   const json::object body{
       {"status", stats.healthy ? "ok" : "unhealthy"},
       {"model", valid_utf8(service_.model_names().front())},
-      {"sequences", {{"running", stats.sequences_running}, {"waiting", stats.sequences_waiting}}},
+      {"sequences",
+       {{"running", stats.sequences_running},
+        {"waiting", stats.sequences_waiting},
+        {"held", stats.sequences_held}}},
       {"pages",
        {{"total", stats.pages_total}, {"free", stats.pages_free}, {"cached", stats.pages_cached}}},
       {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},

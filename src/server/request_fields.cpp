@@ -101,6 +101,7 @@ StopOptions parse_stop(const Members& body) {
   stop.include_strings = body.boolean("include_stop_str_in_output").value_or(false);
   stop.token_ids = parse_stop_tokens(body);
   stop.ignore_eos = body.boolean("ignore_eos").value_or(false);
+  if (body.find("timeout")) stop.timeout_s = number_in(body, "timeout", 0.001, 1e6, 1);
   stop.min_tokens = body.integer_or("min_tokens", 0);
   if (stop.min_tokens < 0) refuse("min_tokens", "must be at least 0");
   return stop;

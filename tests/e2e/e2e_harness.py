@@ -41,12 +41,12 @@ class Reply(NamedTuple):
 class Server:
     """A running `pippin serve`. Its log is kept in a file and shown when something goes wrong."""
 
-    def __init__(self, *options: str):
+    def __init__(self, *options: str, model: pathlib.Path = MODEL):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.log = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen([BINARY, "serve", MODEL, "--port", str(self.port), *options], stderr=self.log)
+        self.process = subprocess.Popen([BINARY, "serve", model, "--port", str(self.port), *options], stderr=self.log)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:

@@ -196,3 +196,16 @@ def test_volatile_lines_are_taken_out_here_too(server):
 
     cached("36ee5")
     assert cached("0aaa9") > 200
+
+
+def test_a_stream_is_kept_alive_while_the_prompt_is_read():
+    with Server("--keep-alive-seconds", "0.02", "--no-prefix-cache") as own:
+        body = request("What is Pippin? " * 700, stream=True, max_tokens=4)
+        del body["extra_body"]
+        connection = own.connect()
+        connection.request("POST", "/v1/messages", json.dumps(body), {"Content-Type": "application/json"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        assert text.startswith(": keep-alive\n\n") and text.index("event: message_start") > text.index(": keep-alive")
+        with own.anthropic().messages.stream(**request("What is Pippin? " * 700, max_tokens=4)) as stream:
+            assert stream.get_final_message().usage.output_tokens == 4
