@@ -121,6 +121,15 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
   std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
+  /// Variables of the chat template by which requests choose how much the model thinks: "reasoning_effort", "enable_thinking" ...;
+  /// empty where it has none.
+  std::vector<std::string> thinking_switches;
+};
+
+/// A chat as the model's template has it.
+struct RenderedPrompt {
+  std::string text;
+  std::vector<std::int32_t> tokens;
 };
 
 /// Seconds by kind of operation.
@@ -155,9 +164,21 @@ class Engine {
   /// Throws Error(invalid_argument) for a prompt that can't be built.
   std::int64_t count_tokens(const ChatRequest& request) const;
 
-  /// As chat, but of a plain text prompt (or token ids) without a template.
-  ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
-                      const StopOptions& stop);
+  /// Several answers to one prompt, which is prepared and computed once. Their seeds are the request's (where it has none, a
+  /// random one) plus 0, 1, 2 ...
+  std::vector<ChatStream> chat(ChatRequest request, int num_choices);
+
+  /// As chat, but of a plain prompt without a template.
+  std::vector<ChatStream> complete(CompletionRequest request, int num_choices = 1);
+
+  /// The text's tokens; `add_special` adds what the tokenizer puts around one (BOS ...).
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const;
+  /// What tokens are as text, special ones spelt out. Throws Error(invalid_argument) for ids beyond the vocabulary.
+  std::string detokenize(const std::vector<std::int32_t>& tokens) const;
+  /// The bytes that one token stands for; none where there is no such token.
+  std::string token_bytes(std::int32_t token) const;
+  /// What chat() would answer, pictures and videos as placeholders. Throws as chat() does, but the length is not looked at.
+  RenderedPrompt render(const ChatRequest& request) const;
 
   /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
   /// all at once. `profile` fills the operations' times.

@@ -20,6 +20,20 @@ struct LogitBias {
   float bias = 0;  ///< added to its logit, in [-100, 100]
 };
 
+/// A token that a model said or could have said.
+struct TokenLogprob {
+  std::int32_t token = 0;
+  /// The natural logarithm of its probability among all tokens, after logit_bias and the penalties, before temperature and
+  /// filters; 0 where not asked for.
+  float logprob = 0;
+  std::string bytes = {};  ///< what it stands for; only part of a character where tokens split one
+};
+
+/// A token of an answer.
+struct AnswerToken : TokenLogprob {
+  std::vector<TokenLogprob> top = {};  ///< the likeliest in its place, likeliest first
+};
+
 /// How the next token is chosen. The order is: logit_bias, the penalties, temperature, top_k, top_p,
 /// min_p, then one draw.
 struct SamplingOptions {
@@ -43,6 +57,8 @@ struct SamplingOptions {
   float repetition_penalty = 1.0f;
   /// Of tokens of the vocabulary, each once.
   std::vector<LogitBias> logit_bias;
+  /// Tell each token's log-probability and those of this many likeliest ones, in [0, 20]; -1 tells none.
+  int top_logprobs = -1;
 };
 
 /// When an answer ends.
@@ -54,8 +70,12 @@ struct StopOptions {
   std::vector<std::int32_t> token_ids;
   /// Texts that end the answer; the answer stops before the first that appears.
   std::vector<std::string> strings;
+  /// The answer stops behind that text instead.
+  bool include_strings = false;
   /// Go on past the model's end tokens (benchmarks).
   bool ignore_eos = false;
+  /// No end token is generated, and no text ends the answer, before it has so many tokens.
+  std::int64_t min_tokens = 0;
 };
 
 /// A piece of a message: text, a picture or a video.
@@ -82,6 +102,20 @@ struct ChatRequest {
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
   int priority = 0;  ///< lower ones go first, of those that wait and of those that run
+  /// Events tell the answer's tokens, as they do with sampling.top_logprobs, and the first one the prompt's.
+  bool list_tokens = false;
+  SamplingOptions sampling;
+  StopOptions stop;
+};
+
+/// A text to be continued, without a template.
+struct CompletionRequest {
+  std::string text;  ///< tokenized with what the tokenizer puts around a text (BOS ...)
+  std::vector<std::int32_t> tokens;  ///< where not empty, the prompt instead
+  std::string
+      suffix;  ///< what follows the gap that is to be filled; empty: the text goes on at its end
+  int priority = 0;          ///< as in ChatRequest
+  bool list_tokens = false;  ///< as in ChatRequest
   SamplingOptions sampling;
   StopOptions stop;
 };
@@ -133,6 +167,11 @@ struct ChatEvent {
   AnswerTimes::Time at = {};  ///< when the last token of it was generated
   std::optional<std::size_t> stop_string =
       {};  ///< with `finish`: which of StopOptions::strings ended it
+  /// The answer's tokens, where asked for: each once, in order, with the first event after which it counts (its first byte has
+  /// been told, whatever was held back for a stop string, a whole character or markup). Those of markup are among them, those
+  /// that end the answer and all behind a stop string's beginning are not.
+  std::vector<AnswerToken> tokens = {};
+  std::vector<std::int32_t> prompt_tokens = {};  ///< of the first event, where asked for
 };
 
 }  // namespace pippin

@@ -79,6 +79,10 @@ int32_t pippin_tokenizer_token_to_id(const PippinTokenizer* tokenizer, const uin
 /// The vocabulary's spelling of an id in `out`; PIPPIN_INVALID when there is none.
 PippinStatus pippin_tokenizer_id_to_token(const PippinTokenizer* tokenizer, int32_t id,
                                           PippinBuffer* out, PippinBuffer* error);
+/// The bytes that an id stands for in a text, in `out`: part of a character where the vocabulary cuts one; an added
+/// token's are its spelling. PIPPIN_INVALID when there is no such id.
+PippinStatus pippin_tokenizer_token_bytes(const PippinTokenizer* tokenizer, int32_t id,
+                                          PippinBuffer* out, PippinBuffer* error);
 /// One more than the largest id, added tokens included.
 int32_t pippin_tokenizer_vocab_size(const PippinTokenizer* tokenizer);
 /// 1 when the id is an added token marked special, else 0.

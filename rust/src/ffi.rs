@@ -94,6 +94,16 @@ pub unsafe fn put_text(out: *mut Buffer, text: String) {
     }
 }
 
+/// The same of bytes.
+///
+/// # Safety
+/// `out` is null or points to a writable `Buffer`.
+pub unsafe fn put_bytes(out: *mut Buffer, bytes: Vec<u8>) {
+    if !out.is_null() {
+        *out = Buffer::from_bytes(bytes);
+    }
+}
+
 /// # Safety
 /// `data` points to `size` readable bytes that outlive the result, or `size` is 0.
 pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {

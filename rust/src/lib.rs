@@ -12,4 +12,5 @@ mod json;
 mod pymethods;
 mod strftime;
 pub mod template;
+pub mod token_bytes;
 pub mod tokenizer;

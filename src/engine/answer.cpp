@@ -28,10 +28,12 @@ Answer::Answer(std::shared_ptr<TokenStream> tokens,
     : tokens_(std::move(tokens)),
       tokenizer_(std::move(tokenizer)),
       detokenizer_(tokenizer_),
-      stops_(std::move(options.stop_strings)),
+      stops_(std::move(options.stop_strings), options.include_stop_strings),
       parser_(std::move(options.parser)),
       markers_(find_markers(parser_.get(), *tokenizer_)),
       parallel_tool_calls_(options.parallel_tool_calls),
+      list_tokens_(options.list_tokens),
+      min_tokens_(options.min_tokens),
       prompt_(options.prompt) {
   usage_.prompt_tokens = prompt_.tokens;
 }
@@ -56,6 +58,7 @@ std::optional<ChatEvent> Answer::advance(TakeFn take) {
   events_.pop_front();
   finished_ = event.finish.has_value();
   event.at = at_;
+  event.prompt_tokens = std::exchange(prompt_.ids, {});
   return event;
 }
 
@@ -76,27 +79,58 @@ void Answer::note_caches() {
 
 void Answer::accept(const TokenEvent& event) {
   note_caches();
-  if (!event.finish) return accept_token(event.token);
+  if (!event.finish) return accept_token(event);
   if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
-  say(stops_.push(detokenizer_.finish()));
-  say(stops_.finish());
+  settle_text();
+  if (!stops_.matched()) ledger_.release_all();
   end(stops_.matched() ? FinishReason::stop : *event.finish);
 }
 
-void Answer::accept_token(std::int32_t token) {
+void Answer::accept_token(const TokenEvent& event) {
   ++usage_.completion_tokens;
-  if (const auto* spelling = marker(token)) {
-    // What stands before a marker and behind it is not one text.
-    say(stops_.push(detokenizer_.finish()));
-    say(stops_.finish());
-    if (!ended_ && !stops_.matched()) add(parser_->feed_marker(*spelling));
-  } else {
-    say(stops_.push(detokenizer_.push(token)));
-  }
+  if (list_tokens_) note_token(event);
+  if (const auto* spelling = marker(event.token))
+    accept_marker(*spelling);
+  else
+    accept_text(detokenizer_.push(event.token));
   if (stops_.matched() && !ended_) {
     tokens_->cancel();
     end(FinishReason::stop);
   }
+}
+
+void Answer::note_token(const TokenEvent& event) {
+  AnswerToken token;
+  if (event.logprobs) token = *event.logprobs;
+  token.token = event.token;
+  token.bytes = tokenizer_->token_bytes(event.token);
+  for (auto& other : token.top) other.bytes = tokenizer_->token_bytes(other.token);
+  ledger_.push(std::move(token), detokenized_);
+}
+
+void Answer::accept_marker(const std::string& spelling) {
+  // What stands before a marker and behind it is not one text.
+  settle_text();
+  if (ended_ || stops_.matched()) return;
+  ledger_.release_all();
+  add(parser_->feed_marker(spelling));
+}
+
+void Answer::accept_text(const std::string& text) {
+  detokenized_ += text.size();
+  // Stop strings that come too early are text.
+  auto told = usage_.completion_tokens < min_tokens_ ? stops_.pass(text) : stops_.push(text);
+  told_ += told.size();
+  ledger_.release(told_);
+  say(std::move(told));
+}
+
+void Answer::settle_text() {
+  accept_text(detokenizer_.finish());
+  auto told = stops_.finish();
+  told_ += told.size();
+  ledger_.release(told_);
+  say(std::move(told));
 }
 
 const std::string* Answer::marker(std::int32_t token) const {
@@ -143,6 +177,7 @@ void Answer::add(text::OutputEvent event) {
   else
     out.tool_call = {event.call, "", "", std::move(event.text)};
   if (event.kind == Kind::call_begin) ++num_calls_;
+  out.tokens = ledger_.take();
   events_.push_back(std::move(out));
 }
 
@@ -155,9 +190,11 @@ void Answer::finish(FinishReason reason) {
   if (std::exchange(ended_, true)) return;
   if (reason == FinishReason::stop && num_calls_ > 0) reason = FinishReason::tool_calls;
   if (events_.empty()) events_.emplace_back();
-  events_.back().finish = reason;
-  events_.back().stop_string = stops_.matched();
-  events_.back().usage = usage_;
+  ChatEvent& last = events_.back();
+  last.finish = reason;
+  last.stop_string = stops_.matched();
+  last.usage = usage_;
+  for (auto& token : ledger_.take()) last.tokens.push_back(std::move(token));
 }
 
 }  // namespace pippin::engine

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/token_ledger.h"
 #include "engine/token_stream.h"
 #include "pippin/request.h"
 #include "text/detokenizer.h"
@@ -20,14 +21,18 @@ struct AnswerOptions {
   /// What is to be known of the prompt, in tokens.
   struct Prompt {
     std::int64_t tokens = 0;
-    std::int64_t media = 0;    ///< of these, those that stand for pictures
-    std::int64_t history = 0;  ///< see Sequence::num_history
+    std::int64_t media = 0;              ///< of these, those that stand for pictures
+    std::int64_t history = 0;            ///< see Sequence::num_history
+    std::vector<std::int32_t> ids = {};  ///< where the first event is to tell them
   };
 
   std::vector<std::string> stop_strings;
   Prompt prompt;
   std::unique_ptr<text::OutputParser> parser;  ///< null: all is text
   bool parallel_tool_calls = true;             ///< see ChatRequest
+  bool include_stop_strings = false;           ///< see StopOptions
+  std::int64_t min_tokens = 0;                 ///< see StopOptions
+  bool list_tokens = false;                    ///< see ChatEvent::tokens
 };
 
 /// Owned by the reader; one thread at a time. Cancels its request when destroyed before the end.
@@ -52,7 +57,12 @@ class Answer {
   /// Takes tokens, waiting or not as `take` does, until they settle some event.
   std::optional<ChatEvent> advance(TakeFn take);
   void accept(const TokenEvent& event);
-  void accept_token(std::int32_t token);
+  void accept_token(const TokenEvent& event);
+  void accept_marker(const std::string& spelling);
+  void accept_text(const std::string& text);
+  /// Nothing of the text is held back any longer, but what a stop string cut off.
+  void settle_text();
+  void note_token(const TokenEvent& event);
   void note_caches();
   /// A special token that the parser wants to see; nullptr for others.
   const std::string* marker(std::int32_t token) const;
@@ -71,7 +81,12 @@ class Answer {
   std::unique_ptr<text::OutputParser> parser_;
   std::vector<std::pair<std::int32_t, std::string>> markers_;
   const bool parallel_tool_calls_;
-  const AnswerOptions::Prompt prompt_;
+  const bool list_tokens_;
+  const std::int64_t min_tokens_;
+  AnswerOptions::Prompt prompt_;
+  TokenLedger ledger_;  ///< empty unless list_tokens_
+  std::size_t detokenized_ = 0,
+              told_ = 0;  ///< bytes of text: so far, and of these let through by the stop strings
   std::deque<ChatEvent> events_;  ///< settled, not taken yet
   AnswerTimes::Time at_;          ///< of the token that settled them
   Usage usage_;

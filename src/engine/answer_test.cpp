@@ -20,6 +20,8 @@ std::shared_ptr<const text::Tokenizer> tokenizer() {
 struct Outcome {
   std::string text, reasoning;
   std::vector<std::string> calls;  ///< name and arguments
+  std::string token_bytes;         ///< of the tokens that were told, joined
+  std::vector<std::int32_t> tokens;
   FinishReason finish = FinishReason::stop;
   std::optional<std::size_t> stop_string;
   Usage usage;
@@ -37,6 +39,10 @@ Outcome answered(const std::vector<std::int32_t>& tokens, AnswerOptions options,
   while (const auto event = answer.poll()) {
     EXPECT_LE((event->text != "") + (event->reasoning != "") + event->tool_call.has_value(), 1);
     outcome.text += event->text;
+    for (const auto& token : event->tokens) {
+      outcome.token_bytes += token.bytes;
+      outcome.tokens.push_back(token.token);
+    }
     outcome.reasoning += event->reasoning;
     if (event->tool_call && event->tool_call->name.empty())
       outcome.calls.back() += event->tool_call->arguments;
@@ -117,6 +123,88 @@ TEST(Answer, StopStringsEndWhatTheModelSays) {
   EXPECT_TRUE(outcome.cancelled);
 }
 
+AnswerOptions listing_tokens(std::vector<std::string> stops = {}) {
+  AnswerOptions options;
+  options.list_tokens = true;
+  options.stop_strings = std::move(stops);
+  return options;
+}
+
+TEST(Answer, TellsItsTokens) {
+  const auto tokens = tokens_of("Größe 苹果 🙂, and so on.");
+  const auto outcome = answered(tokens, listing_tokens());
+  EXPECT_EQ(outcome.tokens, tokens);
+  EXPECT_EQ(outcome.token_bytes, outcome.text);
+  EXPECT_TRUE(answered(tokens, {}).tokens.empty());
+}
+
+TEST(Answer, TellsTokensNoEarlierThanTheirText) {
+  const auto stream = std::make_shared<TokenStream>();
+  Answer answer(stream, tokenizer(), listing_tokens({"🙂!"}));
+  std::string text, bytes;
+  for (const auto token : tokens_of("so 🙂? 🙂🙂 苹果 ok")) {
+    stream->push(token);
+    while (const auto event = answer.poll()) {
+      text += event->text;
+      for (const auto& told : event->tokens) bytes += told.bytes;
+    }
+    // A token may reach beyond the text into what is held back, but begins within it.
+    EXPECT_TRUE(bytes.starts_with(text));
+    EXPECT_LE(bytes.size(), text.size() + 8);
+  }
+  stream->finish(FinishReason::stop);
+  while (const auto event = answer.poll()) {
+    text += event->text;
+    for (const auto& told : event->tokens) bytes += told.bytes;
+  }
+  EXPECT_EQ(bytes, text);
+  EXPECT_EQ(text, "so 🙂? 🙂🙂 苹果 ok");
+}
+
+TEST(Answer, TellsNoTokenBehindAStopString) {
+  const std::string said = "one two three four five";
+  const auto outcome = answered(tokens_of(said), listing_tokens({"three"}));
+  EXPECT_EQ(outcome.text, "one two ");
+  EXPECT_TRUE(said.starts_with(outcome.token_bytes));
+  // At most the token that the text ends in goes on.
+  EXPECT_GE(outcome.token_bytes.size(), outcome.text.size());
+  EXPECT_LE(outcome.token_bytes.size(), outcome.text.size() + 5);
+}
+
+TEST(Answer, TellsMarkupsTokensInOrder) {
+  auto options = options_for("hermes");
+  options.list_tokens = true;
+  const auto tokens = tokens_of(two_calls);
+  EXPECT_EQ(answered(tokens, std::move(options)).tokens, tokens);
+}
+
+TEST(Answer, IncludesTheStopStringWhereAskedTo) {
+  auto options = listing_tokens({"three"});
+  options.include_stop_strings = true;
+  const auto outcome = answered(tokens_of("one two three four"), std::move(options));
+  EXPECT_EQ(outcome.text, "one two three");
+  EXPECT_TRUE(outcome.token_bytes.starts_with(outcome.text));
+}
+
+TEST(Answer, PassesOverStopStringsThatComeTooEarly) {
+  const auto tokens = tokens_of("a stop b stop c");
+  AnswerOptions options;
+  options.stop_strings = {"stop"};
+  options.min_tokens = static_cast<std::int64_t>(tokens_of("a stop b").size());
+  EXPECT_EQ(answered(tokens, std::move(options)).text, "a stop b ");
+}
+
+TEST(Answer, BeginsWithThePromptWhereAskedTo) {
+  const auto stream = std::make_shared<TokenStream>();
+  AnswerOptions options = listing_tokens();
+  options.prompt.ids = {4, 5};
+  Answer answer(stream, tokenizer(), std::move(options));
+  for (const auto token : tokens_of("one two")) stream->push(token);
+  stream->finish(FinishReason::stop);
+  EXPECT_EQ(answer.poll()->prompt_tokens, (std::vector<std::int32_t>{4, 5}));
+  while (const auto event = answer.poll()) EXPECT_TRUE(event->prompt_tokens.empty());
+}
+
 /// Sees text and two of the demo model's special tokens.
 class MarkerParser final : public text::OutputParser {
  public:
@@ -149,7 +237,7 @@ TEST(Answer, ShowsTheParserItsSpecialTokensInPlace) {
 TEST(Answer, CountsPicturesTokensWithoutAnEncoder) {
   const auto tokens = std::make_shared<TokenStream>();
   AnswerOptions options;
-  options.prompt = {.tokens = 100, .media = 60, .history = 0};
+  options.prompt = {.tokens = 100, .media = 60, .history = 0, .ids = {}};
   Answer answer(tokens, tokenizer(), std::move(options));
   tokens->set_cached_tokens(32);
   tokens->set_encoded_tokens(25);

@@ -26,13 +26,29 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model_dir,
       new Engine(std::make_unique<engine::Frontend>(model_dir, options, std::move(progress))));
 }
 
-ChatStream Engine::chat(ChatRequest request) { return frontend_->chat(request); }
-std::int64_t Engine::count_tokens(const ChatRequest& request) const {
-  return frontend_->count_tokens(request);
+ChatStream Engine::chat(ChatRequest request) {
+  return std::move(frontend_->chat(request, 1).front());
 }
-ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sampling,
-                            const StopOptions& stop) {
-  return frontend_->complete(prompt, sampling, stop);
+std::vector<ChatStream> Engine::chat(ChatRequest request, int num_choices) {
+  return frontend_->chat(request, num_choices);
+}
+std::int64_t Engine::count_tokens(const ChatRequest& request) const {
+  return static_cast<std::int64_t>(render(request).tokens.size());
+}
+std::vector<ChatStream> Engine::complete(CompletionRequest request, int num_choices) {
+  return frontend_->complete(request, num_choices);
+}
+std::vector<std::int32_t> Engine::tokenize(const std::string& text, bool add_special) const {
+  return frontend_->prompts().tokenizer->encode(text, add_special);
+}
+std::string Engine::detokenize(const std::vector<std::int32_t>& tokens) const {
+  return frontend_->prompts().decode(tokens);
+}
+std::string Engine::token_bytes(std::int32_t token) const {
+  return frontend_->prompts().tokenizer->token_bytes(token);
+}
+RenderedPrompt Engine::render(const ChatRequest& request) const {
+  return frontend_->prompts().render(request);
 }
 BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
   return frontend_->bench(batch, prompt_tokens, new_tokens, profile);

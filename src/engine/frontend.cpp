@@ -33,6 +33,7 @@ void check(const SamplingOptions& s, std::int64_t vocab_size) {
   check(std::abs(s.frequency_penalty) <= 2, "frequency_penalty", "in [-2, 2]");
   check(s.repetition_penalty >= 0.01f && s.repetition_penalty <= 100, "repetition_penalty",
         "in [0.01, 100]");
+  check(s.top_logprobs >= -1 && s.top_logprobs <= 20, "top_logprobs", "in [0, 20]");
   std::unordered_set<std::int32_t> biased;
   for (const auto& [token, bias] : s.logit_bias) {
     check(token >= 0 && token < vocab_size, "logit_bias", "of tokens of the vocabulary");
@@ -234,6 +235,9 @@ void Frontend::choose_output_format(const EngineOptions& options) {
                                               chat ? chat->source(true) : "", info_.model_type);
   info_.tool_parser = output_format_.tool_parser();
   info_.reasoning_parser = output_format_.reasoning_parser();
+  for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})
+    if (chat && chat->source(true).find(name) != std::string::npos)
+      info_.thinking_switches.emplace_back(name);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);
 }
@@ -289,6 +293,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   end_tokens_ = traits.end_tokens;
   if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
     end_tokens_.push_back(*prompts_.tokenizer->eos_id());
+  std::erase_if(end_tokens_, [&](auto id) { return id < 0 || id >= traits.vocab_size; });
   prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
   if (prompts_.vision && prompts_.vision->video_processor)
     info_.video_sampling = prompts_.vision->video_processor->sampling;
@@ -318,48 +323,71 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
   const auto room = info_.max_context - sequence.num_prompt;  // at least 1: PromptBuilder saw to it
   check(stop.max_tokens >= 0, "max_tokens", "at least 1");
   sequence.sampling = sampling;
+  check(stop.min_tokens >= 0 && (stop.max_tokens == 0 || stop.min_tokens <= stop.max_tokens),
+        "min_tokens", "in [0, max_tokens]");
+  check(std::all_of(stop.token_ids.begin(), stop.token_ids.end(),
+                    [&](auto token) { return token < prompts_.vocab_size; }),
+        "stop_token_ids", "of tokens of the vocabulary");
   sequence.seed = sampling.seed.value_or(random_seed());
   sequence.max_tokens = stop.max_tokens > 0 ? std::min(stop.max_tokens, room) : room;
+  sequence.min_tokens = std::min(stop.min_tokens, sequence.max_tokens);
   sequence.end_tokens = stop.token_ids;
   if (!stop.ignore_eos)
     sequence.end_tokens.insert(sequence.end_tokens.end(), end_tokens_.begin(), end_tokens_.end());
 }
 
-ChatStream Frontend::submit(std::shared_ptr<Sequence> sequence, AnswerOptions options) {
-  options.prompt = {sequence->num_prompt, sequence->num_media(), sequence->num_history};
-  auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, std::move(options));
-  loop_->submit(std::move(sequence));
-  return ChatStream(std::move(answer));
+// Sequences of one prompt: the first computes it, the others wait for its pages.
+std::vector<ChatStream> Frontend::submit(const Sequence& prompt, int num_choices,
+                                         const std::function<AnswerOptions()>& options) {
+  check(num_choices >= 1, "n", "at least 1");
+  std::vector<ChatStream> streams;
+  for (int i = 0; i < num_choices; ++i) {
+    auto sequence = std::make_shared<Sequence>(prompt);
+    sequence->output = std::make_shared<TokenStream>();
+    sequence->seed += static_cast<std::uint64_t>(i);
+    auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, options());
+    loop_->submit(std::move(sequence));
+    streams.push_back(ChatStream(std::move(answer)));
+  }
+  return streams;
 }
 
-ChatStream Frontend::chat(const ChatRequest& request) {
-  auto sequence = std::make_shared<Sequence>();
-  const auto prompt = prompts_.build(request, *sequence);
-  sequence->priority = request.priority;
-  apply(request.sampling, request.stop, *sequence);
+namespace {
+
+// `request` is of a chat or a completion.
+template <class Request>
+AnswerOptions answer_options(const Request& request, const Sequence& sequence) {
   AnswerOptions options;
   options.stop_strings = request.stop.strings;
-  options.parser = output_format_.parser(prompt, request.tools_json);
-  options.parallel_tool_calls = request.parallel_tool_calls;
-  return submit(std::move(sequence), std::move(options));
+  options.include_stop_strings = request.stop.include_strings;
+  options.min_tokens = sequence.min_tokens;
+  options.list_tokens = request.list_tokens || request.sampling.top_logprobs >= 0;
+  options.prompt = {sequence.num_prompt, sequence.num_media(), sequence.num_history, {}};
+  if (request.list_tokens) options.prompt.ids = sequence.tokens;
+  return options;
 }
 
-std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
-  PromptBuilder any_length = prompts_;
-  any_length.max_context = std::numeric_limits<std::int32_t>::max();
+}  // namespace
+
+std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choices) {
   Sequence sequence;
-  any_length.build(request, sequence);
-  return sequence.num_prompt;
+  const auto prompt = prompts_.build(request, sequence);
+  sequence.priority = request.priority;
+  apply(request.sampling, request.stop, sequence);
+  return submit(sequence, num_choices, [&] {
+    AnswerOptions options = answer_options(request, sequence);
+    options.parser = output_format_.parser(prompt, request.tools_json);
+    options.parallel_tool_calls = request.parallel_tool_calls;
+    return options;
+  });
 }
 
-ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& sampling,
-                              const StopOptions& stop) {
-  auto sequence = std::make_shared<Sequence>();
-  prompts_.build(prompt, *sequence);
-  apply(sampling, stop, *sequence);
-  AnswerOptions options;
-  options.stop_strings = stop.strings;
-  return submit(std::move(sequence), std::move(options));
+std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
+  Sequence sequence;
+  prompts_.build(request, sequence);
+  sequence.priority = request.priority;
+  apply(request.sampling, request.stop, sequence);
+  return submit(sequence, num_choices, [&] { return answer_options(request, sequence); });
 }
 
 namespace {
@@ -428,7 +456,7 @@ BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool 
   profile = profile && cpu_;
   if (profile) cpu_->set_profiling(true);
   const auto start = std::chrono::steady_clock::now();
-  ChatStream stream = chat(request);
+  ChatStream stream = std::move(chat(request, 1).front());
   while (stream.next()) {
   }
   BenchResult result;

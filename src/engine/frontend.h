@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "engine/answer.h"
 #include "engine/loop.h"
@@ -18,16 +20,15 @@ class Frontend {
   Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
            Engine::Progress progress);
 
-  ChatStream chat(const ChatRequest& request);
-  std::int64_t count_tokens(const ChatRequest& request) const;
-  ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
-                      const StopOptions& stop);
+  std::vector<ChatStream> chat(const ChatRequest& request, int num_choices);
+  std::vector<ChatStream> complete(const CompletionRequest& request, int num_choices);
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
   ClearedCaches clear_caches() { return loop_->clear_caches().get(); }
 
   const ModelInfo& info() const { return info_; }
+  const PromptBuilder& prompts() const { return prompts_; }
   EngineStats stats() const { return loop_->stats(); }
 
  private:
@@ -37,7 +38,8 @@ class Frontend {
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
   void choose_output_format(const EngineOptions& options);
   void warm_up(int max_batch_tokens);
-  ChatStream submit(std::shared_ptr<Sequence> sequence, AnswerOptions options);
+  std::vector<ChatStream> submit(const Sequence& prompt, int num_choices,
+                                 const std::function<AnswerOptions()>& options);
 
   ModelInfo info_;
   PromptBuilder prompts_;

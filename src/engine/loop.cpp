@@ -233,7 +233,7 @@ bool Loop::run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Bat
     const double start = steady_ms();
     const auto tokens = runner.run(batch);
     scheduler.observe(batch, steady_ms() - start);
-    scheduler.commit(batch, tokens);
+    scheduler.commit(batch, tokens.ids, tokens.logprobs);
   } catch (const std::exception& failure) {
     spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(),
                   failure.what());

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "engine/testing.h"
@@ -241,6 +242,56 @@ TEST(Loop, ASetupThatFailsReachesTheCaller) {
                  throw Error(Code::not_found, "none");
                }),
                Error);
+}
+
+TEST_P(Equalities, AnswersOfOnePromptComputeItOnce) {
+  constexpr int num_choices = 8, prompt_tokens = 100, page = 16;
+  const auto loop = make_loop(with(GetParam(), 128, 512));
+  std::vector<std::shared_ptr<Sequence>> choices;
+  for (int i = 0; i < num_choices; ++i) {
+    auto sequence = make_sequence(prompt_tokens, 77, {}, 1);
+    sequence->seed += static_cast<std::uint64_t>(i);
+    choices.push_back(sequence);
+  }
+  for (const auto& sequence : choices) loop->submit(sequence);
+  std::vector<std::vector<std::int32_t>> answers;
+  for (const auto& sequence : choices) answers.push_back(read_all(*sequence));
+  const auto stats = idle_stats(*loop);
+  // All but one find every whole page; what is left of the last one each computes for itself.
+  EXPECT_EQ(stats.cached_tokens, (num_choices - 1) * (prompt_tokens / page * page));
+  // And their own seeds' words.
+  std::sort(answers.begin(), answers.end());
+  EXPECT_GT(std::unique(answers.begin(), answers.end()) - answers.begin(), 1);
+}
+
+TEST_P(Equalities, LogProbabilitiesChangeNoToken) {
+  const auto loop = make_loop(without_caches(GetParam(), 512));
+  std::vector<std::vector<std::int32_t>> answers;
+  for (const auto& sequence : workload()) {
+    sequence->sampling.top_logprobs = 3;
+    loop->submit(sequence);
+    auto& tokens = answers.emplace_back();
+    while (const auto event = sequence->output->next()) {
+      if (event->finish) break;
+      tokens.push_back(event->token);
+      ASSERT_TRUE(event->logprobs);
+      EXPECT_EQ(event->logprobs->token, event->token);
+      EXPECT_EQ(event->logprobs->top.size(), 3u);
+    }
+  }
+  EXPECT_EQ(answers, reference(GetParam()));
+}
+
+TEST_P(Equalities, GeneratesAsManyTokensAsAreWantedAtLeast) {
+  const auto loop = make_loop(with(GetParam(), 64, 512));
+  const auto free = answer(*loop, make_sequence(20, 5));
+  auto sequence = make_sequence(20, 5);
+  sequence->end_tokens = {free[0], free[1], free[2]};
+  sequence->min_tokens = 6;
+  EXPECT_GE(answer(*loop, sequence).size(), 6u);
+  sequence = make_sequence(20, 5);
+  sequence->end_tokens = {free[2]};
+  EXPECT_LE(answer(*loop, sequence).size(), 2u);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "engine/prompt.h"
 
+#include <limits>
 #include <utility>
 
 #include "text/messages.h"
@@ -18,29 +19,30 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-void PromptBuilder::check_length(std::int64_t num_tokens) const {
+void PromptBuilder::check_length(std::int64_t num_tokens, const char* field) const {
   if (num_tokens < max_context) return;
   throw Error(Code::invalid_argument,
               "the prompt has " + std::to_string(num_tokens) + " tokens, but the context holds " +
                   std::to_string(max_context) + " with the answer",
-              "messages");
+              field);
 }
 
-std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool add_special) const {
+std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool add_special,
+                                                const char* field) const {
   // Normalising may shrink a text, hence the factor; past it no tokenization can fit, and trying would take seconds.
   if (text.size() / 4 > static_cast<std::size_t>(max_context) * max_token_bytes)
     throw Error(Code::invalid_argument,
                 "the prompt has " + std::to_string(text.size()) +
                     " bytes, too many for a context of " + std::to_string(max_context) + " tokens",
-                "messages");
+                field);
   auto tokens = tokenizer->encode(text, add_special);
-  if (tokens.empty()) throw Error(Code::invalid_argument, "the prompt is empty", "messages");
+  if (tokens.empty()) throw Error(Code::invalid_argument, "the prompt is empty", field);
   for (const auto token : tokens)
     if (token >= vocab_size)
       throw Error(Code::invalid_argument,
                   "the tokenizer gives the id " + std::to_string(token) +
                       ", but the model knows only " + std::to_string(vocab_size) + " tokens",
-                  "messages");
+                  field);
   return tokens;
 }
 
@@ -74,7 +76,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
   input.tools_json = request.tools_json;
   input.kwargs_json = request.template_kwargs_json;
   auto prompt = chat_template->render(input);
-  const auto rendered = encode(media.expand(prompt), false);
+  const auto rendered = encode(media.expand(prompt), false, "messages");
   media.check_places(rendered);
   const auto history = history_end(request, input, prompt, media, rendered.size());
 
@@ -89,7 +91,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
       shown.push_back(here);
     }
     const std::int64_t count = here ? spans.back().length : 1;
-    check_length(sequence.num_tokens() + count);
+    check_length(sequence.num_tokens() + count, "messages");
     sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), rendered[i]);
   }
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
@@ -98,11 +100,54 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
   return prompt;
 }
 
-void PromptBuilder::build(const std::string& text, Sequence& sequence) const {
-  sequence.tokens = encode(text, true);
-  check_length(sequence.num_tokens());
+void PromptBuilder::build(const CompletionRequest& request, Sequence& sequence) const {
+  if (request.tokens.empty()) {
+    sequence.tokens =
+        encode(request.suffix.empty() ? request.text : with_gap(request.text, request.suffix), true,
+               "prompt");
+  } else {
+    check_tokens(request.tokens, "prompt");
+    sequence.tokens = request.tokens;
+  }
+  check_length(sequence.num_tokens(), "prompt");
   sequence.num_prompt = sequence.num_tokens();
   sequence.positions = models::mrope_positions(sequence.num_prompt, {});
+}
+
+// By the markers in the vocabulary: Qwen's (CodeGemma's, too) or StarCoder's.
+std::string PromptBuilder::with_gap(const std::string& text, const std::string& suffix) const {
+  constexpr const char* families[][3] = {{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"},
+                                         {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"}};
+  for (const auto& [before, after, gap] : families)
+    if (tokenizer->token_to_id(before) && tokenizer->token_to_id(after) &&
+        tokenizer->token_to_id(gap))
+      return before + text + after + suffix + gap;
+  throw Error(Code::invalid_argument,
+              "'suffix' is not supported: this model was not taught to fill gaps", "suffix");
+}
+
+RenderedPrompt PromptBuilder::render(const ChatRequest& request) const {
+  RenderedPrompt rendered;
+  PromptBuilder endless = *this;
+  endless.max_context = std::numeric_limits<std::int32_t>::max();
+  Sequence sequence;
+  rendered.text = endless.build(request, sequence);
+  rendered.tokens = std::move(sequence.tokens);
+  return rendered;
+}
+
+void PromptBuilder::check_tokens(const std::vector<std::int32_t>& tokens, const char* field) const {
+  for (const auto token : tokens)
+    if (token < 0 || token >= vocab_size)
+      throw Error(Code::invalid_argument,
+                  "there is no token " + std::to_string(token) + "; the model knows " +
+                      std::to_string(vocab_size),
+                  field);
+}
+
+std::string PromptBuilder::decode(const std::vector<std::int32_t>& tokens) const {
+  check_tokens(tokens, "tokens");
+  return tokenizer->decode(tokens, false);
 }
 
 }  // namespace pippin::engine

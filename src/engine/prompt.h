@@ -8,6 +8,7 @@
 
 #include "engine/prompt_media.h"
 #include "engine/sequence.h"
+#include "pippin/engine.h"
 #include "pippin/request.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -30,16 +31,27 @@ struct PromptBuilder {
   /// Returns the prompt as it was rendered.
   std::string build(const ChatRequest& request, Sequence& sequence) const;
 
-  /// The same for plain text.
-  void build(const std::string& text, Sequence& sequence) const;
+  /// The same for a plain text or given tokens.
+  void build(const CompletionRequest& request, Sequence& sequence) const;
+
+  /// How this model is asked to fill the gap between a text and its suffix. Throws Error(invalid_argument) where it does not know how.
+  std::string with_gap(const std::string& text, const std::string& suffix) const;
+
+  /// A chat's text and tokens, whatever their number.
+  RenderedPrompt render(const ChatRequest& request) const;
+  /// Throws Error(invalid_argument) for ids that are no tokens.
+  std::string decode(const std::vector<std::int32_t>& tokens) const;
 
  private:
-  std::vector<std::int32_t> encode(const std::string& text, bool add_special) const;
+  /// `field` of the request is to blame for what is wrong.
+  std::vector<std::int32_t> encode(const std::string& text, bool add_special,
+                                   const char* field) const;
   /// Where the last assistant's message ends among the prompt's tokens (pictures not laid out); 0 without one.
   std::size_t history_end(const ChatRequest& request, text::ChatInput input,
                           const std::string& prompt, const PromptMedia& media,
                           std::size_t num_tokens) const;
-  void check_length(std::int64_t num_tokens) const;
+  void check_length(std::int64_t num_tokens, const char* field) const;
+  void check_tokens(const std::vector<std::int32_t>& tokens, const char* field) const;
 };
 
 }  // namespace pippin::engine

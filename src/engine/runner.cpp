@@ -31,6 +31,7 @@ std::vector<SampleRow> sample_rows(const Batch& batch) {
     const Sequence& s = *chunk.sequence;
     rows.push_back({s.sampling, uniform_of(s.seed, s.num_tokens()),
                     count_tokens(s.sampling, s.tokens, s.num_prompt)});
+    if (s.num_generated() < s.min_tokens) forbid(s.end_tokens, rows.back().options);
   }
   return rows;
 }
@@ -79,7 +80,7 @@ void Runner::clear_caches(const std::vector<PageId>& free_pages) {
   mx::clear_cache();
 }
 
-std::vector<std::int32_t> Runner::run(const Batch& batch) {
+StepTokens Runner::run(const Batch& batch) {
   kv_.finish_writes();
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);
@@ -92,7 +93,7 @@ std::vector<std::int32_t> Runner::run(const Batch& batch) {
   return tokens;
 }
 
-std::vector<std::int32_t> Runner::compute(const models::StepInput& input, const Batch& batch) {
+StepTokens Runner::compute(const models::StepInput& input, const Batch& batch) {
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
@@ -101,10 +102,12 @@ std::vector<std::int32_t> Runner::compute(const models::StepInput& input, const 
     mx::eval(std::move(results));
     return {};
   }
-  auto tokens = sample(logits, rows, options_.cpu);
-  results.push_back(tokens);
+  const auto sampled = sample(logits, rows, options_.cpu);
+  const auto wanted = sampled.arrays();
+  results.insert(results.end(), wanted.begin(), wanted.end());
   mx::eval(std::move(results));
-  return {tokens.data<std::int32_t>(), tokens.data<std::int32_t>() + tokens.size()};
+  const auto* ids = sampled.tokens.data<std::int32_t>();
+  return {{ids, ids + sampled.tokens.size()}, read_logprobs(sampled, rows)};
 }
 
 models::StepInput Runner::lay_out(const Batch& batch) {

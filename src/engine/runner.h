@@ -31,6 +31,12 @@ struct RunTimes {
   std::chrono::steady_clock::time_point encoded, laid_out, computed;
 };
 
+/// The next token of each chunk with `sample`, in order.
+struct StepTokens {
+  std::vector<std::int32_t> ids;
+  std::vector<TokenLogprobs> logprobs;  ///< of each, null where not asked for; empty where none was
+};
+
 /// Owned, and every member called, by the engine's thread: the only one that calls MLX.
 class Runner {
  public:
@@ -40,7 +46,7 @@ class Runner {
   /// Copies pages, encodes some of the pictures that are wanted, computes the batch's rows, writes their KV, and returns
   /// the next token of each chunk with `sample`, in order.
   /// An exception leaves the pools' content undefined: call reset().
-  std::vector<std::int32_t> run(const Batch& batch);
+  StepTokens run(const Batch& batch);
 
   /// New, empty pools.
   void reset();
@@ -63,7 +69,7 @@ class Runner {
 
  private:
   PageBytes page_bytes();
-  std::vector<std::int32_t> compute(const models::StepInput& input, const Batch& batch);
+  StepTokens compute(const models::StepInput& input, const Batch& batch);
   models::StepInput lay_out(const Batch& batch);
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 

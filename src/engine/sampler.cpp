@@ -110,8 +110,14 @@ mx::array edited(const mx::array& logits, const std::vector<SampleRow>& rows) {
   return mx::scatter(logits, where, mx::reshape(x, {n, 1, 1}), {0, 1});
 }
 
-mx::array sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
-  const auto logits = edited(original, rows);
+// The most that a row wants; -1 where none wants any.
+int most_logprobs(const std::vector<SampleRow>& rows) {
+  int most = -1;
+  for (const auto& row : rows) most = std::max(most, row.options.top_logprobs);
+  return most;
+}
+
+mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
   const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
@@ -137,6 +143,14 @@ mx::array sample_by_mlx(const mx::array& original, const std::vector<SampleRow>&
   return mx::where(mx::greater(is_greedy, mx::array(0.5f)), best, drawn);
 }
 
+Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
+  const auto logits = edited(original, rows);
+  Sampled sampled{choose(logits, rows)};
+  if (const int count = most_logprobs(rows); count >= 0)
+    sampled.device_logprobs = logprobs_of(logits, sampled.tokens, count);
+  return sampled;
+}
+
 // ---- on the CPU
 
 // The row and its biases must outlive the result.
@@ -150,6 +164,7 @@ cpu::Sampling host_options(const SampleRow& row, const std::vector<cpu::TokenBia
   s.repetition_penalty = row.options.repetition_penalty;
   s.presence_penalty = row.options.presence_penalty;
   s.frequency_penalty = row.options.frequency_penalty;
+  s.top_logprobs = row.options.top_logprobs;
   s.counts = row.counts;
   s.biases = biases;
   return s;
@@ -161,23 +176,36 @@ std::vector<cpu::TokenBias> host_biases(const SampleRow& row) {
   return biases;
 }
 
-mx::array sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
-                         kernels::CpuBackend& backend) {
+Sampled sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
+                       kernels::CpuBackend& backend) {
+  std::vector<cpu::Sampled> chosen;
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     std::vector<std::vector<cpu::TokenBias>> biases;
     for (const auto& row : rows) biases.push_back(host_biases(row));
     std::vector<cpu::Sampling> options;
     for (std::size_t i = 0; i < rows.size(); ++i)
       options.push_back(host_options(rows[i], biases[i]));
-    const auto chosen =
+    chosen =
         cpu::sample(backend.team, backend.kernels, in[0].data<float>(), in[0].shape(1), options);
     std::transform(chosen.begin(), chosen.end(), out.data<std::int32_t>(),
                    [](const auto& one) { return one.token; });
   };
-  return kernels::host_operation(backend, "sample", {logits.shape(0)}, mx::int32, {logits}, run);
+  Sampled sampled{
+      kernels::host_operation(backend, "sample", {logits.shape(0)}, mx::int32, {logits}, run)};
+  if (most_logprobs(rows) >= 0) sampled.host_logprobs = std::move(chosen);
+  return sampled;
 }
 
 }  // namespace
+
+void forbid(const std::vector<std::int32_t>& tokens, SamplingOptions& options) {
+  constexpr float impossible = -std::numeric_limits<float>::infinity();
+  auto& biases = options.logit_bias;
+  for (const auto token : tokens) {
+    std::erase_if(biases, [token](const LogitBias& bias) { return bias.token == token; });
+    biases.push_back({token, impossible});
+  }
+}
 
 float uniform_of(std::uint64_t seed, std::int64_t index) {
   const std::uint64_t bits =
@@ -200,9 +228,32 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
   return counts;
 }
 
-mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
-                 const kernels::CpuBackendPtr& backend) {
+std::vector<mx::array> Sampled::arrays() const {
+  std::vector<mx::array> arrays = {tokens};
+  if (device_logprobs) {
+    const auto& [chosen, top_tokens, top] = *device_logprobs;
+    arrays.insert(arrays.end(), {chosen, top_tokens, top});
+  }
+  return arrays;
+}
+
+Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
+               const kernels::CpuBackendPtr& backend) {
   return backend ? sample_on_host(logits, rows, *backend) : sample_by_mlx(logits, rows);
+}
+
+std::vector<TokenLogprobs> read_logprobs(const Sampled& sampled,
+                                         const std::vector<SampleRow>& rows) {
+  if (most_logprobs(rows) < 0) return {};
+  std::vector<TokenLogprobs> result(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const int count = rows[i].options.top_logprobs;
+    if (count < 0) continue;
+    const auto token = sampled.tokens.data<std::int32_t>()[i];
+    result[i] = sampled.device_logprobs ? read_row(*sampled.device_logprobs, i, token, count)
+                                        : read_row(sampled.host_logprobs[i]);
+  }
+  return result;
 }
 
 }  // namespace pippin::engine

@@ -9,8 +9,10 @@
 #include <mlx/mlx.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "engine/logprobs.h"
 #include "kernels/cpu/sampling.h"
 #include "kernels/cpu_backend.h"
 #include "pippin/request.h"
@@ -31,12 +33,30 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
                                           const std::vector<std::int32_t>& tokens,
                                           std::int64_t num_prompt);
 
+/// Makes tokens impossible.
+void forbid(const std::vector<std::int32_t>& tokens, SamplingOptions& options);
+
 /// A number in [0, 1), evenly spread over seeds and indices.
 float uniform_of(std::uint64_t seed, std::int64_t index);
 
+/// What was chosen.
+struct Sampled {
+  mx::array tokens;  ///< int32 [R]
+  /// Where some row wants log-probabilities, those of all: by MLX's operations or from the CPU's.
+  std::optional<LogprobArrays> device_logprobs = {};
+  std::vector<cpu::Sampled> host_logprobs = {};
+
+  /// To be evaluated before they are read.
+  std::vector<mx::array> arrays() const;
+};
+
 /// logits float32 [R, V] -> tokens int32 [R], row i as rows[i] wants. With a backend its threads choose; else MLX's
 /// operations, on any device. The two agree but for rounding.
-mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
-                 const kernels::CpuBackendPtr& backend = nullptr);
+Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
+               const kernels::CpuBackendPtr& backend = nullptr);
+
+/// Of each row, null where it wants none; empty where none does. Once the arrays are evaluated.
+std::vector<TokenLogprobs> read_logprobs(const Sampled& sampled,
+                                         const std::vector<SampleRow>& rows);
 
 }  // namespace pippin::engine

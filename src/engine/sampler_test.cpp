@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -93,7 +96,7 @@ std::vector<SampleRow> random_rows(int count, std::mt19937& random, bool with_ed
 class SamplerTest : public ::testing::TestWithParam<bool> {
  protected:
   std::vector<std::int32_t> tokens(const mx::array& logits, const std::vector<SampleRow>& rows) {
-    return tokens_of(sample(logits, rows, GetParam() ? backend_ : nullptr));
+    return tokens_of(sample(logits, rows, GetParam() ? backend_ : nullptr).tokens);
   }
 
   kernels::CpuBackendPtr backend_ =
@@ -225,6 +228,90 @@ TEST_P(SamplerTest, BiasesAndPenaltiesChangeTheLogits) {
   EXPECT_EQ(best(row), 3);
 }
 
+// The definition, in doubles: of the edited logits, not of what temperature and filters make of them.
+std::vector<double> log_softmax(std::vector<float> logits, const SampleRow& row) {
+  for (const auto& [token, bias] : row.options.logit_bias)
+    logits[static_cast<std::size_t>(token)] += bias;
+  for (const auto& [token, generated] : row.counts) {
+    auto& x = logits[static_cast<std::size_t>(token)];
+    x = x > 0 ? x / row.options.repetition_penalty : x * row.options.repetition_penalty;
+    if (generated > 0)
+      x -= row.options.presence_penalty +
+           row.options.frequency_penalty * static_cast<float>(generated);
+  }
+  double total = 0;
+  for (const float x : logits) total += std::exp(static_cast<double>(x));
+  std::vector<double> result;
+  for (const float x : logits) result.push_back(static_cast<double>(x) - std::log(total));
+  return result;
+}
+
+TEST_P(SamplerTest, TellsLogProbabilities) {
+  constexpr int R = 12, V = 300;
+  std::mt19937 random(17);
+  auto rows = random_rows(R, random, true);
+  for (std::size_t i = 0; i < R; ++i)
+    rows[i].options.top_logprobs = static_cast<int>(i % 4 * 5) - 1;
+  rows[1].options.logit_bias = {{3, -std::numeric_limits<float>::infinity()}};
+  const auto logits = random_array({R, V}, 55) * mx::array(3.0f);
+  const auto sampled = sample(logits, rows, GetParam() ? backend_ : nullptr);
+  mx::eval(sampled.arrays());
+  const auto told = read_logprobs(sampled, rows);
+  const auto values = to_vector(logits);
+  ASSERT_EQ(told.size(), rows.size());
+  for (std::size_t i = 0; i < R; ++i) {
+    const int count = rows[i].options.top_logprobs;
+    ASSERT_EQ(told[i] != nullptr, count >= 0) << i;
+    if (count < 0) continue;
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(i * V);
+    const auto wanted = log_softmax({begin, begin + V}, rows[i]);
+    EXPECT_EQ(told[i]->token, sampled.tokens.data<std::int32_t>()[i]);
+    EXPECT_NEAR(told[i]->logprob, wanted[static_cast<std::size_t>(told[i]->token)], 1e-4);
+    ASSERT_EQ(told[i]->top.size(), static_cast<std::size_t>(count));
+    auto order = wanted;
+    std::sort(order.begin(), order.end(), std::greater<>());
+    for (std::size_t k = 0; k < told[i]->top.size(); ++k) {
+      const auto& other = told[i]->top[k];
+      EXPECT_NEAR(other.logprob, order[k], 1e-4);
+      EXPECT_NEAR(other.logprob, wanted[static_cast<std::size_t>(other.token)], 1e-4);
+    }
+  }
+}
+
+TEST_P(SamplerTest, WithoutWishesTellsNothing) {
+  const auto logits = random_array({2, 50}, 5);
+  const std::vector<SampleRow> rows(2);
+  EXPECT_TRUE(read_logprobs(sample(logits, rows, GetParam() ? backend_ : nullptr), rows).empty());
+}
+
+TEST_P(SamplerTest, LeavesOutWhatIsImpossible) {
+  const float never = -std::numeric_limits<float>::infinity();
+  const std::vector<float> values = {never, 1, never, 2};
+  std::vector<SampleRow> rows(1);
+  rows[0].options.temperature = 0;
+  rows[0].options.top_logprobs = 4;
+  const auto sampled =
+      sample(mx::array(values.begin(), {1, 4}, mx::float32), rows, GetParam() ? backend_ : nullptr);
+  mx::eval(sampled.arrays());
+  const auto told = read_logprobs(sampled, rows);
+  ASSERT_EQ(told.at(0)->top.size(), 2u);
+  EXPECT_EQ(told[0]->top[0].token, 3);
+  EXPECT_EQ(told[0]->top[1].token, 1);
+}
+
+TEST_P(SamplerTest, NeverTakesWhatIsForbidden) {
+  std::vector<SampleRow> rows(64);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].options.logit_bias = {{2, 100}};
+    rows[i].uniform = uniform_of(3, static_cast<std::int64_t>(i));
+    forbid({2, 0}, rows[i].options);
+  }
+  for (const auto token : tokens(random_array({64, 4}, 9), rows)) {
+    EXPECT_NE(token, 2);
+    EXPECT_NE(token, 0);
+  }
+}
+
 TEST(Sampler, CountsThePromptForRepetitionsAlone) {
   const auto sorted = [](const SamplingOptions& options) {
     std::map<std::int32_t, std::int32_t> counts;
@@ -248,8 +335,8 @@ TEST(Sampler, BothPathsTakeTheSameTokens) {
   for (std::uint64_t round = 0; round < 4; ++round) {
     const auto rows = random_rows(32, random, true);
     const auto logits = random_array({32, 5000}, 200 + round) * mx::array(4.0f);
-    const auto by_mlx = tokens_of(sample(logits, rows)),
-               by_host = tokens_of(sample(logits, rows, backend));
+    const auto by_mlx = tokens_of(sample(logits, rows).tokens),
+               by_host = tokens_of(sample(logits, rows, backend).tokens);
     for (std::size_t i = 0; i < rows.size(); ++i) differing += by_mlx[i] != by_host[i];
   }
   // A sum in float32 may fall on the other side of a bound, rarely.

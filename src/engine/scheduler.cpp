@@ -488,16 +488,18 @@ void Scheduler::release_sources(const Batch& batch) {
   for (const auto& copy : batch.copies) pages_.release(std::span(&copy.from, 1));
 }
 
-std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t token) {
+std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t token,
+                                              TokenLogprobs logprobs) {
   sequence.tokens.push_back(token);
   ++counters_.generated_tokens;
   if (sequence.is_end(token)) return FinishReason::stop;
-  sequence.output->push(token);
+  sequence.output->push(token, std::move(logprobs));
   if (sequence.num_generated() >= sequence.max_tokens) return FinishReason::length;
   return {};
 }
 
-void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens) {
+void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
+                       const std::vector<TokenLogprobs>& logprobs) {
   std::size_t sampled = 0;
   release_sources(batch);
   for (const auto& save : batch.saves) states_->insert(save.key, save.to);
@@ -509,7 +511,9 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
     publish_full_pages(sequence);
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) count_encoded(sequence);
-    if (const auto reason = append(sequence, tokens[sampled++])) {
+    const auto row = sampled++;
+    if (const auto reason =
+            append(sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row])) {
       retire(sequence);
       std::erase(running_, chunk.sequence);
       sequence.output->finish(*reason);

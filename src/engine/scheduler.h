@@ -128,9 +128,10 @@ class Scheduler {
   /// to do before something comes: a sequence, or what is being read from disk.
   Batch next();
 
-  /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`. Publishes full pages, hands tokens
-  /// out, ends what has ended.
-  void commit(const Batch& batch, const std::vector<std::int32_t>& tokens);
+  /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`, logprobs[i] (where there are any) what was asked
+  /// about it. Publishes full pages, hands tokens out, ends what has ended.
+  void commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
+              const std::vector<TokenLogprobs>& logprobs = {});
 
   /// Learns from how long a step took.
   void observe(const Batch& batch, double ms);
@@ -199,7 +200,8 @@ class Scheduler {
   void free_pages(Sequence& sequence);
   void release_sources(const Batch& batch);
   /// Appends the token; returns the reason when the sequence ends with it.
-  std::optional<FinishReason> append(Sequence& sequence, std::int32_t token);
+  std::optional<FinishReason> append(Sequence& sequence, std::int32_t token,
+                                     TokenLogprobs logprobs);
 
   SchedulerOptions options_;
   StepBudget budget_;

@@ -81,8 +81,9 @@ struct Sequence {
   std::uint64_t seed = 0;       ///< sampling.seed, or a random one
   std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
   std::vector<std::int32_t> end_tokens;
-  int priority = 0;     ///< lower ones go first
-  std::string adapter;  ///< its id; empty: the model as it is
+  std::int64_t min_tokens = 0;  ///< generated at least: before, no end token may be
+  int priority = 0;             ///< lower ones go first
+  std::string adapter;          ///< its id; empty: the model as it is
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.

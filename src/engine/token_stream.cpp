@@ -26,11 +26,11 @@ AnswerTimes TokenStream::times() const {
   return times_;
 }
 
-void TokenStream::push(std::int32_t token) {
+void TokenStream::push(std::int32_t token, TokenLogprobs logprobs) {
   std::unique_lock lock(mutex_);
   times_.last_token = now();
   if (!is_set(times_.first_token)) times_.first_token = times_.last_token;
-  events_.push_back({token, std::nullopt, times_.last_token});
+  events_.push_back({token, std::nullopt, times_.last_token, std::move(logprobs)});
   publish(std::move(lock));
 }
 
@@ -65,7 +65,7 @@ void TokenStream::publish(std::unique_lock<std::mutex> lock) {
 
 std::optional<TokenEvent> TokenStream::take() {
   if (!events_.empty()) {
-    const TokenEvent event = events_.front();
+    TokenEvent event = std::move(events_.front());
     events_.pop_front();
     ended_ = event.finish.has_value();
     return event;

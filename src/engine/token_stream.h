@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -15,11 +16,15 @@
 
 namespace pippin::engine {
 
+/// A token's log-probabilities, without bytes; null where not asked for.
+using TokenLogprobs = std::shared_ptr<const AnswerToken>;
+
 /// One generated token, or (where finish is set) the end.
 struct TokenEvent {
   std::int32_t token = 0;
   std::optional<FinishReason> finish;
   AnswerTimes::Time at = {};  ///< when it was pushed
+  TokenLogprobs logprobs = {};
 };
 
 /// Where a prompt left a text that the page cache knows.
@@ -34,7 +39,7 @@ struct CacheDivergence {
 class TokenStream {
  public:
   // The engine's side.
-  void push(std::int32_t token);
+  void push(std::int32_t token, TokenLogprobs logprobs = nullptr);
   void finish(FinishReason reason);
   /// Ends the stream with an error; what was pushed before is still read first.
   void fail(Error error);

@@ -137,6 +137,11 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
   group.add("--host", serve.http.host, "ADDRESS",
             "Address to listen on; 0.0.0.0 for all [127.0.0.1]");
   group.number("--port", units.port, 0, 65535, "Port to listen on; 0 for any free one [8000]");
+  group.add("--unix-socket", serve.http.unix_socket, "PATH",
+            "Listen on a socket file instead [none]");
+  group.add("--tls-cert", serve.http.tls_certificate, "FILE",
+            "Certificate (PEM, with its chain): speak HTTPS [HTTP]");
+  group.add("--tls-key", serve.http.tls_key, "FILE", "Its private key (PEM)");
   group.number("--max-connections", serve.http.max_connections, 1, 1 << 16,
                "Clients connected at once [512]");
   group.number("--max-queue", serve.engine.max_queue, 1, 1 << 20,
@@ -148,6 +153,27 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
                "none [15]");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
+}
+
+void add_access_options(CLI::App& app, ServeCommand& serve) {
+  Group group(app, "Access");
+  group
+      .add("--api-key", serve.access.api_keys, "KEY",
+           "Serve only who shows this key; may be repeated. Others see it in the list of "
+           "processes: prefer a "
+           "file or PIPPIN_API_KEYS (with commas) [none]")
+      ->allow_extra_args(false);
+  group.add("--api-key-file", serve.api_key_file, "FILE", "File with such keys, one a line [none]")
+      ->check(CLI::ExistingFile.description(""));
+  group.number("--requests-per-minute", serve.access.requests_per_minute, 1, 1 << 20,
+               "Of each key; more are answered 429 [any number]");
+  group.number("--max-concurrent", serve.access.max_concurrent, 1, 1 << 20,
+               "Requests of each key at once; more are answered 429 [any number]");
+  group
+      .add("--cors-origin", serve.access.cors_origins, "ORIGIN",
+           "Web pages that may use the server: https://chat.example.com, or *; may be repeated "
+           "[none]")
+      ->allow_extra_args(false);
 }
 
 void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
@@ -182,7 +208,7 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
       .add("--media-root", serve.api.fetch.media_root, "FOLDER",
            "Folder whose files requests may name by file: URLs [none]")
       ->check(CLI::ExistingDirectory.description(""));
-  group.flag("--allow-private-urls", serve.api.fetch.allow_private_networks,
+  group.flag("--allow-private-urls,--allow-private-media", serve.api.fetch.allow_private_networks,
              "Let requests fetch media from private addresses, too");
 }
 
@@ -206,6 +232,7 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
   CLI::App* serving = app.add_subcommand("serve", "Serve a model through the OpenAI API");
   serving->add_option("MODEL", serve.model, std::string(model_help) + " [demo]")->type_name("");
   add_network_options(*serving, serve, units);
+  add_access_options(*serving, serve);
   add_request_options(*serving, serve, units);
   add_engine_options(*serving, serve.engine, units);
   return serving;

@@ -12,6 +12,7 @@
 #include "main/workload.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
+#include "server/access.h"
 #include "server/http.h"
 #include "server/openai.h"
 
@@ -23,6 +24,8 @@ struct ServeCommand {
   EngineOptions engine;
   server::HttpOptions http;
   server::OpenAiOptions api;
+  server::AccessOptions access;
+  std::string api_key_file;  ///< further keys, one a line; empty for none
   /// Time that running answers get to end after SIGTERM.
   std::chrono::seconds drain{30};
   std::string trace;  ///< file for a trace of steps and requests; empty for none

@@ -135,6 +135,21 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(line->log_level, "debug");
 }
 
+TEST(CommandLine, TakesWhoMayUseTheServer) {
+  const auto line =
+      parse({"serve", "--api-key", "a", "--api-key", "b", "--requests-per-minute", "60",
+             "--max-concurrent", "4", "--cors-origin", "*", "--unix-socket", "/tmp/p.sock"});
+  ASSERT_TRUE(line);
+  const auto& serve = std::get<ServeCommand>(line->command);
+  EXPECT_EQ(serve.model, "demo");
+  EXPECT_EQ(serve.access.api_keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(serve.access.requests_per_minute, 60);
+  EXPECT_EQ(serve.access.max_concurrent, 4);
+  EXPECT_EQ(serve.access.cors_origins, std::vector<std::string>{"*"});
+  EXPECT_EQ(serve.http.unix_socket, "/tmp/p.sock");
+  EXPECT_EQ(turned_down({"serve", "--requests-per-minute", "0"}), 2);
+}
+
 TEST(CommandLine, TakesOptionsOfRun) {
   const auto line =
       parse({"run", "demo", "--image", "a.png", "--image", "b.png", "compare", "--video", "c.mp4",

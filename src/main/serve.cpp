@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/thread_pool.h"
+#include "main/api_keys.h"
 #include "main/commands.h"
 #include "main/generation_config.h"
 #include "main/load.h"
@@ -37,10 +38,12 @@ void raise_file_limit(int num_connections) {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void warn_of_exposure(const ServeCommand& command) {
-  if (!is_loopback(command.http.host))
+void warn_of_exposure(const ServeCommand& command, bool has_keys) {
+  if (!command.http.unix_socket.empty()) return;
+  if (!is_loopback(command.http.host) && !has_keys)
     spdlog::warn(
-        "listening on {}: whoever reaches this machine can use the server; there is no password",
+        "listening on {}: whoever reaches this machine can use the server; there is no password "
+        "(see --api-key)",
         command.http.host);
   if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
     spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
@@ -68,11 +71,13 @@ EngineOptions engine_options(const ServeCommand& command, server::TraceWriter* t
 }
 
 std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
+  if (!http.unix_socket.empty()) return "unix:" + http.unix_socket.string();
   const bool v6 = http.host.find(':') != std::string::npos;
   const std::string host = http.host == "0.0.0.0" ? "127.0.0.1"
                            : v6                   ? "[" + http.host + "]"
                                                   : http.host;
-  return "http://" + host + ":" + std::to_string(port) + "/v1";
+  return (http.tls_certificate.empty() ? "http://" : "https://") + host + ":" +
+         std::to_string(port) + "/v1";
 }
 
 void announce(const Engine& engine, const std::string& url) {
@@ -90,7 +95,10 @@ void announce(const Engine& engine, const std::string& url) {
 int serve(const ServeCommand& command, const std::filesystem::path& program) {
   const std::filesystem::path dir = find_model(command.model, program);
   raise_file_limit(command.http.max_connections);
-  warn_of_exposure(command);
+  server::AccessOptions access_options = command.access;
+  access_options.api_keys = collect_api_keys(command.access.api_keys, command.api_key_file);
+  server::Access access(access_options);
+  warn_of_exposure(command, !access_options.api_keys.empty());
   const std::size_t num_threads = std::max(2u, std::thread::hardware_concurrency());
   ThreadPool workers(num_threads);
   ThreadPool loaders(num_threads + 2);             // some of them wait for the network
@@ -107,11 +115,14 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);
-  http.start(std::move(router), [&](const server::RequestRecord& record) {
-    server::log_request(record);
-    metrics.request_ended(record);
-    if (trace) trace->add(record);
-  });
+  http.start(
+      std::move(router),
+      [&](const server::RequestRecord& record) {
+        server::log_request(record);
+        metrics.request_ended(record);
+        if (trace) trace->add(record);
+      },
+      [&](const server::Exchange& exchange) { return access.judge(exchange); });
   announce(*engine, url_of(command.http, http.port()));
   http.wait();
   if (!http.wait_for_handlers(last_patience)) {

@@ -144,6 +144,8 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
 
 }  // namespace
 
+std::span<const Field> messages_fields() { return fields; }
+
 MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& defaults,
                                  bool to_count) {
   const json::object object = parse_body(text);

@@ -1,9 +1,11 @@
 // A request of Anthropic's Messages API: JSON -> native types.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "server/chat_call.h"
+#include "server/field_table.h"
 
 namespace pippin::server {
 
@@ -18,5 +20,8 @@ struct MessagesCall {
 /// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
 MessagesCall parse_messages_call(std::string_view body, const SamplingOptions& defaults,
                                  bool to_count = false);
+
+/// Every field that a request may carry.
+std::span<const Field> messages_fields();
 
 }  // namespace pippin::server

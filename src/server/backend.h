@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "pippin/engine.h"
 #include "pippin/request.h"
@@ -20,12 +22,20 @@ class EventSource {
   virtual AnswerTimes times() const = 0;
 };
 
+using EventSources = std::vector<std::unique_ptr<EventSource>>;
+
 /// All methods are thread-safe.
 class Backend {
  public:
   virtual ~Backend() = default;
-  /// Throws Error like Engine::chat, on whose thread's time it prepares the prompt, too.
-  virtual std::unique_ptr<EventSource> chat(ChatRequest request) = 0;
+  /// One source a choice, in order. Throws Error like Engine::chat, on whose thread's time it prepares the prompt, too.
+  virtual EventSources chat(ChatRequest request, int num_choices) = 0;
+  virtual EventSources complete(CompletionRequest request, int num_choices) = 0;
+  /// See Engine.
+  virtual std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) = 0;
+  virtual std::string detokenize(const std::vector<std::int32_t>& tokens) = 0;
+  virtual std::string token_bytes(std::int32_t token) = 0;
+  virtual RenderedPrompt render(const ChatRequest& request) = 0;
   /// Of the prompt that chat() would answer; see Engine::count_tokens.
   virtual std::int64_t count_tokens(const ChatRequest& request) = 0;
   virtual ModelInfo info() const = 0;

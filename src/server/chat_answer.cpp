@@ -17,6 +17,8 @@ const char* name_of(FinishReason reason) {
 void ChatAnswer::add(const ChatEvent& event) {
   text += event.text;
   reasoning += event.reasoning;
+  tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
+  if (!event.prompt_tokens.empty()) prompt_tokens = event.prompt_tokens;
   usage = event.usage;
   if (event.finish) finish = *event.finish;
   if (!event.tool_call) return;

@@ -1,122 +1,17 @@
 #include "server/chat_call.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "base/json.h"
-#include "pippin/error.h"
 #include "server/chat_fields.h"
+#include "server/request_fields.h"
 #include "server/request_json.h"
+#include "server/thinking.h"
 
 namespace pippin::server {
 namespace {
-
-constexpr std::size_t max_stop_strings = 64;
-
-// {"token id": bias, ...}
-std::vector<LogitBias> parse_logit_bias(const Members& body) {
-  std::vector<LogitBias> biases;
-  const json::object* map = body.object("logit_bias");
-  if (!map) return biases;
-  const Members members(*map, "logit_bias");
-  for (const auto& member : *map) {
-    const std::string_view id = member.key();
-    std::int32_t token = 0;
-    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), token);
-    if (error != std::errc() || end != id.data() + id.size() || token < 0)
-      refuse("logit_bias", "must map token ids to numbers");
-    const double bias = members.number_or(id, 0);
-    if (!(std::abs(bias) <= 100)) refuse("logit_bias", "must have numbers between -100 and 100");
-    biases.push_back({token, static_cast<float>(bias)});
-  }
-  return biases;
-}
-
-SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling) {
-  sampling.temperature = number_in(body, "temperature", 0, 2, sampling.temperature);
-  sampling.top_p = number_in(body, "top_p", 0, 1, sampling.top_p);
-  sampling.min_p = number_in(body, "min_p", 0, 1, sampling.min_p);
-  const std::int64_t top_k = body.integer_or("top_k", sampling.top_k);
-  if (top_k < -1) refuse("top_k", "must be positive, or 0 or -1 for all");
-  sampling.top_k =
-      static_cast<int>(std::clamp<std::int64_t>(top_k, 0, std::numeric_limits<int>::max()));
-  if (sampling.top_p == 0) {
-    // The least that "the smallest set reaching 0" can mean: the most likely token.
-    sampling.top_p = 1;
-    sampling.top_k = 1;
-  }
-  sampling.presence_penalty = number_in(body, "presence_penalty", -2, 2, sampling.presence_penalty);
-  sampling.frequency_penalty =
-      number_in(body, "frequency_penalty", -2, 2, sampling.frequency_penalty);
-  sampling.repetition_penalty =
-      number_in(body, "repetition_penalty", 0.01, 100, sampling.repetition_penalty);
-  sampling.logit_bias = parse_logit_bias(body);
-  if (const auto seed = body.integer("seed")) sampling.seed = static_cast<std::uint64_t>(*seed);
-  return sampling;
-}
-
-std::vector<std::string> parse_stop_strings(const Members& body) {
-  const json::value* stop = body.find("stop");
-  if (!stop) return {};
-  std::vector<std::string> strings;
-  if (stop->is_string()) strings.emplace_back(stop->as_string());
-  if (stop->is_array())
-    for (const json::value& item : stop->as_array()) {
-      if (!item.is_string()) refuse("stop", "must be a string or an array of strings");
-      strings.emplace_back(item.as_string());
-    }
-  if (!stop->is_string() && !stop->is_array())
-    refuse("stop", "must be a string or an array of strings");
-  if (strings.size() > max_stop_strings)
-    refuse("stop", "must have at most " + std::to_string(max_stop_strings) + " strings");
-  if (std::find(strings.begin(), strings.end(), "") != strings.end())
-    refuse("stop", "must not contain an empty string");
-  return strings;
-}
-
-std::vector<std::int32_t> parse_stop_tokens(const Members& body) {
-  std::vector<std::int32_t> ids;
-  const json::array* list = body.array("stop_token_ids");
-  if (!list) return ids;
-  for (const json::value& id : *list) {
-    if (!id.is_int64() || id.as_int64() < 0 ||
-        id.as_int64() > std::numeric_limits<std::int32_t>::max())
-      refuse("stop_token_ids", "must be an array of token ids");
-    ids.push_back(static_cast<std::int32_t>(id.as_int64()));
-  }
-  return ids;
-}
-
-StopOptions parse_stop(const Members& body) {
-  StopOptions stop;
-  // The newer name wins, as in vLLM.
-  for (const char* key : {"max_tokens", "max_completion_tokens"})
-    if (const auto limit = body.integer(key)) {
-      if (*limit < 1) refuse(key, "must be at least 1");
-      stop.max_tokens = *limit;
-    }
-  stop.strings = parse_stop_strings(body);
-  stop.token_ids = parse_stop_tokens(body);
-  stop.ignore_eos = body.boolean("ignore_eos").value_or(false);
-  return stop;
-}
-
-void parse_streaming(const Members& body, ChatCall& call) {
-  call.stream = body.boolean("stream").value_or(false);
-  const json::object* options = body.object("stream_options");
-  if (!options) return;
-  if (!call.stream) refuse("stream_options", "is only allowed when 'stream' is true");
-  const Members members(*options, "stream_options");
-  call.include_usage = members.boolean("include_usage").value_or(false);
-  members.boolean("include_obfuscation");  // padding against eavesdroppers; without influence
-  for (const auto& member : *options)
-    if (member.key() != "include_usage" && member.key() != "include_obfuscation")
-      call.ignored.push_back("stream_options." + std::string(member.key()));
-}
 
 void parse_tool_fields(const Members& body, ChatCall& call) {
   const json::array* tools = body.array("tools");
@@ -132,12 +27,28 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
   call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }
 
-// vLLM's: lower ones go first.
-void parse_priority(const Members& body, ChatCall& call) {
-  const auto priority = body.integer("priority").value_or(0);
-  if (priority < -1'000'000 || priority > 1'000'000)
-    refuse("priority", "must be in [-1000000, 1000000]");
-  call.request.priority = static_cast<int>(priority);
+// How the answer's tokens are told.
+void parse_token_fields(const Members& body, ChatCall& call) {
+  call.tokens.logprobs = body.boolean("logprobs").value_or(false);
+  call.tokens.ids = body.boolean("return_token_ids").value_or(false);
+  call.tokens.named_by_id = body.boolean("return_tokens_as_token_ids").value_or(false);
+  const auto top = body.integer("top_logprobs");
+  if (top && (*top < 0 || *top > max_top_logprobs))
+    refuse("top_logprobs", "must be between 0 and " + std::to_string(max_top_logprobs));
+  if (top && *top > 0 && !call.tokens.logprobs)
+    refuse("top_logprobs", "is only allowed when 'logprobs' is true");
+  if (call.tokens.logprobs) call.request.sampling.top_logprobs = static_cast<int>(top.value_or(0));
+  call.request.list_tokens = call.tokens.ids;
+}
+
+// reasoning_effort in the words of templates; what the request itself says to its template counts more.
+void parse_template_kwargs(const Members& body, ChatCall& call) {
+  json::object kwargs;
+  if (const auto effort = body.string("reasoning_effort"))
+    set_effort(kwargs, *effort, "reasoning_effort");
+  if (const json::object* said = body.object("chat_template_kwargs"))
+    for (const auto& [name, value] : *said) kwargs[name] = value;
+  if (!kwargs.empty()) call.request.template_kwargs_json = json::serialize(kwargs);
 }
 
 // vLLM's way to say how all videos of a request are sampled.
@@ -162,13 +73,16 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   ChatCall call;
   call.ignored = check_chat_fields(object);
   call.model = body.string("model").value_or("");
-  parse_streaming(body, call);
+  const Streaming streaming = parse_streaming(body, call.ignored);
+  call.stream = streaming.stream;
+  call.include_usage = streaming.include_usage;
+  call.num_choices = parse_choices(body);
   call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
   parse_tool_fields(body, call);
-  parse_priority(body, call);
-  if (const json::object* kwargs = body.object("chat_template_kwargs"))
-    call.request.template_kwargs_json = json::serialize(*kwargs);
+  parse_token_fields(body, call);
+  parse_template_kwargs(body, call);
+  call.request.priority = parse_priority(body);
   const json::array* messages = body.array("messages");
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_messages(*messages);

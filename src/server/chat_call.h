@@ -10,12 +10,21 @@
 
 namespace pippin::server {
 
+/// What an answer tells of its tokens.
+struct TokenWishes {
+  bool logprobs = false;  ///< of each, and of as many others as SamplingOptions::top_logprobs
+  bool ids = false;       ///< of the prompt's and the answer's (vLLM's return_token_ids)
+  bool named_by_id =
+      false;  ///< "token_id:7" in place of the text beside a log-probability (vLLM's)
+};
+
 /// POST /v1/chat/completions, understood.
 struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
   std::string model;    ///< as sent; empty where absent
   int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
+  TokenWishes tokens;
   bool stream = false;
   bool include_usage = false;        ///< a last chunk with the usage
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"

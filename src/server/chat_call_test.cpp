@@ -122,19 +122,14 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
   struct Case {
     const char *field, *neutral, *other;
   };
-  const Case cases[] = {{"n", "1", "2"},
-                        {"logprobs", "false", "true"},
-                        {"top_logprobs", "0", "3"},
-                        {"response_format", R"({"type": "text"})", R"({"type": "json_object"})"},
+  const Case cases[] = {{"response_format", R"({"type": "text"})", R"({"type": "json_object"})"},
                         {"modalities", R"(["text"])", R"(["text", "audio"])"},
                         {"audio", "null", R"({"voice": "x"})"},
-                        {"reasoning_effort", "null", R"("low")"},
                         {"verbosity", R"("medium")", R"("low")"},
                         {"tool_choice", R"("auto")", R"("required")"},
                         {"tool_choice", R"("none")", R"({"type": "function"})"},
                         {"functions", "[]", "[{}]"},
                         {"function_call", R"("none")", R"({"name": "f"})"},
-                        {"min_tokens", "0", "4"},
                         {"skip_special_tokens", "true", "false"},
                         {"echo", "false", "true"},
                         {"prompt_logprobs", "0", "1"},
@@ -144,6 +139,35 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
     EXPECT_EQ(refused_with(key + c.neutral), "") << c.field;
     EXPECT_EQ(refused_with(key + c.other), c.field);
   }
+}
+
+TEST(ChatCall, TakesHowTokensAreTold) {
+  const ChatCall call = parse_with(R"("logprobs": true, "top_logprobs": 3, "n": 4, "min_tokens": 2,
+      "return_token_ids": true, "return_tokens_as_token_ids": true, "include_stop_str_in_output": true)");
+  EXPECT_TRUE(call.tokens.logprobs && call.tokens.ids && call.tokens.named_by_id);
+  EXPECT_TRUE(call.request.list_tokens);
+  EXPECT_EQ(call.request.sampling.top_logprobs, 3);
+  EXPECT_EQ(call.num_choices, 4);
+  EXPECT_EQ(call.request.stop.min_tokens, 2);
+  EXPECT_TRUE(call.request.stop.include_strings);
+  EXPECT_EQ(parse_with(R"("logprobs": true)").request.sampling.top_logprobs, 0);
+  EXPECT_EQ(parse_with(R"("logprobs": false, "top_logprobs": 0)").request.sampling.top_logprobs,
+            -1);
+  EXPECT_EQ(refused_with(R"("top_logprobs": 3)"), "top_logprobs");
+}
+
+TEST(ChatCall, SaysReasoningEffortInTheTemplatesWords) {
+  const auto kwargs = [](const std::string& members) {
+    const std::string text = parse_with(members).request.template_kwargs_json;
+    return text.empty() ? json::object() : parse_json(text, "kwargs").as_object();
+  };
+  EXPECT_EQ(kwargs(R"("reasoning_effort": "low")").at("reasoning_effort"), "low");
+  EXPECT_EQ(kwargs(R"("reasoning_effort": "none")").at("enable_thinking"), false);
+  EXPECT_EQ(
+      kwargs(R"("reasoning_effort": "none", "chat_template_kwargs": {"enable_thinking": true})")
+          .at("enable_thinking"),
+      true);
+  EXPECT_TRUE(kwargs(R"("user": "u")").empty());
 }
 
 TEST(ChatCall, NamesFieldsOfWrongTypeOrRange) {
@@ -161,6 +185,13 @@ TEST(ChatCall, NamesFieldsOfWrongTypeOrRange) {
             {"1", "[]", R"({"a": 1})", R"({"-1": 1})", R"({"1.5": 1})", R"({"": 1})",
              R"({"5": 101})", R"({"5": -101})", R"({"4294967296": 1})"}},
            {"seed", {"1.5", "\"1\""}},
+           {"n", {"0", "-1", "129", "1.5", "\"2\""}},
+           {"logprobs", {"1", "\"yes\""}},
+           {"top_logprobs", {"-1", "21", "true"}},
+           {"min_tokens", {"-1", "\"1\""}},
+           {"return_token_ids", {"1"}},
+           {"include_stop_str_in_output", {"0"}},
+           {"reasoning_effort", {"\"extreme\"", "3"}},
            {"max_tokens", {"0", "-1", "1.5", "\"5\""}},
            {"max_completion_tokens", {"0"}},
            {"stop", {"1", "[1]", "\"\"", "[\"\"]", "{}"}},

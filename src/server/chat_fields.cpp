@@ -15,6 +15,8 @@ constexpr Field fields[] = {
     {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
     {"max_tokens", any, ""}, {"max_completion_tokens", any, ""}, {"stop", any, ""},
     {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
+    {"n", any, ""}, {"logprobs", any, ""}, {"top_logprobs", any, ""}, {"min_tokens", any, ""}, {"include_stop_str_in_output", any, ""},
+    {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""}, {"reasoning_effort", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
 
@@ -28,17 +30,12 @@ constexpr Field fields[] = {
     {"prompt_cache_retention", is_string, "a string"},
     {"prediction", is_object, "an object"},  // a hint for speed
     {"cache_prompt", is_bool, "a boolean"},  // llama.cpp's; the prefix cache is always on
-    {"priority", is_number, "a number"},     // vLLM's
 
     // OpenAI's that would change the answer.
-    {"n", is_one, "1"},
-    {"logprobs", is_false, "false"},
-    {"top_logprobs", is_zero, "0"},
     {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
     {"web_search_options", never, "absent"},
-    {"reasoning_effort", never, "absent (templates with a switch take chat_template_kwargs)"},
     {"verbosity", is_medium, "\"medium\""},
     {"functions", is_empty, "empty (see 'tools')"},
     {"function_call", is_auto_or_none, "\"auto\" or \"none\" (see 'tool_choice')"},
@@ -50,12 +47,10 @@ constexpr Field fields[] = {
     {"mirostat", is_zero, "0"},
     {"dry_multiplier", is_zero, "0"},
     {"xtc_probability", is_zero, "0"},
-    {"min_tokens", is_zero, "0"},
     {"best_of", is_one, "1"},
     {"use_beam_search", is_false, "false"},
     {"prompt_logprobs", is_zero_or_false, "0"},
     {"skip_special_tokens", is_true, "true"},
-    {"include_stop_str_in_output", is_false, "false"},
     {"bad_words", is_empty, "empty"},
     {"allowed_token_ids", never, "absent"},
     {"truncate_prompt_tokens", never, "absent"},
@@ -75,6 +70,8 @@ constexpr Field fields[] = {
 // clang-format on
 
 }  // namespace
+
+std::span<const Field> chat_fields() { return fields; }
 
 std::vector<std::string> check_chat_fields(const json::object& body) {
   return check_fields(body, fields);

@@ -1,12 +1,16 @@
 // Every field that a chat completion may carry, and what becomes of it: nothing is dropped in silence.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "server/field_table.h"
 
 namespace pippin::server {
+
+std::span<const Field> chat_fields();
 
 /// Checks the top level of a request against the table in chat_fields.cpp. A field that parse_chat honours passes; so does
 /// one that cannot change the answer, if its type is right, and one that would change it but has its neutral value.

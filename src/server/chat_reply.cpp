@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "server/errors.h"
 #include "server/sse.h"
+#include "server/token_reply.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -29,22 +30,29 @@ json::object header(std::string_view object, const ChatReply::Options& options) 
           {"model", valid_utf8(options.model)}};
 }
 
-// One of the choices; `content` is its "delta" or "message".
+// One of the choices; `content` is its "delta" or "message", made of `tokens`.
 json::object choice_object(std::size_t index, std::string_view name, json::object content,
+                           const std::vector<AnswerToken>& tokens, const TokenWishes& wishes,
                            json::value finish_reason) {
   json::object choice;
   choice["index"] = index;
   choice[name] = std::move(content);
   choice["logprobs"] = nullptr;
+  if (wishes.logprobs && (name == "message" || !tokens.empty()))
+    choice["logprobs"] =
+        chat_logprobs(tokens, wishes.named_by_id ? TokenName::id : TokenName::text);
   choice["finish_reason"] = std::move(finish_reason);
+  if (wishes.ids) choice["token_ids"] = token_ids(tokens);
   return choice;
 }
 
 std::string chunk(const ChatReply::Options& options, std::size_t choice, json::object delta,
-                  json::value finish_reason) {
+                  const std::vector<AnswerToken>& tokens, json::value finish_reason,
+                  const std::vector<std::int32_t>& prompt_tokens = {}) {
   json::object out = header("chat.completion.chunk", options);
-  out["choices"] =
-      json::array{choice_object(choice, "delta", std::move(delta), std::move(finish_reason))};
+  out["choices"] = json::array{choice_object(choice, "delta", std::move(delta), tokens,
+                                             options.tokens, std::move(finish_reason))};
+  if (!prompt_tokens.empty()) out["prompt_token_ids"] = token_ids(prompt_tokens);
   if (options.include_usage) out["usage"] = nullptr;
   return sse_event(json::serialize(out));
 }
@@ -88,7 +96,7 @@ ChatReply::ChatReply(Options options)
 std::string ChatReply::open() {
   std::string out;
   for (std::size_t i = 0; i < answers_.size(); ++i)
-    out += chunk(options_, i, {{"role", "assistant"}, {"content", ""}}, nullptr);
+    out += chunk(options_, i, {{"role", "assistant"}, {"content", ""}}, {}, nullptr);
   return out;
 }
 
@@ -99,8 +107,9 @@ std::string ChatReply::add(std::size_t choice, const ChatEvent& event) {
   if (!event.reasoning.empty()) add_reasoning(delta, event.reasoning);
   if (event.tool_call) delta["tool_calls"] = json::array{call_delta(*event.tool_call)};
   std::string out;
-  if (!delta.empty()) out += chunk(options_, choice, std::move(delta), nullptr);
-  if (event.finish) out += chunk(options_, choice, {}, name_of(*event.finish));
+  if (!delta.empty() || !event.tokens.empty() || !event.prompt_tokens.empty())
+    out += chunk(options_, choice, std::move(delta), event.tokens, nullptr, event.prompt_tokens);
+  if (event.finish) out += chunk(options_, choice, {}, {}, name_of(*event.finish));
   return out;
 }
 
@@ -124,9 +133,10 @@ std::string ChatReply::whole() {
   json::object out = header("chat.completion", options_);
   json::array choices;
   for (std::size_t i = 0; i < answers_.size(); ++i)
-    choices.push_back(
-        choice_object(i, "message", message_object(answers_[i]), name_of(answers_[i].finish)));
+    choices.push_back(choice_object(i, "message", message_object(answers_[i]), answers_[i].tokens,
+                                    options_.tokens, name_of(answers_[i].finish)));
   out["choices"] = std::move(choices);
+  if (options_.tokens.ids) out["prompt_token_ids"] = token_ids(answers_.front().prompt_tokens);
   out["usage"] = usage_object(total_usage(answers_), options_.audio_tracks);
   return json::serialize(out);
 }

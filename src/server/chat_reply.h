@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/chat_answer.h"
+#include "server/chat_call.h"
 #include "server/reply.h"
 
 namespace pippin::server {
@@ -22,6 +23,7 @@ class ChatReply final : public Reply {
     bool include_usage = false;  ///< each chunk has a usage member, null but in a last one
     int audio_tracks = 0;  ///< of the prompt's videos, not listened to, as the usage then says
     int num_choices = 1;
+    TokenWishes tokens = {};
   };
 
   explicit ChatReply(Options options);

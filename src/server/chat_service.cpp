@@ -47,9 +47,10 @@ std::string join_ignored(const std::vector<std::string>& names) {
   return out;
 }
 
-void report_ignored(const ChatCall& call, const std::string& request_id, Headers& headers) {
-  if (call.ignored.empty()) return;
-  const std::string list = join_ignored(call.ignored);
+void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
+                    Headers& headers) {
+  if (ignored.empty()) return;
+  const std::string list = join_ignored(ignored);
   spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
   headers.add("X-Pippin-Ignored", list);
 }
@@ -69,26 +70,53 @@ ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPoo
 
 void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
                          Headers headers) {
-  check(call);
+  check(call.model, call.ignored);
   post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply),
                   headers = std::move(headers)]() mutable {
     begin(exchange, std::move(call), make_reply, std::move(headers));
   });
 }
 
+void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall call,
+                           MakeReply make_reply) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
+    const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+    Headers headers;
+    report_ignored(call.ignored, facts.request_id, headers);
+    ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+    auto session =
+        std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+    EventSources sources;
+    for (const CompletionRequest& request : call.requests)
+      for (auto& source : backend_.complete(request, call.num_choices))
+        sources.push_back(std::move(source));
+    session->start(std::move(sources));
+  });
+}
+
+void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
+                         std::function<void(RenderedPrompt)> tell) {
+  check(call.model, call.ignored);
+  post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
+    load(*exchange, call);
+    tell(backend_.render(call.request));
+  });
+}
+
 void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                                std::function<void(std::int64_t)> tell) {
-  check(call);
+  check(call.model, call.ignored);
   post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
     load(*exchange, call);
     tell(backend_.count_tokens(call.request));
   });
 }
 
-void ChatService::check(const ChatCall& call) const {
-  check_model(call.model);
-  if (!options_.strict_fields || call.ignored.empty()) return;
-  const std::string name = excerpt(call.ignored.front());
+void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {
+  check_model(model);
+  if (!options_.strict_fields || ignored.empty()) return;
+  const std::string name = excerpt(ignored.front());
   throw Error(
       Code::invalid_argument,
       "'" + name + "' is unknown to this server, which was started to refuse unknown fields", name);
@@ -120,30 +148,22 @@ int ChatService::load(const Exchange& exchange, ChatCall& call) {
   return audio_tracks;
 }
 
+ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& model,
+                                     bool streamed) const {
+  exchange.record().model = names_.front();
+  exchange.record().streamed = streamed;
+  return {exchange.request().id, model.empty() ? names_.front() : model, std::time(nullptr), 0};
+}
+
 void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call,
                         const MakeReply& make_reply, Headers headers) {
-  exchange->record().model = names_.front();
-  exchange->record().streamed = call.stream;
-  const int audio_tracks = load(*exchange, call);
-  const std::string& id = exchange->request().id;
-  ReplyFacts facts{id, call.model.empty() ? names_.front() : call.model, std::time(nullptr),
-                   audio_tracks};
-  report_ignored(call, id, headers);
+  ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  facts.audio_tracks = load(*exchange, call);
+  report_ignored(call.ignored, facts.request_id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
-  session->start(ask(std::move(call)));
-}
-
-// One answer a choice. As vLLM does, each is drawn with a seed of its own, so that a seed gives the same choices each time.
-std::vector<std::unique_ptr<EventSource>> ChatService::ask(ChatCall call) {
-  std::vector<std::unique_ptr<EventSource>> sources;
-  for (int i = 1; i < call.num_choices; ++i) {
-    sources.push_back(backend_.chat(call.request));
-    if (auto& seed = call.request.sampling.seed) ++*seed;
-  }
-  sources.push_back(backend_.chat(std::move(call.request)));
-  return sources;
+  session->start(backend_.chat(std::move(call.request), call.num_choices));
 }
 
 bool refuse_compressed(Exchange& exchange) {

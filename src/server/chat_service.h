@@ -12,6 +12,7 @@
 #include "server/backend.h"
 #include "server/chat_call.h"
 #include "server/chat_media.h"
+#include "server/completion_call.h"
 #include "server/exchange.h"
 #include "server/reply.h"
 
@@ -63,6 +64,16 @@ class ChatService {
   void answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
               Headers headers = {});
 
+  /// The same for texts.
+  void complete(std::shared_ptr<Exchange> exchange, CompletionCall call, MakeReply make_reply);
+
+  /// Runs `work` on a loader; the error that leaves it is answered.
+  void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
+
+  /// Tells `tell` the call's prompt, on a loader. Throws as above.
+  void render(std::shared_ptr<Exchange> exchange, ChatCall call,
+              std::function<void(RenderedPrompt)> tell);
+
   /// Tells `tell` how many tokens the call's prompt has, on a loader. Throws as above; so may `tell`, which answers.
   void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                     std::function<void(std::int64_t)> tell);
@@ -76,12 +87,11 @@ class ChatService {
   void clear_decoded() { decoded_.clear(); }
 
  private:
-  void check(const ChatCall& call) const;
-  void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
+  void check(const std::string& model, const std::vector<std::string>& ignored) const;
+  ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
   int load(const Exchange& exchange, ChatCall& call);
   void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
              Headers headers);
-  std::vector<std::unique_ptr<EventSource>> ask(ChatCall call);
 
   Backend& backend_;
   const ChatServiceOptions options_;

@@ -4,16 +4,11 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "server/error_table.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
-
-std::string_view type_of(int status) {
-  if (status == 401) return "authentication_error";
-  if (status == 429) return "rate_limit_error";
-  return status < 500 ? "invalid_request_error" : "server_error";
-}
 
 std::string_view anthropic_type_of(int status) {
   switch (status) {
@@ -60,6 +55,12 @@ json::value or_null(std::string_view text) {
 
 }  // namespace
 
+std::string_view error_type(int status) {
+  if (status == 401) return "authentication_error";
+  if (status == 429) return "rate_limit_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
+
 int status_of(Code code) {
   switch (code) {
     case Code::invalid_argument:
@@ -84,9 +85,9 @@ std::string error_body(int status, std::string_view message, std::string_view pa
                        std::string_view code) {
   json::object error;
   error["message"] = valid_utf8(message);
-  error["type"] = type_of(status);
+  error["type"] = error_type(status);
   error["param"] = or_null(param);
-  error["code"] = or_null(code);
+  error["code"] = or_null(code.empty() ? default_code(status) : code);
   return json::serialize(json::object{{"error", std::move(error)}});
 }
 

@@ -13,8 +13,11 @@ namespace pippin::server {
 /// The HTTP status of an error's kind.
 int status_of(Code code);
 
-/// {"error": {"message", "type", "param", "code"}}; an empty `param` or `code` is null. `type`
-/// follows from the status as OpenAI's do. Bytes of `message` that are not UTF-8 are replaced.
+/// The type of a status's errors, as OpenAI's are.
+std::string_view error_type(int status);
+
+/// {"error": {"message", "type", "param", "code"}}; an empty `param` is null, an empty `code` the status's own
+/// (server/error_table). Bytes of `message` that are not UTF-8 are replaced.
 std::string error_body(int status, std::string_view message, std::string_view param = "",
                        std::string_view code = "");
 

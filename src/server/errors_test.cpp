@@ -17,7 +17,7 @@ TEST(Errors, HaveOpenAiShape) {
   EXPECT_EQ(error.at("message"), "bad \"thing\"");
   EXPECT_EQ(error.at("type"), "invalid_request_error");
   EXPECT_EQ(error.at("param"), "messages.0");
-  EXPECT_TRUE(error.at("code").is_null());
+  EXPECT_EQ(error.at("code"), "invalid_value");
 }
 
 TEST(Errors, KindsBecomeStatuses) {

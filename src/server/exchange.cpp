@@ -14,6 +14,11 @@ bool equal_without_case(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+void Headers::set(std::string_view name, std::string value) {
+  std::erase_if(fields_, [&](const Field& field) { return equal_without_case(field.first, name); });
+  add(std::string(name), std::move(value));
+}
+
 std::optional<std::string_view> Headers::get(std::string_view name) const {
   for (const auto& [field, value] : fields_)
     if (equal_without_case(field, name)) return value;

@@ -25,6 +25,8 @@ class Headers {
   void add(std::string name, std::string value) {
     fields_.emplace_back(std::move(name), std::move(value));
   }
+  /// In place of all fields of that name.
+  void set(std::string_view name, std::string value);
   /// The first field of that name.
   std::optional<std::string_view> get(std::string_view name) const;
 
@@ -68,6 +70,11 @@ class Exchange {
   /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.
   virtual RequestRecord& record() = 0;
 
+  /// Adds to the head of whatever the answer will be.
+  virtual void add_headers(Headers headers) = 0;
+  /// Keeps `held` until the exchange has ended and nobody has it any more.
+  virtual void hold(std::shared_ptr<void> held) = 0;
+
   /// The whole answer. Ignored (and logged) where an answer has been started.
   virtual void respond(HttpResponse response) = 0;
 
@@ -94,6 +101,16 @@ class Exchange {
   /// Whether respond() or start_stream() has been called.
   virtual bool started() const = 0;
 };
+
+/// How a request is let in, or not.
+struct Admission {
+  std::optional<HttpResponse> refusal;  ///< the answer, in place of a handler's
+  Headers headers;                      ///< of the answer, whatever it is
+  std::shared_ptr<void> held;           ///< until the exchange has ended
+};
+
+/// Judges a request before it is routed; returns at once. Any thread.
+using Gate = std::function<Admission(const Exchange&)>;
 
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
 

@@ -15,8 +15,8 @@ HttpServer::~HttpServer() {
 }
 
 std::uint16_t HttpServer::port() const { return core_->port(); }
-void HttpServer::start(Router router, RequestObserver observer) {
-  core_->start(std::move(router), std::move(observer));
+void HttpServer::start(Router router, RequestObserver observer, Gate gate) {
+  core_->start(std::move(router), std::move(observer), std::move(gate));
 }
 void HttpServer::stop_on_signals(std::chrono::milliseconds drain) { core_->stop_on_signals(drain); }
 void HttpServer::shutdown(std::chrono::milliseconds drain) { core_->shutdown(drain); }

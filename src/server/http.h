@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,13 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   /// 0 takes any free port (see HttpServer::port).
   std::uint16_t port = 8000;
+  /// Listen on a socket file of this name instead, which the owner and its group may connect to; one that nobody listens on any
+  /// more is replaced. Empty: on host and port.
+  std::filesystem::path unix_socket;
+
+  /// PEM files of a certificate (with those between it and its authority) and of its key: HTTPS is spoken then, and nothing else.
+  /// Both empty: HTTP.
+  std::filesystem::path tls_certificate, tls_key;
 
   /// Largest request header and body, in bytes. Above them: 431 and 413, without reading the rest.
   std::size_t max_header_bytes = 32 << 10;
@@ -61,11 +69,12 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// The port listened on.
+  /// The port listened on; 0 for a socket file.
   std::uint16_t port() const;
 
-  /// Starts to accept connections and returns; `observer` is told of every request once it has ended. Called once.
-  void start(Router router, RequestObserver observer = {});
+  /// Starts to accept connections and returns; `observer` is told of every request once it has ended, and `gate` asked before it
+  /// is routed. Called once.
+  void start(Router router, RequestObserver observer = {}, Gate gate = {});
 
   /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().
   void stop_on_signals(std::chrono::milliseconds drain);

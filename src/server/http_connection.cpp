@@ -8,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <utility>
 
@@ -22,22 +21,12 @@ namespace {
 
 using boost::system::error_code;
 
-// Read at once.
-constexpr std::size_t max_read = 16 << 10;
-
 constexpr Clock::time_point never = Clock::time_point::max();
 
 // How long, and how many bytes, a refused client may go on sending before the connection is cut.
 // Closing at once would make its system discard our answer unread.
 constexpr std::chrono::seconds linger_idle{2};
 constexpr std::chrono::seconds linger_total{20};
-
-std::string name_of(const tcp::socket& socket) {
-  error_code error;
-  const tcp::endpoint peer = socket.remote_endpoint(error);
-  if (error) return "?";
-  return peer.address().to_string() + ":" + std::to_string(peer.port());
-}
 
 // A client's own request id is kept where it is harmless in headers and logs.
 bool usable_id(std::string_view id) {
@@ -47,22 +36,18 @@ bool usable_id(std::string_view id) {
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
-                               tcp::socket socket)
+                               std::unique_ptr<Transport> transport, std::string peer)
     : core_(std::move(core)),
       number_(number),
-      socket_(std::move(socket)),
-      strand_(socket_.get_executor()),
+      transport_(std::move(transport)),
+      strand_(transport_->executor()),
       changed_(strand_),
-      peer_(name_of(socket_)),
+      peer_(std::move(peer)),
       max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
 HttpConnection::~HttpConnection() { core_->remove(number_); }
 
 void HttpConnection::start(bool full) {
-  error_code ignored;
-  // A token is a small packet; waiting to fill a larger one would delay it.
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
   auto self = shared_from_this();
   asio::co_spawn(
       strand_, [self, full] { return self->run(full); },
@@ -99,13 +84,35 @@ void HttpConnection::update(std::uint64_t serial,
 // The coroutine
 
 asio::awaitable<void> HttpConnection::run(bool full) {
-  if (full) {
+  const bool secured = co_await handshake();
+  if (!secured) {
+    // whoever it was spoke no TLS
+  } else if (full) {
     ParserFailure failure{503, "the server has as many connections as it may; try again"};
     co_await refuse(std::move(failure));
   } else {
     co_await serve();
   }
   close();
+}
+
+asio::awaitable<bool> HttpConnection::handshake() {
+  bool done = false;
+  error_code failure;
+  reading_ = true;  // by the handshake
+  transport_->handshake([self = shared_from_this(), &done, &failure](error_code error) {
+    done = true;
+    failure = error;
+    self->reading_ = false;
+    self->changed_.cancel();
+  });
+  const auto deadline = Clock::now() + core_->options().header_timeout;
+  while (!done) {
+    if (stopping_ || Clock::now() >= deadline) close();
+    co_await changed(deadline);
+  }
+  if (failure) spdlog::debug("[http] {}: no TLS: {}", peer_, failure.message());
+  co_return !failure && !broken_;
 }
 
 asio::awaitable<void> HttpConnection::serve() {
@@ -246,8 +253,7 @@ asio::awaitable<bool> HttpConnection::write(std::string bytes) {
 
 // Half-closes, then reads and drops what the client is still sending until it closes, too.
 asio::awaitable<void> HttpConnection::close_after_reading() {
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  transport_->shutdown_send();
   const auto end = Clock::now() + linger_total;
   auto idle_end = Clock::now() + linger_idle;
   while (!peer_closed_ && !stopping_ && Clock::now() < std::min(end, idle_end)) {
@@ -269,33 +275,20 @@ asio::awaitable<void> HttpConnection::changed(Clock::time_point deadline) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Reading, writing, closing
 
-// Waits for bytes before it takes memory for them: most connections are quiet most of the time.
 void HttpConnection::read_more() {
   if (reading_ || peer_closed_ || input_.size() + max_read > max_input_) return;
   reading_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+  transport_->read(input_, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
-    if (error)
-      self->peer_closed_ = true;
-    else
-      self->read_now();
+    if (error) self->peer_closed_ = true;
     self->changed_.cancel();
   });
-}
-
-void HttpConnection::read_now() {
-  std::array<char, max_read> bytes;
-  error_code error;
-  const std::size_t size = socket_.read_some(asio::buffer(bytes), error);
-  if (error && error != asio::error::would_block && error != asio::error::try_again)
-    peer_closed_ = true;
-  input_.append(bytes.data(), size);
 }
 
 void HttpConnection::write_more() {
   writing_ = true;
   const auto rest = asio::buffer(output_.data() + sent_, output_.size() - sent_);
-  socket_.async_write_some(rest, [self = shared_from_this()](error_code error, std::size_t size) {
+  transport_->write_some(rest, [self = shared_from_this()](error_code error, std::size_t size) {
     self->writing_ = false;
     if (error) self->broken_ = true;
     self->sent_ += size;
@@ -312,8 +305,7 @@ void HttpConnection::tell_if_gone() {
 void HttpConnection::close() {
   broken_ = true;
   peer_closed_ = true;
-  error_code ignored;
-  socket_.close(ignored);
+  transport_->close();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

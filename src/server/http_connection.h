@@ -31,7 +31,7 @@ struct Outgoing {
   std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange
 };
 
-/// Owns the socket. Everything runs on the connection's strand, most of it in the coroutine run(),
+/// Owns the transport and with it the socket. Everything runs on the connection's strand, most of it in the coroutine run(),
 /// which also keeps the connection alive; other threads only post to the strand. One read is
 /// pending at any time while there is room for what it brings, so that a client's leaving is
 /// noticed at once, and at most one write. The coroutine waits in one place only, for "something
@@ -39,8 +39,9 @@ struct Outgoing {
 /// result and wake it.
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  /// `number` is the core's name for it.
-  HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number, tcp::socket socket);
+  /// `number` is the core's name for it, `peer` the client's.
+  HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
+                 std::unique_ptr<Transport> transport, std::string peer);
   ~HttpConnection();
 
   /// Starts run(); with `full`, only to say that the server is full.
@@ -68,6 +69,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   };
 
   asio::awaitable<void> run(bool full);
+  asio::awaitable<bool> handshake();
   asio::awaitable<bool> first_byte();
   asio::awaitable<Received> receive();
   asio::awaitable<bool> answer();
@@ -79,7 +81,6 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::awaitable<void> serve();
 
   void read_more();
-  void read_now();
   void write_more();
   void tell_if_gone();
   void close();
@@ -88,8 +89,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   const std::shared_ptr<HttpCore> core_;
   const std::uint64_t number_;
-  tcp::socket socket_;
-  const asio::any_io_executor strand_;  // the socket's
+  const std::unique_ptr<Transport> transport_;
+  const asio::any_io_executor strand_;  // the transport's
   asio::steady_timer changed_;
   const std::string peer_;
   const std::size_t max_input_;  // bytes that may wait in input_

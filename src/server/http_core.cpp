@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <random>
 #include <utility>
 
@@ -34,6 +35,27 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// Sets a new connection up; returns who is at its other end.
+std::string prepare(tcp::socket& socket) {
+  error_code error;
+  // A token is a small packet; waiting to fill a larger one would delay it.
+  socket.set_option(tcp::no_delay(true), error);
+  const tcp::endpoint peer = socket.remote_endpoint(error);
+  return error ? "?" : peer.address().to_string() + ":" + std::to_string(peer.port());
+}
+
+std::string prepare(asio::local::stream_protocol::socket&) { return "unix"; }
+
+// A server that was killed leaves its file behind, which nobody can bind again.
+void remove_deserted(asio::io_context& io, const asio::local::stream_protocol::endpoint& endpoint) {
+  std::error_code unknown;
+  if (!std::filesystem::is_socket(endpoint.path(), unknown)) return;
+  asio::local::stream_protocol::socket probe(io);
+  error_code error;
+  probe.connect(endpoint, error);
+  if (error == asio::error::connection_refused) std::filesystem::remove(endpoint.path(), unknown);
+}
+
 }  // namespace
 
 void ExchangeCount::add(int change) {
@@ -49,10 +71,12 @@ bool ExchangeCount::wait_until_none(std::chrono::milliseconds patience) {
 
 HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
     : options_(options),
+      tls_(make_tls_context(options)),
       pool_(pool),
       io_(options.num_io_threads),
       control_(asio::make_strand(io_)),
       acceptor_(control_),
+      file_acceptor_(control_),
       drain_timer_(control_),
       accept_timer_(control_),
       signals_(control_) {
@@ -62,6 +86,31 @@ HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
 }
 
 void HttpCore::bind() {
+  if (options_.unix_socket.empty())
+    bind_port();
+  else
+    bind_file();
+}
+
+void HttpCore::bind_file() {
+  const auto& file = options_.unix_socket;
+  error_code error;
+  try {
+    const asio::local::stream_protocol::endpoint endpoint(file.string());
+    remove_deserted(io_, endpoint);
+    file_acceptor_.open(endpoint.protocol(), error);
+    if (!error) file_acceptor_.bind(endpoint, error);
+  } catch (const boost::system::system_error& too_long) {
+    error = too_long.code();
+  }
+  if (error)
+    throw Error(Code::unavailable,
+                "[http] can't listen on " + file.string() + ": " + error.message());
+  // Nobody can connect before listen().
+  std::filesystem::permissions(file, std::filesystem::perms(0660));
+}
+
+void HttpCore::bind_port() {
   const std::string where = options_.host + ":" + std::to_string(options_.port);
   error_code error;
   tcp::resolver resolver(io_);
@@ -83,17 +132,26 @@ void HttpCore::bind() {
   port_ = acceptor_.local_endpoint().port();
 }
 
-void HttpCore::start(Router router, RequestObserver observer) {
+void HttpCore::start(Router router, RequestObserver observer, Gate gate) {
   router_ = std::move(router);
   observer_ = std::move(observer);
+  gate_ = std::move(gate);
+  listen();
+  asio::post(control_, [this] { accept_next(); });
+  for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
+}
+
+void HttpCore::listen() {
+  constexpr int backlog = asio::socket_base::max_listen_connections;
   error_code error;
-  acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (file_acceptor_.is_open())
+    file_acceptor_.listen(backlog, error);
+  else
+    acceptor_.listen(backlog, error);
   // Two servers may bind one port before either listens; the second one's listen() fails.
   if (error)
     throw Error(Code::unavailable, "[http] can't listen on " + options_.host + ":" +
                                        std::to_string(port_) + ": " + error.message());
-  asio::post(control_, [this] { accept_next(); });
-  for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
 }
 
 void HttpCore::run_io() {
@@ -114,10 +172,20 @@ void HttpCore::wait() {
 
 void HttpCore::accept_next() {
   if (draining_) return;
-  acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
+  if (file_acceptor_.is_open())
+    accept_from(file_acceptor_);
+  else
+    accept_from(acceptor_);
+}
+
+template <class Acceptor>
+void HttpCore::accept_from(Acceptor& acceptor) {
+  using Socket = typename Acceptor::protocol_type::socket;
+  acceptor.async_accept(asio::make_strand(io_), [this](error_code error, Socket socket) {
     if (draining_) return;
     if (!error) {
-      admit(std::move(socket));
+      std::string peer = prepare(socket);
+      admit(std::move(socket), std::move(peer));
       accept_next();
     } else {
       spdlog::warn("[http] can't accept a connection: {}", error.message());
@@ -126,12 +194,13 @@ void HttpCore::accept_next() {
   });
 }
 
-void HttpCore::admit(tcp::socket socket) {
+void HttpCore::admit(StreamSocket socket, std::string peer) {
   const std::size_t limit = static_cast<std::size_t>(options_.max_connections);
   if (connections_.size() >= limit + max_refusals) return;  // the socket closes
   const bool full = connections_.size() >= limit;
   const std::uint64_t number = next_connection_++;
-  auto connection = std::make_shared<HttpConnection>(shared_from_this(), number, std::move(socket));
+  auto connection = std::make_shared<HttpConnection>(
+      shared_from_this(), number, make_transport(std::move(socket), tls_.get()), std::move(peer));
   connections_.emplace(number, connection);
   connection->start(full);
 }
@@ -167,6 +236,11 @@ void HttpCore::begin_drain(std::chrono::milliseconds drain) {
   draining_ = true;
   error_code ignored;
   acceptor_.close(ignored);
+  if (file_acceptor_.is_open()) {
+    file_acceptor_.close(ignored);
+    std::error_code gone;
+    std::filesystem::remove(options_.unix_socket, gone);
+  }
   accept_timer_.cancel();
   drain_timer_.expires_after(drain);
   drain_timer_.async_wait([this](error_code error) {
@@ -199,6 +273,12 @@ void HttpCore::post(std::function<void()> task) { pool_.post(std::move(task)); }
 
 void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
   const HttpRequest& request = exchange->request();
+  if (gate_) {
+    Admission admission = gate_(*exchange);
+    exchange->add_headers(std::move(admission.headers));
+    exchange->hold(std::move(admission.held));
+    if (admission.refusal) return exchange->respond(std::move(*admission.refusal));
+  }
   Router::Match match = router_.match(request.method, request.path);
   if (!match.route) {
     const bool known = !match.allowed.empty();

@@ -3,6 +3,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "server/http.h"
+#include "server/http_transport.h"
 
 namespace pippin::server {
 
@@ -47,7 +49,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
  public:
   HttpCore(const HttpOptions& options, ThreadPool& pool);
 
-  void start(Router router, RequestObserver observer);
+  void start(Router router, RequestObserver observer, Gate gate);
   void wait();
   void stop_on_signals(std::chrono::milliseconds drain);
   void shutdown(std::chrono::milliseconds drain);
@@ -69,8 +71,13 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
 
  private:
   void bind();
+  void bind_port();
+  void bind_file();
+  void listen();
   void accept_next();
-  void admit(tcp::socket socket);
+  template <class Acceptor>
+  void accept_from(Acceptor& acceptor);
+  void admit(StreamSocket socket, std::string peer);
   void retry_accept_later();
   void await_signal(std::chrono::milliseconds drain);
   void begin_drain(std::chrono::milliseconds drain);
@@ -79,8 +86,10 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void run_io();
 
   const HttpOptions options_;
-  Router router_;             // set by start(), before the threads
-  RequestObserver observer_;  // set by start(), before the threads
+  const std::unique_ptr<asio::ssl::context> tls_;  // null: HTTP
+  Router router_;                                  // set by start(), before the threads
+  RequestObserver observer_;                       // set by start(), before the threads
+  Gate gate_;                                      // set by start(), before the threads
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   std::uint64_t id_seed_ = 0;
@@ -90,10 +99,11 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
 
   asio::io_context io_;
   asio::strand<asio::io_context::executor_type> control_;
-  tcp::acceptor acceptor_;           // control
-  asio::steady_timer drain_timer_;   // control
-  asio::steady_timer accept_timer_;  // control
-  asio::signal_set signals_;         // control
+  tcp::acceptor acceptor_;                                // control
+  asio::local::stream_protocol::acceptor file_acceptor_;  // control; open in place of the other
+  asio::steady_timer drain_timer_;                        // control
+  asio::steady_timer accept_timer_;                       // control
+  asio::signal_set signals_;                              // control
   std::map<std::uint64_t, std::weak_ptr<HttpConnection>>
       connections_;                    // control; each removes itself
   std::uint64_t next_connection_ = 0;  // control

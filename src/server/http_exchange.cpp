@@ -27,12 +27,17 @@ void HttpExchange::update(Change change) {
   if (const auto connection = connection_.lock()) connection->update(serial_, std::move(change));
 }
 
+void HttpExchange::add_headers(Headers headers) {
+  for (const auto& [name, value] : headers) headers_.add(name, value);
+}
+
 void HttpExchange::respond(HttpResponse response) {
   if (started_.exchange(true)) {
     spdlog::warn("[http] {}: a second answer ({}) is dropped", request_.id, response.status);
     return;
   }
   ended_ = true;
+  for (const auto& [name, value] : headers_) response.headers.add(name, value);
   update([response = std::move(response)](HttpConnection& connection, Outgoing& out) {
     connection.send(out, response);
   });
@@ -40,6 +45,7 @@ void HttpExchange::respond(HttpResponse response) {
 
 void HttpExchange::start_stream(Headers headers) {
   if (started_.exchange(true)) return;
+  for (const auto& [name, value] : headers_) headers.add(name, value);
   update([headers = std::move(headers)](HttpConnection& connection, Outgoing& out) {
     connection.start_stream(out, headers);
   });

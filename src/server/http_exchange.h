@@ -19,6 +19,8 @@ class HttpExchange final : public Exchange {
 
   const HttpRequest& request() const override { return request_; }
   RequestRecord& record() override { return *record_; }
+  void add_headers(Headers headers) override;
+  void hold(std::shared_ptr<void> held) override { held_ = std::move(held); }
   void respond(HttpResponse response) override;
   void start_stream(Headers headers) override;
   void keep_alive_with(std::string piece) override;
@@ -37,6 +39,8 @@ class HttpExchange final : public Exchange {
   const std::shared_ptr<std::atomic<bool>> gone_;
   const HttpRequest request_;
   std::shared_ptr<RequestRecord> record_;
+  Headers headers_;             // set before the exchange is handed on
+  std::shared_ptr<void> held_;  // the same
   const std::shared_ptr<ExchangeCount> count_;
   std::atomic<bool> started_ = false;
   std::atomic<bool> ended_ = false;

@@ -9,6 +9,7 @@
 #include "server/cache_reply.h"
 #include "server/chat_call.h"
 #include "server/chat_reply.h"
+#include "server/completion_reply.h"
 #include "server/errors.h"
 #include "server/metrics.h"
 #include "server/utf8.h"
@@ -34,12 +35,14 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       loaders_(loaders),
       service_(backend, options_, workers, loaders),
       anthropic_(service_, options_.sampling),
-      responses_(service_, options_.sampling, options_.responses) {}
+      responses_(service_, options_.sampling, options_.responses),
+      utilities_(backend, service_) {}
 
 void OpenAi::add_routes(Router& router) {
   anthropic_.add_routes(router);
   responses_.add_routes(router);
   router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
+  router.add("POST", "/v1/completions", [this](auto exchange) { complete(std::move(exchange)); });
   router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
   router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
   router.add("DELETE", "/v1/cache", [this](auto exchange) { clear_cache(std::move(exchange)); });
@@ -48,6 +51,7 @@ void OpenAi::add_routes(Router& router) {
   router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
   if (options_.metrics)
     router.add("GET", "/metrics", [this](auto exchange) { show_metrics(*exchange); });
+  utilities_.add_routes(router);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -56,11 +60,34 @@ void OpenAi::add_routes(Router& router) {
 void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   ChatCall call = parse_chat(exchange->request().body, options_.sampling);
-  auto make_reply = [usage = call.include_usage, n = call.num_choices](const ReplyFacts& facts) {
-    return std::make_unique<ChatReply>(ChatReply::Options{
-        "chatcmpl-" + facts.request_id, facts.model, facts.created, usage, facts.audio_tracks, n});
+  auto make_reply = [usage = call.include_usage, n = call.num_choices,
+                     tokens = call.tokens](const ReplyFacts& facts) {
+    return std::make_unique<ChatReply>(ChatReply::Options{"chatcmpl-" + facts.request_id,
+                                                          facts.model, facts.created, usage,
+                                                          facts.audio_tracks, n, tokens});
   };
   service_.answer(std::move(exchange), std::move(call), std::move(make_reply));
+}
+
+void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
+  if (refuse_compressed(*exchange)) return;
+  CompletionCall call = parse_completion(exchange->request().body, options_.sampling);
+  CompletionReply::Options reply;
+  reply.include_usage = call.include_usage;
+  reply.num_prompts = call.requests.size();
+  reply.num_choices = static_cast<std::size_t>(call.num_choices);
+  reply.tokens = call.tokens;
+  if (call.echo)
+    for (const CompletionRequest& request : call.requests)
+      reply.echoes.push_back(request.tokens.empty() ? request.text
+                                                    : backend_.detokenize(request.tokens));
+  auto make_reply = [reply = std::move(reply)](const ReplyFacts& facts) mutable {
+    reply.id = "cmpl-" + facts.request_id;
+    reply.model = facts.model;
+    reply.created = facts.created;
+    return std::make_unique<CompletionReply>(reply);
+  };
+  service_.complete(std::move(exchange), std::move(call), std::move(make_reply));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "server/exchange.h"
 #include "server/responses.h"
 #include "server/router.h"
+#include "server/utilities.h"
 
 namespace pippin {
 class ThreadPool;
@@ -25,7 +26,7 @@ struct OpenAiOptions : ChatServiceOptions {
   ResponseStore::Options responses;
 };
 
-/// POST /v1/chat/completions, GET /v1/models, /v1/models/{id}, /health, /metrics,
+/// POST /v1/chat/completions, /v1/completions, and what Utilities has; GET /v1/models, /v1/models/{id}, /health, /metrics,
 /// GET and DELETE /v1/cache. Holds no state of a request: each lives in a
 /// ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
 class OpenAi {
@@ -37,6 +38,7 @@ class OpenAi {
 
  private:
   void chat(std::shared_ptr<Exchange> exchange);
+  void complete(std::shared_ptr<Exchange> exchange);
   void list_models(Exchange& exchange) const;
   void show_model(Exchange& exchange) const;
   void show_health(Exchange& exchange) const;
@@ -51,6 +53,7 @@ class OpenAi {
   ChatService service_;
   Anthropic anthropic_;
   Responses responses_;
+  Utilities utilities_;
 };
 
 }  // namespace pippin::server

@@ -105,33 +105,9 @@ TEST_F(OpenAiTest, StreamsCallsAndReasoning) {
   EXPECT_EQ(events[7].at("choices").at(0).at("finish_reason"), "tool_calls");
 }
 
-// A call of OpenAi's fields that asks for several choices, answered by one script each.
-class ChoicesTest : public OpenAiTest {
- protected:
-  std::string ask(int n, bool stream) {
-    MakeReply make_reply = [&](const ReplyFacts& facts) {
-      return std::make_unique<ChatReply>(ChatReply::Options{"id", facts.model, 0, true, 0, n});
-    };
-    service_.emplace(backend_, ChatServiceOptions{}, workers_, loaders_);
-    Router router;
-    router.add("POST", "/ask", [&](auto exchange) {
-      ChatCall call = parse_chat(with(R"(, "seed": 5)"));
-      call.num_choices = n;
-      call.stream = stream;
-      service_->answer(std::move(exchange), std::move(call), make_reply);
-    });
-    HttpOptions http;
-    http.port = 0;
-    server_.emplace(http, workers_);
-    server_->start(std::move(router));
-    return send("POST /ask HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").body;
-  }
-
-  std::optional<ChatService> service_;
-};
-
-TEST_F(ChoicesTest, AreAnsweredWhole) {
-  const json::value answer = parse_json(ask(3, false), "body");
+TEST_F(OpenAiTest, AnswersWithSeveralChoices) {
+  start();
+  const json::value answer = parse_json(chat(with(R"(, "n": 3)")).body, "body");
   ASSERT_EQ(answer.at("choices").as_array().size(), 3u);
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(answer.at("choices").at(i).at("index"), i);
@@ -139,13 +115,14 @@ TEST_F(ChoicesTest, AreAnsweredWhole) {
   }
   EXPECT_EQ(answer.at("usage").at("prompt_tokens"), 7);
   EXPECT_EQ(answer.at("usage").at("completion_tokens"), 12);
-  EXPECT_EQ(backend_.seeds_, (std::vector<std::optional<std::uint64_t>>{5, 6, 7}));
 }
 
-TEST_F(ChoicesTest, StreamTheSame) {
+TEST_F(OpenAiTest, StreamsSeveralChoices) {
+  start();
   std::map<std::int64_t, std::string> texts;
   std::map<std::int64_t, int> ends;
-  const auto events = events_of(ask(3, true));
+  const auto events = events_of(
+      chat(with(R"(, "n": 3, "stream": true, "stream_options": {"include_usage": true})")).body);
   for (const auto& event : events) {
     if (event.at("choices").as_array().empty()) continue;
     const json::value& choice = event.at("choices").at(0);

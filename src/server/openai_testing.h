@@ -101,18 +101,33 @@ class ScriptSource final : public EventSource {
 // An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
 class FakeBackend final : public Backend {
  public:
-  std::unique_ptr<EventSource> chat(ChatRequest request) override {
+  EventSources chat(ChatRequest request, int num_choices) override {
     std::lock_guard lock(mutex_);
     last_ = std::move(request);
-    seeds_.push_back(last_.sampling.seed);
     if (error_) throw *error_;
-    auto script = std::exchange(next_, nullptr);
-    if (!script) {
-      script = std::make_shared<Script>();
-      for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
-      script->push({"!", FinishReason::length, {7, 4, 3, 2}});
-    }
-    return std::make_unique<ScriptSource>(std::move(script));
+    return answers(num_choices);
+  }
+  EventSources complete(CompletionRequest request, int num_choices) override {
+    std::lock_guard lock(mutex_);
+    completions_.push_back(std::move(request));
+    if (error_) throw *error_;
+    return answers(num_choices);
+  }
+  // Of a tokenizer whose tokens are bytes.
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) override {
+    std::vector<std::int32_t> tokens(text.begin(), text.end());
+    if (add_special) tokens.insert(tokens.begin(), 1);
+    return tokens;
+  }
+  std::string detokenize(const std::vector<std::int32_t>& tokens) override {
+    return {tokens.begin(), tokens.end()};
+  }
+  std::string token_bytes(std::int32_t token) override {
+    return std::string(1, static_cast<char>(token));
+  }
+  RenderedPrompt render(const ChatRequest& request) override {
+    const std::string text = request.messages.at(0).content.at(0).text;
+    return {text, tokenize(text, false)};
   }
   std::int64_t count_tokens(const ChatRequest& request) override {
     std::lock_guard lock(mutex_);
@@ -143,9 +158,23 @@ class FakeBackend final : public Backend {
     return {3, 2, 5000, 4000};
   }
 
+  EventSources answers(int num_choices) {
+    EventSources sources;
+    for (int i = 0; i < num_choices; ++i) {
+      auto script = std::exchange(next_, nullptr);
+      if (!script) {
+        script = std::make_shared<Script>();
+        for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
+        script->push({"!", FinishReason::length, {7, 4, 3, 2}});
+      }
+      sources.push_back(std::make_unique<ScriptSource>(std::move(script)));
+    }
+    return sources;
+  }
+
   std::mutex mutex_;
   ChatRequest last_;
-  std::vector<std::optional<std::uint64_t>> seeds_;  // of all requests
+  std::vector<CompletionRequest> completions_;
   std::optional<Error> error_;
   std::shared_ptr<Script> next_;
   std::atomic<bool> healthy_ = true;

@@ -229,6 +229,8 @@ void parse_input(const Members& body, const std::string& id, ResponsesCall& call
 
 }  // namespace
 
+std::span<const Field> responses_fields() { return fields; }
+
 ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
                                    const SamplingOptions& defaults) {
   const json::object object = parse_body(text);

@@ -1,10 +1,12 @@
 // A request of OpenAI's Responses API: JSON -> native types.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "server/chat_call.h"
+#include "server/field_table.h"
 #include "server/responses_items.h"
 
 namespace pippin::server {
@@ -25,6 +27,9 @@ struct ResponsesCall {
 /// says nothing. Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
 ResponsesCall parse_responses_call(std::string_view body, const std::string& id,
                                    const SamplingOptions& defaults);
+
+/// Every field that a request may carry.
+std::span<const Field> responses_fields();
 
 /// Fills the messages: the instructions, `earlier` items of the conversation, then the call's own. Throws as above, and
 /// Error(not_found) for a reference to an item that `find` doesn't know.

@@ -38,6 +38,8 @@ class Router {
 
   Match match(std::string_view method, std::string_view path) const;
 
+  const std::vector<Route>& routes() const { return routes_; }
+
  private:
   std::vector<Route> routes_;
 };

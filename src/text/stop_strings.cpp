@@ -7,18 +7,24 @@
 
 namespace pippin::text {
 
-StopStrings::StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+StopStrings::StopStrings(std::vector<std::string> stops, bool include)
+    : stops_(std::move(stops)), include_(include) {}
 
 std::string StopStrings::push(std::string_view text) {
   if (matched_) return {};
   held_ += text;
-  if (const auto begin = find_match()) {
-    held_.resize(*begin);
+  if (const auto end = find_match()) {
+    held_.resize(*end);
     return std::exchange(held_, {});
   }
   std::string safe = held_.substr(0, held_.size() - open_tail());
   held_.erase(0, safe.size());
   return safe;
+}
+
+std::string StopStrings::pass(std::string_view text) {
+  if (matched_) return {};
+  return std::exchange(held_, {}).append(text);
 }
 
 std::string StopStrings::finish() { return std::exchange(held_, {}); }
@@ -35,7 +41,8 @@ std::optional<std::size_t> StopStrings::find_match() {
     first_end = end;
     matched_ = i;
   }
-  return matched_ ? std::optional(first_begin) : std::nullopt;
+  if (!matched_) return {};
+  return include_ ? first_end : first_begin;
 }
 
 std::size_t StopStrings::open_tail() const {

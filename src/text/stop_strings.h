@@ -17,11 +17,13 @@ namespace pippin::text {
 /// character.
 class StopStrings {
  public:
-  /// Empty stop strings never match.
-  explicit StopStrings(std::vector<std::string> stops);
+  /// Empty stop strings never match. With `include` the text given out ends behind the stop string instead.
+  explicit StopStrings(std::vector<std::string> stops, bool include = false);
 
   /// Text that can no longer be part of a stop string. Once matched, nothing more comes.
   std::string push(std::string_view text);
+  /// Text in which nothing is to be found: it, after what was held back.
+  std::string pass(std::string_view text);
   /// Ends the stream: what was held back, when nothing matched.
   std::string finish();
 
@@ -29,12 +31,13 @@ class StopStrings {
   std::optional<std::size_t> matched() const { return matched_; }
 
  private:
-  /// Sets matched_ where a stop string is complete in `held_`; its first byte's place.
+  /// Sets matched_ where a stop string is complete in `held_`; the place where the text ends.
   std::optional<std::size_t> find_match();
   /// Bytes at the end of `held_` that begin some stop string.
   std::size_t open_tail() const;
 
   std::vector<std::string> stops_;
+  bool include_;
   std::string held_;
   std::optional<std::size_t> matched_;
 };

@@ -103,5 +103,22 @@ TEST(StopStrings, WithoutStopsEverythingPasses) {
   EXPECT_FALSE(empty.matched());
 }
 
+TEST(StopStrings, MayBeIncluded) {
+  StopStrings stops({"</s>", "never"}, true);
+  EXPECT_EQ(stops.push("one</"), "one");
+  EXPECT_EQ(stops.push("s>two"), "</s>");
+  EXPECT_EQ(stops.matched(), 0u);
+  EXPECT_EQ(stops.push("three"), "");
+}
+
+TEST(StopStrings, ArePassedOverWithWhatWasHeldBack) {
+  StopStrings stops({"stop"});
+  EXPECT_EQ(stops.push("a st"), "a ");
+  EXPECT_EQ(stops.pass("op b"), "stop b");
+  EXPECT_FALSE(stops.matched());
+  EXPECT_EQ(stops.push(" stop"), " ");
+  EXPECT_TRUE(stops.matched());
+}
+
 }  // namespace
 }  // namespace pippin::text

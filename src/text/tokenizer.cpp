@@ -51,6 +51,12 @@ std::optional<std::string> Tokenizer::id_to_token(std::int32_t id) const {
   return status == PIPPIN_OK ? std::optional(std::string(token.view())) : std::nullopt;
 }
 
+std::string Tokenizer::token_bytes(std::int32_t id) const {
+  rust::Buffer bytes;
+  pippin_tokenizer_token_bytes(handle_, id, bytes.out(), nullptr);
+  return std::string(bytes.view());
+}
+
 std::int32_t Tokenizer::vocab_size() const { return pippin_tokenizer_vocab_size(handle_); }
 
 bool Tokenizer::is_special(std::int32_t id) const {

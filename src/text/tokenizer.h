@@ -39,6 +39,9 @@ class Tokenizer {
   std::optional<std::int32_t> token_to_id(std::string_view token) const;
   /// The vocabulary's spelling of an id.
   std::optional<std::string> id_to_token(std::int32_t id) const;
+  /// The bytes that an id stands for in a text: part of a character where the vocabulary cuts one. An added token's are its
+  /// spelling, an unknown id's none.
+  std::string token_bytes(std::int32_t id) const;
   /// One more than the largest id, added tokens included. A model's logits may be wider.
   std::int32_t vocab_size() const;
   bool is_special(std::int32_t id) const;

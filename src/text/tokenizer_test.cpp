@@ -55,6 +55,19 @@ TEST_P(TokenizerKind, MapsEveryIdToItsTokenAndBack) {
   EXPECT_FALSE(tokenizer_->token_to_id("no such token"));
 }
 
+TEST_P(TokenizerKind, TokensBytesAreTheTexts) {
+  const std::string text = "The red circle: 12 + 30, Größe 苹果 🙂";
+  std::string bytes;
+  for (const auto id : tokenizer_->encode(text)) bytes += tokenizer_->token_bytes(id);
+  const std::string decoded = tokenizer_->decode(tokenizer_->encode(text));
+  // SentencePiece puts a space before a text; WordPiece and unknown tokens give other texts.
+  if (decoded == text) {
+    EXPECT_TRUE(bytes == text || bytes == " " + text) << bytes;
+  }
+  EXPECT_EQ(tokenizer_->token_bytes(-1), "");
+  EXPECT_EQ(tokenizer_->token_bytes(tokenizer_->vocab_size()), "");
+}
+
 TEST_P(TokenizerKind, GivesTheSameFromManyThreads) {
   const std::string text = "The red circle: 12 + 30, Größe 苹果 🙂";
   const auto ids = tokenizer_->encode(text);

@@ -38,7 +38,7 @@ boost_packages() { # Debian 12's default Boost, 1.74, has neither Boost.JSON nor
 
 debian_packages() { # level -> names
   echo g++ cmake ninja-build pkg-config ca-certificates curl python3 python3-venv libspdlog-dev libcli11-dev libgtest-dev \
-    libturbojpeg0-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libcurl4-openssl-dev libopenblas-dev \
+    libturbojpeg0-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libcurl4-openssl-dev libssl-dev libopenblas-dev \
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev prometheus-cpp-dev
   boost_packages
   if [ "$1" = portability ]; then

@@ -1,0 +1,16 @@
+// The keys that `pippin serve` asks for: from the command line, a file and the environment.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace pippin {
+
+/// All keys: those given, those of `file` (one a line; empty lines and those that begin with # are passed over; an empty path is no
+/// file) and those of the variable PIPPIN_API_KEYS (with commas). Throws Error(invalid_argument) for one with white space or of
+/// no characters, and where the file holds none: whoever asks for keys is never served without.
+std::vector<std::string> collect_api_keys(std::vector<std::string> keys,
+                                          const std::filesystem::path& file);
+
+}  // namespace pippin

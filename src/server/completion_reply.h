@@ -1,0 +1,48 @@
+// Native types -> the JSON of a text completion, streamed and whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/chat_answer.h"
+#include "server/chat_call.h"
+#include "server/reply.h"
+
+namespace pippin::server {
+
+/// text_completion objects and "[DONE]", or a single one.
+class CompletionReply final : public Reply {
+ public:
+  struct Options {
+    std::string id;
+    std::string model;
+    std::int64_t created = 0;    ///< in seconds since 1970
+    bool include_usage = false;  ///< each chunk has a usage member, null but in a last one
+    std::size_t num_prompts = 1;
+    std::size_t num_choices = 1;        ///< of each prompt
+    std::vector<std::string> echoes{};  ///< what each prompt's choices begin with; empty: nothing
+    TokenWishes tokens = {};
+  };
+
+  explicit CompletionReply(Options options);
+
+  std::string open() override;
+  std::string add(std::size_t choice, const ChatEvent& event) override;
+  std::string close() override;
+  std::string fail(const Error& error) override;
+  void fold(std::size_t choice, const ChatEvent& event) override;
+  std::string whole() override;
+
+ private:
+  std::string echo_of(std::size_t choice) const;
+  Usage usage() const;
+
+  const Options options_;
+  std::vector<ChatAnswer> answers_;  ///< so far; of streamed ones only the usage
+  std::vector<std::size_t>
+      offsets_;  ///< characters of each choice's text whose tokens have been told
+};
+
+}  // namespace pippin::server

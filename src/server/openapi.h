@@ -1,0 +1,12 @@
+// GET /openapi.json: what this server accepts and answers, from the tables by which it does.
+#pragma once
+
+#include "base/json.h"
+#include "server/router.h"
+
+namespace pippin::server {
+
+/// An OpenAPI 3.1 document of the router's routes. A test sees to it that each is described.
+json::object openapi_document(const Router& router);
+
+}  // namespace pippin::server

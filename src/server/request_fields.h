@@ -1,0 +1,34 @@
+// What requests of all kinds say in the same words: JSON -> native types.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "pippin/request.h"
+
+namespace pippin::server {
+
+/// Of one prompt, as OpenAI has it.
+inline constexpr int max_choices = 128;
+/// As vLLM has it.
+inline constexpr int max_top_logprobs = 20;
+
+// What follows throws Error(invalid_argument) naming the field that is malformed or out of range.
+
+/// How tokens are chosen; what the body does not say stays as given. Log-probabilities are not looked at.
+SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling);
+StopOptions parse_stop(const Members& body);
+/// "n".
+int parse_choices(const Members& body);
+int parse_priority(const Members& body);
+
+struct Streaming {
+  bool stream = false;
+  bool include_usage = false;  ///< a last chunk with the usage
+};
+
+/// "stream" and "stream_options"; names that are unknown are added to `ignored`.
+Streaming parse_streaming(const Members& body, std::vector<std::string>& ignored);
+
+}  // namespace pippin::server
