@@ -18,12 +18,26 @@ namespace pippin::server {
 namespace {
 
 constexpr std::string_view models_path = "/v1/models/";
+
+std::string rfc3339(std::time_t seconds) {
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
+}
+
+// OpenAI's members, then vLLM's, then Anthropic's: each API's clients pass over the others'.
 json::object model_object(const std::string& name, std::int64_t created, const ModelInfo& info) {
   return {{"id", valid_utf8(name)},
           {"object", "model"},
           {"created", created},
           {"owned_by", "pippin"},
-          {"max_model_len", info.max_context}};
+          {"max_model_len", info.max_context},
+          {"type", "model"},
+          {"display_name", valid_utf8(name)},
+          {"created_at", rfc3339(created)},
+          {"lifecycle", "active"},
+          {"max_input_tokens", info.max_context}};
 }
 
 }  // namespace
@@ -97,8 +111,12 @@ void OpenAi::list_models(Exchange& exchange) const {
   json::array list;
   for (const std::string& name : service_.model_names())
     list.push_back(model_object(name, created_, backend_.info()));
-  exchange.respond(json_response(
-      200, json::serialize(json::object{{"object", "list"}, {"data", std::move(list)}})));
+  const json::object body{{"object", "list"},
+                          {"data", std::move(list)},
+                          {"has_more", false},
+                          {"first_id", valid_utf8(service_.model_names().front())},
+                          {"last_id", valid_utf8(service_.model_names().back())}};
+  exchange.respond(json_response(200, json::serialize(body)));
 }
 
 void OpenAi::show_model(Exchange& exchange) const {

@@ -188,6 +188,12 @@ def test_an_unknown_model_is_not_found(server):
     assert refused.value.body["error"]["type"] == "not_found_error"
 
 
+def test_models_are_listed(server):
+    [model] = server.anthropic().models.list().data
+    assert model.id == MODEL.name and model.type == "model" and model.lifecycle == "active"
+    assert server.anthropic().models.retrieve(model.id) == model
+
+
 def test_volatile_lines_are_taken_out_here_too(server):
     def cached(nonce: str) -> int:
         head = f"x-anthropic-billing-header: cc_version=2.1.177.01c; cc_entrypoint=cli; cch={nonce};"
