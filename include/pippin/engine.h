@@ -153,7 +153,7 @@ class Engine {
 
   /// As chat, but of a plain text prompt (or token ids) without a template.
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
-                      const StopOptions& stop);
+                      const StopOptions& stop, const ResponseFormat& format = {});
 
   /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
   /// all at once. `profile` fills the operations' times.

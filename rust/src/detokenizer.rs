@@ -39,12 +39,14 @@ fn run(decoder: &DecoderWrapper, tokens: Vec<String>) -> Outcome<Vec<String>> {
     decoder.decode_chain(tokens).map_err(|e| Failure::invalid(e.to_string()))
 }
 
+/// The byte that a <0xXX> token stands for.
+pub fn byte_token(token: &str) -> Option<u8> {
+    let shaped = token.len() == 6 && token.starts_with("<0x") && token.ends_with('>');
+    (shaped && token.is_char_boundary(5)).then(|| u8::from_str_radix(&token[3..5], 16).ok())?
+}
+
 fn is_byte_token(token: &str) -> bool {
-    token.len() == 6
-        && token.starts_with("<0x")
-        && token.ends_with('>')
-        && token.is_char_boundary(5)
-        && u8::from_str_radix(&token[3..5], 16).is_ok()
+    byte_token(token).is_some()
 }
 
 /// The byte that a character of GPT-2's byte-level alphabet stands for: printable Latin-1 characters
@@ -60,7 +62,8 @@ fn byte_of(c: char) -> Option<u8> {
     Some(byte as u8)
 }
 
-fn bytes_of(token: &str) -> Vec<u8> {
+/// What a token of the byte-level alphabet stands for; another is its own UTF-8.
+pub fn bytes_of(token: &str) -> Vec<u8> {
     let mapped: Option<Vec<u8>> = token.chars().map(byte_of).collect();
     mapped.unwrap_or_else(|| token.as_bytes().to_vec())
 }

@@ -28,8 +28,8 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model_dir,
 
 ChatStream Engine::chat(ChatRequest request) { return frontend_->chat(request); }
 ChatStream Engine::complete(const std::string& prompt, const SamplingOptions& sampling,
-                            const StopOptions& stop) {
-  return frontend_->complete(prompt, sampling, stop);
+                            const StopOptions& stop, const ResponseFormat& format) {
+  return frontend_->complete(prompt, sampling, stop, format);
 }
 BenchResult Engine::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
   return frontend_->bench(batch, prompt_tokens, new_tokens, profile);

@@ -231,6 +231,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
                                               chat ? chat->source(true) : "", info_.model_type);
   info_.tool_parser = output_format_.tool_parser();
   info_.reasoning_parser = output_format_.reasoning_parser();
+  constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);
 }
@@ -334,6 +335,7 @@ ChatStream Frontend::chat(const ChatRequest& request) {
   const auto prompt = prompts_.build(request, *sequence);
   sequence->priority = request.priority;
   apply(request.sampling, request.stop, *sequence);
+  sequence->constraint = constraints_->make(request, prompt);
   AnswerOptions options;
   options.stop_strings = request.stop.strings;
   options.parser = output_format_.parser(prompt, request.tools_json);
@@ -342,10 +344,11 @@ ChatStream Frontend::chat(const ChatRequest& request) {
 }
 
 ChatStream Frontend::complete(const std::string& prompt, const SamplingOptions& sampling,
-                              const StopOptions& stop) {
+                              const StopOptions& stop, const ResponseFormat& format) {
   auto sequence = std::make_shared<Sequence>();
   prompts_.build(prompt, *sequence);
   apply(sampling, stop, *sequence);
+  sequence->constraint = constraints_->make(format);
   AnswerOptions options;
   options.stop_strings = stop.strings;
   return submit(std::move(sequence), std::move(options));

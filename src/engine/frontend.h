@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "engine/answer.h"
+#include "engine/constraint_maker.h"
 #include "engine/loop.h"
 #include "engine/prompt.h"
 #include "pippin/engine.h"
@@ -20,7 +21,7 @@ class Frontend {
 
   ChatStream chat(const ChatRequest& request);
   ChatStream complete(const std::string& prompt, const SamplingOptions& sampling,
-                      const StopOptions& stop);
+                      const StopOptions& stop, const ResponseFormat& format);
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
@@ -41,6 +42,7 @@ class Frontend {
   ModelInfo info_;
   PromptBuilder prompts_;
   text::OutputFormat output_format_;
+  std::unique_ptr<ConstraintMaker> constraints_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   int max_queue_ = 0;
   std::vector<std::int32_t> end_tokens_;

@@ -110,8 +110,30 @@ mx::array edited(const mx::array& logits, const std::vector<SampleRow>& rows) {
   return mx::scatter(logits, where, mx::reshape(x, {n, 1, 1}), {0, 1});
 }
 
+// The logits with -infinity for tokens that a row must not take. The bits travel to the device as they are.
+mx::array masked(const mx::array& logits, const std::vector<SampleRow>& rows) {
+  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.allowed.empty(); }))
+    return logits;
+  const int R = logits.shape(0), V = logits.shape(1), W = (V + 31) / 32;
+  std::vector<std::uint32_t> words;
+  words.reserve(rows.size() * static_cast<std::size_t>(W));
+  for (const auto& row : rows) {
+    if (row.allowed.empty())
+      words.insert(words.end(), static_cast<std::size_t>(W), ~0u);
+    else
+      words.insert(words.end(), row.allowed.begin(), row.allowed.begin() + W);
+  }
+  const auto shifts = mx::arange(0, 32, mx::uint32);
+  const auto bits =
+      mx::bitwise_and(mx::right_shift(mx::array(words.begin(), {R, W, 1}, mx::uint32), shifts),
+                      mx::array(1u, mx::uint32));
+  const auto allowed = mx::slice(mx::reshape(bits, {R, W * 32}), {0, 0}, {R, V});
+  return mx::where(mx::astype(allowed, mx::bool_), logits,
+                   mx::array(-std::numeric_limits<float>::infinity()));
+}
+
 mx::array sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
-  const auto logits = edited(original, rows);
+  const auto logits = masked(edited(original, rows), rows);
   const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
@@ -152,6 +174,7 @@ cpu::Sampling host_options(const SampleRow& row, const std::vector<cpu::TokenBia
   s.frequency_penalty = row.options.frequency_penalty;
   s.counts = row.counts;
   s.biases = biases;
+  s.allowed = row.allowed;
   return s;
 }
 
@@ -202,7 +225,22 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
 
 mx::array sample(const mx::array& logits, const std::vector<SampleRow>& rows,
                  const kernels::CpuBackendPtr& backend) {
-  return backend ? sample_on_host(logits, rows, *backend) : sample_by_mlx(logits, rows);
+  const auto taken = [&](const std::vector<SampleRow>& asked) {
+    return backend ? sample_on_host(logits, asked, *backend) : sample_by_mlx(logits, asked);
+  };
+  const auto chosen = taken(rows);
+  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.escape < 0; }))
+    return chosen;
+  // Only answers' first tokens come here.
+  auto free = rows;
+  std::vector<std::int32_t> escapes;
+  for (auto& row : free) {
+    row.allowed = {};
+    escapes.push_back(row.escape);
+  }
+  const auto freely = taken(free);
+  const auto escape = mx::array(escapes.begin(), {static_cast<int>(escapes.size())}, mx::int32);
+  return mx::where(mx::equal(freely, escape), escape, chosen);
 }
 
 }  // namespace pippin::engine

@@ -68,7 +68,7 @@ struct StateSave {
   PageKey key;
 };
 
-/// One step: decode rows (count 1) come first.
+/// One step: decode rows (count 1) come first, then what streams were forced to say, then prompts.
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
@@ -200,6 +200,10 @@ class Scheduler {
   void release_sources(const Batch& batch);
   /// Appends the token; returns the reason when the sequence ends with it.
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token);
+  /// The same with what its constraint forces behind it. Throws the constraint's Error.
+  std::optional<FinishReason> extend(Sequence& sequence, std::int32_t token);
+  /// The step's token for the sequence.
+  void take(const std::shared_ptr<Sequence>& sequence, std::int32_t token);
 
   SchedulerOptions options_;
   StepBudget budget_;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/constraint.h"
 #include "engine/page_cache.h"
 #include "engine/state_cache.h"
 #include "engine/token_stream.h"
@@ -81,8 +82,9 @@ struct Sequence {
   std::uint64_t seed = 0;       ///< sampling.seed, or a random one
   std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
   std::vector<std::int32_t> end_tokens;
-  int priority = 0;     ///< lower ones go first
-  std::string adapter;  ///< its id; empty: the model as it is
+  int priority = 0;                        ///< lower ones go first
+  std::string adapter;                     ///< its id; empty: the model as it is
+  std::unique_ptr<Constraint> constraint;  ///< of its answer; null: none
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.

@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "pippin/error.h"
 #include "server/chat_fields.h"
+#include "server/response_format.h"
+#include "server/tool_choice.h"
 
 namespace pippin::server {
 namespace {
@@ -143,20 +145,6 @@ void parse_streaming(const Members& body, ChatCall& call) {
       call.ignored.push_back("stream_options." + std::string(member.key()));
 }
 
-void parse_tool_fields(const Members& body, ChatCall& call) {
-  const json::array* tools = body.array("tools");
-  if (tools) call.request.tools_json = parse_tools(*tools);
-  if (const json::value* choice = body.find("tool_choice")) {
-    if (*choice != "auto" && *choice != "none")
-      refuse("tool_choice",
-             "must be \"auto\" or \"none\" (a call can't be forced here: that needs constrained "
-             "decoding, which is not supported)");
-    // A model that does not see the tools does not call them.
-    if (*choice == "none") call.request.tools_json.clear();
-  }
-  call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
-}
-
 // vLLM's: lower ones go first.
 void parse_priority(const Members& body, ChatCall& call) {
   const auto priority = body.integer("priority").value_or(0);
@@ -190,7 +178,9 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   parse_streaming(body, call);
   call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
-  parse_tool_fields(body, call);
+  parse_tool_fields(body, call.request);
+  call.request.format = parse_response_format(body);
+  call.request.thinking_budget = parse_thinking_budget(body);
   parse_priority(body, call);
   if (const json::object* kwargs = body.object("chat_template_kwargs"))
     call.request.template_kwargs_json = json::serialize(*kwargs);

@@ -29,7 +29,6 @@ bool is_empty(const json::value& value) {
   return (value.is_object() && value.as_object().empty()) ||
          (value.is_array() && value.as_array().empty());
 }
-bool is_text_format(const json::value& value) { return value == json::value{{"type", "text"}}; }
 bool is_text_only(const json::value& value) { return value == json::array{"text"}; }
 bool is_medium(const json::value& value) { return value == "medium"; }
 bool is_auto_or_none(const json::value& value) { return value == "auto" || value == "none"; }
@@ -51,6 +50,8 @@ constexpr Field fields[] = {
     {"stop_token_ids", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
+    {"response_format", any, ""}, {"structured_outputs", any, ""}, {"guided_json", any, ""}, {"guided_regex", any, ""},
+    {"guided_choice", any, ""}, {"guided_grammar", any, ""}, {"thinking_token_budget", any, ""}, {"thinking_budget", any, ""},
 
     // Without influence on the answer's words.
     {"user", is_string, "a string"},
@@ -68,7 +69,6 @@ constexpr Field fields[] = {
     {"n", is_one, "1"},
     {"logprobs", is_false, "false"},
     {"top_logprobs", is_zero, "0"},
-    {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
     {"web_search_options", never, "absent"},
@@ -98,13 +98,8 @@ constexpr Field fields[] = {
     {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
     {"documents", is_empty, "empty"},
-    {"grammar", never, "absent"},
-    {"json_schema", never, "absent"},
-    {"structured_outputs", never, "absent"},
-    {"guided_json", never, "absent"},
-    {"guided_regex", never, "absent"},
-    {"guided_choice", never, "absent"},
-    {"guided_grammar", never, "absent"},
+    {"grammar", never, "absent (see 'structured_outputs')"},
+    {"json_schema", never, "absent (see 'response_format')"},
 };
 // clang-format on
 
