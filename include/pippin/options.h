@@ -66,6 +66,10 @@ struct EngineOptions {
   /// Upper bound of the KV page pool in bytes when kv_pool_tokens is 0; 0 takes a quarter of the device's memory.
   std::int64_t kv_pool_bytes = 0;
 
+  /// Write the whole pool once at the start, on a CPU (elsewhere it always is): otherwise its memory is taken as it is first used,
+  /// and prompts take a little longer until all of it has been.
+  bool preallocate_kv = false;
+
   /// Tokens (decode rows and prefill chunks together) in one step at most.
   int max_batch_tokens = 512;
 
