@@ -53,3 +53,11 @@ if(APPLE)
 else()
   target_link_libraries(pippin_rust INTERFACE m)
 endif()
+
+# The library's own unit tests, by cargo. Not in the sanitizers' builds, of which it is no part.
+if(NOT PIPPIN_OBJECTS_ONLY AND NOT PIPPIN_SANITIZE)
+  add_test(NAME rust
+    COMMAND ${CMAKE_COMMAND} -E env "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}"
+            "${CARGO}" test --release --locked --quiet
+    WORKING_DIRECTORY "${_rust_source}")
+endif()

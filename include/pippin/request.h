@@ -81,6 +81,30 @@ struct StopOptions {
   double timeout_s = 0;
 };
 
+/// What an answer must be. It is kept to token by token: an answer that ends by itself is what was asked for.
+struct ResponseFormat {
+  enum class Kind {
+    text,         ///< anything
+    json_object,  ///< a JSON object
+    json_schema,  ///< JSON that the schema `text` allows
+    regex,        ///< what the regular expression `text` matches as a whole
+    choice,       ///< one of the strings of the JSON array `text`
+    grammar,  ///< what the rule `start` of the Lark grammar `text` derives (llguidance's dialect)
+  };
+  Kind kind = Kind::text;
+  std::string text = {};
+  std::string field = "response_format";  ///< of the request, for errors
+};
+
+/// Which tools an answer calls. Forced calls are written in the model's own format, with arguments that their schemas allow.
+struct ToolChoice {
+  bool required = false;  ///< the answer is calls
+  std::vector<std::string> allowed =
+      {};  ///< names of the tools that may be called then; empty: all
+  /// Where it calls, the arguments are what the schemas of tools with "strict": true allow.
+  bool strict = false;
+};
+
 /// A piece of a message: text, a picture or a video.
 struct ContentPart {
   std::string text;                          ///< used where both others are null
@@ -102,6 +126,11 @@ struct ChatRequest {
   std::string
       tools_json;  ///< JSON array of tools as OpenAI defines them, for the template; empty for none
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
+  ToolChoice tool_choice;
+  /// Of the answer, behind what the model thinks. With tools (JSON alone then) it is that or calls.
+  ResponseFormat format;
+  /// Tokens of thinking at most, where the model thinks; then it has to answer. Absent: as many as it likes.
+  std::optional<std::int64_t> thinking_budget;
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
   int priority = 0;  ///< lower ones go first, of those that wait and of those that run
@@ -121,6 +150,7 @@ struct CompletionRequest {
   bool list_tokens = false;  ///< as in ChatRequest
   SamplingOptions sampling;
   StopOptions stop;
+  ResponseFormat format;  ///< what the text that is added may be
 };
 
 enum class FinishReason {

@@ -1,16 +1,21 @@
 //! Pippin's text libraries behind one C ABI: Hugging Face `tokenizers`, `minijinja` for chat
-//! templates, and BLAKE3. The contract (ownership, errors, threads) is in include/pippin_rust.h.
+//! templates, `llguidance` for grammars, and BLAKE3. The contract (ownership, errors, threads) is in
+//! include/pippin_rust.h.
 //!
 //! Each module is plain Rust with its `extern "C"` functions at the end; `ffi` holds what they share.
 
+mod call_grammar;
 pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
 mod filters;
+pub mod grammar;
 mod jinja;
 mod json;
 mod pymethods;
+mod schema;
 mod strftime;
 pub mod template;
 pub mod token_bytes;
+mod token_trie;
 pub mod tokenizer;

@@ -58,6 +58,10 @@ impl Tokenizer {
         (!skip_special || !added.is_special_token(&token)).then_some(token)
     }
 
+    pub fn vocab_size(&self) -> i32 {
+        self.vocab_size
+    }
+
     /// Whether the token is matched as a whole, before the model's own vocabulary is.
     pub fn is_added(&self, id: i32) -> bool {
         self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&(id as u32))

@@ -35,7 +35,7 @@ struct StateSave {
   PageKey key;
 };
 
-/// One step: decode rows (count 1) come first.
+/// One step: decode rows (count 1) come first, then what streams were forced to say, then prompts.
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;

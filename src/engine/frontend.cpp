@@ -228,6 +228,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})
     if (chat && chat->source(true).find(name) != std::string::npos)
       info_.thinking_switches.emplace_back(name);
+  constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);
 }
@@ -359,14 +360,18 @@ double Frontend::deadline_ms(double timeout_s) const {
 }
 
 // Sequences of one prompt: the first computes it, the others wait for its pages.
-std::vector<ChatStream> Frontend::submit(const Sequence& prompt, int num_choices,
-                                         const std::function<AnswerOptions()>& options) {
+std::vector<ChatStream> Frontend::submit(
+    const Sequence& prompt, int num_choices, const std::function<AnswerOptions()>& options,
+    const std::function<std::unique_ptr<Constraint>()>& constraint) {
   check(num_choices >= 1, "n", "at least 1");
   std::vector<ChatStream> streams;
   for (int i = 0; i < num_choices; ++i) {
     auto sequence = std::make_shared<Sequence>(prompt);
     sequence->output = std::make_shared<TokenStream>();
     sequence->output->hold_at(max_unread_tokens_);
+    sequence->constraint = constraint();
+    check(!sequence->constraint || sequence->min_tokens == 0, "min_tokens",
+          "0 where the answer's form is asked for, which says itself where it may end");
     sequence->seed += static_cast<std::uint64_t>(i);
     auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, options());
     loop_->submit(std::move(sequence));
@@ -398,12 +403,15 @@ std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choic
   const auto prompt = prompts_.build(request, sequence);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
-  return submit(sequence, num_choices, [&] {
-    AnswerOptions options = answer_options(request, sequence);
-    options.parser = output_format_.parser(prompt, request.tools_json);
-    options.parallel_tool_calls = request.parallel_tool_calls;
-    return options;
-  });
+  return submit(
+      sequence, num_choices,
+      [&] {
+        AnswerOptions options = answer_options(request, sequence);
+        options.parser = output_format_.parser(prompt, request.tools_json);
+        options.parallel_tool_calls = request.parallel_tool_calls;
+        return options;
+      },
+      [&] { return constraints_->make(request, prompt); });
 }
 
 std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
@@ -412,7 +420,9 @@ std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int
   prompts_.build(request, sequence);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
-  return submit(sequence, num_choices, [&] { return answer_options(request, sequence); });
+  return submit(
+      sequence, num_choices, [&] { return answer_options(request, sequence); },
+      [&] { return constraints_->make(request.format); });
 }
 
 namespace {

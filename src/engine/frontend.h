@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/answer.h"
+#include "engine/constraint_maker.h"
 #include "engine/loop.h"
 #include "engine/prompt.h"
 #include "pippin/engine.h"
@@ -43,11 +44,13 @@ class Frontend {
   void choose_output_format(const EngineOptions& options);
   void warm_up(int max_batch_tokens);
   std::vector<ChatStream> submit(const Sequence& prompt, int num_choices,
-                                 const std::function<AnswerOptions()>& options);
+                                 const std::function<AnswerOptions()>& options,
+                                 const std::function<std::unique_ptr<Constraint>()>& constraint);
 
   ModelInfo info_;
   PromptBuilder prompts_;
   text::OutputFormat output_format_;
+  std::unique_ptr<ConstraintMaker> constraints_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   int max_queue_ = 0;
   double request_timeout_s_ = 0;

@@ -24,13 +24,14 @@ nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& o
                      traits.head_dim, options.kv, options.cpu != nullptr);
 }
 
-std::vector<SampleRow> sample_rows(const Batch& batch) {
+std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
   std::vector<SampleRow> rows;
   for (const auto& chunk : batch.chunks) {
     if (!chunk.sample) continue;
     const Sequence& s = *chunk.sequence;
     rows.push_back({s.sampling, uniform_of(s.seed, s.num_tokens()),
-                    count_tokens(s.sampling, s.tokens, s.num_prompt)});
+                    count_tokens(s.sampling, s.tokens, s.num_prompt), masks.row(rows.size()),
+                    s.constraint ? s.constraint->escape() : -1});
     if (s.num_generated() < s.min_tokens) forbid(s.end_tokens, rows.back().options);
   }
   return rows;
@@ -94,10 +95,16 @@ StepTokens Runner::run(const Batch& batch) {
 }
 
 StepTokens Runner::compute(const models::StepInput& input, const Batch& batch) {
+  StepMasks masks(batch, model_->traits().vocab_size, mask_threads_);
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
-  const auto rows = sample_rows(batch);
+  if (masks.any()) {  // a GPU computes while the masks are waited for
+    results.push_back(logits);
+    mx::async_eval(results);
+    results.pop_back();
+  }
+  const auto rows = sample_rows(batch, masks);
   if (rows.empty()) {  // the middle of a prompt: only the KV is wanted
     mx::eval(std::move(results));
     return {};

@@ -9,6 +9,7 @@
 
 #include "engine/disk_pages.h"
 #include "engine/encoder.h"
+#include "engine/masks.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "models/model.h"
@@ -78,6 +79,7 @@ class Runner {
   nn::KVCache kv_;
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
+  MaskThreads mask_threads_;
   RunTimes times_;
 };
 

@@ -110,6 +110,28 @@ mx::array edited(const mx::array& logits, const std::vector<SampleRow>& rows) {
   return mx::scatter(logits, where, mx::reshape(x, {n, 1, 1}), {0, 1});
 }
 
+// The logits with -infinity for tokens that a row must not take. The bits travel to the device as they are.
+mx::array masked(const mx::array& logits, const std::vector<SampleRow>& rows) {
+  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.allowed.empty(); }))
+    return logits;
+  const int R = logits.shape(0), V = logits.shape(1), W = (V + 31) / 32;
+  std::vector<std::uint32_t> words;
+  words.reserve(rows.size() * static_cast<std::size_t>(W));
+  for (const auto& row : rows) {
+    if (row.allowed.empty())
+      words.insert(words.end(), static_cast<std::size_t>(W), ~0u);
+    else
+      words.insert(words.end(), row.allowed.begin(), row.allowed.begin() + W);
+  }
+  const auto shifts = mx::arange(0, 32, mx::uint32);
+  const auto bits =
+      mx::bitwise_and(mx::right_shift(mx::array(words.begin(), {R, W, 1}, mx::uint32), shifts),
+                      mx::array(1u, mx::uint32));
+  const auto allowed = mx::slice(mx::reshape(bits, {R, W * 32}), {0, 0}, {R, V});
+  return mx::where(mx::astype(allowed, mx::bool_), logits,
+                   mx::array(-std::numeric_limits<float>::infinity()));
+}
+
 // The most that a row wants; -1 where none wants any.
 int most_logprobs(const std::vector<SampleRow>& rows) {
   int most = -1;
@@ -144,7 +166,7 @@ mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
 }
 
 Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
-  const auto logits = edited(original, rows);
+  const auto logits = masked(edited(original, rows), rows);
   Sampled sampled{choose(logits, rows)};
   if (const int count = most_logprobs(rows); count >= 0)
     sampled.device_logprobs = logprobs_of(logits, sampled.tokens, count);
@@ -167,6 +189,7 @@ cpu::Sampling host_options(const SampleRow& row, const std::vector<cpu::TokenBia
   s.top_logprobs = row.options.top_logprobs;
   s.counts = row.counts;
   s.biases = biases;
+  s.allowed = row.allowed;
   return s;
 }
 
@@ -228,6 +251,25 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
   return counts;
 }
 
+// Rows that may escape take what they would choose freely where that is their escape.
+void take_escapes(Sampled& chosen, Sampled freely, const std::vector<SampleRow>& rows) {
+  std::vector<std::int32_t> escapes;
+  for (const auto& row : rows) escapes.push_back(row.escape);
+  const auto escape = mx::array(escapes.begin(), {static_cast<int>(escapes.size())}, mx::int32);
+  const auto escapes_now = mx::equal(freely.tokens, escape);
+  chosen.tokens = mx::where(escapes_now, escape, chosen.tokens);
+  for (std::size_t i = 0; i < chosen.host_logprobs.size(); ++i)
+    if (freely.host_logprobs[i].token == rows[i].escape)
+      chosen.host_logprobs[i] = std::move(freely.host_logprobs[i]);
+  if (!chosen.device_logprobs) return;
+  auto& mine = *chosen.device_logprobs;
+  auto& other = *freely.device_logprobs;
+  const auto column = mx::expand_dims(escapes_now, 1);
+  mine.chosen = mx::where(escapes_now, other.chosen, mine.chosen);
+  mine.top_tokens = mx::where(column, other.top_tokens, mine.top_tokens);
+  mine.top = mx::where(column, other.top, mine.top);
+}
+
 std::vector<mx::array> Sampled::arrays() const {
   std::vector<mx::array> arrays = {tokens};
   if (device_logprobs) {
@@ -239,7 +281,17 @@ std::vector<mx::array> Sampled::arrays() const {
 
 Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
                const kernels::CpuBackendPtr& backend) {
-  return backend ? sample_on_host(logits, rows, *backend) : sample_by_mlx(logits, rows);
+  const auto take = [&](const std::vector<SampleRow>& asked) {
+    return backend ? sample_on_host(logits, asked, *backend) : sample_by_mlx(logits, asked);
+  };
+  auto chosen = take(rows);
+  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.escape < 0; }))
+    return chosen;
+  // Only answers' first tokens come here.
+  auto free = rows;
+  for (auto& row : free) row.allowed = {};
+  take_escapes(chosen, take(free), rows);
+  return chosen;
 }
 
 std::vector<TokenLogprobs> read_logprobs(const Sampled& sampled,

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/logprobs.h"
@@ -26,6 +27,10 @@ struct SampleRow {
   float uniform = 0;  ///< see uniform_of; not used by greedy rows
   /// The tokens that the penalties are for; empty where there are none.
   std::vector<cpu::TokenCount> counts = {};
+  /// Bit t % 32 of allowed[t / 32]: whether token t may be taken; one is at least. Empty: any may.
+  std::span<const std::uint32_t> allowed = {};
+  /// Taken although it is not allowed, where it is what the row would take if all were. -1: none.
+  std::int32_t escape = -1;
 };
 
 /// What the penalties of `options` have to know of a text: of its tokens, the first num_prompt are the prompt's.

@@ -312,6 +312,53 @@ TEST_P(SamplerTest, NeverTakesWhatIsForbidden) {
   }
 }
 
+TEST_P(SamplerTest, TakesOnlyWhatIsAllowed) {
+  std::mt19937 random(9);
+  int compared = 0;
+  for (std::uint64_t round = 0; round < 10; ++round) {
+    auto rows = random_rows(16, random);
+    std::vector<std::vector<std::uint32_t>> masks(rows.size(), std::vector<std::uint32_t>(5));
+    const auto logits = random_array({16, 150}, 300 + round) * mx::array(3.0f);
+    const auto values = to_vector(logits);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (i % 4 == 3) continue;  // may take any
+      for (auto& word : masks[i])
+        word = static_cast<std::uint32_t>(i % 4 ? random() & random() : 0);
+      const auto token = random() % 150;
+      masks[i][token / 32] |= 1u << (token % 32);
+      rows[i].allowed = masks[i];
+    }
+    const auto got = tokens(logits, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::vector<float> masked(values.begin() + static_cast<std::ptrdiff_t>(i * 150),
+                                values.begin() + static_cast<std::ptrdiff_t>((i + 1) * 150));
+      for (std::size_t token = 0; token < 150 && !rows[i].allowed.empty(); ++token)
+        if (!((rows[i].allowed[token / 32] >> (token % 32)) & 1u))
+          masked[token] = -std::numeric_limits<float>::infinity();
+      EXPECT_TRUE(std::isfinite(masked[static_cast<std::size_t>(got[i])])) << "row " << i;
+      bool safe;
+      const auto wanted = naive(masked, rows[i], safe);
+      if (!safe) continue;
+      EXPECT_EQ(got[i], wanted) << "row " << i;
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 120);
+}
+
+TEST_P(SamplerTest, EscapesWhereItWouldFreely) {
+  const auto logits = mx::array({1.0f, 3.0f, 2.0f, 3.0f, 1.0f, 2.0f}, {2, 3});
+  const std::vector<std::uint32_t> last_alone = {0b100};
+  SampleRow row;
+  row.options.temperature = 0;
+  row.allowed = last_alone;
+  EXPECT_EQ(tokens(logits, {row, row}), (std::vector{2, 2}));
+  row.escape = 1;
+  EXPECT_EQ(tokens(logits, {row, row}), (std::vector{1, 2}));
+  row.escape = 0;
+  EXPECT_EQ(tokens(logits, {row, row}), (std::vector{2, 0}));
+}
+
 TEST(Sampler, CountsThePromptForRepetitionsAlone) {
   const auto sorted = [](const SamplingOptions& options) {
     std::map<std::int32_t, std::int32_t> counts;

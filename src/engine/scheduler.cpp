@@ -13,6 +13,15 @@ std::int64_t remaining(const Sequence& sequence) {
   return sequence.num_tokens() - sequence.num_computed;
 }
 
+// Its next tokens are to be computed at once: the last one, or what its constraint has forced it to say. Not a prompt.
+bool is_stream(const Sequence& sequence) {
+  if (remaining(sequence) == 1) return true;
+  return sequence.num_generated() > 0 && sequence.num_computed >= sequence.num_prompt;
+}
+
+// Of what a stream was forced to say, rows in one step: others wait for these, too.
+constexpr int max_forced_rows = 64;
+
 std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.length; }
 
 // Why a sequence can't go on, where it can't.
@@ -86,16 +95,20 @@ void Scheduler::plan_decode(Batch& batch) {
   // By index: preempting shortens running_, possibly by the very sequence that asks.
   for (std::size_t i = 0; i < running_.size() && batch.num_tokens < options_.max_batch_tokens;
        ++i) {
-    if (remaining(*running_[i]) != 1 || running_[i]->reading || is_held(running_[i])) continue;
+    if (!is_stream(*running_[i]) || running_[i]->reading || is_held(running_[i])) continue;
     while (i < running_.size() &&
            !placement_.ensure_pages(*running_[i], running_[i]->num_tokens())) {
       const auto victim = last_held().value_or(running_.size() - 1);
       preempt(victim);
       if (victim < i) --i;
     }
-    if (i < running_.size()) add_chunk(batch, running_[i], options_.max_batch_tokens);
+    if (i < running_.size())
+      add_chunk(batch, running_[i],
+                std::min(options_.max_batch_tokens, batch.num_tokens + max_forced_rows));
   }
-  batch.num_decode = batch.num_tokens;
+  const auto forced = std::stable_partition(batch.chunks.begin(), batch.chunks.end(),
+                                            [](const Chunk& chunk) { return chunk.count == 1; });
+  batch.num_decode = static_cast<int>(forced - batch.chunks.begin());
 }
 
 void Scheduler::plan_prefill(Batch& batch) {
@@ -104,7 +117,7 @@ void Scheduler::plan_prefill(Batch& batch) {
   int tokens = budget_.prefill_tokens(batch.num_decode);
   // The encoder takes its half of the step's time.
   if (encoding_ && batch.num_decode > 0) tokens = (tokens + 1) / 2;
-  const int end = batch.num_decode + tokens;
+  const int end = std::min(options_.max_batch_tokens, batch.num_tokens + tokens);
   std::sort(prompts.begin() + 1, prompts.end(), [](const auto& a, const auto& b) {
     return std::tuple(remaining(*a), a->order) < std::tuple(remaining(*b), b->order);
   });
@@ -236,8 +249,44 @@ std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t t
   ++counters_.generated_tokens;
   if (sequence.is_end(token)) return FinishReason::stop;
   sequence.output->push(token, std::move(logprobs));
+  if (sequence.constraint) {
+    sequence.constraint->accept(token);
+    if (sequence.constraint->finished()) return FinishReason::stop;
+  }
   if (sequence.num_generated() >= sequence.max_tokens) return FinishReason::length;
   return {};
+}
+
+std::optional<FinishReason> Scheduler::extend(Sequence& sequence, std::int32_t token,
+                                              TokenLogprobs logprobs) {
+  const auto said = sequence.constraint ? sequence.constraint->instead_of(token) : token;
+  // What was not sampled has no probability.
+  auto reason = append(sequence, said, said == token ? std::move(logprobs) : nullptr);
+  while (!reason && sequence.constraint) {
+    const auto forced = sequence.constraint->forced();
+    if (forced.empty()) break;
+    for (const auto next : forced)
+      if ((reason = append(sequence, next, nullptr))) break;
+  }
+  return reason;
+}
+
+void Scheduler::take(const std::shared_ptr<Sequence>& sequence, std::int32_t token,
+                     TokenLogprobs logprobs) {
+  std::optional<FinishReason> reason;
+  std::optional<Error> failure;
+  try {
+    reason = extend(*sequence, token, std::move(logprobs));
+  } catch (const Error& error) {
+    failure = error;
+  }
+  if (!reason && !failure) return;
+  placement_.retire(*sequence);
+  std::erase(running_, sequence);
+  if (failure)
+    sequence->output->fail(*failure);
+  else
+    sequence->output->finish(*reason);
 }
 
 void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
@@ -253,12 +302,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) count_encoded(sequence);
     const auto row = sampled++;
-    if (const auto reason =
-            append(sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row])) {
-      placement_.retire(sequence);
-      std::erase(running_, chunk.sequence);
-      sequence.output->finish(*reason);
-    }
+    take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);
   }
 }
 

@@ -127,6 +127,11 @@ class Scheduler {
   /// Appends the token; returns the reason when the sequence ends with it.
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token,
                                      TokenLogprobs logprobs);
+  /// The same with what its constraint forces behind it. Throws the constraint's Error.
+  std::optional<FinishReason> extend(Sequence& sequence, std::int32_t token,
+                                     TokenLogprobs logprobs);
+  /// The step's token for the sequence.
+  void take(const std::shared_ptr<Sequence>& sequence, std::int32_t token, TokenLogprobs logprobs);
 
   SchedulerOptions options_;
   StepBudget budget_;

@@ -319,5 +319,95 @@ TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
   EXPECT_GT(num_loads, 1000);
 }
 
+// Forces the two tokens that the fake model would choose anyway, behind each token that is a multiple of three.
+class ForcingWhatComesAnyway final : public Constraint {
+ public:
+  explicit ForcingWhatComesAnyway(std::vector<std::int32_t> prompt) : tokens_(std::move(prompt)) {}
+  bool restricts() const override { return false; }
+  void fill(std::span<std::uint32_t>) noexcept override {}
+  void accept(std::int32_t token) override {
+    EXPECT_EQ(token, FakeModel::next_token(tokens_));
+    tokens_.push_back(token);
+    if (forced_ > 0)
+      --forced_;
+    else if (token % 3 == 0)
+      forced_ = 2;
+  }
+  std::vector<std::int32_t> forced() override {
+    return forced_ > 0 ? expected_answer(tokens_, forced_) : std::vector<std::int32_t>{};
+  }
+  bool finished() const override { return false; }
+
+ private:
+  std::vector<std::int32_t> tokens_;
+  int forced_ = 0;
+};
+
+std::shared_ptr<Sequence> forced_sequence(int length, int first, std::int64_t max_tokens) {
+  auto sequence = make_sequence(count_up(length, first), max_tokens);
+  sequence->constraint = std::make_unique<ForcingWhatComesAnyway>(sequence->tokens);
+  return sequence;
+}
+
+TEST(Scheduler, ForcedTokensTakeNoStepsOfTheirOwn) {
+  Machine m(64, {64, 4});
+  auto plain = make_sequence(count_up(9), 60), forced = forced_sequence(9, 1, 60);
+  int steps[2] = {0, 0};
+  for (const auto& sequence : {plain, forced}) {
+    m.scheduler.add(sequence);
+    for (; !m.scheduler.idle(); ++steps[sequence == forced]) m.step();
+    EXPECT_EQ(answer_of(*sequence), expected_answer(count_up(9), 60));
+  }
+  EXPECT_EQ(steps[0], 60);
+  EXPECT_LT(steps[1], 45);
+  EXPECT_EQ(m.pages.num_available(), 64);
+}
+
+TEST(Scheduler, ForcedStreamsAreServedBeforePromptsAndSurvivePreemption) {
+  for (const int num_pages : {12, 20, 64}) {
+    Machine m(num_pages, {16, 4});
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (int i = 0; i < 6; ++i) {
+      sequences.push_back(i % 2 ? make_sequence(count_up(7 + i, 1 + 50 * i), 23)
+                                : forced_sequence(7 + i, 1 + 50 * i, 23));
+      m.scheduler.add(sequences.back());
+    }
+    m.run_dry();
+    for (int i = 0; i < 6; ++i)
+      EXPECT_EQ(answer_of(*sequences[static_cast<std::size_t>(i)]),
+                expected_answer(count_up(7 + i, 1 + 50 * i), 23));
+    EXPECT_EQ(m.pages.num_available(), num_pages);
+    if (num_pages == 12) {
+      EXPECT_GT(m.scheduler.counters().preemptions, 0);
+    }
+  }
+}
+
+// Fails with its third token.
+class Failing final : public Constraint {
+ public:
+  bool restricts() const override { return false; }
+  void fill(std::span<std::uint32_t>) noexcept override {}
+  void accept(std::int32_t) override {
+    if (++count_ == 3) throw Error(Code::unavailable, "the grammar is too complex");
+  }
+  std::vector<std::int32_t> forced() override { return {}; }
+  bool finished() const override { return false; }
+
+ private:
+  int count_ = 0;
+};
+
+TEST(Scheduler, AConstraintThatFailsFailsItsAnswerAlone) {
+  Machine m(64, {64, 4});
+  auto failing = make_sequence(count_up(9), 20), other = make_sequence(count_up(9, 100), 20);
+  failing->constraint = std::make_unique<Failing>();
+  for (const auto& sequence : {failing, other}) m.scheduler.add(sequence);
+  m.run_dry();
+  EXPECT_EQ(answer_of(*other), expected_answer(count_up(9, 100), 20));
+  EXPECT_THROW(answer_of(*failing), Error);
+  EXPECT_EQ(m.pages.num_available(), 64);
+}
+
 }  // namespace
 }  // namespace pippin::engine

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/constraint.h"
 #include "engine/page_cache.h"
 #include "engine/state_cache.h"
 #include "engine/token_stream.h"
@@ -86,7 +87,8 @@ struct Sequence {
   int priority = 0;             ///< lower ones go first
   /// By the scheduler's clock: fails where it has not ended by then.
   double deadline_ms = std::numeric_limits<double>::infinity();
-  std::string adapter;  ///< its id; empty: the model as it is
+  std::string adapter;                     ///< its id; empty: the model as it is
+  std::shared_ptr<Constraint> constraint;  ///< of its answer, this sequence's alone; null: none
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.

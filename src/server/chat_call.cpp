@@ -8,24 +8,12 @@
 #include "server/chat_fields.h"
 #include "server/request_fields.h"
 #include "server/request_json.h"
+#include "server/response_format.h"
 #include "server/thinking.h"
+#include "server/tool_choice.h"
 
 namespace pippin::server {
 namespace {
-
-void parse_tool_fields(const Members& body, ChatCall& call) {
-  const json::array* tools = body.array("tools");
-  if (tools) call.request.tools_json = parse_tools(*tools);
-  if (const json::value* choice = body.find("tool_choice")) {
-    if (*choice != "auto" && *choice != "none")
-      refuse("tool_choice",
-             "must be \"auto\" or \"none\" (a call can't be forced here: that needs constrained "
-             "decoding, which is not supported)");
-    // A model that does not see the tools does not call them.
-    if (*choice == "none") call.request.tools_json.clear();
-  }
-  call.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
-}
 
 // How the answer's tokens are told.
 void parse_token_fields(const Members& body, ChatCall& call) {
@@ -79,7 +67,9 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.num_choices = parse_choices(body);
   call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
-  parse_tool_fields(body, call);
+  parse_tool_fields(body, call.request);
+  call.request.format = parse_response_format(body);
+  call.request.thinking_budget = parse_thinking_budget(body);
   parse_token_fields(body, call);
   parse_template_kwargs(body, call);
   call.request.priority = parse_priority(body);

@@ -123,18 +123,14 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
   struct Case {
     const char *field, *neutral, *other;
   };
-  const Case cases[] = {{"response_format", R"({"type": "text"})", R"({"type": "json_object"})"},
-                        {"modalities", R"(["text"])", R"(["text", "audio"])"},
+  const Case cases[] = {{"modalities", R"(["text"])", R"(["text", "audio"])"},
                         {"audio", "null", R"({"voice": "x"})"},
                         {"verbosity", R"("medium")", R"("low")"},
-                        {"tool_choice", R"("auto")", R"("required")"},
-                        {"tool_choice", R"("none")", R"({"type": "function"})"},
                         {"functions", "[]", "[{}]"},
                         {"function_call", R"("none")", R"({"name": "f"})"},
                         {"skip_special_tokens", "true", "false"},
                         {"echo", "false", "true"},
-                        {"prompt_logprobs", "0", "1"},
-                        {"guided_json", "null", "{}"}};
+                        {"prompt_logprobs", "0", "1"}};
   for (const Case& c : cases) {
     const std::string key = "\"" + std::string(c.field) + "\": ";
     EXPECT_EQ(refused_with(key + c.neutral), "") << c.field;

@@ -19,6 +19,8 @@ constexpr Field fields[] = {
     {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""}, {"reasoning_effort", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
+    {"response_format", any, ""}, {"structured_outputs", any, ""}, {"guided_json", any, ""}, {"guided_regex", any, ""},
+    {"guided_choice", any, ""}, {"guided_grammar", any, ""}, {"thinking_token_budget", any, ""}, {"thinking_budget", any, ""},
 
     // Without influence on the answer's words.
     {"user", is_string, "a string"},
@@ -32,7 +34,6 @@ constexpr Field fields[] = {
     {"cache_prompt", is_bool, "a boolean"},  // llama.cpp's; the prefix cache is always on
 
     // OpenAI's that would change the answer.
-    {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
     {"web_search_options", never, "absent"},
@@ -59,13 +60,8 @@ constexpr Field fields[] = {
     {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
     {"documents", is_empty, "empty"},
-    {"grammar", never, "absent"},
-    {"json_schema", never, "absent"},
-    {"structured_outputs", never, "absent"},
-    {"guided_json", never, "absent"},
-    {"guided_regex", never, "absent"},
-    {"guided_choice", never, "absent"},
-    {"guided_grammar", never, "absent"},
+    {"grammar", never, "absent (see 'structured_outputs')"},
+    {"json_schema", never, "absent (see 'response_format')"},
 };
 // clang-format on
 

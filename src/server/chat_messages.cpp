@@ -235,8 +235,7 @@ void check_tool(const json::value& value, const std::string& path) {
     refuse(function.path_of("name"), "must not be empty");
   function.string("description");
   function.object("parameters");
-  if (function.boolean("strict").value_or(false))
-    refuse(function.path_of("strict"), "must be false (constrained arguments are not supported)");
+  function.boolean("strict");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "server/request_fields.h"
 #include "server/request_json.h"
+#include "server/response_format.h"
 
 namespace pippin::server {
 namespace {
@@ -28,6 +29,8 @@ constexpr Field fields[] = {
     {"include_stop_str_in_output", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""}, {"timeout", any, ""},
     {"n", any, ""}, {"best_of", any, ""}, {"echo", any, ""}, {"suffix", any, ""}, {"logprobs", any, ""},
     {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""},
+    {"response_format", any, ""}, {"structured_outputs", any, ""}, {"guided_json", any, ""}, {"guided_regex", any, ""},
+    {"guided_choice", any, ""}, {"guided_grammar", any, ""},
 
     // Without influence on the answer's words.
     {"user", is_string, "a string"},
@@ -47,14 +50,8 @@ constexpr Field fields[] = {
     {"bad_words", is_empty, "empty"},
     {"allowed_token_ids", never, "absent"},
     {"truncate_prompt_tokens", never, "absent"},
-    {"response_format", is_text_format, "{\"type\": \"text\"}"},
     {"grammar", never, "absent"},
     {"json_schema", never, "absent"},
-    {"structured_outputs", never, "absent"},
-    {"guided_json", never, "absent"},
-    {"guided_regex", never, "absent"},
-    {"guided_choice", never, "absent"},
-    {"guided_grammar", never, "absent"},
 };
 // clang-format on
 
@@ -137,6 +134,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
   call.tokens.logprobs = sampling.top_logprobs >= 0;
   const StopOptions stop = parse_completion_stop(body);
   const int priority = parse_priority(body);
+  const ResponseFormat format = parse_response_format(body);
   const std::string suffix = body.string("suffix").value_or("");
   call.requests = parse_prompts(body);
   if (call.requests.size() * static_cast<std::size_t>(call.num_choices) > max_answers)
@@ -148,6 +146,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
     request.sampling = sampling;
     request.stop = stop;
     request.priority = priority;
+    request.format = format;
     request.list_tokens = call.tokens.ids;
   }
   return call;

@@ -117,13 +117,6 @@ def test_choosing_no_tool_hides_them(server):
     assert ask(server, ONE, tool_choice="auto").choices[0].message.tool_calls
 
 
-@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
-def test_forced_calls_are_refused_for_now(server, choice):
-    with pytest.raises(openai.BadRequestError) as refused:
-        ask(server, ONE, tool_choice=choice)
-    assert refused.value.param == "tool_choice"
-
-
 def test_a_sum_is_thought_about_first(server):
     message = server.ask("What is 12 + 30?").choices[0].message
     assert "42" in message.content and "<think>" not in message.content

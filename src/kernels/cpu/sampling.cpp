@@ -313,12 +313,26 @@ class Row {
   std::int32_t best_;          // where it is first
 };
 
+// The row's logits after its edits, in `edited`; or where they are, where it has none.
+const float* edit_row(const SamplingKernels& kernels, const float* logits, std::int64_t n,
+                      const Sampling& options, std::vector<float>& edited) {
+  const bool masks = !options.allowed.empty();
+  if (!edits(options) && !masks) return logits;
+  edited.resize(static_cast<std::size_t>(n));
+  if (!edits(options)) {  // the common case in one pass
+    kernels.masked(logits, options.allowed.data(), 0, n, edited.data());
+    return edited.data();
+  }
+  std::copy(logits, logits + n, edited.begin());
+  edit(edited, options);
+  if (masks) kernels.masked(edited.data(), options.allowed.data(), 0, n, edited.data());
+  return edited.data();
+}
+
 Sampled sample_row(Team* team, const SamplingKernels& kernels, const float* logits, std::int64_t n,
                    const Sampling& options) {
-  if (!edits(options)) return Row(team, kernels, logits, n).choose(options);
-  std::vector<float> edited(logits, logits + n);
-  edit(edited, options);
-  return Row(team, kernels, edited.data(), n).choose(options);
+  std::vector<float> edited;
+  return Row(team, kernels, edit_row(kernels, logits, n, options, edited), n).choose(options);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Logits -> tokens in host memory, without sorting a vocabulary.
 //
-// A row's logits are edited first (biases, then penalties). Greedy rows take the largest, the first of
+// A row's logits are edited first (biases, then penalties, then those that must not be taken). Greedy rows take the largest, the first of
 // equals. Other rows order their tokens by logit, equal ones by index, and keep the longest start of
 // that order which every filter allows:
 //   top_k  the first k;
@@ -45,6 +45,8 @@ struct Sampling {
   float frequency_penalty = 0;  ///< subtracted for each time it was
   std::span<const TokenCount> counts;
   std::span<const TokenBias> biases;
+  /// Bit t % 32 of allowed[t / 32]: whether token t may be taken; the others' logits become -infinity. Empty: any may.
+  std::span<const std::uint32_t> allowed;
   /// How many of the likeliest tokens to name with their log-probabilities; 0 names none beside the
   /// chosen one's, -1 saves that work too.
   int top_logprobs = -1;

@@ -74,6 +74,21 @@ inline std::int64_t above(const float* x, std::int64_t begin, std::int64_t end, 
   return count;
 }
 
-inline constexpr SamplingKernels sampling_kernels = {block_maxima, block_sums, weights, above};
+inline void masked(const float* x, const std::uint32_t* allowed, std::int64_t begin,
+                   std::int64_t end, float* out) {
+  const Vf lowest = set1(-__builtin_inff());
+  for (std::int64_t i = begin; i < end; i += 16) {
+    const Mask bits = (allowed[i / 32] >> (i % 32)) & 0xffffu;
+    if (end - i >= 16) {
+      store(out + i, select(bits, load(x + i), lowest));
+    } else {
+      const int count = static_cast<int>(end - i);
+      store_first(out + i, select(bits, load_first(x + i, count), lowest), count);
+    }
+  }
+}
+
+inline constexpr SamplingKernels sampling_kernels = {block_maxima, block_sums, weights, above,
+                                                     masked};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

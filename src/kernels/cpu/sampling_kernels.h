@@ -25,6 +25,9 @@ struct SamplingKernels {
   /// is room for end - begin.
   std::int64_t (*above)(const float* x, std::int64_t begin, std::int64_t end, float bound,
                         std::int32_t* indices, float* values);
+  /// out[i] = x[i] where bit i % 32 of allowed[i / 32] is set, else -infinity; begin is a multiple of 32. In place or not.
+  void (*masked)(const float* x, const std::uint32_t* allowed, std::int64_t begin, std::int64_t end,
+                 float* out);
 };
 
 }  // namespace pippin::cpu

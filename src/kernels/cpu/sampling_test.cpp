@@ -266,6 +266,43 @@ TEST_P(SamplingTest, BiasesAndPenalties) {
   near(edited({1, 2, -3, 4}), {1, 2.5, -2.75, 4});
 }
 
+TEST_P(SamplingTest, TakesOnlyWhatIsAllowed) {
+  std::mt19937 random(8);
+  int compared = 0;
+  for (const std::size_t n : {1, 15, 16, 31, 32, 33, 63, 64, 65, 150, 1023, 1025, 40000})
+    for (int round = 0; round < 24; ++round) {
+      const auto x = random_logits(n, 3, random);
+      // From a single token to almost all; what lies behind the vocabulary must not matter.
+      std::vector<std::uint32_t> allowed((n + 31) / 32);
+      for (auto& word : allowed)
+        word = round % 3 == 0
+                   ? 0u
+                   : static_cast<std::uint32_t>(round % 3 == 1 ? random() & random() : ~0u);
+      const auto one_of_them = random() % n;
+      allowed[one_of_them / 32] |= 1u << (one_of_them % 32);
+      auto masked = x;
+      for (std::size_t i = 0; i < n; ++i)
+        if (!((allowed[i / 32] >> (i % 32)) & 1u)) masked[i] = -infinity;
+      auto s = random_options(random);
+      std::vector<TokenBias> biases;
+      if (round % 2) biases = {{static_cast<std::int32_t>(random() % n), 2.0f}};
+      for (const auto& [token, bias] : biases) masked[static_cast<std::size_t>(token)] += bias;
+      s.biases = biases;
+      s.allowed = allowed;
+      const auto got = token(x, s);
+      ASSERT_TRUE((allowed[static_cast<std::size_t>(got) / 32] >> (got % 32)) & 1u) << n;
+      auto plain = s;
+      plain.biases = {};
+      plain.allowed = {};
+      bool safe;
+      const auto expected = by_definition(masked, plain, safe);
+      if (!safe) continue;
+      ++compared;
+      EXPECT_EQ(got, expected) << n << " logits, " << describe(s);
+    }
+  EXPECT_GT(compared, 250);
+}
+
 TEST_P(SamplingTest, LogprobsAreOfTheWholeDistributionAtTemperatureOne) {
   std::mt19937 random(5);
   for (const std::size_t n : {1, 5, 20, 1000, 40000}) {

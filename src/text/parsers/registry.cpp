@@ -125,10 +125,19 @@ OutputFormat OutputFormat::choose(std::string_view tool_parser, std::string_view
   return format;
 }
 
+ReasoningTags OutputFormat::reasoning_tags() const {
+  const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);
+  return reasoning ? reasoning->tags : ReasoningTags{};
+}
+
+bool OutputFormat::has_channels() const {
+  return tool_parser_ == harmony || reasoning_parser_ == harmony;
+}
+
 std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
                                                    std::string_view tools_json) const {
   const auto tools = std::make_shared<const Tools>(tools_json);
-  if (tool_parser_ == harmony || reasoning_parser_ == harmony)
+  if (has_channels())
     return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
                           reasoning_parser_ == harmony);
   const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);

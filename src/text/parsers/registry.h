@@ -10,6 +10,8 @@
 
 namespace pippin::text {
 
+struct ReasoningTags;
+
 /// How a model marks reasoning and calls. Immutable: any thread may use it at once.
 class OutputFormat {
  public:
@@ -21,6 +23,10 @@ class OutputFormat {
   /// The names, "none" where nothing is parsed.
   const std::string& tool_parser() const { return tool_parser_; }
   const std::string& reasoning_parser() const { return reasoning_parser_; }
+  /// How reasoning begins and ends; empty where nothing is parsed.
+  ReasoningTags reasoning_tags() const;
+  /// Reasoning and calls are messages of their own kinds (gpt-oss), not stretches of the text.
+  bool has_channels() const;
 
   /// For one answer to `prompt`, the rendered text; without tools (JSON as in ChatRequest, or empty) calls stay text. Null
   /// where there is nothing to tell apart.

@@ -1,0 +1,359 @@
+//! Grammars that answers must keep to, through llguidance: which tokens may come next, which must.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
+
+use llguidance::api::{ParserLimits, TopLevelGrammar};
+use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokenId, TokenizerEnv};
+use llguidance::{earley::SlicedBiasComputer, Matcher as LlgMatcher, ParserFactory};
+use serde_json::{json, Value as Json};
+
+use crate::call_grammar;
+use crate::ffi::{guard, guard_value, text, Buffer, Failure, Ids, Outcome, Status};
+use crate::schema;
+use crate::token_trie::TokenEnv;
+use crate::tokenizer::Tokenizer;
+
+/// How many may be compiled at once, those included that nobody waits for any longer.
+const MAX_COMPILING: usize = 16;
+/// A grammar's nesting is walked by recursion.
+const COMPILER_STACK: usize = 32 << 20;
+
+/// What the text of a grammar is; the values are part of the ABI.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any JSON object; without text.
+    JsonObject = 0,
+    JsonSchema = 1,
+    Regex = 2,
+    /// A JSON array of strings.
+    Choice = 3,
+    Lark = 4,
+    /// See call_grammar.
+    Calls = 5,
+}
+
+impl Kind {
+    fn from_number(number: i32) -> Outcome<Kind> {
+        const KINDS: [Kind; 6] = [
+            Kind::JsonObject,
+            Kind::JsonSchema,
+            Kind::Regex,
+            Kind::Choice,
+            Kind::Lark,
+            Kind::Calls,
+        ];
+        let found = usize::try_from(number).ok().and_then(|index| KINDS.get(index).copied());
+        found.ok_or_else(|| Failure::invalid(format!("there is no kind {number} of grammar")))
+    }
+}
+
+/// What compiles grammars for one tokenizer. Immutable.
+pub struct Compiler {
+    factory: ParserFactory,
+    /// Spellings of tokens that only grammars that name them allow.
+    markup: Vec<(String, TokenId)>,
+}
+
+impl Compiler {
+    pub fn new(tokenizer: Arc<Tokenizer>, end_tokens: &[i32]) -> Outcome<Compiler> {
+        let env = TokenEnv::new(tokenizer, end_tokens)?;
+        let markup = call_grammar::markup_of(env.tok_trie());
+        let capabilities = InferenceCapabilities {
+            ff_tokens: env.tokenize_is_canonical(),
+            ..InferenceCapabilities::default()
+        };
+        let env: TokEnv = Arc::new(env);
+        let slices = SlicedBiasComputer::general_slices();
+        let mut factory = ParserFactory::new(&env, capabilities, &slices)
+            .map_err(|error| Failure::invalid(error.to_string()))?;
+        factory.quiet();
+        *factory.limits_mut() = ParserLimits { verbose_errors: false, ..ParserLimits::default() };
+        Ok(Compiler { factory, markup })
+    }
+
+    pub fn compile(&self, kind: Kind, text: &str) -> Outcome<Matcher> {
+        let grammar = self.grammar(kind, text)?;
+        let matcher = LlgMatcher::new(self.factory.create_parser(grammar));
+        match matcher.get_error() {
+            Some(error) => Err(Failure::invalid(words_of(&error))),
+            None => Ok(Matcher(matcher)),
+        }
+    }
+
+    fn grammar(&self, kind: Kind, text: &str) -> Outcome<TopLevelGrammar> {
+        Ok(match kind {
+            Kind::JsonObject => {
+                TopLevelGrammar::from_json_schema(schema::prepare(json!({ "type": "object" }))?)
+            }
+            Kind::JsonSchema => {
+                TopLevelGrammar::from_json_schema(schema::prepare(parse(text, "the schema")?)?)
+            }
+            Kind::Regex => TopLevelGrammar::from_regex(whole(text)),
+            Kind::Choice => TopLevelGrammar::from_lark(choice(&parse(text, "the choice")?)?),
+            Kind::Lark => TopLevelGrammar::from_lark(text.to_string()),
+            Kind::Calls => TopLevelGrammar::from_lark(call_grammar::lark(
+                &parse(text, "the calls")?,
+                &self.markup,
+            )?),
+        })
+    }
+}
+
+fn parse(text: &str, what: &str) -> Outcome<Json> {
+    serde_json::from_str(text).map_err(|error| Failure::invalid(format!("{what}: {error}")))
+}
+
+/// The whole answer is matched; anchors that say so are welcome.
+fn whole(regex: &str) -> &str {
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    match regex.strip_suffix('$') {
+        Some(rest) if !rest.ends_with('\\') => rest,
+        _ => regex,
+    }
+}
+
+fn choice(options: &Json) -> Outcome<String> {
+    let strings: Vec<String> = options
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|option| option.as_str().is_some_and(|text| !text.is_empty()))
+        .map(Json::to_string)
+        .collect();
+    if strings.is_empty() || Some(strings.len()) != options.as_array().map(Vec::len) {
+        return Err(Failure::invalid("the choice must be an array of strings that are not empty"));
+    }
+    Ok(format!("start: CHOICE\nCHOICE: {}", strings.join(" | ")))
+}
+
+fn words_of(error: &str) -> String {
+    schema::explain(error.trim_end_matches("<non-verbose/>").trim_end())
+}
+
+/// Runs `work` on a thread of its own for at most `limit`. What takes longer is left behind; llguidance's own limits end it.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    static COMPILING: AtomicUsize = AtomicUsize::new(0);
+    struct Running;
+    impl Drop for Running {
+        fn drop(&mut self) {
+            COMPILING.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let running = Running;
+    if COMPILING.fetch_add(1, Ordering::Relaxed) >= MAX_COMPILING {
+        return Err(Failure::invalid("too many grammars are being compiled; try again later"));
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let job = move || {
+        let outcome = work();
+        drop(running); // first: whoever gets the outcome may compile the next
+        let _ = sender.send(outcome);
+    };
+    std::thread::Builder::new()
+        .name("grammar".to_string())
+        .stack_size(COMPILER_STACK)
+        .spawn(job)
+        .map_err(|error| Failure::invalid(format!("no thread to compile the grammar: {error}")))?;
+    match receiver.recv_timeout(limit) {
+        Ok(outcome) => outcome,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Failure::invalid(format!(
+            "the grammar takes longer than {} seconds to compile",
+            limit.as_secs_f64()
+        ))),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Failure {
+            status: Status::Internal,
+            message: "the grammar's compiler panicked".into(),
+        }),
+    }
+}
+
+/// Follows one answer through a grammar. One thread at a time.
+pub struct Matcher(LlgMatcher);
+
+impl Matcher {
+    /// An independent one in the same state.
+    pub fn copy(&self) -> Matcher {
+        Matcher(self.0.deep_clone())
+    }
+
+    /// Sets the bits of the tokens that may come next, bit t % 32 of word t / 32; end tokens are among them where the
+    /// answer may end.
+    pub fn fill(&mut self, words: &mut [u32]) -> Outcome<()> {
+        let mask = self
+            .0
+            .compute_mask_or_eos()
+            .map_err(|error| Failure::invalid(words_of(&error.to_string())))?;
+        let bits = mask.as_slice();
+        let shared = bits.len().min(words.len());
+        words[..shared].copy_from_slice(&bits[..shared]);
+        words[shared..].fill(0);
+        Ok(())
+    }
+
+    pub fn allows(&mut self, token: i32) -> Outcome<bool> {
+        let accepted = self.0.validate_tokens(&[token as TokenId]);
+        accepted.map(|n| n == 1).map_err(|error| Failure::invalid(words_of(&error.to_string())))
+    }
+
+    pub fn consume(&mut self, token: i32) -> Outcome<()> {
+        let consumed = self.0.consume_token(token as TokenId);
+        consumed.map_err(|error| Failure::invalid(words_of(&error.to_string())))
+    }
+
+    /// The tokens that must come next.
+    pub fn forced(&mut self) -> Vec<i32> {
+        if self.0.is_stopped() {
+            return Vec::new();
+        }
+        self.0.compute_ff_tokens().into_iter().map(|id| id as i32).collect()
+    }
+
+    /// Whether the answer may end here.
+    pub fn is_accepting(&mut self) -> bool {
+        self.0.is_stopped() || self.0.is_accepting().unwrap_or(false)
+    }
+
+    /// Whether nothing may follow.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_stopped()
+    }
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_grammars_new(
+    tokenizer: *const Tokenizer,
+    end_tokens: *const i32,
+    num_end_tokens: usize,
+    out: *mut *const Compiler,
+    error: *mut Buffer,
+) -> Status {
+    let body = || {
+        Arc::increment_strong_count(tokenizer);
+        let tokenizer = Arc::from_raw(tokenizer);
+        let ends = if num_end_tokens == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts(end_tokens, num_end_tokens)
+        };
+        Compiler::new(tokenizer, ends)
+    };
+    guard(error, body, |compiler| *out = Arc::into_raw(Arc::new(compiler)))
+}
+
+/// # Safety
+/// `compiler` is null or comes from `pippin_grammars_new` and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_grammars_free(compiler: *const Compiler) {
+    if !compiler.is_null() {
+        drop(Arc::from_raw(compiler));
+    }
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_grammar_compile(
+    compiler: *const Compiler,
+    kind: i32,
+    data: *const u8,
+    size: usize,
+    limit_ms: u32,
+    out: *mut *mut Matcher,
+    error: *mut Buffer,
+) -> Status {
+    let body = || {
+        let kind = Kind::from_number(kind)?;
+        let text = text(data, size, "the grammar")?.to_string();
+        Arc::increment_strong_count(compiler);
+        let compiler = Arc::from_raw(compiler);
+        within(Duration::from_millis(limit_ms.into()), move || compiler.compile(kind, &text))
+    };
+    guard(error, body, |matcher| *out = Box::into_raw(Box::new(matcher)))
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_copy(
+    matcher: *const Matcher,
+    out: *mut *mut Matcher,
+    error: *mut Buffer,
+) -> Status {
+    guard(error, || Ok((*matcher).copy()), |copy| *out = Box::into_raw(Box::new(copy)))
+}
+
+/// # Safety
+/// `matcher` is null or comes from this library and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_free(matcher: *mut Matcher) {
+    if !matcher.is_null() {
+        drop(Box::from_raw(matcher));
+    }
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_fill(
+    matcher: *mut Matcher,
+    words: *mut u32,
+    num_words: usize,
+    error: *mut Buffer,
+) -> Status {
+    let words =
+        if num_words == 0 { &mut [] } else { std::slice::from_raw_parts_mut(words, num_words) };
+    guard(error, || (*matcher).fill(words), |()| ())
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_allows(
+    matcher: *mut Matcher,
+    token: i32,
+    out: *mut i32,
+    error: *mut Buffer,
+) -> Status {
+    guard(error, || (*matcher).allows(token), |allowed| *out = i32::from(allowed))
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_consume(
+    matcher: *mut Matcher,
+    token: i32,
+    error: *mut Buffer,
+) -> Status {
+    guard(error, || (*matcher).consume(token), |()| ())
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_forced(
+    matcher: *mut Matcher,
+    out: *mut Ids,
+    error: *mut Buffer,
+) -> Status {
+    guard(error, || Ok((*matcher).forced()), |ids| *out = Ids::from_vec(ids))
+}
+
+/// # Safety
+/// `matcher` comes from this library.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_matcher_is_finished(matcher: *const Matcher) -> i32 {
+    guard_value(1, || i32::from((*matcher).is_finished()))
+}
+
+#[cfg(test)]
+#[path = "grammar_test.rs"]
+mod tests;

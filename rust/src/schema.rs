@@ -1,0 +1,324 @@
+//! A JSON Schema made ready for llguidance: what it would pass over in silence is refused, what it reads more
+//! loosely than validators do is spelt out, and white space gets a bound.
+
+use std::collections::HashSet;
+
+use serde_json::{json, Map, Value as Json};
+
+use crate::ffi::{Failure, Outcome};
+
+/// Between two parts of a JSON text: nothing, a space, or a line break and its indentation. It can't go on for ever.
+const WHITESPACE: &str = r"\x20|\r?\n[\x20\x09]{0,24}";
+
+/// Escapes in strings. Not \uXXXX: a key spelt so might repeat a property that has its own schema.
+const ESCAPES: &str = "nrbtf\\\"";
+
+/// From here on, numbers are not exact in the 64 bit floats that bounds are compared in.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+const MAPS: [&str; 5] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
+const SINGLES: [&str; 11] = [
+    "items",
+    "additionalItems",
+    "additionalProperties",
+    "contains",
+    "propertyNames",
+    "not",
+    "if",
+    "then",
+    "else",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
+
+fn refuse<T>(path: &str, what: impl std::fmt::Display) -> Outcome<T> {
+    let place =
+        if path.is_empty() { "the schema".to_string() } else { format!("the schema at #{path}") };
+    Err(Failure::invalid(format!("{place}: {what}")))
+}
+
+/// The schema as llguidance is to compile it. `refuse`s by name what can't be kept to.
+pub fn prepare(mut schema: Json) -> Outcome<Json> {
+    if schema == Json::Bool(true) {
+        schema = json!({});
+    }
+    if !schema.is_object() {
+        return refuse("", "must be an object");
+    }
+    let limits_decimals = has_small_steps(&schema);
+    Visitor { limits_decimals, ..Visitor::default() }.visit_all(&mut schema)?;
+    let options = json!({ "whitespace_pattern": WHITESPACE, "json_allowed_escapes": ESCAPES });
+    schema.as_object_mut().expect("checked above").insert("x-guidance".to_string(), options);
+    Ok(schema)
+}
+
+#[derive(Default)]
+struct Visitor {
+    visited: HashSet<String>,
+    refs: Vec<String>,
+    /// Whether decimals may be limited.
+    limits_decimals: bool,
+}
+
+impl Visitor {
+    /// What is referred to may lie where no schema is expected.
+    fn visit_all(mut self, root: &mut Json) -> Outcome<()> {
+        self.visit(root, "")?;
+        while let Some(path) = self.refs.pop() {
+            if self.visited.contains(&path) {
+                continue;
+            }
+            let mut node = &mut *root;
+            for segment in path.split('/').skip(1) {
+                let next = match segment.parse::<usize>() {
+                    Ok(index) if node.is_array() => node.get_mut(index),
+                    _ => node.get_mut(segment),
+                };
+                match next {
+                    Some(found) => node = found,
+                    None => return refuse("", format!("'$ref' to #{path}, where nothing is")),
+                }
+            }
+            self.visit(node, &path)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, node: &mut Json, path: &str) -> Outcome<()> {
+        if !self.visited.insert(path.to_string()) {
+            return Ok(());
+        }
+        let Some(schema) = node.as_object_mut() else {
+            return if node.is_boolean() {
+                Ok(())
+            } else {
+                refuse(path, "must be an object or a boolean")
+            };
+        };
+        check(schema, path)?;
+        if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
+            let Some(target) = reference.strip_prefix('#') else {
+                return refuse(
+                    path,
+                    format!("'$ref' to {reference}: only those into the schema are followed"),
+                );
+            };
+            self.refs.push(target.trim_end_matches('/').to_string());
+        }
+        if schema.get("uniqueItems") == Some(&Json::Bool(false)) {
+            schema.remove("uniqueItems");
+        }
+        spell_out_format(schema);
+        bound_numbers(schema, self.limits_decimals);
+        self.visit_parts(schema, path)
+    }
+
+    fn visit_parts(&mut self, schema: &mut Map<String, Json>, path: &str) -> Outcome<()> {
+        for key in MAPS {
+            if let Some(Json::Object(map)) = schema.get_mut(key) {
+                for (name, part) in map.iter_mut() {
+                    let name = name.replace('~', "~0").replace('/', "~1");
+                    self.visit(part, &format!("{path}/{key}/{name}"))?;
+                }
+            }
+        }
+        for key in LISTS {
+            if let Some(Json::Array(list)) = schema.get_mut(key) {
+                for (index, part) in list.iter_mut().enumerate() {
+                    self.visit(part, &format!("{path}/{key}/{index}"))?;
+                }
+            }
+        }
+        for key in SINGLES {
+            if let Some(part) = schema.get_mut(key) {
+                if !part.is_array() {
+                    self.visit(part, &format!("{path}/{key}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What llguidance would get wrong without a word.
+fn check(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
+    if schema.contains_key("prefixItems") && schema.contains_key("additionalItems") {
+        return refuse(path, "'prefixItems' and 'additionalItems' are of different drafts");
+    }
+    if !path.is_empty() && schema.get("$id").is_some_and(Json::is_string) {
+        return refuse(path, "'$id' is supported at the top alone");
+    }
+    for key in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "const", "enum"] {
+        if schema.get(key).is_some_and(|value| !is_exact(value)) {
+            return refuse(
+                path,
+                format!("'{key}' has a number beyond 2^53, where floats are not exact"),
+            );
+        }
+    }
+    if schema.get("multipleOf").and_then(Json::as_f64).is_some_and(|step| !is_countable(step)) {
+        return refuse(path, "'multipleOf' has too many digits");
+    }
+    check_min_properties(schema, path)
+}
+
+/// Whether llguidance's remainders of this step fit its 32 bits, over which it does not watch.
+fn is_countable(step: f64) -> bool {
+    let counted = |scale: i32| step.abs() * 10f64.powi(scale);
+    let scale =
+        (0..=DECIMALS).find(|&scale| (counted(scale) - counted(scale).round()).abs() < 1e-6);
+    scale.is_some_and(|scale| counted(scale) >= 0.5 && counted(scale) <= MAX_STEPS)
+}
+
+fn is_exact(value: &Json) -> bool {
+    match value {
+        Json::Number(number) => number.as_f64().is_some_and(|x| x.abs() < MAX_EXACT),
+        Json::Array(items) => items.iter().all(is_exact),
+        Json::Object(members) => members.values().all(is_exact),
+        _ => true,
+    }
+}
+
+/// Members that the schema does not name may come twice, and count once.
+fn check_min_properties(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
+    let least = schema.get("minProperties").and_then(Json::as_u64).unwrap_or(0);
+    let required = schema.get("required").and_then(Json::as_array).map_or(0, Vec::len) as u64;
+    let open = schema.contains_key("patternProperties")
+        || schema.get("additionalProperties") != Some(&Json::Bool(false));
+    if open && least > required + 1 {
+        return refuse(
+            path,
+            "'minProperties' of more than one beyond the required ones is not supported",
+        );
+    }
+    Ok(())
+}
+
+// ---- numbers
+
+/// Integers that every reader of JSON keeps (RFC 7493).
+const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+/// A number that has a bound on one side gets this on the other.
+const FAR: f64 = 1e15;
+/// Numbers with bounds have so many decimals at most.
+const DECIMALS: i32 = 8;
+/// See is_countable.
+const MAX_STEPS: f64 = 4e8;
+
+/// Limiting decimals is a step, too: merged with the schema's own ones it must stay countable.
+fn has_small_steps(value: &Json) -> bool {
+    match value {
+        Json::Array(items) => items.iter().all(has_small_steps),
+        Json::Object(members) => members.iter().all(|(key, value)| {
+            let step = if key == "multipleOf" { value.as_f64() } else { None };
+            step.is_none_or(|step| step.abs() <= MAX_STEPS / 10f64.powi(DECIMALS))
+                && has_small_steps(value)
+        }),
+        _ => true,
+    }
+}
+
+/// Like white space, digits must not run on for ever, as they do once a model has lost its thread. The grammar of numbers
+/// without any bound has exponents and is left alone.
+fn bound_numbers(schema: &mut Map<String, Json>, limits_decimals: bool) {
+    let has_type = |name: &str| match schema.get("type") {
+        Some(Json::String(one)) => one == name,
+        Some(Json::Array(several)) => several.iter().any(|one| one == name),
+        _ => false,
+    };
+    let (integer, number) = (has_type("integer"), has_type("number"));
+    let bound = |keys: [&str; 2]| keys.iter().find_map(|key| schema.get(*key)?.as_f64());
+    let low = bound(["minimum", "exclusiveMinimum"]);
+    let high = bound(["maximum", "exclusiveMaximum"]);
+    if integer && !number {
+        if low.is_none() {
+            schema.insert("minimum".to_string(), json!(-MAX_INTEGER));
+        }
+        if high.is_none() {
+            schema.insert("maximum".to_string(), json!(MAX_INTEGER));
+        }
+    }
+    if !number || (low.is_none() && high.is_none()) {
+        return;
+    }
+    if low.is_none() && high.is_some_and(|high| high > -FAR) {
+        schema.insert("minimum".to_string(), json!(-FAR));
+    }
+    if high.is_none() && low.is_some_and(|low| low < FAR) {
+        schema.insert("maximum".to_string(), json!(FAR));
+    }
+    let coarse = |bound: Option<f64>| {
+        bound.is_none_or(|x| {
+            let scaled = x * 10f64.powi(DECIMALS);
+            (scaled - scaled.round()).abs() <= 1e-6 * scaled.abs()
+        })
+    };
+    let is_free = !schema.contains_key("multipleOf");
+    if is_free && limits_decimals && coarse(low) && coarse(high) {
+        schema.insert("multipleOf".to_string(), json!(10f64.powi(-DECIMALS)));
+    }
+}
+
+// ---- formats
+
+/// Days that are there, leap years and all: RFC 3339 asks for it, llguidance's pattern does not.
+fn date_pattern() -> String {
+    let year = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])";
+    let fourth = "(?:0[48]|[2468][048]|[13579][26])";
+    let leap_year = format!("(?:[0-9]{{2}}{fourth}|{fourth}00)");
+    let days = [
+        format!("{year}-(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"),
+        format!("{year}-(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"),
+        format!("{year}-02-(?:0[1-9]|1[0-9]|2[0-8])"),
+        format!("{leap_year}-02-29"),
+    ];
+    format!("(?:{})", days.join("|"))
+}
+
+fn time_pattern() -> String {
+    let clock = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
+    format!(r"{clock}:[0-5][0-9](?:\.[0-9]{{1,6}})?(?:Z|[+-]{clock})")
+}
+
+/// The formats whose patterns here are stricter than llguidance's.
+fn format_pattern(format: &str) -> Option<String> {
+    match format {
+        "date" => Some(date_pattern()),
+        "time" => Some(time_pattern()),
+        "date-time" => Some(format!("{}T{}", date_pattern(), time_pattern())),
+        _ => None,
+    }
+}
+
+fn spell_out_format(schema: &mut Map<String, Json>) {
+    let Some(pattern) = schema.get("format").and_then(Json::as_str).and_then(format_pattern) else {
+        return;
+    };
+    schema.remove("format");
+    let anchored = Json::String(format!("^(?:{pattern})$"));
+    if !schema.contains_key("pattern") {
+        schema.insert("pattern".to_string(), anchored);
+        return;
+    }
+    let all_of = schema.entry("allOf").or_insert_with(|| json!([]));
+    if let Some(list) = all_of.as_array_mut() {
+        list.push(json!({ "pattern": anchored }));
+    }
+}
+
+/// What the compiler said of a schema, for whoever sent it.
+pub fn explain(message: &str) -> String {
+    if let Some(keys) = message.strip_prefix("Unimplemented keys: ") {
+        let names: String = keys.chars().filter(|c| !"[]\"".contains(*c)).collect();
+        return format!("keywords that are not supported: {names}");
+    }
+    if let Some(format) = message.strip_prefix("Unknown format: ") {
+        return format!("'format' \"{format}\" is not supported");
+    }
+    if message.starts_with("oneOf constraints are not supported") {
+        return "'oneOf' of options that may overlap is not supported".to_string();
+    }
+    message.to_string()
+}

@@ -1,0 +1,47 @@
+// From what a request asks of its answer to the constraint of its sequence.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/answer_constraint.h"
+#include "pippin/request.h"
+#include "text/grammar.h"
+#include "text/parsers/registry.h"
+#include "text/tokenizer.h"
+
+namespace pippin::engine {
+
+/// For one model. Thread-safe. Compiles on the calling thread, which waits: not the engine's.
+class ConstraintMaker {
+ public:
+  ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenizer, text::OutputFormat format,
+                  std::vector<std::int32_t> end_tokens);
+
+  /// Of an answer to `prompt`, the rendered chat. Null where nothing is asked for. Throws Error(invalid_argument) naming the
+  /// field that can't be kept to.
+  std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt);
+
+  /// Of a text that is completed: there is no reasoning.
+  std::unique_ptr<Constraint> make(const ResponseFormat& format);
+
+ private:
+  std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
+  text::Matcher compile(const text::Grammar& grammar, const std::string& field);
+  AnswerConstraint::Start start_of(std::string_view prompt) const;
+  bool marks_are_tokens() const;
+
+  const std::shared_ptr<const text::Tokenizer> tokenizer_;
+  const text::OutputFormat format_;
+  const std::vector<std::int32_t> end_tokens_;
+  ReasoningMarks marks_;
+  std::once_flag made_;
+  std::unique_ptr<text::GrammarCompiler> compiler_;  ///< made when the first grammar comes
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,119 @@
+#include "text/grammar.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pippin/error.h"
+#include "text/rust.h"
+
+namespace pippin::text {
+namespace {
+
+constexpr const char* where = "grammar";
+
+}  // namespace
+
+Matcher::Matcher(Matcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+
+Matcher& Matcher::operator=(Matcher&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+Matcher::~Matcher() { pippin_matcher_free(handle_); }
+
+Matcher Matcher::copy() const {
+  PippinMatcher* copy = nullptr;
+  rust::Buffer error;
+  rust::check(pippin_matcher_copy(handle_, &copy, error.out()), error, where);
+  return Matcher(copy);
+}
+
+void Matcher::fill(std::span<std::uint32_t> words) {
+  rust::Buffer error;
+  const auto status = pippin_matcher_fill(handle_, words.data(), words.size(), error.out());
+  rust::check(status, error, where);
+}
+
+bool Matcher::allows(std::int32_t token) {
+  std::int32_t allowed = 0;
+  rust::Buffer error;
+  rust::check(pippin_matcher_allows(handle_, token, &allowed, error.out()), error, where);
+  return allowed != 0;
+}
+
+void Matcher::accept(std::int32_t token) {
+  rust::Buffer error;
+  rust::check(pippin_matcher_consume(handle_, token, error.out()), error, where);
+}
+
+std::vector<std::int32_t> Matcher::forced() {
+  PippinIds raw{nullptr, 0};
+  rust::Buffer error;
+  rust::check(pippin_matcher_forced(handle_, &raw, error.out()), error, where);
+  const std::unique_ptr<PippinIds, void (*)(PippinIds*)> owner(&raw, pippin_ids_free);
+  return {raw.data, raw.data + raw.size};
+}
+
+bool Matcher::finished() const { return pippin_matcher_is_finished(handle_) != 0; }
+
+GrammarCompiler::GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
+                                 std::span<const std::int32_t> end_tokens, Options options)
+    : options_(options) {
+  rust::Buffer error;
+  const auto status = pippin_grammars_new(tokenizer->handle(), end_tokens.data(), end_tokens.size(),
+                                          &handle_, error.out());
+  rust::check(status, error, where);
+}
+
+GrammarCompiler::~GrammarCompiler() { pippin_grammars_free(handle_); }
+
+Matcher GrammarCompiler::compile(const Grammar& grammar) {
+  if (grammar.text.size() > options_.max_text_bytes)
+    throw Error(Code::invalid_argument, "[grammar] it has " + std::to_string(grammar.text.size()) +
+                                            " bytes, more than " +
+                                            std::to_string(options_.max_text_bytes));
+  auto compiled = find(grammar);
+  if (!compiled) compiled = keep(grammar, compile_anew(grammar));
+  return compiled->copy();
+}
+
+Matcher GrammarCompiler::compile_anew(const Grammar& grammar) const {
+  PippinMatcher* matcher = nullptr;
+  rust::Buffer error;
+  const auto status = pippin_grammar_compile(
+      handle_, static_cast<int>(grammar.kind), rust::bytes(grammar.text), grammar.text.size(),
+      static_cast<std::uint32_t>(options_.time_limit.count()), &matcher, error.out());
+  rust::check(status, error, where);
+  return Matcher(matcher);
+}
+
+std::shared_ptr<const Matcher> GrammarCompiler::find(const Grammar& grammar) {
+  std::lock_guard lock(mutex_);
+  const auto found = std::find_if(kept_.begin(), kept_.end(),
+                                  [&](const Kept& kept) { return kept.grammar == grammar; });
+  if (found == kept_.end()) return nullptr;
+  kept_.splice(kept_.begin(), kept_, found);
+  return found->matcher;
+}
+
+// Two that compile the same grammar at once both keep it; the older one is dropped in time.
+std::shared_ptr<const Matcher> GrammarCompiler::keep(const Grammar& grammar, Matcher matcher) {
+  auto shared = std::make_shared<const Matcher>(std::move(matcher));
+  std::lock_guard lock(mutex_);
+  kept_.push_front({grammar, shared});
+  kept_bytes_ += grammar.text.size();
+  while (kept_.size() > options_.max_kept ||
+         (kept_.size() > 1 && kept_bytes_ > options_.max_kept_bytes)) {
+    kept_bytes_ -= kept_.back().grammar.text.size();
+    kept_.pop_back();
+  }
+  return shared;
+}
+
+std::size_t GrammarCompiler::num_kept() const {
+  std::lock_guard lock(mutex_);
+  return kept_.size();
+}
+
+}  // namespace pippin::text
