@@ -32,6 +32,8 @@ def shortened(body: object) -> object:
                            ("min_tokens", 2)):
             if isinstance(body.get(name), int) and body[name] > most:
                 body[name] = most
+        if isinstance(body.get("timeout"), (int, float)):
+            body["timeout"] = max(body["timeout"], 60)  # else 504, as asked for
         if ("messages" in body or "prompt" in body) and not isinstance(body.get("max_completion_tokens"), int):
             body.setdefault("max_tokens", 3)
         if "input" in body:
