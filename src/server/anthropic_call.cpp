@@ -24,7 +24,7 @@ constexpr Field fields[] = {
     {"model", any, ""}, {"messages", any, ""}, {"system", any, ""}, {"max_tokens", any, ""}, {"stream", any, ""},
     {"stop_sequences", any, ""}, {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""},
     {"thinking", any, ""}, {"tools", any, ""}, {"tool_choice", any, ""}, {"output_config", any, ""},
-    {"context_management", any, ""},
+    {"context_management", any, ""}, {"output_format", any, ""},
 
     // Without influence on the answer's words.
     {"metadata", is_object, "an object"},
@@ -39,7 +39,6 @@ constexpr Field fields[] = {
     // That would change the answer.
     {"container", never, "absent"},
     {"mcp_servers", is_empty, "empty"},
-    {"output_format", never, "absent"},
 };
 // clang-format on
 
@@ -88,10 +87,22 @@ void parse_thinking(const Members& body, json::object& kwargs, MessagesCall& cal
   const auto budget = thinking.integer("budget_tokens");
   if (type == "enabled" && !budget) refuse("thinking.budget_tokens", "is missing");
   if (budget && *budget < 1) refuse("thinking.budget_tokens", "must be at least 1");
+  if (type != "disabled") call.chat.request.thinking_budget = budget;
   const std::string display = thinking.string("display").value_or("summarized");
   if (display != "summarized" && display != "omitted")
     refuse("thinking.display", "must be summarized or omitted, got '" + excerpt(display) + "'");
   call.omit_thinking = display == "omitted";
+}
+
+// {"type": "json_schema", "schema": {...}}
+ResponseFormat parse_format(const json::object& object, const std::string& path) {
+  const Members format(object, path);
+  const std::string type = required_string(format, "type");
+  if (type != "json_schema")
+    refuse(format.path_of("type"), "must be json_schema, got '" + excerpt(type) + "'");
+  const json::object* schema = format.object("schema");
+  if (!schema) refuse(format.path_of("schema"), "is missing");
+  return {ResponseFormat::Kind::json_schema, json::serialize(*schema), format.path_of("schema")};
 }
 
 void parse_output_config(const Members& body, json::object& kwargs, ChatCall& call) {
@@ -101,8 +112,8 @@ void parse_output_config(const Members& body, json::object& kwargs, ChatCall& ca
   note_unknown(*object, "output_config", {"effort", "format"}, call.ignored);
   if (const auto effort = config.string("effort"))
     set_effort(kwargs, *effort, "output_config.effort");
-  if (config.find("format"))
-    refuse("output_config.format", "must be absent (constrained decoding is not supported)");
+  if (const json::object* format = config.object("format"))
+    call.request.format = parse_format(*format, "output_config.format");
 }
 
 // Edits of what the prompt has: of these only the one is taken that templates do anyway.
@@ -132,8 +143,10 @@ ToolWish parse_choice(const Members& choice) {
 }
 
 void parse_tool_fields(const Members& body, ChatCall& call) {
-  if (const json::array* tools = body.array("tools"))
+  if (const json::array* tools = body.array("tools")) {
     call.request.tools_json = parse_anthropic_tools(*tools, call.ignored);
+    call.request.tool_choice.strict = any_strict(*tools);
+  }
   const json::object* object = body.object("tool_choice");
   if (!object) return;
   const Members choice(*object, "tool_choice");
@@ -159,6 +172,9 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   chat.request.sampling = parse_sampling(body, defaults);
   json::object kwargs;
   parse_thinking(body, kwargs, call);
+  // The name that output_config.format had before.
+  if (const json::object* format = body.object("output_format"))
+    chat.request.format = parse_format(*format, "output_format");
   parse_output_config(body, kwargs, chat);
   check_context_management(body);
   chat.request.template_kwargs_json = json::serialize(kwargs);

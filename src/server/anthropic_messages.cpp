@@ -210,8 +210,7 @@ json::object converted_tool(const json::value& value, const std::string& path,
   const json::object* schema = tool.object("input_schema");
   if (!schema) refuse(tool.path_of("input_schema"), "is missing");
   function["parameters"] = *schema;
-  if (tool.boolean("strict").value_or(false))
-    refuse(tool.path_of("strict"), "must be false (constrained arguments are not supported)");
+  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
   return {{"type", "function"}, {"function", std::move(function)}};
 }
 

@@ -285,6 +285,33 @@ TEST_F(AnthropicTest, SwitchesThinking) {
   EXPECT_EQ(kwargs(R"(, "output_config": {"effort": "xhigh"})").at("reasoning_effort"), "high");
 }
 
+TEST_F(AnthropicTest, AsksForWhatAnAnswerMustBe) {
+  start();
+  const std::string tools =
+      R"(, "tools": [{"name": "f", "input_schema": {}, "strict": true}, {"name": "g", "input_schema": {}}])";
+  answer(tools + R"(, "tool_choice": {"type": "any"})");
+  EXPECT_TRUE(backend_.last_.tool_choice.required);
+  EXPECT_TRUE(backend_.last_.tool_choice.strict);
+  EXPECT_TRUE(backend_.last_.tool_choice.allowed.empty());
+  answer(tools + R"(, "tool_choice": {"type": "tool", "name": "g"})");
+  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  EXPECT_EQ(refused_with(tools + R"(, "tool_choice": {"type": "tool", "name": "h"})"),
+            "tool_choice");
+  EXPECT_EQ(refused_with(R"(, "tool_choice": {"type": "any"})"), "tool_choice");
+
+  const std::string format = R"({"type": "json_schema", "schema": {"type": "object"}})";
+  for (const std::string& member :
+       {R"("output_config": {"format": )" + format + "}", R"("output_format": )" + format}) {
+    answer(", " + member);
+    EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_schema);
+    EXPECT_EQ(backend_.last_.format.text, R"({"type":"object"})");
+  }
+  EXPECT_EQ(refused_with(R"(, "output_config": {"format": {"type": "json_schema"}})"),
+            "output_config.format.schema");
+  answer(R"(, "thinking": {"type": "enabled", "budget_tokens": 1024})");
+  EXPECT_EQ(backend_.last_.thinking_budget, 1024);
+}
+
 TEST_F(AnthropicTest, TakesWhatAgentsSend) {
   start();
   const TestResponse response = post(asking(

@@ -80,8 +80,7 @@ json::object converted_tool(const json::value& value, const std::string& path,
   if (auto description = tool.string("description")) function["description"] = *description;
   if (const json::object* parameters = tool.object("parameters"))
     function["parameters"] = *parameters;
-  if (tool.boolean("strict").value_or(false))
-    refuse(tool.path_of("strict"), "must be false (constrained arguments are not supported)");
+  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
   return {{"type", "function"}, {"function", std::move(function)}};
 }
 
@@ -102,14 +101,16 @@ ToolWish parse_choice(const json::value& choice) {
 
 void parse_tool_fields(const Members& body, ResponsesCall& call) {
   json::array shown, repeated;
-  if (const json::array* tools = body.array("tools"))
+  if (const json::array* tools = body.array("tools")) {
     for (std::size_t i = 0; i < tools->size(); ++i) {
       shown.push_back(converted_tool((*tools)[i], at("tools", i), call.chat.ignored));
       json::object tool = (*tools)[i].as_object();
       if (!tool.contains("parameters")) tool["parameters"] = nullptr;
-      tool["strict"] = false;
+      if (!tool.contains("strict")) tool["strict"] = false;
       repeated.push_back(std::move(tool));
     }
+    call.chat.request.tool_choice.strict = any_strict(*tools);
+  }
   if (!shown.empty()) call.chat.request.tools_json = json::serialize(shown);
   call.repeated["tools"] = std::move(repeated);
   if (const json::value* choice = body.find("tool_choice"))
@@ -142,21 +143,33 @@ void parse_reasoning(const Members& body, ResponsesCall& call) {
   call.repeated["reasoning"] = std::move(repeated);
 }
 
+ResponseFormat parse_format(const Members& format) {
+  const std::string type = required_string(format, "type");
+  if (type == "text") return {};
+  if (type == "json_object") return {ResponseFormat::Kind::json_object, "", "text.format"};
+  if (type != "json_schema")
+    refuse(format.path_of("type"),
+           "must be text, json_object or json_schema, got '" + excerpt(type) + "'");
+  format.boolean("strict");
+  const json::object* schema = format.object("schema");
+  if (!schema) refuse(format.path_of("schema"), "is missing");
+  return {ResponseFormat::Kind::json_schema, json::serialize(*schema), format.path_of("schema")};
+}
+
 void parse_text(const Members& body, ResponsesCall& call) {
+  json::object repeated{{"format", {{"type", "text"}}}, {"verbosity", "medium"}};
   if (const json::object* object = body.object("text")) {
     const Members text(*object, "text");
     note_unknown(*object, "text", {"format", "verbosity"}, call.chat.ignored);
     if (const json::object* format = text.object("format")) {
-      const std::string type = required_string(Members(*format, "text.format"), "type");
-      if (type != "text")
-        refuse("text.format.type",
-               "must be text (constrained decoding is not supported), got '" + excerpt(type) + "'");
+      call.chat.request.format = parse_format(Members(*format, "text.format"));
+      repeated["format"] = *format;
     }
     if (const auto verbosity = text.string("verbosity"); verbosity && *verbosity != "medium")
       refuse("text.verbosity",
              "must be medium (others are not supported), got '" + excerpt(*verbosity) + "'");
   }
-  call.repeated["text"] = {{"format", {{"type", "text"}}}, {"verbosity", "medium"}};
+  call.repeated["text"] = std::move(repeated);
 }
 
 void parse_include(const Members& body, ResponsesCall& call) {

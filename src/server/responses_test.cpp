@@ -353,6 +353,31 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
   EXPECT_EQ(backend_.last_.tools_json, "");
 }
 
+TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
+  start();
+  const std::string tools =
+      R"(, "tools": [{"type": "function", "name": "f", "strict": true}, {"type": "function", "name": "g"}])";
+  EXPECT_EQ(answer(asking(tools + R"(, "tool_choice": "required")")).at("tools").at(0).at("strict"),
+            true);
+  EXPECT_TRUE(backend_.last_.tool_choice.required);
+  EXPECT_TRUE(backend_.last_.tool_choice.strict);
+  answer(asking(tools + R"(, "tool_choice": {"type": "function", "name": "g"})"));
+  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  EXPECT_EQ(refused_with(tools + R"(, "tool_choice": {"type": "function", "name": "h"})"),
+            "tool_choice");
+  EXPECT_EQ(refused_with(R"(, "tool_choice": "required")"), "tool_choice");
+
+  const json::value response = answer(asking(
+      R"(, "text": {"format": {"type": "json_schema", "name": "n", "strict": true, "schema": {"type": "object"}}})"));
+  EXPECT_EQ(response.at("text").at("format").at("name"), "n");
+  EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_schema);
+  EXPECT_EQ(backend_.last_.format.text, R"({"type":"object"})");
+  answer(asking(R"(, "text": {"format": {"type": "json_object"}})"));
+  EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_object);
+  EXPECT_EQ(refused_with(R"(, "text": {"format": {"type": "json_schema"}})"), "text.format.schema");
+  EXPECT_EQ(refused_with(R"(, "text": {"format": {"type": "xml"}})"), "text.format.type");
+}
+
 TEST_F(ResponsesTest, NameWhatIsWrong) {
   start();
   EXPECT_EQ(refused("{"), "body");

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "server/chat_call.h"
 
 namespace pippin::server {
@@ -17,6 +18,9 @@ struct ToolWish {
   Kind kind = Kind::automatic;
   std::string name = {};  ///< of named
 };
+
+/// Whether one of the tools, objects all of them, asks for arguments that its schema allows.
+bool any_strict(const json::array& tools);
 
 /// Has `call`, whose tools are set, answered so. Throws Error(invalid_argument) naming `field` for what can't be done.
 void apply(const ToolWish& choice, const std::string& field, ChatCall& call);

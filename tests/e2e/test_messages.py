@@ -112,6 +112,26 @@ def test_no_tool_is_called_when_none_may_be(server):
     assert [block.type for block in answer.content] == ["text"]
 
 
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
+def test_a_call_can_be_forced(server, choice):
+    answer = ask(server, "What is Pippin?", tools=[WEATHER], tool_choice=choice)
+    assert answer.stop_reason == "tool_use" and answer.content[-1].name == "get_weather"
+    assert list(answer.content[-1].input) == ["city"]
+
+
+def test_json_of_a_schema_is_said(server):
+    schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"],
+              "additionalProperties": False}
+    answer = ask(server, "What colour is the sky?", output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert json.loads(answer.content[-1].text)["colour"] in ("red", "blue")
+
+
+def test_a_budget_ends_thinking(server):
+    thought, said = ask(server, SUM, thinking={"type": "enabled", "budget_tokens": 4}).content
+    full = ask(server, SUM, thinking={"type": "enabled", "budget_tokens": 1024}).content[0]
+    assert thought.type == "thinking" and len(thought.thinking) < len(full.thinking) and said.type == "text"
+
+
 def test_one_call_at_a_time(server):
     answer = ask(server, "Weather in Oslo. And What is the weather in Rome?", tools=[WEATHER],
                  tool_choice={"type": "auto", "disable_parallel_tool_use": True})
@@ -172,7 +192,7 @@ def test_tokens_are_counted_beyond_the_context(server):
     ({"max_tokens": 0}, "max_tokens"), ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
     ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "text", "media_type": "text/plain",
                                                                                "data": "x"}}]}]}, "messages.0.content.0.type"),
-    ({"tools": [WEATHER], "tool_choice": {"type": "any"}}, "tool_choice")])
+    ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "other"}}, "tool_choice")])
 def test_errors_name_the_field(server, options, field):
     with pytest.raises(anthropic.BadRequestError) as refused:
         server.anthropic().messages.create(**{**request("hello"), **options})

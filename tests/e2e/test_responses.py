@@ -1,7 +1,9 @@
 """OpenAI's Responses API, through the openai client with strict validation."""
 import json
+from typing import Literal
 
 import openai
+import pydantic
 import pytest
 
 from e2e_harness import MODEL, Server
@@ -84,6 +86,21 @@ def test_a_tool_is_called_and_answered(server, stored):
     assert final.usage.input_tokens_details.cached_tokens >= first.usage.total_tokens - 2
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
+def test_a_call_can_be_forced(server, choice):
+    call = ask(server, "What is Pippin?", tools=[WEATHER], tool_choice=choice).output[-1]
+    assert call.type == "function_call" and list(json.loads(call.arguments)) == ["city"]
+
+
+def test_json_of_a_schema_is_parsed(server):
+    class Sky(pydantic.BaseModel):
+        colour: Literal["red", "blue"]
+
+    response = client(server).responses.parse(model=MODEL.name, input="What colour is the sky?", text_format=Sky,
+                                              temperature=0, max_output_tokens=96)
+    assert response.output_parsed.colour in ("red", "blue")
+
+
 def test_conversations_go_on_by_id(server):
     first = ask(server, "My name is Anna. What is 2 + 3?", instructions="You are a helpful assistant.")
     second = ask(server, "What is my name?", previous_response_id=first.id, instructions="You are a helpful assistant.")
@@ -117,7 +134,7 @@ def test_it_sees_pictures(server):
 
 @pytest.mark.parametrize("options, field", [
     ({"background": True}, "background"), ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
-    ({"tools": [WEATHER], "tool_choice": "required"}, "tool_choice"), ({"truncation": "auto"}, "truncation"),
+    ({"tool_choice": "required"}, "tool_choice"), ({"truncation": "auto"}, "truncation"),
     ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.type")])
 def test_errors_name_the_field(server, options, field):
     with pytest.raises(openai.BadRequestError) as refused:
