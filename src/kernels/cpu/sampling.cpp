@@ -331,7 +331,8 @@ const float* edit_row(const SamplingKernels& kernels, const float* logits, std::
 
 Sampled sample_row(Team* team, const SamplingKernels& kernels, const float* logits, std::int64_t n,
                    const Sampling& options) {
-  std::vector<float> edited;
+  // Kept, since the system would hand out a fresh one page by page, which costs more than filling it.
+  thread_local std::vector<float> edited;
   return Row(team, kernels, edit_row(kernels, logits, n, options, edited), n).choose(options);
 }
 
