@@ -79,8 +79,9 @@ def run_process(command: list[str], busy: bool, environment: dict[str, str]) -> 
 
 
 def pippin_command(case: Case, setup: Setup) -> list[str]:
+    # llama.cpp writes its whole attention cache when it makes it; and a server's pools have been used before, too.
     command = [str(setup.pippin), "bench", str(setup.models.checkpoint(case.model)), "--json", "--device", "cpu",
-               "--threads", str(setup.threads), "--repeat", str(case.repeat)]
+               "--preallocate-kv", "--threads", str(setup.threads), "--repeat", str(case.repeat)]
     if case.kind == "vision":
         return [*command, "--image", "448"]
     # Two tokens are the fewest that it generates; the prompt's time ends with the first.

@@ -75,6 +75,10 @@ struct EngineOptions {
   /// budget above holds it.
   std::int64_t kv_pool_bytes = 0;
 
+  /// Write the whole pool once at the start, on a CPU (elsewhere it always is): otherwise its memory is taken as it is first used,
+  /// and prompts take a little longer until all of it has been.
+  bool preallocate_kv = false;
+
   /// Tokens (decode rows and prefill chunks together) in one step at most.
   int max_batch_tokens = 512;
 

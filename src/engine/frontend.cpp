@@ -91,9 +91,12 @@ kernels::CpuBackendPtr make_backend(const EngineOptions& options, mx::Dtype dtyp
 
 nn::KvStorage choose_kv_storage(const EngineOptions& options, mx::Dtype dtype,
                                 const kernels::CpuBackendPtr& cpu) {
-  if (options.kv_bits > 0) return {dtype, options.kv_bits};
-  if (options.kv_dtype != DType::automatic) return {fixed_dtype(options.kv_dtype)};
-  return {cpu && !cpu->exact_activations ? mx::float16 : dtype};
+  nn::KvStorage storage{dtype, options.kv_bits, options.preallocate_kv};
+  if (options.kv_dtype != DType::automatic)
+    storage.dtype = fixed_dtype(options.kv_dtype);
+  else if (options.kv_bits == 0 && cpu && !cpu->exact_activations)
+    storage.dtype = mx::float16;
+  return storage;
 }
 
 std::int64_t page_bytes(const models::ModelTraits& traits, const nn::KvStorage& kv, int page_size) {

@@ -80,6 +80,7 @@ void Runner::clear_caches(const std::vector<PageId>& free_pages) {
 }
 
 std::vector<std::int32_t> Runner::run(const Batch& batch) {
+  kv_.finish_writes();
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);
   times_.encoded = times_.laid_out = times_.computed = now();

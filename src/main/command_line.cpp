@@ -21,7 +21,7 @@ struct Units {
   std::int64_t max_image_mb = 20;
   std::int64_t max_image_megapixels = 64;
   std::int64_t max_video_mb = 64;
-  std::int64_t clip_cache_mb = 256;
+  std::int64_t decoded_cache_mb = 256;
   double kv_gb = 0;
   double cache_disk_gb = 10;
   std::int64_t media_cache_mb = -1;
@@ -95,6 +95,8 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
                "Memory for the attention cache, in GB [a quarter of all]");
   group.number("--kv-tokens", engine.kv_pool_tokens, std::int64_t{1}, no_limit,
                "Tokens that this cache holds [4 contexts, within --kv-gb]");
+  group.flag("--preallocate-kv", engine.preallocate_kv,
+             "Take all of its memory at the start instead of as it is used");
   group.number("--page-size", engine.page_size, 1, 1024, "Tokens in a page of this cache [16]");
   group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
                "Tokens computed in one step [512]");
@@ -169,8 +171,8 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
                std::int64_t{1024}, "Largest picture, in millions of pixels [64]");
   group.number("--max-video-mb", units.max_video_mb, std::int64_t{1}, std::int64_t{65536},
                "Largest video file, in MB [64]");
-  group.number("--clip-cache-mb", units.clip_cache_mb, std::int64_t{0}, no_limit,
-               "Memory for decoded videos, in MB; 0 keeps none [256]");
+  group.number("--decoded-cache-mb", units.decoded_cache_mb, std::int64_t{0}, no_limit,
+               "Memory for decoded pictures and videos, in MB; 0 keeps none [256]");
   group.number("--max-video-seconds", serve.api.media.video.max_seconds, 1.0, 1e6,
                "Longest video [3600]");
   group.number("--max-video-decode-seconds", serve.api.media.video.max_decode_seconds, 0.1, 1e6,
@@ -190,7 +192,7 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
   serve.api.media.image.max_bytes = units.max_image_mb << 20;
   serve.api.media.image.max_pixels = units.max_image_megapixels * 1'000'000;
-  serve.api.clip_cache_bytes = units.clip_cache_mb << 20;
+  serve.api.decoded_cache_bytes = units.decoded_cache_mb << 20;
   serve.api.media.video.max_bytes = units.max_video_mb << 20;
   serve.api.media.max_pixels = 4 * serve.api.media.image.max_pixels;
   serve.drain = std::chrono::seconds(units.drain_s);

@@ -43,7 +43,7 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.api.media.image.max_bytes, ImageLimits().max_bytes);
   EXPECT_EQ(serve.api.media.video.max_bytes, VideoLimits().max_bytes);
   EXPECT_EQ(serve.api.media.video.max_seconds, VideoLimits().max_seconds);
-  EXPECT_EQ(serve.api.clip_cache_bytes, server::OpenAiOptions().clip_cache_bytes);
+  EXPECT_EQ(serve.api.decoded_cache_bytes, server::OpenAiOptions().decoded_cache_bytes);
 }
 
 TEST(CommandLine, TakesABudgetOfMemoryAndOfTime) {

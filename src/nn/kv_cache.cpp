@@ -14,6 +14,9 @@ std::size_t bytes_per_page(const mx::array& pool, int page_size) {
          static_cast<std::size_t>(page_size);
 }
 
+// Of pages on their way into the pools: some dozens, so that a GPU is waited for that much less often.
+constexpr std::size_t stage_bytes = std::size_t{64} << 20;
+
 std::uint8_t* host_page(const mx::array& pool, std::int32_t page, std::size_t bytes) {
   return const_cast<std::uint8_t*>(pool.data<std::uint8_t>()) +
          static_cast<std::size_t>(page) * bytes;
@@ -34,7 +37,10 @@ KVCache::KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads,
   const int row = kv_row_bytes(storage, head_dim) / static_cast<int>(mx::size_of(dtype));
   const mx::Shape shape = {num_pages * page_size, num_kv_heads, row};
   const auto pool = [&] {
-    return for_cpu_kernels ? kernels::host_array(shape, dtype) : mx::zeros(shape, dtype);
+    if (!for_cpu_kernels) return mx::zeros(shape, dtype);
+    auto memory = kernels::host_array(shape, dtype);
+    if (storage.preallocated) std::memset(memory.data<std::uint8_t>(), 0, memory.nbytes());
+    return memory;
   };
   for (int i = 0; i < num_layers; ++i) {
     keys.push_back(pool());
@@ -55,6 +61,7 @@ void KVCache::replace_page(mx::array& pool, std::int32_t page, const mx::array& 
 }
 
 void KVCache::copy_pages(std::span<const PageCopy> copies) {
+  finish_writes();
   std::vector<mx::array> pages;
   for (auto* pool : pools())
     for (const auto& [from, to] : copies) {
@@ -80,7 +87,8 @@ std::size_t KVCache::page_bytes() const {
   return bytes;
 }
 
-void KVCache::read_page(std::int32_t page, std::span<std::uint8_t> out) const {
+void KVCache::read_page(std::int32_t page, std::span<std::uint8_t> out) {
+  finish_writes();
   std::vector<mx::array> contents;
   for (const auto* pool : pools())
     if (!in_host_memory_) contents.push_back(mx::contiguous(page_of(*pool, page)));
@@ -97,24 +105,50 @@ void KVCache::read_page(std::int32_t page, std::span<std::uint8_t> out) const {
 }
 
 void KVCache::write_page(std::int32_t page, std::span<const std::uint8_t> bytes) {
-  std::vector<mx::array> contents;
-  for (const auto* pool : pools())
-    if (!in_host_memory_)
-      contents.push_back(mx::zeros({page_size_, pool->shape(1), pool->shape(2)}, pool->dtype()));
-  mx::eval(contents);
-  const auto* from = bytes.data();
-  auto content = contents.begin();
-  for (auto* pool : pools()) {
-    const auto size = bytes_per_page(*pool, page_size_);
-    if (in_host_memory_) {
+  if (in_host_memory_) {
+    const auto* from = bytes.data();
+    for (auto* pool : pools()) {
+      const auto size = bytes_per_page(*pool, page_size_);
       std::memcpy(host_page(*pool, page, size), from, size);
-    } else {
-      std::memcpy(content->data<std::uint8_t>(), from, size);
-      replace_page(*pool, page, *content++);
+      from += size;
     }
-    from += size;
+    return;
   }
-  if (!in_host_memory_) evaluate();
+  const auto room = std::max<std::size_t>(1, stage_bytes / bytes.size());
+  if (!stage_)
+    stage_ =
+        kernels::host_array({static_cast<int>(room), static_cast<int>(bytes.size())}, mx::uint8);
+  // Of a page that is written again before that, the last content alone is scattered: no order is promised for two.
+  const auto at = std::find(staged_pages_.begin(), staged_pages_.end(), page);
+  const auto row = static_cast<std::size_t>(at - staged_pages_.begin());
+  std::memcpy(stage_->data<std::uint8_t>() + row * bytes.size(), bytes.data(), bytes.size());
+  if (at == staged_pages_.end()) staged_pages_.push_back(page);
+  if (staged_pages_.size() == room) finish_writes();
+}
+
+// The staged pages' part of one pool, which begins at byte `begin` of each, as rows of the pool.
+mx::array KVCache::staged(std::size_t begin, const mx::array& pool) const {
+  const int count = static_cast<int>(staged_pages_.size()), first = static_cast<int>(begin);
+  const int end = first + static_cast<int>(bytes_per_page(pool, page_size_));
+  const auto bytes = mx::contiguous(mx::slice(*stage_, {0, first}, {count, end}));
+  return mx::reshape(mx::view(bytes, pool.dtype()),
+                     {count * page_size_, 1, pool.shape(1), pool.shape(2)});
+}
+
+void KVCache::finish_writes() {
+  if (staged_pages_.empty()) return;
+  std::vector<std::int32_t> slots;
+  for (const auto page : staged_pages_)
+    for (int i = 0; i < page_size_; ++i) slots.push_back(page * page_size_ + i);
+  const mx::array indices(slots.begin(), {static_cast<int>(slots.size())}, mx::int32);
+  std::size_t begin = 0;
+  for (auto* pool : pools()) {
+    auto rows = staged(begin, *pool);
+    begin += bytes_per_page(*pool, page_size_);
+    *pool = mx::scatter(*pool, indices, rows, 0);
+  }
+  evaluate();  // and the stage may be written again
+  staged_pages_.clear();
 }
 
 void KVCache::drop_pages(std::vector<std::int32_t> pages) const {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace mx = mlx::core;
 struct KvStorage {
   mx::Dtype dtype = mx::float32;
   int bits = 0;  ///< 8 or 4: as codes of that size with scales (kernels/kv_codes.h); 0: as numbers
+  bool preallocated = false;  ///< all of the pools is written at the start, in host memory too
 };
 
 /// Bytes of one token's key or value of one head.
@@ -42,9 +44,11 @@ struct KVCache {
   /// Bytes that one page takes over all pools.
   std::size_t page_bytes() const;
   /// The page's bytes, pool after pool (keys, then values, layer by layer); `out` has page_bytes().
-  void read_page(std::int32_t page, std::span<std::uint8_t> out) const;
-  /// What read_page gave.
+  void read_page(std::int32_t page, std::span<std::uint8_t> out);
+  /// What read_page gave. Not in the pools before finish_writes(): a GPU takes many pages as fast as one.
   void write_page(std::int32_t page, std::span<const std::uint8_t> bytes);
+  /// Called before a model uses the pools; the methods here do it themselves.
+  void finish_writes();
 
   /// Gives the memory of pages whose content nobody wants back to the system, until they are written again. MLX's own
   /// pools stay as they are: an array's memory can't be given back in part.
@@ -57,11 +61,14 @@ struct KVCache {
   std::vector<mx::array*> pools();  ///< keys, then values, layer by layer
   std::vector<const mx::array*> pools() const;
   void evaluate();
+  mx::array staged(std::size_t begin, const mx::array& pool) const;
   mx::array page_of(const mx::array& pool, std::int32_t page) const;
   void replace_page(mx::array& pool, std::int32_t page, const mx::array& content);
 
   int page_size_;
-  bool in_host_memory_;  ///< pools are plain memory, written behind MLX's back
+  bool in_host_memory_;             ///< pools are plain memory, written behind MLX's back
+  std::optional<mx::array> stage_;  ///< uint8 [pages, page_bytes()]: written, not in the pools yet
+  std::vector<std::int32_t> staged_pages_;  ///< whose they are
 };
 
 }  // namespace pippin::nn

@@ -22,7 +22,7 @@ class Pages : public ::testing::TestWithParam<std::tuple<bool, int>> {
     std::iota(bytes.begin(), bytes.end(), static_cast<std::uint8_t>(page * 37));
     return bytes;
   }
-  std::vector<std::uint8_t> read(std::int32_t page) const {
+  std::vector<std::uint8_t> read(std::int32_t page) {
     std::vector<std::uint8_t> bytes(cache_.page_bytes());
     cache_.read_page(page, bytes);
     return bytes;
@@ -47,6 +47,24 @@ TEST_P(Pages, ReadBackAsWritten) {
   for (std::int32_t page = 0; page < num_pages; ++page) EXPECT_EQ(read(page), content(page));
 }
 
+// More than are staged at once, some of them twice: the last content counts.
+TEST_P(Pages, AreWrittenInOrder) {
+  KVCache cache(1, 300, page_size, 64, 128, {mx::float16, std::get<1>(GetParam())},
+                std::get<0>(GetParam()));
+  const auto bytes = [&](int seed) {
+    return std::vector<std::uint8_t>(cache.page_bytes(), static_cast<std::uint8_t>(seed));
+  };
+  for (int i = 0; i < 600; ++i) {
+    cache.write_page(i * 7 % 300, bytes(0));
+    cache.write_page(i * 7 % 300, bytes(i));
+  }
+  std::vector<std::uint8_t> read(cache.page_bytes());
+  for (int i = 300; i < 600; ++i) {
+    cache.read_page(i * 7 % 300, read);
+    ASSERT_EQ(read, bytes(i)) << i;
+  }
+}
+
 TEST_P(Pages, AreCopiedAloneAndWhole) {
   cache_.copy_pages(std::vector<KVCache::PageCopy>{{0, 3}, {4, 1}});
   const std::int32_t expected[num_pages] = {0, 4, 2, 0, 4};
@@ -58,6 +76,7 @@ TEST_P(Pages, AreCopiedAloneAndWhole) {
 TEST_P(Pages, AreRunsOfSlots) {
   std::vector<std::uint8_t> zeros(cache_.page_bytes());
   cache_.write_page(2, zeros);
+  cache_.finish_writes();
   for (const auto& pool : cache_.keys) {
     const auto page =
         mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, pool.shape(2)});

@@ -14,13 +14,14 @@ namespace {
 // OpenAI's detail "low": the model gets at most 512 x 512 pixels.
 constexpr int low_detail_side = 512;
 
-Pixels shrunk(Pixels picture) {
-  const int longest = std::max(picture.height, picture.width);
+std::shared_ptr<const Pixels> shrunk(std::shared_ptr<const Pixels> picture) {
+  const int longest = std::max(picture->height, picture->width);
   if (longest <= low_detail_side) return picture;
   const auto scaled = [&](int side) {
     return std::max(1, static_cast<int>(std::int64_t{side} * low_detail_side / longest));
   };
-  return media::resize_bicubic(picture, scaled(picture.height), scaled(picture.width));
+  return std::make_shared<const Pixels>(
+      media::resize_bicubic(*picture, scaled(picture->height), scaled(picture->width)));
 }
 
 // vLLM's "data:video/jpeg;base64,<frame>,<frame>...": a video as pictures in one URL.
@@ -49,7 +50,7 @@ class Loader {
 
   void load(const MediaSource& source, ContentPart& part) {
     if (source.kind == MediaSource::Kind::picture)
-      part.image = std::make_shared<const Pixels>(picture(source.urls[0], source.low_detail));
+      part.image = picture(source.urls[0], source.low_detail);
     else
       part.video = video(source);
   }
@@ -59,13 +60,13 @@ class Loader {
     if (gone_()) throw Error(Code::cancelled, "[chat] the client has gone away");
   }
 
-  Pixels picture(const std::string& url, bool low_detail) {
+  std::shared_ptr<const Pixels> picture(const std::string& url, bool low_detail) {
     check_client();
     ImageLimits now = limits_.image;
     now.max_pixels = std::min(now.max_pixels, pixels_left_);
-    Pixels pixels = decode_image(supply_.fetcher.fetch(url, now.max_bytes), now);
+    auto pixels = supply_.decoded.picture(supply_.fetcher.fetch(url, now.max_bytes), now);
     if (low_detail) pixels = shrunk(std::move(pixels));
-    pixels_left_ -= std::int64_t{pixels.height} * pixels.width;
+    pixels_left_ -= std::int64_t{pixels->height} * pixels->width;
     return pixels;
   }
 
@@ -80,7 +81,7 @@ class Loader {
   std::shared_ptr<const Video> of_pictures(const std::vector<std::string>& urls,
                                            const VideoWishes& wishes) {
     std::vector<Pixels> frames;
-    for (const std::string& url : urls) frames.push_back(picture(url, false));
+    for (const std::string& url : urls) frames.push_back(*picture(url, false));
     return std::make_shared<const Video>(
         make_video(std::move(frames), wishes.fps.value_or(sampling_->fps)));
   }
@@ -89,7 +90,7 @@ class Loader {
     check_client();
     VideoLimits now = limits_.video;
     now.max_pixels = std::min(now.max_pixels, pixels_left_);
-    auto video = supply_.clips.decode(supply_.fetcher.fetch(url, now.max_bytes), sampling, now);
+    auto video = supply_.decoded.video(supply_.fetcher.fetch(url, now.max_bytes), sampling, now);
     for (const Pixels& frame : video->frames)
       pixels_left_ -= std::int64_t{frame.height} * frame.width;
     return video;

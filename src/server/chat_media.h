@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "media/clip_cache.h"
+#include "media/decoded_cache.h"
 #include "media/fetch.h"
 #include "pippin/pixels.h"
 #include "pippin/video.h"
@@ -24,7 +24,7 @@ struct ChatMediaLimits {
 /// Where a request's media come from.
 struct MediaSupply {
   const media::MediaFetcher& fetcher;
-  media::ClipCache& clips;
+  media::DecodedCache& decoded;
 };
 
 /// Fetches and decodes `call.media` one after the other into call.request. Videos are sampled as the

@@ -68,7 +68,7 @@ OpenAi::OpenAi(Backend& backend, OpenAiOptions options, ThreadPool& workers, Thr
       names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
                                           : options_.model_names),
       fetcher_(options_.fetch),
-      clips_(options_.clip_cache_bytes),
+      decoded_(options_.decoded_cache_bytes),
       created_(std::time(nullptr)),
       workers_(workers),
       loaders_(loaders) {}
@@ -110,7 +110,7 @@ void OpenAi::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call) {
   exchange->record().model = names_.front();
   exchange->record().streamed = call.stream;
   const int audio_tracks =
-      load_media(call, {fetcher_, clips_}, options_.media, backend_.info().video_sampling,
+      load_media(call, {fetcher_, decoded_}, options_.media, backend_.info().video_sampling,
                  [&] { return exchange->disconnected(); });
   if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
   const std::string& id = exchange->request().id;
@@ -197,7 +197,7 @@ void OpenAi::show_cache(Exchange& exchange) const {
 void OpenAi::clear_cache(std::shared_ptr<Exchange> exchange) {
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
-      clips_.clear();  // before the engine, which counts the memory that has come back
+      decoded_.clear();  // before the engine, which counts the memory that has come back
       exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
     });
   });

@@ -33,8 +33,8 @@ struct OpenAiOptions {
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
   ChatMediaLimits media;
-  /// Pixels of decoded clips that are kept for the next turn.
-  std::int64_t clip_cache_bytes = std::int64_t{256} << 20;
+  /// Pixels of decoded pictures and clips that are kept for the next turn.
+  std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
   /// Told of answers as they are generated, and shown at /metrics; null for none. Must outlive the OpenAi.
   Metrics* metrics = nullptr;
@@ -67,7 +67,7 @@ class OpenAi {
   const OpenAiOptions options_;
   const std::vector<std::string> names_;
   const media::MediaFetcher fetcher_;
-  media::ClipCache clips_;
+  media::DecodedCache decoded_;
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
   ThreadPool& workers_;
   ThreadPool& loaders_;

@@ -7,7 +7,7 @@ from typing import Iterator
 import pytest
 
 import e2e_pictures as pictures
-from e2e_harness import Server
+from e2e_harness import MODEL, Server
 from e2e_pictures import RED_CIRCLE, part, question
 
 DESCRIBE = "Describe the picture."
@@ -108,3 +108,19 @@ def test_a_conversation_that_breaks_is_told_with_both_texts(own_server):
     position = int(line.split("up to token ")[1].split()[0])
     assert 2500 < position < 2900
     assert re.search(r'the cache has "31?.*", this prompt "45?', line), line
+
+
+@pytest.mark.parametrize("bits", ["8", "4"])
+def test_quantized_pages_answer_and_are_found_again(server, bits: str):
+    """Over HTTP, pictures and the second turn of a conversation included; what a page takes shrinks as documented."""
+    with Server("--kv-bits", bits) as quantized:
+        asked = question(DESCRIBE, RED_CIRCLE)
+        answer = quantized.ask(asked)
+        assert answer.choices[0].message.content == server.text(asked)
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer.choices[0].message.content},
+                 {"role": "user", "content": "And what is 12 + 30?"}]
+        usage = quantized.client().chat.completions.create(model=MODEL.name, messages=turns, temperature=0).usage
+        first_turn = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        assert usage.prompt_tokens_details.cached_tokens >= first_turn - 2  # the turn's end may be written otherwise
+        page = [s.get("/v1/cache").body["pages"]["cached_bytes"] / s.health()["pages"]["cached"] for s in (server, quantized)]
+        assert page[1] < page[0] * (0.6 if bits == "8" else 0.35)

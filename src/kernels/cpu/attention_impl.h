@@ -12,9 +12,6 @@
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-// Vectors that stay in registers while sums run, beside a few operands.
-inline constexpr int sums_in_registers =
-    max_float_tile_rows < 12 ? max_float_tile_rows : 2 * max_float_tile_rows;
 // From one query row to the next: no power of two, which would crowd one set of the cache.
 inline constexpr int query_stride = max_head_dim + 16;
 // Below every score, and still a number: a row that has seen nothing keeps weights of exactly 0.
@@ -85,7 +82,7 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
   }
   const std::int64_t stride = tile.k_stride;
   // A full pass finds its keys in the cache. Rows of 16 keys share a cache line.
-  constexpr bool fetches = MT < max_float_tile_rows;
+  constexpr bool fetches = MT < max_query_rows;
   constexpr int each = numbers_in<T>, per_line = 4 / static_cast<int>(sizeof(T)) * each;
   constexpr int steps = !fetches ? each : per_line < 2 ? 2 : per_line;
   for (int d = 0; d < head_dim; d += steps) {
@@ -128,7 +125,7 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
     const T* ahead = next.v[block] + column / 16 / numbers_in<T> * 16;
     const int left = end - 16 * block, keys = left < 16 ? left : 16;
     for (int j = 0; j < keys; ++j) {
-      if (MT < max_float_tile_rows)
+      if (MT < max_query_rows)
 #pragma GCC unroll 8
         for (int v = 0; v < NV; v += 4 / static_cast<int>(sizeof(T)) * numbers_in<T>)
           prefetch_far(ahead + 16 * v / numbers_in<T>);
@@ -149,7 +146,7 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
 // registers allow for MT rows.
 template <int MT, int NV, class F>
 inline __attribute__((always_inline)) void in_vectors(int count, int first, const F& f) {
-  if constexpr (NV == 1 || MT * NV <= sums_in_registers)
+  if constexpr (NV == 1 || MT * NV <= max_float_sums)
     for (; count - first >= NV; first += NV) f(std::integral_constant<int, NV>(), first);
   if constexpr (NV > 1) in_vectors<MT, NV / 2>(count, first, f);
 }
@@ -305,7 +302,7 @@ inline void with_pass(int pass, const F& f) {
 // Rows of the pass that begins at `first`: not every number, as each is code of its own.
 inline constexpr int rows_of_pass(int rows, int first) {
   const int left = rows - first;
-  if (left >= max_float_tile_rows) return max_float_tile_rows;
+  if (left >= max_query_rows) return max_query_rows;
   return left > 8 ? 8 : left == 7 ? 6 : left;
 }
 
@@ -314,7 +311,7 @@ template <class F>
 inline void for_passes(int rows, const F& f) {
   for (int first = 0; first < rows;) {
     const int pass = rows_of_pass(rows, first);
-    with_pass<max_float_tile_rows>(pass, [&](auto mt) { f(mt, first); });
+    with_pass<max_query_rows>(pass, [&](auto mt) { f(mt, first); });
     first += pass;
   }
 }
@@ -367,8 +364,7 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
                          const UpcomingKeys& upcoming, bool fetched, const Scratch& scratch) {
   const int head_dim = context.pools.head_dim;
   const bool in_place = readable_in_blocks<T>(context.pools);
-  const bool fetches_next =
-      tile.tokens * tile.group <= max_float_tile_rows || std::is_same_v<T, float>;
+  const bool fetches_next = tile.tokens * tile.group <= max_query_rows || std::is_same_v<T, float>;
   const auto range_from = [&](int start) {
     const int tile_end = start + key_tile;
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
@@ -510,7 +506,6 @@ inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_strid
     finish_state(scratch.pieces + row * record, head_dim, nullptr, out + row * out_stride);
 }
 
-inline constexpr AttentionKernels attention_kernels = {max_float_tile_rows, paged, merge, pack,
-                                                       segment};
+inline constexpr AttentionKernels attention_kernels = {max_query_rows, paged, merge, pack, segment};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

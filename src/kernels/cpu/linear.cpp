@@ -130,7 +130,7 @@ void dense_row(const DensePanels& w, int row, float* out) {
 // ---- products
 
 // Activations of a block of rows should stay in a core's second-level cache while all panels pass.
-constexpr std::int64_t block_bytes_wanted = 512 << 10;
+constexpr std::int64_t block_bytes_wanted = 256 << 10;
 
 // Work is handed out in pieces as threads get free: some microseconds each, so that the last ones end
 // together (a decode step has a hundred products of some 50 microseconds), but no smaller.

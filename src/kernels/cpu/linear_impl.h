@@ -14,17 +14,17 @@ struct ScaleBias {
   Vf scale, bias;
 };
 
-template <Format F>
-inline ScaleBias load_scales(const std::uint8_t* header) {
-  if constexpr (F == Format::f32) {
+inline ScaleBias load_scales(const std::uint8_t* header, Format format) {
+  ScaleBias s;
+  if (format == Format::f32) {
     const auto* p = reinterpret_cast<const float*>(header);
-    return {load(p), load(p + 16)};
+    s = {load(p), load(p + 16)};
+  } else if (format == Format::bf16) {
+    load_pairs(reinterpret_cast<const Bf16*>(header), s.scale, s.bias);
   } else {
-    using Half = std::conditional_t<F == Format::bf16, Bf16, F16>;
-    Vf even, odd;
-    load_pairs(reinterpret_cast<const Half*>(header), even, odd);
-    return {even, odd};
+    load_pairs(reinterpret_cast<const F16*>(header), s.scale, s.bias);
   }
+  return s;
 }
 
 // ---- results
@@ -105,13 +105,15 @@ inline void quantize(const float* x, std::int64_t stride, int rows, int k, int g
 }
 
 // ---- the quantized product
+//
+// The group's size is a constant of the code: where rows of activations and lines lie is then known to
+// the compiler, which otherwise keeps a register or a stack slot for each.
 
 // One group's products join the sums. The order is the same for every shape of tile.
-template <int MT, Format F>
-inline __attribute__((always_inline)) void add_group(const std::uint8_t* block, const Vi (&dot)[MT],
+template <int MT>
+inline __attribute__((always_inline)) void add_group(const ScaleBias& s, const Vi (&dot)[MT],
                                                      const float* scales, const float* sums,
                                                      Vf (&y)[MT]) {
-  const auto s = load_scales<F>(block);
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) {
     y[m] = fma(s.bias, set1(sums[m]), y[m]);
@@ -145,38 +147,37 @@ class Ahead {
 };
 
 // MT rows of 8-bit activations by one panel.
-template <int MT, int Bits, Format F>
+template <int MT, int Bits, int Group>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
                                                          const QuantizedRows& x, Ahead& ahead,
                                                          Vf (&y)[MT]) {
-  constexpr int header = F == Format::f32 ? 128 : 64;
-  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
+  const int num_groups = w.k / Group, header = w.header_bytes(), block_bytes = w.block_bytes();
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = zero();
   for (int g = 0; g < num_groups; ++g, block += block_bytes) {
     ahead.step(block, block_bytes);
     Vi dot[MT];
-    dot_group<MT, Bits>(block + header, w.group, x.q + g * MT * w.group, dot);
-    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
+    dot_group<MT, Bits>(block + header, Group, x.q + g * MT * Group, dot);
+    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
   }
 }
 
 #ifdef PIPPIN_UNPACK_ROWS
 // The same with the panel's lines unpacked.
-template <int MT, int Bits, Format F>
+template <int MT, int Bits, int Group>
 inline __attribute__((always_inline)) void unpacked_product(const QuantizedPanels& w, int panel,
                                                             const std::uint8_t* lines,
                                                             const QuantizedRows& x, Vf (&y)[MT]) {
-  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
-  const auto lines_bytes = unpacked_bytes(w.group, Bits);
+  const int num_groups = w.k / Group, block_bytes = w.block_bytes();
+  constexpr auto lines_bytes = unpacked_bytes(Group, Bits);
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = zero();
   for (int g = 0; g < num_groups; ++g, block += block_bytes, lines += lines_bytes) {
     Vi dot[MT];
-    dot_unpacked<MT, Bits>(lines, w.group, x.q + g * MT * w.group, dot);
-    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
+    dot_unpacked<MT, Bits>(lines, Group, x.q + g * MT * Group, dot);
+    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
   }
 }
 
@@ -190,12 +191,11 @@ inline void unpack_panel(const QuantizedPanels& w, int panel, std::uint8_t* out)
 
 #ifdef PIPPIN_TWO_PANEL_ROWS
 // The same for a panel and the next.
-template <int MT, int Bits, Format F>
+template <int MT, int Bits, int Group>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
                                                          const QuantizedRows& x, Ahead& ahead,
                                                          Vf (&y)[MT], Vf (&y2)[MT]) {
-  constexpr int header = F == Format::f32 ? 128 : 64;
-  const int num_groups = w.k / w.group, block_bytes = w.block_bytes();
+  const int num_groups = w.k / Group, header = w.header_bytes(), block_bytes = w.block_bytes();
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
   const auto* block2 = block + w.panel_bytes();
 #pragma GCC unroll 16
@@ -203,10 +203,10 @@ inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& 
   for (int g = 0; g < num_groups; ++g, block += block_bytes, block2 += block_bytes) {
     ahead.step(block, block_bytes);
     Vi dot[MT], dot2[MT];
-    dot_group<MT, Bits>(block + header, block2 + header, w.group, x.q + g * MT * w.group, dot,
-                        dot2);
-    add_group<MT, F>(block, dot, x.scales + g * MT, x.sums + g * MT, y);
-    add_group<MT, F>(block2, dot2, x.scales + g * MT, x.sums + g * MT, y2);
+    dot_group<MT, Bits>(block + header, block2 + header, Group, x.q + g * MT * Group, dot, dot2);
+    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
+    add_group<MT>(load_scales(block2, w.scale_format), dot2, x.scales + g * MT, x.sums + g * MT,
+                  y2);
   }
 }
 #endif
@@ -218,7 +218,7 @@ inline constexpr int panels_at_once = 1;
 #endif
 
 // One tile of rows by `count` panels, one or two.
-template <int MT, int Bits, Format F>
+template <int MT, int Bits, int Group>
 inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
                          const QuantizedRows& x, int row, int panel, int count, const Output& out,
                          Ahead& ahead, Ahead& times_ahead) {
@@ -227,16 +227,16 @@ inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
   if constexpr (MT >= PIPPIN_TWO_PANEL_ROWS)
     if (count == 2) {
       Vf y2[MT], z2[MT];
-      panel_product<MT, Bits, F>(w, panel, x, ahead, y, y2);
-      if (times) panel_product<MT, Bits, F>(*times, panel, x, times_ahead, z, z2);
+      panel_product<MT, Bits, Group>(w, panel, x, ahead, y, y2);
+      if (times) panel_product<MT, Bits, Group>(*times, panel, x, times_ahead, z, z2);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
       write_tile<MT>(out, w.n, row, panel + 1, y2, z2, times != nullptr);
       return;
     }
 #endif
   for (int i = panel; i < panel + count; ++i) {
-    panel_product<MT, Bits, F>(w, i, x, ahead, y);
-    if (times) panel_product<MT, Bits, F>(*times, i, x, times_ahead, z);
+    panel_product<MT, Bits, Group>(w, i, x, ahead, y);
+    if (times) panel_product<MT, Bits, Group>(*times, i, x, times_ahead, z);
     write_tile<MT>(out, w.n, row, i, y, z, times != nullptr);
   }
 }
@@ -262,7 +262,7 @@ inline Ahead ahead_of(const QuantizedPanels& w, int next, int count, int tiles) 
 }
 
 // The panels at hand stay in the first-level cache from tile to tile.
-template <int Bits, Format F>
+template <int Bits, int Group>
 inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                              const QuantizedRows& x, int rows, int first, int last,
                              const Output& out) {
@@ -278,15 +278,15 @@ inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* ti
       if (times) times_ahead = ahead_of(*times, next, next_count, tiles);
     }
     for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
-      tile_product<decltype(mt)::value, Bits, F>(w, times, tile, row, panel, count, out, ahead,
-                                                 times_ahead);
+      tile_product<decltype(mt)::value, Bits, Group>(w, times, tile, row, panel, count, out, ahead,
+                                                     times_ahead);
     });
   }
 }
 
 #ifdef PIPPIN_UNPACK_ROWS
 // The same for many rows: every panel is unpacked once, to `memory`.
-template <int Bits, Format F>
+template <int Bits, int Group>
 inline void unpacked_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                             const QuantizedRows& x, int rows, int first, int last,
                             const Output& out, std::uint8_t* memory) {
@@ -297,8 +297,8 @@ inline void unpacked_panels(const QuantizedPanels& w, const QuantizedPanels* tim
     for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
       constexpr int MT = decltype(mt)::value;
       Vf y[MT], z[MT];
-      unpacked_product<MT, Bits, F>(w, panel, memory, tile, y);
-      if (times) unpacked_product<MT, Bits, F>(*times, panel, times_memory, tile, z);
+      unpacked_product<MT, Bits, Group>(w, panel, memory, tile, y);
+      if (times) unpacked_product<MT, Bits, Group>(*times, panel, times_memory, tile, z);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
     });
   }
@@ -308,18 +308,16 @@ inline constexpr int unpack_rows = PIPPIN_UNPACK_ROWS;
 inline constexpr int unpack_rows = 0;
 #endif
 
-// Calls f(bits, format) with the matrix's as compile-time constants.
+// Calls f(bits, group) with the matrix's as compile-time constants.
 template <class F>
 inline void with_layout(const QuantizedPanels& w, const F& f) {
   const auto with_bits = [&](auto bits) {
-    switch (w.scale_format) {
-      case Format::f32:
-        return f(bits, std::integral_constant<Format, Format::f32>());
-      case Format::bf16:
-        return f(bits, std::integral_constant<Format, Format::bf16>());
-      case Format::f16:
-        return f(bits, std::integral_constant<Format, Format::f16>());
-    }
+    if (w.group == 32)
+      f(bits, std::integral_constant<int, 32>());
+    else if (w.group == 64)
+      f(bits, std::integral_constant<int, 64>());
+    else
+      f(bits, std::integral_constant<int, 128>());
   };
   if (w.bits == 4)
     with_bits(std::integral_constant<int, 4>());
@@ -330,14 +328,13 @@ inline void with_layout(const QuantizedPanels& w, const F& f) {
 inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
                       const QuantizedRows& x, int rows, int first, int last, const Output& out,
                       [[maybe_unused]] std::uint8_t* memory) {
-  with_layout(w, [&](auto bits, auto format) {
-    constexpr int Bits = decltype(bits)::value;
-    constexpr Format F = decltype(format)::value;
+  with_layout(w, [&](auto bits, auto group) {
+    constexpr int Bits = decltype(bits)::value, Group = decltype(group)::value;
 #ifdef PIPPIN_UNPACK_ROWS
     if (rows >= unpack_rows)
-      return unpacked_panels<Bits, F>(w, times, x, rows, first, last, out, memory);
+      return unpacked_panels<Bits, Group>(w, times, x, rows, first, last, out, memory);
 #endif
-    quantized_panels<Bits, F>(w, times, x, rows, first, last, out);
+    quantized_panels<Bits, Group>(w, times, x, rows, first, last, out);
   });
 }
 
@@ -380,48 +377,43 @@ inline __attribute__((always_inline)) void add_dense(const Bf16* w, int k, const
 }
 
 // One block of a quantized panel as floats [group, 16].
-template <int Bits, Format F>
-inline void expand_block(const std::uint8_t* block, int group, float* out) {
-  const auto s = load_scales<F>(block);
-  const auto* lines = block + (F == Format::f32 ? 128 : 64);
-  const int half = group / 2;
-  for (int k = 0; k < group; ++k) {
-    const int line_k = Bits == 4 ? k % half : k;
-    const int shift = Bits == 4 && k >= half ? 4 : 0;
+inline void expand_block(const QuantizedPanels& w, const std::uint8_t* block, float* out) {
+  const auto s = load_scales(block, w.scale_format);
+  const auto* lines = block + w.header_bytes();
+  const int half = w.group / 2;
+  for (int k = 0; k < w.group; ++k) {
+    const int line_k = w.bits == 4 ? k % half : k;
+    const int shift = w.bits == 4 && k >= half ? 4 : 0;
     const auto* bytes = lines + (line_k / 4) * 64 + line_k % 4;
     float q[16];
     for (int r = 0; r < 16; ++r)
-      q[r] = static_cast<float>((bytes[4 * r] >> shift) & (Bits == 4 ? 15 : 255));
+      q[r] = static_cast<float>((bytes[4 * r] >> shift) & (w.bits == 4 ? 15 : 255));
     store(out + 16 * k, fma(load(q), s.scale, s.bias));
   }
 }
 
-template <int MT, int Bits, Format F>
+template <int MT>
 inline void exact_product(const QuantizedPanels& w, int panel, const float* x, std::int64_t stride,
                           Vf (&y)[MT]) {
   alignas(64) float expanded[128 * 16];
   const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
   for (int m = 0; m < MT; ++m) y[m] = zero();
   for (int k = 0; k < w.k; k += w.group, block += w.block_bytes()) {
-    expand_block<Bits, F>(block, w.group, expanded);
+    expand_block(w, block, expanded);
     add_dense<MT>(expanded, w.group, x + k, stride, y);
   }
 }
 
 inline void quantized_exact(const QuantizedPanels& w, const QuantizedPanels* times, const float* x,
                             std::int64_t stride, int rows, int first, int last, const Output& out) {
-  with_layout(w, [&](auto bits, auto format) {
-    constexpr int Bits = decltype(bits)::value;
-    constexpr Format F = decltype(format)::value;
-    for (int panel = first; panel < last; ++panel)
-      for_tiles<max_float_tile_rows>(rows, [&](auto mt, int row) {
-        constexpr int MT = decltype(mt)::value;
-        Vf y[MT], z[MT];
-        exact_product<MT, Bits, F>(w, panel, x + row * stride, stride, y);
-        if (times) exact_product<MT, Bits, F>(*times, panel, x + row * stride, stride, z);
-        write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
-      });
-  });
+  for (int panel = first; panel < last; ++panel)
+    for_tiles<max_float_tile_rows>(rows, [&](auto mt, int row) {
+      constexpr int MT = decltype(mt)::value;
+      Vf y[MT], z[MT];
+      exact_product<MT>(w, panel, x + row * stride, stride, y);
+      if (times) exact_product<MT>(*times, panel, x + row * stride, stride, z);
+      write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
+    });
 }
 
 template <class T>

@@ -178,6 +178,7 @@ inline __m256i broadcast4(const std::int8_t* p) {
 
 inline constexpr int max_tile_rows = 4;
 inline constexpr int max_float_tile_rows = 6;
+inline constexpr int max_query_rows = 6, max_float_sums = 6;
 
 /// From so many rows on, a panel's nibbles are unpacked once for all tiles, which are then a third faster.
 #define PIPPIN_UNPACK_ROWS 32

@@ -148,6 +148,8 @@ inline constexpr int max_tile_rows = 6;
 // No more than a first-level cache has ways: rows of x often lie 4096 bytes apart, all in one set (12
 // rows were a fifth slower than 8).
 inline constexpr int max_float_tile_rows = 8;
+// Queries do not lie in one set, and two vectors of keys for each make the most of a load.
+inline constexpr int max_query_rows = 12, max_float_sums = 24;
 /// From so many rows on, tiles take two panels at once.
 #define PIPPIN_TWO_PANEL_ROWS 4
 

@@ -203,6 +203,7 @@ inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 // ---- sums of products of bytes
 
 inline constexpr int max_float_tile_rows = 6;
+inline constexpr int max_query_rows = 6, max_float_sums = 6;
 
 // The low and the high nibbles of 16 bytes.
 inline uint8x16_t low_nibbles(uint8x16_t x) { return vandq_u8(x, vdupq_n_u8(15)); }
