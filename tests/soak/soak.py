@@ -143,6 +143,7 @@ def main() -> None:
     for problem in problems:
         print(f"PROBLEM: {problem}")
     if problems:
+        print("".join(report[:6000] for report in log.split("==================\n") if "Sanitizer: " in report[:200]))
         print(log[-20_000:])
     print(f"{args.preset}: {'1 passed, 0 failed' if not problems else f'0 passed, {len(problems)} failed'}")
     sys.exit(1 if problems else 0)
