@@ -11,7 +11,7 @@ VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo serve test asan tsan portability bench-peers bench-cache check format clean distclean
+.PHONY: help build demo serve test asan tsan soak tsan-soak portability bench-peers bench-cache bench-load check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
@@ -43,6 +43,16 @@ tsan: ## The same under ThreadSanitizer
 	@tools/setup/setup.sh test
 	@$(VENV)/python tools/run_tests.py --preset tsan
 
+soak: build ## Clients of every kind, failures included, for ten minutes (SECONDS=600)
+	@tools/setup/setup.sh test
+	@$(VENV)/python tests/soak/soak.py --seconds $(or $(SECONDS),600)
+
+tsan-soak: ## The same under ThreadSanitizer, for two minutes (SECONDS=120)
+	@tools/setup/setup.sh test
+	@cmake --preset tsan --log-level=WARNING
+	@cmake --build --preset tsan --target pippin
+	@$(VENV)/python tests/soak/soak.py --preset tsan --clients 6 --seconds $(or $(SECONDS),120)
+
 portability: ## Compile everything with clang and libc++, as nearly as a Mac would
 	@tools/setup/setup.sh portability
 	@tools/portability/check.sh
@@ -55,6 +65,12 @@ bench-peers: build ## Compare speeds with llama.cpp and mlx-lm, side by side (FU
 bench-cache: build ## Measure what the caches save (MODELS=demo,2b,8b: the last two with random weights, an hour on a CPU)
 	@tools/setup/setup.sh test
 	@$(VENV)/python bench/cache/bench_cache.py --pippin $(PIPPIN) --models $(or $(MODELS),demo)
+
+bench-load: build ## Simulate ten thousand users; measure scheduling, and what HTTP costs (MODEL=directory)
+	@cmake --build --preset release --target simulate bench_scheduling
+	@python3 bench/load/curves.py
+	@build/release/bench/bench_scheduling
+	@python3 bench/load/serving_cost.py --pippin $(PIPPIN) $(MODEL)
 
 format: ## Format the C++ sources
 	@tools/setup/setup.sh test

@@ -33,6 +33,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def with_template(model: str, folder: pathlib.Path) -> str:
+    """The model, with a plain chat template where it has none (a checkpoint of random weights)."""
+    source = pathlib.Path(model)
+    if not source.is_dir() or (source / "chat_template.jinja").exists():
+        return model
+    copy = folder / source.name
+    copy.mkdir()
+    for file in source.resolve().iterdir():
+        (copy / file.name).symlink_to(file)
+    (copy / "chat_template.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    return str(copy)
+
+
 def in_process(pippin: pathlib.Path, model: str, streams: int) -> float:
     """Generated tokens a second."""
     done = subprocess.run([pippin, "bench", model, "--batch", str(streams), "--prompt-tokens", str(PROMPT_TOKENS),
@@ -89,13 +102,15 @@ def main() -> None:
     args = parser.parse_args()
     print(json.dumps(machine.describe()))
     alone, over_http, hosts = [], [], []
-    for number in range(args.rounds):
-        alone.append(in_process(args.pippin, args.model, args.streams))
-        rate, host = served(args.pippin, args.model, args.streams)
-        over_http.append(rate)
-        hosts.append(host)
-        print(f"round {number + 1}: in process {alone[-1]:.1f} tok/s, over HTTP {rate:.1f} tok/s, host {host:.2%} of the steps",
-              flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        model = with_template(args.model, pathlib.Path(folder))
+        for number in range(args.rounds):
+            alone.append(in_process(args.pippin, model, args.streams))
+            rate, host = served(args.pippin, model, args.streams)
+            over_http.append(rate)
+            hosts.append(host)
+            print(f"round {number + 1}: in process {alone[-1]:.1f} tok/s, over HTTP {rate:.1f} tok/s, host {host:.2%} of the "
+                  "steps", flush=True)
     a, b = statistics.median(alone), statistics.median(over_http)
     print(f"medians: {a:.1f} and {b:.1f} tok/s: HTTP costs {1 - b / a:.1%}; all but the model takes "
           f"{statistics.median(hosts):.2%} of a step")

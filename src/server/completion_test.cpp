@@ -65,7 +65,8 @@ TEST(CompletionCall, RefusesByName) {
            {"n", R"("n": 0)"},
            {"suffix", R"("suffix": 5)"},
            {"echo", R"("echo": 1)"},
-           {"guided_json", R"("guided_json": {})"},
+           {"guided_choice", R"("guided_choice": [])"},
+           {"guided_regex", R"("guided_regex": "a", "guided_choice": ["a"])"},
            {"max_tokens", R"("max_tokens": 0)"}})
     EXPECT_EQ(refused_with(R"("prompt": "a", )" + members), field) << members;
   EXPECT_EQ(refused_with(R"("prompt": [1], "suffix": "x")"), "suffix");

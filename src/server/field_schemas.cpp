@@ -75,7 +75,8 @@ constexpr FieldSchema schemas[] = {
     {"", "system", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "What comes before the conversation"},
     {"", "stop_sequences", R"({"type": "array", "items": {"type": "string", "minLength": 1}})", "Texts that end the answer"},
     {"", "thinking", R"({"type": "object"})", "Whether, and how much, the model thinks"},
-    {"", "output_config", R"({"type": "object"})", "The effort"},
+    {"", "output_config", R"({"type": "object"})", "The effort, and the form of the answer"},
+    {"", "output_format", R"({"type": "object"})", "The form of the answer, by the name that it had before"},
     {"", "context_management", R"({"type": "object"})", "Edits of the conversation"},
     // Of the Responses API.
     {"", "input", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "A question, or the items of a conversation"},

@@ -59,7 +59,7 @@ def test_streams_and_short_requests_go_on_beside_a_long_prompt(tmp_path):
     with Server("--kv-tokens", str(2 * CONTEXT), model=long_context_model(tmp_path)) as server:
         words = "What is Pippin? " * 100
         per_words = server.post({"messages": [{"role": "user", "content": words}], "max_tokens": 1}).body["usage"]["prompt_tokens"]
-        text = words * (PROMPT_TOKENS // (per_words - 40) + 1)
+        text = words * (PROMPT_TOKENS // (per_words - 10) + 1)
         streams = [Stream(server) for _ in range(4)]
         for stream in streams:
             stream.start()

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "tools")]
 import run_tests  # noqa: E402
 
 SERVER_OPTIONS = ["--kv-tokens", "3008", "--max-context", "3000", "--max-sequences", "8", "--max-queue", "64", "--media-cache-mb",
-                  "2", "--clip-cache-mb", "2", "--max-body-mb", "2", "--fail-every", "211", "--cache-disk-gb", "0.05"]
+                  "2", "--decoded-cache-mb", "2", "--max-body-mb", "2", "--fail-every", "211", "--cache-disk-gb", "0.05"]
 ROUNDS = 10
 SETTLING_ROUNDS = 3  # until the allocator's free lists have their size
 MOST_MB_A_MINUTE = 2.0
@@ -143,6 +143,7 @@ def main() -> None:
     for problem in problems:
         print(f"PROBLEM: {problem}")
     if problems:
+        print("".join(report[:6000] for report in log.split("==================\n") if "Sanitizer: " in report[:200]))
         print(log[-20_000:])
     print(f"{args.preset}: {'1 passed, 0 failed' if not problems else f'0 passed, {len(problems)} failed'}")
     sys.exit(1 if problems else 0)
