@@ -66,7 +66,7 @@ TEST(CompletionCall, RefusesByName) {
            {"suffix", R"("suffix": 5)"},
            {"echo", R"("echo": 1)"},
            {"guided_choice", R"("guided_choice": [])"},
-           {"guided_regex", R"("guided_regex": "a", "guided_choice": ["a"])"},
+           {"guided_choice", R"("guided_regex": "a", "guided_choice": ["a"])"},
            {"max_tokens", R"("max_tokens": 0)"}})
     EXPECT_EQ(refused_with(R"("prompt": "a", )" + members), field) << members;
   EXPECT_EQ(refused_with(R"("prompt": [1], "suffix": "x")"), "suffix");
