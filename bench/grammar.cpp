@@ -272,15 +272,15 @@ constexpr const char* endless =
 
 double tokens_per_second(Engine& engine, int batch, const ResponseFormat& format) {
   constexpr int tokens = 96;
-  SamplingOptions sampling;
-  sampling.seed = 1;
-  StopOptions stop;
-  stop.max_tokens = tokens;
-  stop.ignore_eos = true;
+  CompletionRequest request;
+  request.stop.max_tokens = tokens;
+  request.stop.ignore_eos = true;
+  request.format = format;
   std::vector<ChatStream> streams;
   for (int i = 0; i < batch; ++i) {
-    sampling.seed = static_cast<std::uint64_t>(i);
-    streams.push_back(engine.complete("Number " + std::to_string(i), sampling, stop, format));
+    request.text = "Number " + std::to_string(i);
+    request.sampling.seed = static_cast<std::uint64_t>(i);
+    streams.push_back(std::move(engine.complete(request).front()));
   }
   for (auto& stream : streams) stream.next();  // the prompts are read
   const auto before = engine.stats().generated_tokens;
