@@ -1,6 +1,5 @@
 #include "media/decoded_cache.h"
 
-#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -61,6 +60,7 @@ std::shared_ptr<const Video> DecodedCache::video(std::span<const std::uint8_t> b
 
 void DecodedCache::clear() {
   const std::lock_guard lock(mutex_);
+  index_.clear();
   entries_.clear();
   num_bytes_ = 0;
 }
@@ -68,21 +68,21 @@ void DecodedCache::clear() {
 template <class T>
 std::shared_ptr<const T> DecodedCache::find(const Digest& key, std::int64_t max_pixels) {
   const std::lock_guard lock(mutex_);
-  const auto it = std::find_if(entries_.begin(), entries_.end(),
-                               [&](const Entry& entry) { return entry.key == key; });
-  if (it == entries_.end() || it->bytes > max_pixels * 3) return nullptr;
-  entries_.splice(entries_.begin(), entries_, it);
-  return std::get<std::shared_ptr<const T>>(it->content);
+  const auto known = index_.find(key);
+  if (known == index_.end() || known->second->bytes > max_pixels * 3) return nullptr;
+  entries_.splice(entries_.begin(), entries_, known->second);
+  return std::get<std::shared_ptr<const T>>(known->second->content);
 }
 
 void DecodedCache::insert(const Digest& key, Content content, std::int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  const bool known = std::any_of(entries_.begin(), entries_.end(),
-                                 [&](const Entry& entry) { return entry.key == key; });
-  if (known || bytes > max_bytes_) return;
-  for (num_bytes_ += bytes; num_bytes_ > max_bytes_; entries_.pop_back())
+  if (index_.contains(key) || bytes > max_bytes_) return;
+  for (num_bytes_ += bytes; num_bytes_ > max_bytes_; entries_.pop_back()) {
     num_bytes_ -= entries_.back().bytes;
+    index_.erase(entries_.back().key);
+  }
   entries_.push_front({key, std::move(content), bytes});
+  index_[key] = entries_.begin();
 }
 
 }  // namespace pippin::media

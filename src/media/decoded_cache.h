@@ -2,11 +2,14 @@
 // what is left to do once they are encoded.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <unordered_map>
 #include <variant>
 
 #include "pippin/pixels.h"
@@ -33,6 +36,13 @@ class DecodedCache {
 
  private:
   using Content = std::variant<std::shared_ptr<const Pixels>, std::shared_ptr<const Video>>;
+  struct DigestHash {
+    std::size_t operator()(const Digest& digest) const {  // any eight of its bytes will do
+      std::size_t hash;
+      std::memcpy(&hash, digest.data(), sizeof hash);
+      return hash;
+    }
+  };
   struct Entry {
     Digest key;
     Content content;
@@ -46,8 +56,9 @@ class DecodedCache {
 
   const std::int64_t max_bytes_;
   std::mutex mutex_;
-  std::list<Entry> entries_;    // guarded; most recently used first, and few
-  std::int64_t num_bytes_ = 0;  // guarded
+  std::list<Entry> entries_;  // guarded; most recently used first
+  std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> index_;  // guarded
+  std::int64_t num_bytes_ = 0;                                                // guarded
 };
 
 }  // namespace pippin::media

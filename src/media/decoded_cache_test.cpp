@@ -72,7 +72,7 @@ TEST(DecodedCache, TellsAPictureFromAClipOfOneFile) {
 TEST(DecodedCache, KeepsPicturesAndClipsWithinTheSameBytes) {
   const auto file = read_file(kTestdata / "420.jpg"), clip = read_file(kClips / "h264.mp4");
   const auto picture_bytes = static_cast<std::int64_t>(decode_image(file).rgb.size());
-  DecodedCache cache(picture_bytes + kFrameBytes);
+  DecodedCache cache(picture_bytes + 2 * kFrameBytes - 1);
   const auto picture = cache.picture(file, {});
   cache.video(clip, {.num_frames = 2}, {});  // in place of the picture
   EXPECT_NE(cache.picture(file, {}), picture);

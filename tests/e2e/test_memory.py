@@ -24,8 +24,8 @@ def ask_about(server: Server, number: int) -> None:
 def test_memory_stays_flat_over_many_pictures(monkeypatch):
     # A sanitizer's allocator keeps freed memory for a while, by default a quarter of a gigabyte, to find its late uses.
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=16")
-    # The pool holds some hundred of the prompts, the media cache (1 MB) some thirty of the pictures.
-    with Server("--kv-tokens", "4096", "--max-context", "2048", "--media-cache-mb", "1") as server:
+    # The pool holds some hundred of the prompts, the media cache and that of decoded files (1 MB each) some thirty of the pictures.
+    with Server("--kv-tokens", "4096", "--max-context", "2048", "--media-cache-mb", "1", "--decoded-cache-mb", "1") as server:
         for number in range(WARM_UP):
             ask_about(server, number)
         before = resident_mib(server)
