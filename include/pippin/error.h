@@ -11,6 +11,7 @@ namespace pippin {
 /// (server/errors).
 enum class Code {
   invalid_argument,    ///< the request (or an option) is malformed or unsupported: 400
+  context_exceeded,    ///< the prompt is longer than the model's context: 400
   not_found,           ///< a model, file or route that does not exist: 404
   payload_too_large,   ///< a body, picture or prompt over a stated limit: 413
   resource_exhausted,  ///< a queue is full; trying again later may work: 429

@@ -21,9 +21,11 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
 
 void PromptBuilder::check_length(std::int64_t num_tokens, const char* field) const {
   if (num_tokens < max_context) return;
-  throw Error(Code::invalid_argument,
-              "the prompt has " + std::to_string(num_tokens) + " tokens, but the context holds " +
-                  std::to_string(max_context) + " with the answer",
+  // Agents look for these first words, and shorten their conversation then.
+  throw Error(Code::context_exceeded,
+              "prompt is too long: " + std::to_string(num_tokens) +
+                  " tokens, but the context holds " + std::to_string(max_context) +
+                  " with the answer",
               field);
 }
 
@@ -31,9 +33,10 @@ std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool ad
                                                 const char* field) const {
   // Normalising may shrink a text, hence the factor; past it no tokenization can fit, and trying would take seconds.
   if (text.size() / 4 > static_cast<std::size_t>(max_context) * max_token_bytes)
-    throw Error(Code::invalid_argument,
-                "the prompt has " + std::to_string(text.size()) +
-                    " bytes, too many for a context of " + std::to_string(max_context) + " tokens",
+    throw Error(Code::context_exceeded,
+                "prompt is too long: " + std::to_string(text.size()) +
+                    " bytes are too many for a context of " + std::to_string(max_context) +
+                    " tokens",
                 field);
   auto tokens = tokenizer->encode(text, add_special);
   if (tokens.empty()) throw Error(Code::invalid_argument, "the prompt is empty", field);
@@ -82,6 +85,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
 
   std::vector<models::MediaSpan> spans;
   std::vector<const Shown*> shown;
+  std::int64_t num_tokens = 0;
   for (std::size_t i = 0; i < rendered.size(); ++i) {
     if (i == history) sequence.num_history = sequence.num_tokens();
     const Shown* here = media.next(rendered[i]);
@@ -91,9 +95,11 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
       shown.push_back(here);
     }
     const std::int64_t count = here ? spans.back().length : 1;
-    check_length(sequence.num_tokens() + count, "messages");
-    sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), rendered[i]);
+    num_tokens += count;
+    if (num_tokens < max_context)  // else only counted, for the error
+      sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), rendered[i]);
   }
+  check_length(num_tokens, "messages");
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
   sequence.num_prompt = sequence.num_tokens();
   sequence.positions = models::mrope_positions(sequence.num_prompt, spans);

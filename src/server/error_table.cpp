@@ -14,7 +14,8 @@ namespace {
 
 // clang-format off
 constexpr ErrorCase errors[] = {
-    {400, "invalid_value", "The request is malformed, a field has a wrong type or value or is not supported, or the prompt does not fit the context; `param` names the field"},
+    {400, "invalid_value", "The request is malformed, a field has a wrong type or value or is not supported; `param` names the field"},
+    {400, "context_length_exceeded", "The prompt is longer than the model's context; the message begins with 'prompt is too long'"},
     {401, "invalid_api_key", "No API key, or an unknown one"},
     {404, "not_found", "There is no such route, file or stored object"},
     {404, "model_not_found", "The request names a model that is not served"},

@@ -44,6 +44,7 @@ std::string naming(std::string_view param, std::string_view message) {
 // Clients act on these codes, whatever the message says.
 std::string_view code_of(const Error& error) {
   if (error.code() == Code::not_found && error.field() == "model") return "model_not_found";
+  if (error.code() == Code::context_exceeded) return "context_length_exceeded";
   if (error.code() == Code::resource_exhausted) return "queue_full";
   if (error.code() == Code::deadline_exceeded) return "timeout";
   return "";
@@ -65,6 +66,7 @@ std::string_view error_type(int status) {
 int status_of(Code code) {
   switch (code) {
     case Code::invalid_argument:
+    case Code::context_exceeded:
       return 400;
     case Code::not_found:
       return 404;

@@ -25,6 +25,7 @@ TEST(Errors, KindsBecomeStatuses) {
   EXPECT_EQ(status_of(Code::not_found), 404);
   EXPECT_EQ(status_of(Code::payload_too_large), 413);
   EXPECT_EQ(status_of(Code::resource_exhausted), 429);
+  EXPECT_EQ(status_of(Code::context_exceeded), 400);
   EXPECT_EQ(status_of(Code::deadline_exceeded), 504);
   EXPECT_EQ(status_of(Code::unavailable), 503);
   EXPECT_EQ(status_of(Code::internal), 500);
@@ -35,6 +36,8 @@ TEST(Errors, TellClientsWhatToDo) {
       error_response({"/v1/chat/completions", "r"}, Error(Code::resource_exhausted, "full"));
   EXPECT_EQ(full.headers.get("Retry-After"), "1");
   EXPECT_EQ(error_in(full.body).at("type"), "rate_limit_error");
+  EXPECT_EQ(error_in(error_body(Error(Code::context_exceeded, "too long"))).at("code"),
+            "context_length_exceeded");
   EXPECT_EQ(error_in(error_body(Error(Code::not_found, "no model 'x'", "model"))).at("code"),
             "model_not_found");
 }

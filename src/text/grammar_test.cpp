@@ -13,7 +13,7 @@
 namespace pippin::text {
 namespace {
 
-constexpr std::int32_t end_of_turn = 2, think = 7, tool_call = 9, end_of_call = 10;
+constexpr std::int32_t end_of_turn = 2, think = 7, tool_call = 9;
 using Kind = Grammar::Kind;
 
 std::shared_ptr<const Tokenizer> tokenizer() {

@@ -100,6 +100,20 @@ def test_unknown_paths_and_methods(server: Server):
     assert reply.status == 405 and reply.headers["Allow"] == "POST"
 
 
+@pytest.mark.parametrize("path, body", [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "word " * 5_000}]}),
+    ("/v1/completions", {"prompt": "word " * 5_000}),
+    ("/v1/responses", {"input": "word " * 5_000}),
+    ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": "word " * 5_000}]})])
+def test_agents_are_told_that_a_prompt_is_too_long(server: Server, path: str, body: dict):
+    """By the code or the words that make them shorten the conversation."""
+    reply = server.post(body, path=path)
+    assert reply.status == 400
+    assert reply.error["message"].removeprefix("messages: ").startswith("prompt is too long: 5")
+    if path != "/v1/messages":
+        assert reply.error["code"] == "context_length_exceeded"
+
+
 def test_it_still_answers(server: Server):
     """Runs after the others: what they sent has left no trace."""
     assert "MLX" in server.text("What is Pippin?")
