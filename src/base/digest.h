@@ -1,7 +1,9 @@
 // BLAKE3-256: the hash behind every content-addressed cache.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +14,15 @@ namespace pippin {
 
 /// BLAKE3 of `bytes`.
 Digest blake3(std::span<const std::uint8_t> bytes);
+
+/// Of digests as keys of a hash table: any bytes of a cryptographic hash are evenly spread.
+struct DigestHash {
+  std::size_t operator()(const Digest& digest) const {
+    std::size_t hash;
+    std::memcpy(&hash, digest.data(), sizeof hash);
+    return hash;
+  }
+};
 
 /// Lower-case hexadecimal, 64 characters.
 std::string to_hex(const Digest& digest);

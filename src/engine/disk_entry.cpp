@@ -178,9 +178,7 @@ ReadResult read_open(int fd, const EntryName& name, std::uint64_t file_size) {
 }  // namespace
 
 std::size_t EntryNameHash::operator()(const EntryName& name) const {
-  std::size_t hash = 0;  // keys are digests already
-  std::memcpy(&hash, name.key.data(), sizeof hash);
-  return hash ^ static_cast<std::size_t>(name.kind);
+  return DigestHash()(name.key) ^ static_cast<std::size_t>(name.kind);
 }
 
 std::int64_t file_size_of(const Entry& entry) {

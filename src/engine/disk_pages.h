@@ -49,11 +49,6 @@ class DiskPages final : public ColdPages {
     State state = State::coming;
     Entry entry = {};  ///< when it is here
   };
-  struct KeyHash {
-    std::size_t operator()(const PageKey& key) const {
-      return EntryNameHash()({{}, EntryKind::page, key});
-    }
-  };
 
   void start_reads();
   void take_arrived();
@@ -63,7 +58,7 @@ class DiskPages final : public ColdPages {
   std::shared_ptr<DiskStore> store_;
   PageBytes bytes_;
   std::shared_ptr<DiskInbox> inbox_ = std::make_shared<DiskInbox>();
-  std::unordered_map<PageKey, Read, KeyHash> reads_;
+  std::unordered_map<PageKey, Read, DigestHash> reads_;
   std::deque<PageKey> to_start_;
   std::size_t max_held_;
   std::size_t num_held_ = 0;       ///< reads started and neither taken nor failed

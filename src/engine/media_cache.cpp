@@ -1,15 +1,8 @@
 #include "engine/media_cache.h"
 
-#include <cstring>
 #include <utility>
 
 namespace pippin::engine {
-
-std::size_t MediaCache::DigestHash::operator()(const Digest& digest) const {
-  std::size_t hash;  // any bytes of a cryptographic digest are evenly spread
-  std::memcpy(&hash, digest.data(), sizeof hash);
-  return hash;
-}
 
 std::shared_ptr<const models::MediaFeatures> MediaCache::find(const Digest& key) {
   const auto it = entries_.find(key);

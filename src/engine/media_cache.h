@@ -7,6 +7,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/digest.h"
 #include "models/model.h"
 #include "pippin/pixels.h"
 
@@ -35,9 +36,6 @@ class MediaCache {
   struct Entry {
     Digest key;
     std::shared_ptr<const models::MediaFeatures> features;
-  };
-  struct DigestHash {
-    std::size_t operator()(const Digest& digest) const;
   };
 
   void evict_oldest();

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -25,6 +24,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/digest.h"
 #include "pippin/pixels.h"
 
 namespace pippin::engine {
@@ -32,13 +32,6 @@ namespace pippin::engine {
 using PageId = std::int32_t;
 /// Stands for a page's content and all that comes before it.
 using PageKey = Digest;
-struct PageKeyHash {
-  std::size_t operator()(const PageKey& key) const {
-    std::size_t hash;  // any bytes of a cryptographic hash are evenly spread
-    std::memcpy(&hash, key.data(), sizeof hash);
-    return hash;
-  }
-};
 /// The parent of a sequence's first page.
 inline constexpr PageKey root_key{};
 
@@ -174,11 +167,11 @@ class PageCache {
   double clock_ = 0;
   std::uint64_t num_releases_ = 0;
   std::int64_t num_evicted_ = 0;
-  std::unordered_map<PageKey, PageId, PageKeyHash> published_;
-  std::unordered_map<PageKey, PageId, PageKeyHash> newest_child_;  ///< by the parent's key
+  std::unordered_map<PageKey, PageId, DigestHash> published_;
+  std::unordered_map<PageKey, PageId, DigestHash> newest_child_;  ///< by the parent's key
   /// Cached leaves, the next to go first: (priority, used_at, page).
   std::set<std::tuple<double, std::uint64_t, PageId>> evictable_;
-  std::unordered_set<PageKey, PageKeyHash> evicted_;
+  std::unordered_set<PageKey, DigestHash> evicted_;
   std::deque<PageKey> evicted_order_;
 };
 

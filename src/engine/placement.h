@@ -106,7 +106,7 @@ class Placement {
   StateCache* states_;
   int num_loads_ = 0;  ///< in this step
   /// Pages that running sequences compute: others with the same prefix wait for them.
-  std::unordered_set<PageKey, PageKeyHash> announced_;
+  std::unordered_set<PageKey, DigestHash> announced_;
 };
 
 }  // namespace pippin::engine

@@ -47,7 +47,7 @@ class StateCache {
   int snapshot_tokens_;
   std::vector<StateSlot> free_;
   std::list<Snapshot> order_;  ///< least recently used first
-  std::unordered_map<PageKey, std::list<Snapshot>::iterator, PageKeyHash> snapshots_;
+  std::unordered_map<PageKey, std::list<Snapshot>::iterator, DigestHash> snapshots_;
 };
 
 }  // namespace pippin::engine

@@ -3,8 +3,6 @@
 #include <bit>
 #include <utility>
 
-#include "base/digest.h"
-
 namespace pippin::media {
 namespace {
 

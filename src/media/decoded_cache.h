@@ -2,9 +2,7 @@
 // what is left to do once they are encoded.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -12,6 +10,7 @@
 #include <unordered_map>
 #include <variant>
 
+#include "base/digest.h"
 #include "pippin/pixels.h"
 #include "pippin/video.h"
 
@@ -36,13 +35,6 @@ class DecodedCache {
 
  private:
   using Content = std::variant<std::shared_ptr<const Pixels>, std::shared_ptr<const Video>>;
-  struct DigestHash {
-    std::size_t operator()(const Digest& digest) const {  // any eight of its bytes will do
-      std::size_t hash;
-      std::memcpy(&hash, digest.data(), sizeof hash);
-      return hash;
-    }
-  };
   struct Entry {
     Digest key;
     Content content;
