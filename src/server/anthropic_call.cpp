@@ -151,7 +151,7 @@ void parse_tool_fields(const Members& body, ChatCall& call) {
   if (!object) return;
   const Members choice(*object, "tool_choice");
   note_unknown(*object, "tool_choice", {"type", "name", "disable_parallel_tool_use"}, call.ignored);
-  apply(parse_choice(choice), "tool_choice", call);
+  apply(parse_choice(choice), "tool_choice", call.request);
   call.request.parallel_tool_calls = !choice.boolean("disable_parallel_tool_use").value_or(false);
 }
 

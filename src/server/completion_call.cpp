@@ -20,39 +20,15 @@ constexpr std::int64_t default_max_tokens = 16;
 constexpr std::size_t max_answers = 1024;
 
 // clang-format off
-constexpr Field fields[] = {
+constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, std::to_array<Field>({
     // Honoured by parse_completion, which checks the values.
-    {"prompt", any, ""}, {"model", any, ""}, {"stream", any, ""}, {"stream_options", any, ""},
-    {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""}, {"min_p", any, ""}, {"seed", any, ""},
-    {"presence_penalty", any, ""}, {"frequency_penalty", any, ""}, {"repetition_penalty", any, ""}, {"logit_bias", any, ""},
-    {"max_tokens", any, ""}, {"min_tokens", any, ""}, {"stop", any, ""}, {"stop_token_ids", any, ""},
-    {"include_stop_str_in_output", any, ""}, {"ignore_eos", any, ""}, {"priority", any, ""}, {"timeout", any, ""},
-    {"n", any, ""}, {"best_of", any, ""}, {"echo", any, ""}, {"suffix", any, ""}, {"logprobs", any, ""},
-    {"return_token_ids", any, ""}, {"return_tokens_as_token_ids", any, ""},
-    {"response_format", any, ""}, {"structured_outputs", any, ""}, {"guided_json", any, ""}, {"guided_regex", any, ""},
-    {"guided_choice", any, ""}, {"guided_grammar", any, ""},
-
-    // Without influence on the answer's words.
-    {"user", is_string, "a string"},
-    {"cache_prompt", is_bool, "a boolean"},
+    {"prompt", any, ""}, {"best_of", any, ""}, {"echo", any, ""}, {"suffix", any, ""},
 
     // vLLM's and llama.cpp's that would change the answer.
-    {"repeat_penalty", is_one, "1"},
-    {"length_penalty", is_one, "1"},
-    {"typical_p", is_one, "1"},
-    {"mirostat", is_zero, "0"},
-    {"dry_multiplier", is_zero, "0"},
-    {"xtc_probability", is_zero, "0"},
-    {"use_beam_search", is_false, "false"},
     {"add_special_tokens", is_true, "true"},
-    {"skip_special_tokens", is_true, "true"},
-    {"prompt_logprobs", is_zero_or_false, "0"},
-    {"bad_words", is_empty, "empty"},
-    {"allowed_token_ids", never, "absent"},
-    {"truncate_prompt_tokens", never, "absent"},
     {"grammar", never, "absent"},
     {"json_schema", never, "absent"},
-};
+}));
 // clang-format on
 
 [[noreturn]] void refuse_prompt() {

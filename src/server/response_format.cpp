@@ -5,16 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "pippin/error.h"
+#include "server/request_json.h"
 
 namespace pippin::server {
 namespace {
 
 using Kind = ResponseFormat::Kind;
-
-[[noreturn]] void refuse(const std::string& field, const std::string& why) {
-  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
-}
 
 // As an object, or as its text.
 std::string schema_text(const json::value& value, const std::string& field) {

@@ -114,7 +114,7 @@ void parse_tool_fields(const Members& body, ResponsesCall& call) {
   if (!shown.empty()) call.chat.request.tools_json = json::serialize(shown);
   call.repeated["tools"] = std::move(repeated);
   if (const json::value* choice = body.find("tool_choice"))
-    apply(parse_choice(*choice), "tool_choice", call.chat);
+    apply(parse_choice(*choice), "tool_choice", call.chat.request);
   call.chat.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }
 

@@ -5,15 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "pippin/error.h"
 #include "server/chat_messages.h"
+#include "server/request_json.h"
+#include "server/tool_wish.h"
 
 namespace pippin::server {
 namespace {
-
-[[noreturn]] void refuse(const std::string& field, const std::string& why) {
-  throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
-}
 
 const json::object& function_of(const json::value& tool) {
   return tool.as_object().at("function").as_object();
@@ -80,24 +77,18 @@ void parse_allowed_tools(const json::object& choice, const json::array& tools,
 
 void parse_choice(const json::value& choice, const json::array& tools, ChatRequest& request) {
   if (choice == "auto") return;
-  if (choice == "none") {
-    request.tools_json.clear();  // as above
-    request.tool_choice.strict = false;
-    return;
-  }
+  if (choice == "none") return apply({ToolWish::Kind::none}, "tool_choice", request);
   const bool by_object = choice.is_object();
   if (!by_object && choice != "required")
     refuse("tool_choice", "must be \"none\", \"auto\", \"required\" or an object that names tools");
   if (tools.empty()) refuse("tool_choice", "needs 'tools' to choose from");
   if (!by_object) {
-    request.tool_choice.required = true;
+    apply({ToolWish::Kind::required}, "tool_choice", request);
   } else if (Members(choice.as_object(), "tool_choice").string("type") == "allowed_tools") {
     parse_allowed_tools(choice.as_object(), tools, request);
   } else {
-    const auto name = named_function(choice.as_object(), "tool_choice");
-    check_offered(tools, name, "tool_choice.function.name");
-    request.tool_choice.required = true;
-    request.tool_choice.allowed = {name};
+    apply({ToolWish::Kind::named, named_function(choice.as_object(), "tool_choice")},
+          "tool_choice.function.name", request);
   }
 }
 

@@ -8,9 +8,9 @@
 namespace pippin::server {
 namespace {
 
-bool offers(const ChatCall& call, const std::string& name) {
-  if (call.request.tools_json.empty()) return false;
-  const json::value tools = parse_json(call.request.tools_json, "tools");
+bool offers(const ChatRequest& request, const std::string& name) {
+  if (request.tools_json.empty()) return false;
+  const json::value tools = parse_json(request.tools_json, "tools");
   const json::array& list = tools.as_array();
   return std::any_of(list.begin(), list.end(), [&](const json::value& tool) {
     return tool.at("function").at("name") == json::string_view(name);
@@ -26,25 +26,25 @@ bool any_strict(const json::array& tools) {
   });
 }
 
-void apply(const ToolWish& choice, const std::string& field, ChatCall& call) {
+void apply(const ToolWish& choice, const std::string& field, ChatRequest& request) {
   switch (choice.kind) {
     case ToolWish::Kind::automatic:
       return;
     case ToolWish::Kind::none:
       // A model that does not see the tools does not call them.
-      call.request.tools_json.clear();
-      call.request.tool_choice.strict = false;
+      request.tools_json.clear();
+      request.tool_choice.strict = false;
       return;
     case ToolWish::Kind::required:
-      if (call.request.tools_json.empty()) refuse(field, "needs 'tools' to choose from");
-      call.request.tool_choice.required = true;
+      if (request.tools_json.empty()) refuse(field, "needs 'tools' to choose from");
+      request.tool_choice.required = true;
       return;
     case ToolWish::Kind::named:
-      if (!offers(call, choice.name))
+      if (!offers(request, choice.name))
         refuse(field,
                "names the tool '" + excerpt(choice.name) + "', which 'tools' does not offer");
-      call.request.tool_choice.required = true;
-      call.request.tool_choice.allowed = {choice.name};
+      request.tool_choice.required = true;
+      request.tool_choice.allowed = {choice.name};
   }
 }
 

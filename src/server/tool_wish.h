@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/json.h"
-#include "server/chat_call.h"
+#include "pippin/request.h"
 
 namespace pippin::server {
 
@@ -22,7 +22,7 @@ struct ToolWish {
 /// Whether one of the tools, objects all of them, asks for arguments that its schema allows.
 bool any_strict(const json::array& tools);
 
-/// Has `call`, whose tools are set, answered so. Throws Error(invalid_argument) naming `field` for what can't be done.
-void apply(const ToolWish& choice, const std::string& field, ChatCall& call);
+/// Has `request`, whose tools are set, answered so. Throws Error(invalid_argument) naming `field` for what can't be done.
+void apply(const ToolWish& choice, const std::string& field, ChatRequest& request);
 
 }  // namespace pippin::server
