@@ -32,42 +32,48 @@ std::vector<float> random_floats(std::size_t count) {
   return x;
 }
 
-// The pools of several layers, so that no cache holds what a step reads, and a step's rows.
+// The pools of several layers, so that no cache holds what a step reads, and a step's rows: `rows` of each
+// of `sequences` that are `length` long.
 struct Step {
   static constexpr int page_size = 16;
 
   KvFormat format;
-  int num_heads, num_kv_heads, head_dim, length, rows, layers;
+  int num_heads, num_kv_heads, head_dim, length, rows, sequences, layers;
   std::vector<std::uint8_t> k, v;
   std::vector<std::int32_t> pages;
   std::vector<float> q, out;
+  std::vector<AttentionPart> parts;
   AttentionScratch scratch;
 
-  Step(KvFormat format, int num_heads, int num_kv_heads, int head_dim, int length, int rows)
+  Step(KvFormat format, int num_heads, int num_kv_heads, int head_dim, int length, int rows,
+       int sequences = 1)
       : format(format),
         num_heads(num_heads),
         num_kv_heads(num_kv_heads),
         head_dim(head_dim),
         length(length),
-        rows(rows) {
-    layers = static_cast<int>(
-        std::clamp<std::size_t>((std::size_t{128} << 20) / (2 * layer_bytes()), 1, 64));
+        rows(rows),
+        sequences(sequences) {
+    layers =
+        static_cast<int>(std::max<std::size_t>((std::size_t{256} << 20) / (2 * layer_bytes()), 1));
     k.resize(layer_bytes() * static_cast<std::size_t>(layers));
     v.resize(k.size());
     wish_for_huge_pages(k.data(), k.size());
     wish_for_huge_pages(v.data(), v.size());
     write_rows();
     std::mt19937 random(2);
-    pages.resize(static_cast<std::size_t>(num_pages()));
+    pages.resize(static_cast<std::size_t>(sequences * pages_each()));
     std::iota(pages.begin(), pages.end(), 0);
     std::shuffle(pages.begin(), pages.end(), random);
-    q = random_floats(static_cast<std::size_t>(rows * num_heads * head_dim));
+    q = random_floats(static_cast<std::size_t>(sequences * rows * num_heads * head_dim));
     out.resize(q.size());
+    for (int i = 0; i < sequences; ++i)
+      parts.push_back({pages.data() + i * pages_each(), length, rows, i * rows});
   }
 
-  int num_pages() const { return (length + page_size - 1) / page_size; }
+  int pages_each() const { return (length + page_size - 1) / page_size; }
   std::size_t layer_bytes() const {
-    return static_cast<std::size_t>(num_pages() * page_size) *
+    return static_cast<std::size_t>(sequences * pages_each() * page_size) *
            static_cast<std::size_t>(num_kv_heads * kv_row_bytes(format, head_dim));
   }
   KvPools pools(int layer) {
@@ -77,7 +83,8 @@ struct Step {
 
   // The same random keys and values in all layers.
   void write_rows() {
-    const int slots = num_pages() * page_size, width = (num_heads + 2 * num_kv_heads) * head_dim;
+    const int slots = sequences * pages_each() * page_size,
+              width = (num_heads + 2 * num_kv_heads) * head_dim;
     const auto qkv = random_floats(static_cast<std::size_t>(16 * width));
     std::vector<float> out(static_cast<std::size_t>(16 * num_heads * head_dim));
     for (int layer = 0; layer < layers; ++layer)
@@ -97,13 +104,12 @@ struct Step {
   }
 
   void run(int layer) {
-    const AttentionPart part = {pages.data(), length, rows, 0};
     paged_attention(team(), kernels(),
                     {.q = q.data(),
                      .q_stride = num_heads * head_dim,
                      .num_heads = num_heads,
                      .pools = pools(layer),
-                     .parts = {&part, 1},
+                     .parts = parts,
                      .scale = 0.09f,
                      .out = out.data(),
                      .out_stride = num_heads * head_dim},
@@ -111,11 +117,12 @@ struct Step {
   }
 };
 
-// Arguments: heads, kv heads, D, context.
+// Arguments: heads, kv heads, D, context, sequences.
 template <KvFormat format>
 void decode(benchmark::State& state) {
   Step step(format, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
-            static_cast<int>(state.range(2)), static_cast<int>(state.range(3)), 1);
+            static_cast<int>(state.range(2)), static_cast<int>(state.range(3)), 1,
+            static_cast<int>(state.range(4)));
   int layer = 0;
   for (auto _ : state) {
     step.run(layer);
@@ -167,18 +174,27 @@ void segments(benchmark::State& state) {
       benchmark::Counter(4.0 * rows * rows * width, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// Arguments: rows. Qwen3-0.6B's heads.
+// Arguments: rows, tokens from row to row: 1 in a prompt; decoding's rows are written far apart, to memory
+// that no cache holds. Qwen3-0.6B's heads.
 template <KvFormat format>
 void rope(benchmark::State& state) {
-  constexpr int H = 16, Hkv = 8, D = 128;
-  const auto rows = static_cast<std::size_t>(state.range(0));
+  constexpr int H = 16, Hkv = 8, D = 128, page_size = 16;
+  const auto rows = static_cast<std::size_t>(state.range(0)),
+             step = static_cast<std::size_t>(state.range(1));
   const auto qkv = random_floats(rows * (H + 2 * Hkv) * D), angles = random_floats(rows * D / 2);
   const auto norm = random_floats(D);
   std::vector<float> q(rows * H * D);
-  std::vector<std::uint8_t> k((rows + 16) * Hkv * kv_row_bytes(format, D)), v(k.size());
+  const std::size_t layer_tokens = (rows * step + page_size - 1) / page_size * page_size;
+  const auto layer_bytes = layer_tokens * Hkv * static_cast<std::size_t>(kv_row_bytes(format, D));
+  const std::size_t layers = step == 1 ? 1 : (std::size_t{128} << 20) / layer_bytes;
+  std::vector<std::uint8_t> k(layers * layer_bytes), v(k.size());
+  wish_for_huge_pages(k.data(), k.size());
+  wish_for_huge_pages(v.data(), v.size());
   std::vector<std::int32_t> slots(rows);
-  std::iota(slots.begin(), slots.end(), 0);
-  for (auto _ : state)
+  for (std::size_t i = 0; i < rows; ++i) slots[i] = static_cast<std::int32_t>(i * step);
+  std::size_t layer = 0;
+  for (auto _ : state) {
+    const std::size_t first = layer++ % layers * layer_bytes;
     rope_and_store(team(), kernels(),
                    {.qkv = qkv.data(),
                     .qkv_stride = (H + 2 * Hkv) * D,
@@ -192,18 +208,24 @@ void rope(benchmark::State& state) {
                     .slots = slots.data(),
                     .q = q.data(),
                     .q_stride = H * D,
-                    .pools = {k.data(), v.data(), format, Hkv, D, 16}},
+                    .pools = {k.data() + first, v.data() + first, format, Hkv, D, page_size}},
                    static_cast<std::int64_t>(rows));
+  }
   state.counters["rows/s"] =
       benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void decode_shapes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 8192, 32768}});
-  for (const int heads : {8, 32, 40, 64}) benchmark->Args({heads, 8, 128, 8192});
+  benchmark->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 8192, 32768}, {1}});
+  for (const int heads : {8, 32, 40, 64}) benchmark->Args({heads, 8, 128, 8192, 1});
+  benchmark->Args({16, 8, 128, 160, 4})->Args({16, 8, 128, 160, 16});
 }
 void prefill_shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->UseRealTime()->ArgsProduct({{16}, {8}, {128}, {128, 512, 4096}});
+}
+void rope_shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->UseRealTime()->Args({1, 16})->Args({4, 16})->Args({16, 16})->Args({16, 1})->Args(
+      {512, 1});
 }
 BENCHMARK(decode<KvFormat::f16>)->Apply(decode_shapes);
 BENCHMARK(decode<KvFormat::int8>)->Apply(decode_shapes);
@@ -212,9 +234,9 @@ BENCHMARK(prefill<KvFormat::f16>)->Apply(prefill_shapes);
 BENCHMARK(prefill<KvFormat::int8>)->Apply(prefill_shapes);
 BENCHMARK(prefill<KvFormat::int4>)->Apply(prefill_shapes);
 BENCHMARK(segments)->UseRealTime()->Args({784, 16, 64})->Args({4096, 16, 64})->Args({784, 16, 72});
-BENCHMARK(rope<KvFormat::f16>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
-BENCHMARK(rope<KvFormat::int8>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
-BENCHMARK(rope<KvFormat::int4>)->UseRealTime()->Arg(1)->Arg(16)->Arg(512);
+BENCHMARK(rope<KvFormat::f16>)->Apply(rope_shapes);
+BENCHMARK(rope<KvFormat::int8>)->Apply(rope_shapes);
+BENCHMARK(rope<KvFormat::int4>)->Apply(rope_shapes);
 
 }  // namespace
 
