@@ -52,12 +52,14 @@ class PagedCall {
         1,
         rows_of_tile(kernels.attention.pass_rows, a_.pools.head_dim, rows, team.size()) / group_);
     state_ = state_floats(a_.pools.head_dim);
-    per_thread_ = aligned(scratch_floats(a_.pools.head_dim, tokens_ * group_));
   }
 
   void run() {
     make_tiles();
     make_work(team_.size());
+    int rows = 0;
+    for (const auto& tile : scratch_.tiles) rows = std::max(rows, rows_of(tile));
+    per_thread_ = aligned(scratch_floats(a_.pools.head_dim, rows));
     float* memory = scratch_.floats(partials_ + per_thread_ * team_.size());
     partials_at_ = memory + per_thread_ * team_.size();
     const auto items = static_cast<std::int64_t>(scratch_.work.size());
@@ -83,8 +85,26 @@ class PagedCall {
   using Tile = AttentionScratch::Tile;
   using Work = AttentionScratch::Work;
 
+  int rows_of(const Tile& tile) const { return tile.kv_heads * tile.tokens * group_; }
+
+  // Where few rows share keys, reading them is the work, and a page's heads are read in one run as far as
+  // the threads can share the work otherwise: by sequences, and by pieces of them.
+  int heads_of_tile() const {
+    std::int64_t pieces = 0;
+    for (const auto& part : a_.parts) {
+      if (part.rows * group_ > kernels_.attention.pass_rows) return 1;
+      pieces += (part.length + piece_tokens - 1) / piece_tokens;
+    }
+    const int heads = a_.pools.num_kv_heads;
+    const auto most =
+        std::clamp<std::int64_t>(pieces * heads / (std::int64_t{2} * team_.size()), 1, heads);
+    const int tiles = (heads + static_cast<int>(most) - 1) / static_cast<int>(most);
+    return (heads + tiles - 1) / tiles;  // equal ones
+  }
+
   void make_tiles() {
     scratch_.tiles.clear();
+    const int heads = heads_of_tile();
     for (int p = 0; p < static_cast<int>(a_.parts.size()); ++p) {
       const auto& part = a_.parts[static_cast<std::size_t>(p)];
       for (int first = 0; first < part.rows; first += tokens_) {
@@ -93,8 +113,9 @@ class PagedCall {
         const int begin = a_.window > 0 ? std::max(0, position + 1 - a_.window) : 0;
         const int first_piece = begin / piece_tokens;
         const int pieces = (position + tokens + piece_tokens - 1) / piece_tokens - first_piece;
-        for (int head = 0; head < a_.pools.num_kv_heads; ++head)
-          scratch_.tiles.push_back({p, head, first, tokens, first_piece, pieces, pieces, 0});
+        for (int head = 0; head < a_.pools.num_kv_heads; head += heads)
+          scratch_.tiles.push_back({p, head, std::min(heads, a_.pools.num_kv_heads - head), first,
+                                    tokens, first_piece, pieces, pieces, 0});
       }
     }
   }
@@ -106,7 +127,7 @@ class PagedCall {
     const int end = part.length - part.rows + tile.first_token + tile.tokens;
     const std::int64_t keys = std::min(end, (tile.first_piece + last) * piece_tokens) -
                               (tile.first_piece + first) * piece_tokens;
-    return keys * (4 + tile.tokens * group_);
+    return keys * tile.kv_heads * (4 + tile.tokens * group_);
   }
 
   void make_work(int num_threads) {
@@ -134,7 +155,7 @@ class PagedCall {
     tile.pieces_each = static_cast<int>(std::max<std::int64_t>(1, share / cost(tile, 0, 1)));
     if (tile.pieces_each >= tile.num_pieces) return;
     tile.partials = partials_;
-    partials_ += std::int64_t{tile.num_pieces} * tile.tokens * group_ * state_;
+    partials_ += std::int64_t{tile.num_pieces} * rows_of(tile) * state_;
     scratch_.split.push_back(index);
   }
 
@@ -148,6 +169,7 @@ class PagedCall {
             group_,
             part.length - part.rows + tile.first_token,
             tile.kv_head,
+            tile.kv_heads,
             a_.sinks ? a_.sinks + tile.kv_head * group_ : nullptr,
             a_.out + row * a_.out_stride + column,
             a_.out_stride};
@@ -174,7 +196,7 @@ class PagedCall {
     const bool whole = tile.pieces_each >= tile.num_pieces;
     float* partials = whole ? nullptr
                             : partials_at_ + tile.partials +
-                                  std::int64_t{work.first_piece} * tile.tokens * group_ * state_;
+                                  std::int64_t{work.first_piece} * rows_of(tile) * state_;
     kernels_.attention.paged(context(tile), query_tile(tile), tile.first_piece + work.first_piece,
                              tile.first_piece + work.last_piece,
                              next ? upcoming(*next) : UpcomingKeys{}, partials, memory);

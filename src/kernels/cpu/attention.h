@@ -64,9 +64,9 @@ class AttentionScratch {
         memory_.grow_to(static_cast<std::size_t>(count) * sizeof(float)));
   }
 
-  /// A tile of query rows of one part and kv head: work for one thread, or split by pieces.
+  /// A tile of query rows of one part and some kv heads: work for one thread, or split by pieces.
   struct Tile {
-    int part, kv_head, first_token, tokens, first_piece, num_pieces;
+    int part, kv_head, kv_heads, first_token, tokens, first_piece, num_pieces;
     int pieces_each;        ///< of one work item
     std::int64_t partials;  ///< where the pieces' states lie, if split
   };

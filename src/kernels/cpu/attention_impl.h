@@ -64,26 +64,30 @@ inline __attribute__((always_inline)) void add_products(const Vector& vector, co
   }
 }
 
-// p[m][16 (first + v) ..] = the scores of NV blocks for MT rows of queries. Fetches the same blocks
-// of the tile after this one.
+// Memory is read ahead by half a tile: scores fetch the tile's values, values the next tile's keys. That is
+// soon enough, and fits into the first-level cache; a whole tile ahead in the second-level one was slower.
+template <class T>
+inline constexpr int numbers_per_line = 64 / static_cast<int>(sizeof(T)) * numbers_in<T>;
+
+// p[m][16 (first + v) ..] = the scores of NV blocks for MT rows of queries. Fetches their values.
 template <int MT, int NV, class T>
-inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int first,
-                         const float* q, int head_dim, float* p) {
+inline void score_blocks(const KeyBlocks<T>& tile, int first, const float* q, int head_dim,
+                         float* p) {
   Vf s[MT][NV];
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m)
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) s[m][v] = zero();
-  const T *k[NV], *ahead[NV];
+  const T *k[NV], *values[NV];
 #pragma GCC unroll 8
   for (int v = 0; v < NV; ++v) {
     k[v] = tile.k[first + v];
-    ahead[v] = next.k[first + v];
+    values[v] = tile.v[first + v];
   }
   const std::int64_t stride = tile.k_stride;
-  // A full pass finds its keys in the cache. Rows of 16 keys share a cache line.
+  // A full pass finds its keys and values in the cache. Rows of 16 keys share a cache line.
   constexpr bool fetches = MT < max_query_rows;
-  constexpr int each = numbers_in<T>, per_line = 4 / static_cast<int>(sizeof(T)) * each;
+  constexpr int each = numbers_in<T>, per_line = numbers_per_line<T> / 16;
   constexpr int steps = !fetches ? each : per_line < 2 ? 2 : per_line;
   for (int d = 0; d < head_dim; d += steps) {
 #pragma GCC unroll 8
@@ -92,10 +96,11 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
                            [&](int m) { return q[m * query_stride]; }, s);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
-        if (fetches && u % per_line == 0) prefetch_far(ahead[v]);
-        if (u % each + 1 < each) continue;
-        k[v] += stride;
-        ahead[v] += stride;
+        if (fetches && u % per_line == 0) {
+          prefetch(values[v]);
+          values[v] += 64 / sizeof(T);
+        }
+        if (u % each + 1 == each) k[v] += stride;
       }
       ++q;
     }
@@ -107,7 +112,7 @@ inline void score_blocks(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int
 }
 
 // sums[m][16 v ..] = sums * factors[m] + p[m] V for NV vectors of values and the tile's keys from
-// block `block` to `end`.
+// block `block` to `end`. Fetches the next tile's keys.
 template <int MT, int NV, class T>
 inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int block, int end,
                        int column, const float* p, const float* factors, float* sums,
@@ -119,20 +124,23 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
     for (int v = 0; v < NV; ++v)
       s[m][v] = load(sums + m * stride + column + 16 * v) * set1(factors[m]);
   p += 16 * block;
+  constexpr int step = numbers_per_line<T> / 16;  // vectors
   const int start = column / 16 % numbers_in<T>;  // of more vectors than one: 0
+  // Of keys: as many lines as the values that they are fetched beside.
+  const std::int64_t line = next.k_stride * step / numbers_in<T>;
+  const std::int64_t row = line * (tile.v_stride * static_cast<int>(sizeof(T)) / 64);
   for (; 16 * block < end; ++block) {
     const T* values = tile.v[block] + column / 16 / numbers_in<T> * 16;
-    const T* ahead = next.v[block] + column / 16 / numbers_in<T> * 16;
-    const int left = end - 16 * block, keys = left < 16 ? left : 16;
-    for (int j = 0; j < keys; ++j) {
+    const T* keys = next.k[block] + line * (column / 16 / step);
+    const int left = end - 16 * block, count = left < 16 ? left : 16;
+    for (int j = 0; j < count; ++j) {
       if (MT < max_query_rows)
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; v += 4 / static_cast<int>(sizeof(T)) * numbers_in<T>)
-          prefetch_far(ahead + 16 * v / numbers_in<T>);
+        for (int v = 0; v < NV; v += step) prefetch(keys + line * (v / step));
+      keys += row;
       add_products<MT, NV>([&](int v) { return load_vector(values, NV == 1 ? start : v); },
                            [&](int m) { return p[m * key_tile]; }, s);
       values += tile.v_stride;
-      ahead += tile.v_stride;
       ++p;
     }
   }
@@ -205,7 +213,7 @@ inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const Key
   const int width = padded(head_dim), record = state_floats(head_dim);
   const int first_block = visible.begin() / 16, end = visible.end(), last_block = (end + 15) / 16;
   in_vectors<MT, key_blocks>(last_block, first_block, [&](auto nv, int first) {
-    score_blocks<MT, decltype(nv)::value>(tile, next, first, q, head_dim, p);
+    score_blocks<MT, decltype(nv)::value>(tile, first, q, head_dim, p);
   });
   float factors[MT];
   for (int m = 0; m < MT; ++m) {
@@ -257,14 +265,22 @@ inline void finish_state(const float* state, int head_dim, const float* sink, fl
     store_piece(out + i, load(state + i) * scale, at_most_16(head_dim - i));
 }
 
-// Row r of a tile is head r % group of token r / group.
+struct TokenAndHead {
+  int token, head;
+};
+
+// Of the tile's row, as it counts them; the head among all its query heads.
+inline TokenAndHead token_and_head(const QueryTile& tile, int row) {
+  const int in_head = row % tile.rows_of_head();
+  return {in_head / tile.group, row / tile.rows_of_head() * tile.group + in_head % tile.group};
+}
+
 inline void finish_tile(const KvPools& pools, const QueryTile& tile, const float* states) {
   const int head_dim = pools.head_dim;
-  for (int row = 0; row < tile.tokens * tile.group; ++row) {
-    const int token = row / tile.group, head = row % tile.group;
+  for (int row = 0; row < tile.rows(); ++row, states += state_floats(head_dim)) {
+    const auto [token, head] = token_and_head(tile, row);
     float* out = tile.out + token * tile.out_stride + head * head_dim;
-    finish_state(states + static_cast<std::int64_t>(row) * state_floats(head_dim), head_dim,
-                 tile.sinks ? tile.sinks + head : nullptr, out);
+    finish_state(states, head_dim, tile.sinks ? tile.sinks + head : nullptr, out);
     if (is_quantized(pools.format)) rotate_back(out, head_dim);
   }
 }
@@ -283,6 +299,14 @@ struct Scratch {
     totals = pieces + states;
     q = totals + states;
     keys = q + static_cast<std::int64_t>(rows) * query_stride;
+  }
+
+  // For the rows from `row` on.
+  Scratch from(int row, int head_dim) const {
+    Scratch part = *this;
+    part.pieces += static_cast<std::int64_t>(row) * state_floats(head_dim);
+    part.q += static_cast<std::int64_t>(row) * query_stride;
+    return part;
   }
 };
 
@@ -318,7 +342,7 @@ inline void for_passes(int rows, const F& f) {
 
 // ---- paged attention
 
-// What the rows [first, first + MT) of a query tile see of the key tile at `start`.
+// What the rows [first, first + MT) of each kv head see of the key tile at `start`.
 template <int MT>
 inline Visible<MT> causal(const PagedContext& context, const QueryTile& tile, int first,
                           int start) {
@@ -333,11 +357,12 @@ inline Visible<MT> causal(const PagedContext& context, const QueryTile& tile, in
   return visible;
 }
 
+// One kv head's rows over one tile.
 template <class T>
 inline void all_passes(const PagedContext& context, const QueryTile& tile, int start,
                        const KeyBlocks<T>& keys, const KeyBlocks<T>& next, const Scratch& scratch) {
-  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
-  for_passes(rows, [&](auto mt, int first) {
+  const int head_dim = context.pools.head_dim;
+  for_passes(tile.rows_of_head(), [&](auto mt, int first) {
     constexpr int MT = decltype(mt)::value;
     const auto visible = causal<MT>(context, tile, first, start);
     if (visible.end() == 0) return;
@@ -358,44 +383,45 @@ inline void locate_upcoming(const PagedContext& context, const UpcomingKeys& upc
   locate(other, upcoming.kv_head, KeyRange{start, upcoming.begin, upcoming.end}, blocks);
 }
 
-// The tile over the keys [begin, end) of one piece. `fetched`: the piece before it has fetched the first.
+// The query tile over the keys [begin, end) of one piece.
 template <class T>
 inline void attend_piece(const PagedContext& context, const QueryTile& tile, int begin, int end,
-                         const UpcomingKeys& upcoming, bool fetched, const Scratch& scratch) {
-  const int head_dim = context.pools.head_dim;
+                         const UpcomingKeys& upcoming, const Scratch& scratch) {
+  const int head_dim = context.pools.head_dim, last_head = tile.kv_head + tile.kv_heads;
   const bool in_place = readable_in_blocks<T>(context.pools);
-  const bool fetches_next = tile.tokens * tile.group <= max_query_rows || std::is_same_v<T, float>;
+  const bool fetches = tile.rows_of_head() <= max_query_rows || std::is_same_v<T, float>;
   const auto range_from = [&](int start) {
     const int tile_end = start + key_tile;
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
   };
-  KeyBlocks<T> keys, next;
-  KeyBlocks<float> packed;
-  const int first_tile = begin / key_tile * key_tile;
-  if (in_place && begin < end && !(fetched && fetches_next)) {
-    locate(context, tile.kv_head, range_from(first_tile), keys);
-    fetch(keys, head_dim);
-  }
-  for (int start = first_tile; start < end; start += key_tile) {
+  KeyBlocks<T> next;
+  if (in_place && begin < end)
+    locate(context, tile.kv_head, range_from(begin / key_tile * key_tile), next);
+  for (int start = begin / key_tile * key_tile; start < end; start += key_tile) {
     const KeyRange range = range_from(start);
     const int after = start + key_tile;
-    if (!in_place) {
-      gather<T>(context, tile.kv_head, range, scratch.keys, scratch.scales, packed);
-      all_passes(context, tile, start, packed, packed, scratch);
-      continue;
-    }
-    locate(context, tile.kv_head, range, keys);
-    if constexpr (is_code<T>) load_scales(context, tile.kv_head, range, scratch.scales, keys);
-    if (fetches_next) {
-      next = keys;
-      if (after < end)
+    for (int head = tile.kv_head; head < last_head; ++head) {
+      const auto part = scratch.from((head - tile.kv_head) * tile.rows_of_head(), head_dim);
+      KeyBlocks<float> packed;
+      if (!in_place) {
+        gather<T>(context, head, range, scratch.keys, scratch.scales, packed);
+        all_passes(context, tile, start, packed, packed, part);
+        continue;
+      }
+      KeyBlocks<T> keys = next;
+      if constexpr (is_code<T>) load_scales(context, head, range, scratch.scales, keys);
+      if (head + 1 < last_head)
+        locate(context, head + 1, range, next);
+      else if (after < end)
         locate(context, tile.kv_head, range_from(after), next);
       else
         locate_upcoming(context, upcoming, next);
-      all_passes(context, tile, start, keys, next, scratch);
-    } else {
-      expand(keys, range.end - start, head_dim, scratch.keys, packed);
-      all_passes(context, tile, start, packed, packed, scratch);
+      if (fetches) {
+        all_passes(context, tile, start, keys, next, part);
+      } else {
+        expand(keys, range.end - start, head_dim, scratch.keys, packed);
+        all_passes(context, tile, start, packed, packed, part);
+      }
     }
   }
 }
@@ -403,13 +429,14 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
 template <class T>
 inline void paged_of(const PagedContext& context, const QueryTile& tile, int first_piece,
                      int last_piece, const UpcomingKeys& upcoming, float* partials, float* memory) {
-  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
+  const int head_dim = context.pools.head_dim, rows = tile.rows();
   const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
   Scratch scratch(memory, head_dim, rows);
   for (int row = 0; row < rows; ++row) {
     float* q = scratch.q + row * query_stride;
-    turn(tile.q + row / tile.group * tile.q_stride + row % tile.group * head_dim, head_dim,
-         context.scale, nullptr, nullptr, nullptr, 0, q);
+    const auto [token, head] = token_and_head(tile, row);
+    turn(tile.q + token * tile.q_stride + head * head_dim, head_dim, context.scale, nullptr,
+         nullptr, nullptr, 0, q);
     if constexpr (is_code<T>) rotate(q, head_dim);
   }
   if (!partials) clear_states(scratch.totals, rows, head_dim);
@@ -423,7 +450,7 @@ inline void paged_of(const PagedContext& context, const QueryTile& tile, int fir
     const UpcomingKeys here = {context.pages, tile.kv_head, end,
                                end + key_tile < seen ? end + key_tile : seen};
     attend_piece<T>(context, tile, begin > unseen ? begin : unseen, end < seen ? end : seen,
-                    piece + 1 < last_piece ? here : upcoming, piece > first_piece, scratch);
+                    piece + 1 < last_piece ? here : upcoming, scratch);
     for (int row = 0; row < rows && !partials; ++row)
       merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
                   scratch.pieces + static_cast<std::int64_t>(row) * state_floats(head_dim),
@@ -450,7 +477,7 @@ inline void paged(const PagedContext& context, const QueryTile& tile, int first_
 
 inline void merge(const PagedContext& context, const QueryTile& tile, const float* partials,
                   int num_pieces, float* memory) {
-  const int head_dim = context.pools.head_dim, rows = tile.tokens * tile.group;
+  const int head_dim = context.pools.head_dim, rows = tile.rows();
   const Scratch scratch(memory, head_dim, rows);
   clear_states(scratch.totals, rows, head_dim);
   for (int piece = 0; piece < num_pieces; ++piece)

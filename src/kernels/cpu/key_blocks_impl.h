@@ -166,15 +166,4 @@ inline void expand(const KeyBlocks<T>& from, int count, int head_dim, float* pac
   blocks.v_scales = from.v_scales;
 }
 
-// Fetches a whole tile: the first of a row of tiles, which no other has fetched on its way.
-template <class T>
-inline void fetch(const KeyBlocks<T>& tile, int head_dim) {
-  constexpr int line = 64 / sizeof(T);
-  for (int b = 0; b < key_blocks; ++b)
-    for (int d = 0; d < head_dim / numbers_in<T>; d += tile.k_stride < line ? 2 : 1)
-      prefetch_far(tile.k[b] + d * tile.k_stride);
-  for (int b = 0; b < key_blocks; ++b)
-    for (int i = 0; i < 16 * head_dim / numbers_in<T>; i += line) prefetch_far(tile.v[b] + i);
-}
-
 }  // namespace pippin::cpu::PIPPIN_ISA
