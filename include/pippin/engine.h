@@ -97,11 +97,14 @@ struct EngineStats {
   std::int64_t cached_tokens = 0;  ///< of these, read from the page cache
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
+  /// Tokens computed ahead for answers that had ended by then (see EngineOptions::overlap).
+  std::int64_t rows_in_vain = 0;
   std::int64_t steps = 0;
   MemorySplit memory;
   DiskStats disk;
   StepStats step;
-  bool healthy = true;  ///< false while a step takes longer than EngineOptions::stuck_after_s
+  bool healthy = true;
+  std::string trouble;  ///< why it isn't
 };
 
 /// What Engine::clear_caches dropped, and what the process took before and after in bytes of memory, as the system counts

@@ -104,6 +104,10 @@ struct EngineOptions {
   /// of the budget, at most 512 MB.
   std::int64_t media_cache_bytes = -1;
 
+  /// On a GPU, launch each step before the tokens of the one before are read, wherever they need not be: the device then does not
+  /// wait for the host. On a CPU a step's launch computes it. Off only to compare.
+  bool overlap = true;
+
   /// Share KV pages between requests with equal prefixes. Off only to compare.
   bool prefix_cache = true;
 

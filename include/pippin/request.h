@@ -59,6 +59,11 @@ struct SamplingOptions {
   std::vector<LogitBias> logit_bias;
   /// Tell each token's log-probability and those of this many likeliest ones, in [0, 20]; -1 tells none.
   int top_logprobs = -1;
+
+  /// Whether a token's logit depends on the tokens before it.
+  bool penalizes() const {
+    return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0;
+  }
 };
 
 /// When an answer ends.

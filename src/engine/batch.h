@@ -11,11 +11,17 @@
 
 namespace pippin::engine {
 
-/// One sequence's part of a step: computes its tokens [num_computed, num_computed + count).
+/// One sequence's part of a step: computes its tokens [begin, end()).
 struct Chunk {
   std::shared_ptr<Sequence> sequence;
+  std::int64_t begin;
   int count;
   bool sample;  ///< the last row is the sequence's last token: its logits give the next one
+  /// -1, or the chunk is one token that the host has not read: what the step before took for this one of its sampled rows.
+  int unread_row;
+  std::uint32_t stay;  ///< the sequence's; once that has changed, nobody wants the rows any more
+
+  std::int64_t end() const { return begin + count; }
 };
 
 /// The beginning of page `from` is what page `to` begins with; copied before the step's rows are computed.

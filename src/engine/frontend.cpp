@@ -240,6 +240,9 @@ void Frontend::warm_up(int max_batch_tokens) {
   spdlog::info("[engine] warming up the GPU (minutes on a new machine, then seconds)");
   for (const int rows : {9, 17, 33, 65, 512})
     if (rows <= max_batch_tokens && rows + 2 <= info_.max_context) bench(1, rows, 2, false);
+  // Prompts of a whole step each: some end, and go on with tokens that are not read yet, beside others.
+  if (max_batch_tokens + 2 <= info_.max_context && max_queue_ >= 3)
+    bench(3, max_batch_tokens, 2, false);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   spdlog::info("[engine] the GPU is warm after {:.0f} s", taken.count());
 }
@@ -281,7 +284,9 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   std::int64_t context =
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
-  memory.take_model(model->weight_bytes(), activation_bytes(*model, options, kv, cpu));
+  const bool overlap = options.overlap && mx::default_device() == mx::Device::gpu;
+  const int steps = overlap ? 2 : 1;  // at once
+  memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   const auto pages = memory.grant_pages(page_bytes(traits, kv, options.page_size), context);
   // Slots are numbered in 32 bits.
@@ -318,6 +323,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   report(memory.split());
   loop.page_size = options.page_size;
   loop.prefix_cache = options.prefix_cache;
+  loop.overlap = overlap;
   loop.scheduler.max_batch_tokens = options.max_batch_tokens;
   loop.scheduler.max_sequences = options.max_sequences;
   loop.scheduler.max_itl_ms = options.max_itl_ms;

@@ -16,20 +16,25 @@
 namespace pippin::engine {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr auto max_writing_at_the_end = std::chrono::seconds(10);
+constexpr auto time_between_restores = std::chrono::seconds(1);
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
       .count();
 }
 
 // Of steady_ms; nullopt for infinity.
-std::optional<std::chrono::steady_clock::time_point> time_of(double ms) {
+std::optional<Clock::time_point> time_of(double ms) {
   if (!std::isfinite(ms)) return {};
-  using Duration = std::chrono::steady_clock::duration;
-  return std::chrono::steady_clock::time_point(
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms)));
+  return Clock::time_point(
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms)));
+}
+
+double ms_of(Clock::duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
 }
 
 constexpr const char* stopped = "the engine has stopped; see its log";
@@ -121,7 +126,8 @@ EngineStats Loop::stats() const {
   const auto started = step_started_ns_.load();
   const bool stuck =
       started != 0 && static_cast<double>(now_ns() - started) > options_.stuck_after_s * 1e9;
-  stats.healthy = !stuck && !shared_->broken;
+  stats.trouble = shared_->broken ? stopped : stuck ? "a step takes too long" : shared_->trouble;
+  stats.healthy = stats.trouble.empty();
   if (options_.disk) stats.disk = options_.disk->stats();
   return stats;
 }
@@ -147,19 +153,19 @@ void Loop::serve(Runner& runner) {
   PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
   Scheduler scheduler(options_.scheduler, pages, &runner.encoder(),
                       options_.prefix_cache ? runner.cold_pages() : nullptr);
+  std::optional<Flight> flight;
   bool busy = false, sound = false;
   try {
-    while (take_submitted(scheduler, !busy)) {
+    while (take_submitted(scheduler, !busy && !flight)) {
       clear_where_asked(runner, scheduler, pages);
-      const auto start = std::chrono::steady_clock::now();
-      const Batch batch = scheduler.next();
-      if (!batch.empty()) step(runner, scheduler, pages, batch, start);
-      const bool rests = batch.empty() || scheduler.idle();
-      const bool writes =
-          write_behind(runner, pages, std::chrono::steady_clock::now() - start, rests);
+      const auto start = Clock::now();
+      const bool worked = step(runner, scheduler, pages, flight);
+      const bool rests = !worked || (scheduler.idle() && !flight);
+      const bool writes = write_behind(runner, pages, Clock::now() - start, rests);
       busy = writes || !rests;
       publish_stats(runner, scheduler, pages);
     }
+    if (flight) land(runner, scheduler, pages, *flight, {});
     sound = true;
   } catch (const std::exception& failure) {
     spdlog::critical("[engine] gives up: {}", failure.what());
@@ -175,9 +181,7 @@ void Loop::serve(Runner& runner) {
 
 // A page at a time where nobody waits. Else in a twentieth of the time that steps take, so that it is not felt: what one
 // page took longer than that, the next ones wait for.
-bool Loop::write_behind(Runner& runner, const PageCache& pages,
-                        std::chrono::steady_clock::duration step, bool rests) {
-  using Clock = std::chrono::steady_clock;
+bool Loop::write_behind(Runner& runner, const PageCache& pages, Clock::duration step, bool rests) {
   write_time_ = rests ? Clock::duration(0) : std::min(write_time_, Clock::duration(0)) + step / 20;
   if (write_time_ < Clock::duration(0)) return false;
   const auto start = Clock::now();
@@ -188,8 +192,8 @@ bool Loop::write_behind(Runner& runner, const PageCache& pages,
 
 // So that the next start finds what this one computed; not for ever, since somebody waits for this one to end.
 void Loop::write_the_rest(Runner& runner, const PageCache& pages) {
-  const auto end = std::chrono::steady_clock::now() + max_writing_at_the_end;
-  while (options_.disk && std::chrono::steady_clock::now() < end) {
+  const auto end = Clock::now() + max_writing_at_the_end;
+  while (options_.disk && Clock::now() < end) {
     if (!runner.write_behind(pages, end) && options_.disk->stats().queued_bytes == 0) return;
     options_.disk->flush();
   }
@@ -197,8 +201,9 @@ void Loop::write_the_rest(Runner& runner, const PageCache& pages) {
 
 // Waits, where it may, until there is something to do. False when the loop is to end.
 bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
-  const auto deadline = may_wait ? time_of(scheduler.earliest_deadline_ms()) : std::nullopt;
+  auto deadline = may_wait ? time_of(scheduler.earliest_deadline_ms()) : std::nullopt;
   std::unique_lock lock(shared_->mutex);
+  if (!shared_->trouble.empty()) deadline = Clock::now() + time_between_restores;
   const auto awake = [this] { return shared_->stopping || shared_->woken; };
   if (may_wait && deadline)
     shared_->changed.wait_until(lock, *deadline, awake);
@@ -229,59 +234,131 @@ void Loop::refuse_to_clear() {
     promise.set_exception(std::make_exception_ptr(Error(Code::unavailable, stopped)));
 }
 
-void Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch,
-                StepRecord::Time begun) {
-  StepRecord record = describe(batch);
+// One round: plans and launches a step, ahead of the one under way where that can be, and reads that one. False when there is
+// nothing to do.
+bool Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+                std::optional<Flight>& flight) {
+  if (in_trouble() && !restore(runner)) {
+    scheduler.fail_all(Error(Code::unavailable, stats().trouble));
+    return false;
+  }
+  const bool landing = flight.has_value();
+  if (landing && !scheduler.may_run_ahead(flight->batch)) {
+    land(runner, scheduler, pages, *flight, {});
+    flight.reset();
+  }
+  StepRecord record;
+  record.begun = Clock::now();
+  record.ahead = flight.has_value();
+  Batch batch = scheduler.next(record.ahead);
+  const bool planned = !batch.empty();
+  std::optional<Flight> next;
+  if (planned) next = launch(runner, scheduler, std::move(batch), record);
+  if (flight && !land(runner, scheduler, pages, *flight, next)) next.reset();
+  if (next && (next->failure || !options_.overlap)) {
+    land(runner, scheduler, pages, *next, {});
+    next.reset();
+  }
+  flight = std::move(next);
+  return landing || planned;
+}
+
+// Never throws: a launch that fails is known once what was launched before it has been read.
+Loop::Flight Loop::launch(Runner& runner, const Scheduler& scheduler, Batch batch,
+                          StepRecord record) {
+  describe(batch, record);
   record.running = static_cast<int>(scheduler.num_running());
   record.waiting = static_cast<int>(scheduler.num_waiting());
-  record.begun = begun;
-  record.planned = std::chrono::steady_clock::now();
-  record.failed = !run(runner, scheduler, pages, batch);
-  record.ended = std::chrono::steady_clock::now();
-  observe(record, runner.times());
-}
-
-// False when the step has failed.
-bool Loop::run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch) {
-  bool done = true;
-  step_started_ns_ = now_ns();
+  record.planned = record.encoded = record.laid_out = Clock::now();
+  if (step_started_ns_ == 0) step_started_ns_ = now_ns();
+  Flight flight{std::move(batch), record, {}, nullptr};
   try {
     if (options_.before_step) options_.before_step();
-    const double start = steady_ms();
-    const auto tokens = runner.run(batch);
-    scheduler.observe(batch, steady_ms() - start);
+    flight.step = runner.launch(flight.batch);
+    flight.record.encoded = flight.step.encoded;
+    flight.record.laid_out = flight.step.laid_out;
+  } catch (...) {
+    flight.failure = std::current_exception();
+  }
+  return flight;
+}
+
+// next: what was launched behind it. False when the step has failed, and next with it: the pools' content is lost, others start
+// over, and nothing cached may be trusted.
+bool Loop::land(Runner& runner, Scheduler& scheduler, PageCache& pages, Flight& flight,
+                const std::optional<Flight>& next) {
+  auto& [batch, record, step, failure] = flight;
+  record.before = computed_;
+  record.followed = next.has_value();
+  try {
+    if (failure) std::rethrow_exception(failure);
+    if (options_.before_read) options_.before_read();
+    const auto tokens = runner.read(step);
+    record.computed = Clock::now();
+    const auto alone_from = record.ahead ? std::max(record.planned, computed_) : record.planned;
+    scheduler.observe(batch, ms_of(record.computed - alone_from));
     scheduler.commit(batch, tokens.ids, tokens.logprobs);
-  } catch (const std::exception& failure) {
-    spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(),
-                  failure.what());
+  } catch (const std::exception& error) {
+    spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(), error.what());
+    record.failed = true;
     scheduler.fail(
         batch, Error(Code::unavailable,
-                     std::string("the engine could not compute this request: ") + failure.what()));
-    recover(runner, scheduler, pages);
-    done = false;
+                     std::string("the engine could not compute this request: ") + error.what()));
+    if (next) scheduler.abandon(next->batch);
+    scheduler.preempt_all();
+    pages.forget_cached();
+    restore(runner);
+    record.computed = Clock::now();
   }
-  step_started_ns_ = 0;
-  return done;
+  computed_ = record.computed;
+  record.ended = Clock::now();
+  step_started_ns_ = next && !record.failed ? now_ns() : 0;
+  observe(record);
+  return !record.failed;
 }
 
-void Loop::observe(StepRecord step, const RunTimes& times) {
-  // Where a failed step got to is not known.
-  step.encoded = step.failed ? step.planned : times.encoded;
-  step.laid_out = step.failed ? step.planned : times.laid_out;
-  step.computed = step.failed ? step.ended : times.computed;
+void Loop::observe(const StepRecord& step) {
+  StepRecord numbered = step;
   {
     std::lock_guard lock(shared_->mutex);
-    step.number = shared_->stats.steps++;
-    shared_->stats.step.observe(step);
+    numbered.number = shared_->stats.steps++;
+    shared_->stats.step.observe(numbered);
   }
-  if (options_.on_step) options_.on_step(step);
+  if (options_.on_step) options_.on_step(numbered);
 }
 
-// The pools' content is lost with the step: others start over, and nothing cached may be trusted.
-void Loop::recover(Runner& runner, Scheduler& scheduler, PageCache& pages) {
-  scheduler.preempt_all();
-  pages.forget_cached();
-  runner.reset();
+bool Loop::in_trouble() const {
+  std::lock_guard lock(shared_->mutex);
+  return !shared_->trouble.empty();
+}
+
+// Why it has failed; empty where it hasn't.
+std::string Loop::reset(Runner& runner) {
+  try {
+    if (options_.before_reset) options_.before_reset();
+    runner.reset();
+    return "";
+  } catch (const std::exception& failure) {
+    return std::string("there is no memory for the attention cache: ") + failure.what();
+  }
+}
+
+// New pools; where there is no memory for them, in place of what is kept for later. False when there still is none: until there
+// is, nothing can be computed.
+bool Loop::restore(Runner& runner) {
+  auto trouble = reset(runner);
+  if (!trouble.empty()) {
+    runner.clear_caches({});
+    trim_heap();
+    trouble = reset(runner);
+  }
+  std::lock_guard lock(shared_->mutex);
+  if (trouble.empty() && !shared_->trouble.empty())
+    spdlog::info("[engine] has its attention cache again");
+  else if (!trouble.empty() && shared_->trouble.empty())
+    spdlog::critical("[engine] computes nothing for now: {}", trouble);
+  shared_->trouble = trouble;
+  return trouble.empty();
 }
 
 void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages) {
@@ -304,6 +381,7 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   stats.cached_tokens = counters.cached_tokens;
   stats.generated_tokens = counters.generated_tokens;
   stats.preemptions = counters.preemptions;
+  stats.rows_in_vain = counters.rows_in_vain;
   stats.prefix_whole = counters.prefixes.whole;
   stats.prefix_extended = counters.prefixes.extended;
   stats.prefix_diverged = counters.prefixes.diverged;

@@ -10,6 +10,8 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -27,12 +29,15 @@ class Loop {
     int num_pages = 0;
     int page_size = 16;
     bool prefix_cache = true;
+    bool overlap = false;  ///< see EngineOptions; on any device
     SchedulerOptions scheduler;
     int max_queue = 1024;
     MemorySplit memory;  ///< reported
     double stuck_after_s = 60;
     std::shared_ptr<DiskStore> disk;    ///< the runner's
     std::function<void()> before_step;  ///< see EngineOptions
+    /// As before_step, before a step is read, and before pools are made anew.
+    std::function<void()> before_read, before_reset;
     std::function<void(const StepRecord&)> on_step;
   };
   /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
@@ -63,10 +68,19 @@ class Loop {
         to_clear;           // guarded by mutex: who wants the caches cleared
     bool stopping = false;  // guarded by mutex
     bool broken = false;    // guarded by mutex: the engine's thread has given up
+    std::string trouble;    // guarded by mutex: why nothing can be computed for now
     bool woken = false;     // guarded by mutex: something was submitted or cancelled
     EngineStats stats;      // guarded by mutex
 
     void wake();
+  };
+
+  /// A step from when it is launched until it is committed, or has failed.
+  struct Flight {
+    Batch batch;
+    StepRecord record;
+    LaunchedStep step;
+    std::exception_ptr failure;  ///< of its launch
   };
 
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
@@ -77,17 +91,22 @@ class Loop {
   void write_the_rest(Runner& runner, const PageCache& pages);
   void clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages);
   void refuse_to_clear();
-  void step(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch,
-            StepRecord::Time begun);
-  bool run(Runner& runner, Scheduler& scheduler, PageCache& pages, const Batch& batch);
-  void observe(StepRecord step, const RunTimes& times);
-  void recover(Runner& runner, Scheduler& scheduler, PageCache& pages);
+  bool step(Runner& runner, Scheduler& scheduler, PageCache& pages, std::optional<Flight>& flight);
+  Flight launch(Runner& runner, const Scheduler& scheduler, Batch batch, StepRecord record);
+  bool land(Runner& runner, Scheduler& scheduler, PageCache& pages, Flight& flight,
+            const std::optional<Flight>& next);
+  void observe(const StepRecord& step);
+  bool in_trouble() const;
+  std::string reset(Runner& runner);
+  bool restore(Runner& runner);
   void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);
 
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-  std::atomic<std::int64_t> step_started_ns_ = 0;     ///< steady clock; 0 while no step runs
-  std::chrono::steady_clock::duration write_time_{};  ///< the engine's thread's; see write_behind
+  std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
+  // The engine's thread's.
+  std::chrono::steady_clock::duration write_time_{};  ///< see write_behind
+  StepRecord::Time computed_{};                       ///< when the last step was
   std::thread thread_;
 };
 

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <new>
+#include <string>
 #include <thread>
 
 #include "engine/testing.h"
@@ -52,6 +54,67 @@ TEST(LoopFailure, AnAllocationFailureEndsItsStepsSequencesAlone) {
   expect_all_pages_back(*loop);
 }
 
+// Another sequence's step fails, and then there is no memory for new pools as long as `missing` says.
+struct MissingMemory {
+  explicit MissingMemory(int times) : missing(times) {
+    loop = make_loop({.before_step =
+                          [this] {
+                            if (fail_step.exchange(false)) throw std::bad_alloc();
+                          },
+                      .before_reset =
+                          [this] {
+                            ++asked;
+                            if (missing > 0 && missing-- > 0) throw std::bad_alloc();
+                          }});
+  }
+  void fail_one() {
+    fail_step = true;
+    EXPECT_THROW(answer(*loop, make_sequence(20, 3)), Error);
+  }
+
+  std::atomic<bool> fail_step = false;
+  std::atomic<int> missing, asked = 0;
+  std::unique_ptr<Loop> loop;
+};
+
+TEST(LoopFailure, PoolsAreMadeInPlaceOfTheCaches) {
+  MissingMemory memory(1);
+  answer(*memory.loop, make_sequence(20, 1, {5}));
+  EXPECT_GT(memory.loop->stats().media_cache_bytes, 0);
+  memory.fail_one();
+  EXPECT_EQ(answer(*memory.loop, make_sequence(20, 1)), alone(1));
+  EXPECT_EQ(memory.asked, 2);
+  EXPECT_TRUE(memory.loop->stats().healthy);
+  EXPECT_EQ(memory.loop->stats().media_cache_bytes, 0);
+  expect_all_pages_back(*memory.loop);
+}
+
+TEST(LoopFailure, WithoutPoolsItIsUnhealthyUntilThereIsMemory) {
+  constexpr int always = 1 << 30;
+  MissingMemory memory(always);
+  memory.fail_one();
+  for (int i = 0; i < 2; ++i) {
+    try {
+      answer(*memory.loop, make_sequence(20, 1));
+      FAIL() << "it has no pools";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::unavailable);
+      EXPECT_NE(std::string(error.what()).find("no memory"), std::string::npos) << error.what();
+    }
+    const auto stats = memory.loop->stats();
+    EXPECT_FALSE(stats.healthy);
+    EXPECT_NE(stats.trouble.find("no memory"), std::string::npos) << stats.trouble;
+  }
+  memory.missing = 0;
+  // By itself: whoever looks at its health may send it nothing before.
+  for (int i = 0; i < 5000 && !memory.loop->stats().healthy; ++i)
+    std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_TRUE(memory.loop->stats().healthy);
+  EXPECT_EQ(memory.loop->stats().trouble, "");
+  EXPECT_EQ(answer(*memory.loop, make_sequence(20, 1)), alone(1));
+  expect_all_pages_back(*memory.loop);
+}
+
 TEST(LoopFailure, AStepThatHangsIsUnhealthyUntilItEnds) {
   std::atomic<bool> hang = true;
   const auto loop = make_loop({.before_step =
@@ -67,6 +130,7 @@ TEST(LoopFailure, AStepThatHangsIsUnhealthyUntilItEnds) {
   for (int i = 0; i < 5000 && loop->stats().healthy; ++i)
     std::this_thread::sleep_for(milliseconds(1));
   EXPECT_FALSE(loop->stats().healthy);
+  EXPECT_NE(loop->stats().trouble, "");
   hang = false;
   EXPECT_EQ(read_all(*sequence), alone(1));
   EXPECT_TRUE(loop->stats().healthy);

@@ -295,7 +295,8 @@ void Placement::free_pages(Sequence& sequence) {
   sequence.num_announced = sequence.num_known = 0;
   pages_.release(sequence.pages);
   sequence.pages.clear();
-  sequence.num_computed = 0;
+  sequence.num_computed = sequence.num_under_way = sequence.num_unread = 0;
+  ++sequence.stay;
   sequence.num_published = 0;
   sequence.publishable = true;
   if (sequence.state) states_->release(*std::exchange(sequence.state, std::nullopt));

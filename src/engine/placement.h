@@ -37,6 +37,7 @@ struct PrefixCounters {
 };
 
 /// Owned by the scheduler, on the engine's thread. A sequence's pages are either none, or hold all of its tokens so far.
+/// Pages that are let go of may still be written by a step under way: whoever gets them computes after it.
 class Placement {
  public:
   /// cold: null where nothing is kept outside of the pools; states: where the model has recurrent layers. States are not
@@ -71,6 +72,8 @@ class Placement {
   void free_pages(Sequence& sequence);
 
   // Steps.
+  /// Whether what a step makes of pages is known before its tokens are: a snapshot's key is not.
+  bool may_run_ahead() const { return states_ == nullptr; }
   void step_done(const Batch& batch);
   void step_failed(const Batch& batch);
   /// What the recurrent layers' snapshots hold is lost.

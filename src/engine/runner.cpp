@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/log.h"
 #include "kernels/layout.h"
 
 namespace pippin::engine {
@@ -29,10 +30,10 @@ std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
   for (const auto& chunk : batch.chunks) {
     if (!chunk.sample) continue;
     const Sequence& s = *chunk.sequence;
-    rows.push_back({s.sampling, uniform_of(s.seed, s.num_tokens()),
+    rows.push_back({s.sampling, uniform_of(s.seed, chunk.end()),
                     count_tokens(s.sampling, s.tokens, s.num_prompt), masks.row(rows.size()),
                     s.constraint ? s.constraint->escape() : -1});
-    if (s.num_generated() < s.min_tokens) forbid(s.end_tokens, rows.back().options);
+    if (chunk.end() - s.num_prompt < s.min_tokens) forbid(s.end_tokens, rows.back().options);
   }
   return rows;
 }
@@ -53,6 +54,14 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
   if (options.disk) disk_pages_.emplace(options.disk, page_bytes());
 }
 
+Runner::~Runner() {
+  try {
+    mx::synchronize();
+  } catch (const std::exception& failure) {
+    spdlog::error("[engine] the last steps failed: {}", failure.what());
+  }
+}
+
 // By this object: reset() makes new pools.
 PageBytes Runner::page_bytes() {
   return {
@@ -68,6 +77,8 @@ bool Runner::write_behind(const PageCache& pages, std::chrono::steady_clock::tim
 }
 
 void Runner::reset() {
+  mx::synchronize();
+  sampled_.reset();
   // The old pools go first: memory may be what the step ran out of.
   kv_.keys.clear();
   kv_.values.clear();
@@ -81,55 +92,82 @@ void Runner::clear_caches(const std::vector<PageId>& free_pages) {
   mx::clear_cache();
 }
 
-StepTokens Runner::run(const Batch& batch) {
+LaunchedStep Runner::launch(const Batch& batch) {
   kv_.finish_writes();
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);
-  times_.encoded = times_.laid_out = times_.computed = now();
-  if (batch.chunks.empty()) return {};
+  LaunchedStep step;
+  step.encoded = step.laid_out = now();
+  if (batch.chunks.empty()) return step;
   const auto input = lay_out(batch);
-  times_.laid_out = now();
-  auto tokens = compute(input, batch);
-  times_.computed = now();
-  return tokens;
+  step.laid_out = now();
+  compute(input, batch, step);
+  return step;
 }
 
-StepTokens Runner::compute(const models::StepInput& input, const Batch& batch) {
+void Runner::compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step) {
   StepMasks masks(batch, model_->traits().vocab_size, mask_threads_);
+  kv_.take_over_pools();
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
   if (masks.any()) {  // a GPU computes while the masks are waited for
     results.push_back(logits);
-    mx::async_eval(results);
-    results.pop_back();
+    mx::async_eval(std::exchange(results, {}));
   }
-  const auto rows = sample_rows(batch, masks);
-  if (rows.empty()) {  // the middle of a prompt: only the KV is wanted
-    mx::eval(std::move(results));
-    return {};
+  step.rows = sample_rows(batch, masks);
+  sampled_.reset();
+  if (!step.rows.empty()) {  // else the middle of a prompt: only the KV is wanted
+    step.sampled = sample(logits, step.rows, options_.cpu);
+    sampled_ = step.sampled->tokens;
+    // The host has its own: reading moves a buffer of CUDA's, which the step behind may be about to read, too.
+    if (!options_.cpu) step.sampled->tokens = *sampled_ + mx::array(0, mx::int32);
+    const auto wanted = step.sampled->arrays();
+    results.insert(results.end(), wanted.begin(), wanted.end());
   }
-  const auto sampled = sample(logits, rows, options_.cpu);
-  const auto wanted = sampled.arrays();
-  results.insert(results.end(), wanted.begin(), wanted.end());
-  mx::eval(std::move(results));
-  const auto* ids = sampled.tokens.data<std::int32_t>();
-  return {{ids, ids + sampled.tokens.size()}, read_logprobs(sampled, rows)};
+  mx::async_eval(std::move(results));
+  step.done = kv_.values.back();
+  for (auto& row : step.rows) row.allowed = {};
+}
+
+// Each array by itself: mx::eval() would wait for the step behind this one, too.
+StepTokens Runner::read(const LaunchedStep& step) {
+  if (step.done) mx::array(*step.done).wait();
+  if (!step.sampled) return {};
+  for (auto& array : step.sampled->arrays()) array.wait();
+  const auto& tokens = step.sampled->tokens;
+  const auto* ids = tokens.data<std::int32_t>();
+  return {{ids, ids + tokens.size()}, read_logprobs(*step.sampled, step.rows)};
+}
+
+// int32 [T]. unread_rows[i]: see Chunk; of row i, whose token is known else.
+mx::array Runner::token_array(const std::vector<std::int32_t>& tokens,
+                              const std::vector<std::int32_t>& unread_rows) const {
+  const auto is_known = [](std::int32_t row) { return row < 0; };
+  if (std::all_of(unread_rows.begin(), unread_rows.end(), is_known)) return int_array(tokens);
+  std::vector<std::int32_t> places(tokens.size());
+  std::iota(places.begin(), places.end(), 0);
+  if (unread_rows == places && sampled_->size() == tokens.size()) return *sampled_;
+  const auto num_sampled = static_cast<std::int32_t>(sampled_->size());
+  for (std::size_t i = 0; i < places.size(); ++i)
+    places[i] = is_known(unread_rows[i]) ? places[i] + num_sampled : unread_rows[i];
+  return mx::take(mx::concatenate({*sampled_, int_array(tokens)}), int_array(places), 0);
 }
 
 models::StepInput Runner::lay_out(const Batch& batch) {
-  std::vector<std::int32_t> tokens, logit_rows;
+  std::vector<std::int32_t> tokens, unread_rows, logit_rows;
   std::array<std::vector<std::int32_t>, 3> positions;
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
   bool text_positions = true;
   for (const auto& chunk : batch.chunks) {
     const Sequence& sequence = *chunk.sequence;
-    const auto begin = sequence.num_computed, end = begin + chunk.count;
+    const auto begin = chunk.begin, end = chunk.end();
     add_media(chunk, static_cast<int>(tokens.size()), media);
     text_positions = text_positions && sequence.positions.one_axis(begin, end);
     for (auto i = begin; i < end; ++i) {
-      tokens.push_back(sequence.tokens[static_cast<std::size_t>(i)]);
+      unread_rows.push_back(chunk.unread_row);
+      tokens.push_back(chunk.unread_row < 0 ? sequence.tokens[static_cast<std::size_t>(i)] : 0);
       for (int axis = 0; axis < 3; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
@@ -140,7 +178,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   if (logit_rows.empty()) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
   std::vector<std::int32_t> flat;
   for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
-  return {int_array(tokens),
+  return {token_array(tokens, unread_rows),
           mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
@@ -150,7 +188,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
 
 // Adds the part of each picture that lies within the chunk; the scheduler has seen to it that they are encoded.
 void Runner::add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media) {
-  const auto chunk_begin = chunk.sequence->num_computed, chunk_end = chunk_begin + chunk.count;
+  const auto chunk_begin = chunk.begin, chunk_end = chunk.end();
   for (const auto& item : chunk.sequence->media) {
     const auto begin = std::max(chunk_begin, item.span.begin),
                end = std::min(chunk_end, item.span.begin + item.span.length);

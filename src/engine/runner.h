@@ -27,9 +27,13 @@ struct RunnerOptions {
       {};  ///< null: pages and encoder outputs are kept in memory alone
 };
 
-/// When the stages of a step ended; see StepRecord.
-struct RunTimes {
-  std::chrono::steady_clock::time_point encoded, laid_out, computed;
+/// A step under way: what is to be read of it.
+struct LaunchedStep {
+  std::vector<SampleRow> rows;     ///< without masks
+  std::optional<Sampled> sampled;  ///< of these; absent where there are none
+  std::optional<mx::array>
+      done;  ///< available once the step is done; absent where it computed no row
+  std::chrono::steady_clock::time_point encoded, laid_out;  ///< see StepRecord
 };
 
 /// The next token of each chunk with `sample`, in order.
@@ -43,13 +47,18 @@ class Runner {
  public:
   /// Allocates the page pools.
   Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options);
+  /// Waits for what is under way.
+  ~Runner();
 
-  /// Copies pages, encodes some of the pictures that are wanted, computes the batch's rows, writes their KV, and returns
-  /// the next token of each chunk with `sample`, in order.
-  /// An exception leaves the pools' content undefined: call reset().
-  StepTokens run(const Batch& batch);
+  /// Copies pages, encodes some of the pictures that are wanted, and launches the rest: computing the batch's rows, writing their
+  /// KV, and sampling. Steps run in the order in which they were launched; the one before may still be under way.
+  /// An exception leaves the pools' content undefined: call reset() once nothing is to be read any more.
+  LaunchedStep launch(const Batch& batch);
 
-  /// New, empty pools.
+  /// Waits for the step: the next token of each chunk with `sample`, in order. An exception as above.
+  StepTokens read(const LaunchedStep& step);
+
+  /// New, empty pools. Throws where there is no memory for them, and may be called again.
   void reset();
 
   /// Drops the encoded pictures (but for those of which a sequence still waits for rows) and the memory of `free_pages`.
@@ -65,13 +74,12 @@ class Runner {
   /// be more to do at once.
   bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
 
-  /// Of the last run.
-  const RunTimes& times() const { return times_; }
-
  private:
   PageBytes page_bytes();
-  StepTokens compute(const models::StepInput& input, const Batch& batch);
+  void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
   models::StepInput lay_out(const Batch& batch);
+  mx::array token_array(const std::vector<std::int32_t>& tokens,
+                        const std::vector<std::int32_t>& unread_rows) const;
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 
   std::unique_ptr<models::Model> model_;
@@ -80,7 +88,7 @@ class Runner {
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
   MaskThreads mask_threads_;
-  RunTimes times_;
+  std::optional<mx::array> sampled_;  ///< int32: the tokens that the last launched step samples
 };
 
 }  // namespace pippin::engine

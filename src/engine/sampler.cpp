@@ -239,11 +239,10 @@ float uniform_of(std::uint64_t seed, std::int64_t index) {
 std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
                                           const std::vector<std::int32_t>& tokens,
                                           std::int64_t num_prompt) {
-  const bool of_all = options.repetition_penalty != 1;
-  if (!of_all && options.presence_penalty == 0 && options.frequency_penalty == 0) return {};
+  if (!options.penalizes()) return {};
   std::unordered_map<std::int32_t, std::int32_t> generated;
   const auto answer = tokens.begin() + num_prompt;
-  if (of_all)
+  if (options.repetition_penalty != 1)
     for (auto token = tokens.begin(); token != answer; ++token) generated.try_emplace(*token, 0);
   for (auto token = answer; token != tokens.end(); ++token) ++generated[*token];
   std::vector<cpu::TokenCount> counts;

@@ -10,13 +10,14 @@ namespace pippin::engine {
 namespace {
 
 std::int64_t remaining(const Sequence& sequence) {
-  return sequence.num_tokens() - sequence.num_computed;
+  return sequence.num_to_compute() - sequence.num_planned();
 }
 
 // Its next tokens are to be computed at once: the last one, or what its constraint has forced it to say. Not a prompt.
 bool is_stream(const Sequence& sequence) {
   if (remaining(sequence) == 1) return true;
-  return sequence.num_generated() > 0 && sequence.num_computed >= sequence.num_prompt;
+  return sequence.num_to_compute() > sequence.num_prompt &&
+         sequence.num_planned() >= sequence.num_prompt;
 }
 
 // Of what a stream was forced to say, rows in one step: others wait for these, too.
@@ -56,7 +57,9 @@ void Scheduler::run(const std::shared_ptr<Sequence>& sequence) {
   running_.insert(place, sequence);
 }
 
-Batch Scheduler::next() {
+Batch Scheduler::next(bool ahead) {
+  ahead_ = ahead;
+  pictures_missing_ = false;
   drop_dead();
   ++step_;
   placement_.begin_step();
@@ -64,8 +67,22 @@ Batch Scheduler::next() {
   plan_decode(batch);
   admit(batch);
   plan_prefill(batch);
+  number_sampled_rows(batch);
   encoding_ = !batch.encode.empty();
   return batch;
+}
+
+void Scheduler::number_sampled_rows(const Batch& batch) {
+  int row = 0;
+  for (const auto& chunk : batch.chunks)
+    if (chunk.sample) chunk.sequence->sampled_row = row++;
+}
+
+bool Scheduler::may_run_ahead(const Batch& batch) const {
+  return !pictures_missing_ && placement_.may_run_ahead() &&
+         std::none_of(batch.chunks.begin(), batch.chunks.end(), [](const Chunk& chunk) {
+           return chunk.sample && chunk.sequence->needs_tokens_read();
+         });
 }
 
 void Scheduler::observe(const Batch& batch, double ms) {
@@ -97,7 +114,7 @@ void Scheduler::plan_decode(Batch& batch) {
        ++i) {
     if (!is_stream(*running_[i]) || running_[i]->reading || is_held(running_[i])) continue;
     while (i < running_.size() &&
-           !placement_.ensure_pages(*running_[i], running_[i]->num_tokens())) {
+           !placement_.ensure_pages(*running_[i], running_[i]->num_to_compute())) {
       const auto victim = last_held().value_or(running_.size() - 1);
       preempt(victim);
       if (victim < i) --i;
@@ -131,7 +148,7 @@ void Scheduler::plan_prefill(Batch& batch) {
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
   std::vector<std::shared_ptr<Sequence>> prompts;
   for (const auto& sequence : running_) {
-    if (sequence->planned_in == step_ || is_held(sequence)) continue;
+    if (sequence->planned_in == step_ || remaining(*sequence) == 0 || is_held(sequence)) continue;
     if (sequence->reading) {
       if (!placement_.finish_reading(*sequence, !batch.chunks.empty())) continue;
       count_admission(*sequence);
@@ -199,24 +216,32 @@ void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequenc
                                              std::max(0, max_tokens - batch.num_tokens),
                                              placement_.max_chunk(*sequence)});
   if (count == 0) return;
-  const auto end = sequence->num_computed + count;
-  batch.chunks.push_back({sequence, static_cast<int>(count), end == sequence->num_tokens()});
+  const auto begin = sequence->num_planned(), end = begin + count;
+  const bool sample = end == sequence->num_to_compute();
+  const int unread_row = begin < sequence->num_tokens() ? -1 : sequence->sampled_row;
+  batch.chunks.push_back(
+      {sequence, begin, static_cast<int>(count), sample, unread_row, sequence->stay});
   batch.num_tokens += static_cast<int>(count);
+  sequence->num_under_way += count;
+  sequence->num_unread += sample;
   sequence->planned_in = step_;
   placement_.save_snapshot(batch, *sequence, end);
 }
 
-// Up to the first picture that is not encoded; what is missing is asked for.
+// Up to the first picture that is not encoded; what is missing is asked for, but not ahead.
 std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
-  auto end = sequence.num_tokens();
+  const auto begin = sequence.num_planned();
+  auto end = sequence.num_to_compute();
   for (auto& item : sequence.media) {
-    if (!media_ || end_of(item) <= sequence.num_computed) continue;
+    if (!media_ || end_of(item) <= begin) continue;
     const bool coming = !item.features && media_->look_up(item);
     if (item.features) continue;
-    end = std::min(end, std::max(item.span.begin, sequence.num_computed));
-    if (!coming) batch.encode.push_back(&item);
+    end = std::min(end, std::max(item.span.begin, begin));
+    if (coming) continue;
+    pictures_missing_ = true;
+    if (!ahead_) batch.encode.push_back(&item);
   }
-  return end - sequence.num_computed;
+  return end - begin;
 }
 
 std::optional<std::size_t> Scheduler::last_held() const {
@@ -295,13 +320,20 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
   placement_.step_done(batch);
   for (const auto& chunk : batch.chunks) {
     Sequence& sequence = *chunk.sequence;
+    const auto row = sampled;
+    sampled += chunk.sample;
+    if (chunk.stay != sequence.stay) {
+      counters_.rows_in_vain += chunk.count;
+      continue;
+    }
     sequence.num_computed += chunk.count;
+    sequence.num_under_way -= chunk.count;
+    sequence.num_unread -= chunk.sample;
     for (auto& item : sequence.media)
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) count_encoded(sequence);
-    const auto row = sampled++;
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);
   }
 }
@@ -309,6 +341,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
 void Scheduler::fail(const Batch& batch, const Error& error) {
   placement_.step_failed(batch);
   for (const auto& chunk : batch.chunks) {
+    if (chunk.stay != chunk.sequence->stay) continue;
     placement_.free_pages(*chunk.sequence);
     std::erase(running_, chunk.sequence);
     chunk.sequence->output->fail(error);

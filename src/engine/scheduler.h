@@ -8,6 +8,9 @@
 // back and is computed again later (its published pages usually still found in the cache). A sequence whose reader is too far
 // behind keeps its pages and is passed over; it is the first to make way for others.
 // A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
+//
+// A step may be planned ahead, while the one before it is under way: prompts go on and streams compute the token that it
+// samples, whatever that is. An answer that turns out to have ended, or whose pages are gone by then, has computed in vain.
 #pragma once
 
 #include <chrono>
@@ -55,10 +58,11 @@ struct SchedulerCounters {
   std::int64_t cached_tokens = 0;
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
+  std::int64_t rows_in_vain = 0;  ///< of steps that were planned ahead
   PrefixCounters prefixes;
 };
 
-/// Owned by the engine's thread. Between next() and commit() the batch's sequences stay as they are.
+/// Owned by the engine's thread. Steps are committed in the order in which they were planned, and at most one is planned ahead.
 class Scheduler {
  public:
   /// media: null where no sequence has any; cold: null where nothing is kept outside of the pools; states: where the model has
@@ -75,7 +79,12 @@ class Scheduler {
 
   /// Drops cancelled sequences, those past their deadline and those whose pictures can't be encoded, then plans a step. Empty
   /// when there is nothing to do before something comes: a sequence, a reader, what is being read from disk, or a deadline.
-  Batch next();
+  /// ahead: of a step that has not been committed, as may_run_ahead() allows.
+  Batch next(bool ahead = false);
+
+  /// Whether the step after this one can be planned before it is committed: where no row's next token depends on what the
+  /// host makes of the last one, and no picture waits for the encoder, which measures its time on an idle device.
+  bool may_run_ahead(const Batch& batch) const;
 
   /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`, logprobs[i] (where there are any) what was asked
   /// about it. Publishes full pages, hands tokens out, ends what has ended.
@@ -87,6 +96,9 @@ class Scheduler {
 
   /// The step failed: ends its sequences with the error and frees their pages, whose content is lost.
   void fail(const Batch& batch, const Error& error);
+
+  /// The step was planned ahead of one that failed, and will not be committed. Before preempt_all().
+  void abandon(const Batch& batch) { placement_.step_failed(batch); }
 
   /// Takes every running sequence's pages away; they are computed again, in the order of arrival.
   void preempt_all();
@@ -110,6 +122,7 @@ class Scheduler {
   void plan_decode(Batch& batch);
   void plan_prefill(Batch& batch);
   std::vector<std::shared_ptr<Sequence>> prompts_to_compute(Batch& batch);
+  void number_sampled_rows(const Batch& batch);
   void admit(Batch& batch);
   bool wants_more_prompts() const;
   bool make_room(Sequence& sequence, Batch& batch);
@@ -137,8 +150,10 @@ class Scheduler {
   StepBudget budget_;
   Placement placement_;
   MediaSource* media_;
-  bool encoding_ = false;   ///< the last step ran the encoder
-  std::uint64_t step_ = 0;  ///< number of the step that is planned
+  bool encoding_ = false;          ///< the last step ran the encoder
+  bool ahead_ = false;             ///< the step that is planned is ahead of one that is under way
+  bool pictures_missing_ = false;  ///< some prompt of the last step waited for the encoder
+  std::uint64_t step_ = 0;         ///< number of the step that is planned
   std::uint64_t num_added_ = 0;
   std::size_t num_held_ = 0;
   std::map<Order, std::shared_ptr<Sequence>> waiting_;

@@ -35,7 +35,7 @@ inline std::vector<std::int32_t> count_up(int length, int first = 1) {
 }
 
 // A model whose next token follows from the tokens so far, so that a wrong page shows as a wrong answer: pages remember
-// which tokens were computed into them.
+// which tokens were computed into them. As a device it remembers what it sampled, for the step behind.
 class FakeModel {
  public:
   explicit FakeModel(int num_pages) : slots_(static_cast<std::size_t>(num_pages * page_size), 0) {}
@@ -48,21 +48,23 @@ class FakeModel {
     for (const auto& [from, to] : batch.restores) states_[to] = from ? states_[*from] : 17;
     for (const auto& chunk : batch.chunks) {
       const Sequence& s = *chunk.sequence;
-      for (std::int64_t i = s.num_computed; i < s.num_computed + chunk.count; ++i) {
-        const auto token = s.tokens[static_cast<std::size_t>(i)];
+      const auto tokens = tokens_of(chunk);
+      for (std::int64_t i = chunk.begin; i < chunk.end(); ++i) {
+        const auto token = tokens[static_cast<std::size_t>(i)];
         slot(s, i) = token;
         if (s.state) states_[*s.state] = mix(states_[*s.state], token);
       }
       if (!chunk.sample) continue;
       std::vector<std::int32_t> read;
-      for (std::int64_t i = 0; i < s.num_tokens(); ++i) read.push_back(slot(s, i));
-      EXPECT_EQ(read, s.tokens);
+      for (std::int64_t i = 0; i < chunk.end(); ++i) read.push_back(slot(s, i));
+      EXPECT_EQ(read, tokens);
       out.push_back(next_token(read));
       if (s.state) {
         EXPECT_EQ(states_[*s.state], out.back());
       }
     }
     for (const auto& save : batch.saves) states_[save.to] = states_[save.from];
+    sampled_ = out;
     return out;
   }
 
@@ -83,6 +85,14 @@ class FakeModel {
   }
 
  private:
+  std::vector<std::int32_t> tokens_of(const Chunk& chunk) const {
+    auto tokens = chunk.sequence->tokens;
+    if (chunk.unread_row < 0) return tokens;
+    EXPECT_EQ(chunk.begin, chunk.sequence->num_tokens());
+    EXPECT_FALSE(chunk.sequence->needs_tokens_read());
+    tokens.push_back(sampled_.at(static_cast<std::size_t>(chunk.unread_row)));
+    return tokens;
+  }
   static std::int32_t mix(std::int32_t hash, std::int32_t token) {
     return (hash * 31 + token) % 1009;
   }
@@ -93,6 +103,7 @@ class FakeModel {
     return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
   }
   std::vector<std::int32_t> slots_;
+  std::vector<std::int32_t> sampled_;         ///< by the last step
   std::map<StateSlot, std::int32_t> states_;  ///< of a recurrent layer that hashes what it sees
   // The scheduler asks only whether there are any.
   std::shared_ptr<const models::MediaFeatures> features_{
@@ -180,10 +191,30 @@ struct Machine {
         budget(options.max_batch_tokens) {}
 
   Batch step() {
-    auto batch = scheduler.next();
+    land_where_needed();
+    auto batch = plan();
+    auto tokens = model.run(batch);
+    land();
+    flight = {batch, std::move(tokens)};
+    if (!overlap) land();
+    auto used = scheduler.pages_in_use();
+    if (flight)
+      for (const auto& copy : flight->first.copies) used.push_back(copy.from);
+    EXPECT_EQ(pages.check(used), "");
+    return batch;
+  }
+  /// Commits the step under way.
+  void land() {
+    if (const auto landing = std::exchange(flight, std::nullopt))
+      scheduler.commit(landing->first, landing->second);
+  }
+  void land_where_needed() {
+    if (flight && !scheduler.may_run_ahead(flight->first)) land();
+  }
+  Batch plan() {
+    auto batch = scheduler.next(flight.has_value());
+    num_ahead += flight && !batch.chunks.empty();
     EXPECT_LE(batch.num_tokens, budget);
-    scheduler.commit(batch, model.run(batch));
-    EXPECT_EQ(pages.check(scheduler.pages_in_use()), "");
     return batch;
   }
   void run_dry() {
@@ -201,6 +232,10 @@ struct Machine {
   std::optional<FakeColdPages> cold;
   Scheduler scheduler;
   int budget;
+  bool overlap = false;  ///< steps are planned ahead where they may be
+  int num_ahead = 0;     ///< that were
+  /// A step under way and what it samples.
+  std::optional<std::pair<Batch, std::vector<std::int32_t>>> flight;
 };
 
 inline std::vector<std::int32_t> answer_of(const Sequence& sequence) {

@@ -94,10 +94,16 @@ struct Sequence {
   // Set by the scheduler.
   Order order;
   bool held = false;  ///< its reader was too far behind when the last step was planned: passed over
-  std::uint64_t planned_in = 0;    ///< number of the last step that computes some of it
-  bool admitted = false;           ///< has been given pages before
-  std::int64_t num_computed = 0;   ///< tokens whose KV is in `pages`; < tokens.size() while running
-  std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and the step's next ones
+  std::uint64_t planned_in = 0;   ///< number of the last step that computes some of it
+  bool admitted = false;          ///< has been given pages before
+  std::uint32_t stay = 0;         ///< counts how often it has let go of its pages
+  std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
+  /// Of the tokens after these, the ones whose steps are planned or under way.
+  std::int64_t num_under_way = 0;
+  /// Tokens that those steps sample: they follow `tokens`, and only the device knows them yet.
+  std::int64_t num_unread = 0;
+  int sampled_row = 0;  ///< of the sampled rows of the last step that samples one for it, which one
+  std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and the steps' next ones
   std::size_t num_published = 0;   ///< of `pages`, the first ones: in the page cache
   std::optional<StateSlot> state;  ///< of the model's recurrent layers, where it has any
   bool publishable = true;         ///< the pages that follow may be published
@@ -118,6 +124,14 @@ struct Sequence {
   }
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }
+  /// Tokens whose KV is in `pages` once the steps under way are done.
+  std::int64_t num_planned() const { return num_computed + num_under_way; }
+  /// Tokens, unread ones included, that steps have to compute: no next one is wanted of an answer's last.
+  std::int64_t num_to_compute() const {
+    return std::min(num_tokens() + num_unread, num_prompt + max_tokens - 1);
+  }
+  /// What may follow a token is not known before the host has read it.
+  bool needs_tokens_read() const { return constraint || sampling.penalizes(); }
   bool is_end(std::int32_t token) const {
     return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
   }

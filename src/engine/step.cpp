@@ -1,5 +1,7 @@
 #include "engine/step.h"
 
+#include <algorithm>
+
 namespace pippin {
 namespace {
 
@@ -25,29 +27,30 @@ StepStats::StepStats()
 void StepStats::observe(const StepRecord& step) {
   rows.observe(step.decode_rows + step.prefill_rows);
   sequences.observe(step.decode_rows + step.prefills);
-  const auto encoder = step.encoded - step.planned;
-  const auto device = encoder + (step.computed - step.laid_out);
+  // What a step adds to the time that all take: where they overlap, nothing before the last one was computed.
+  const auto from = step.ahead ? step.before : step.begun;
+  const auto to = step.followed ? step.computed : step.ended;
+  const auto encoder = step.ahead ? StepRecord::Time::duration(0) : step.encoded - step.planned;
+  const auto device = encoder + (step.computed - std::max(step.laid_out, from));
   device_seconds.observe(seconds(device));
-  host_seconds.observe(seconds((step.ended - step.begun) - device));
+  host_seconds.observe(seconds((to - from) - device));
   encoder_ns += std::chrono::duration_cast<std::chrono::nanoseconds>(encoder).count();
   failed += step.failed;
+  ahead += step.ahead;
 }
 
 namespace engine {
 
-StepRecord describe(const Batch& batch) {
-  StepRecord record;
+void describe(const Batch& batch, StepRecord& record) {
   record.pictures = static_cast<int>(batch.encode.size());
   for (const auto& chunk : batch.chunks) {
-    const Sequence& sequence = *chunk.sequence;
-    if (chunk.count == 1 && sequence.num_generated() > 0) {
+    if (chunk.count == 1 && chunk.begin >= chunk.sequence->num_prompt) {
       ++record.decode_rows;
     } else {
       record.prefill_rows += chunk.count;
       ++record.prefills;
     }
   }
-  return record;
 }
 
 }  // namespace engine

@@ -6,7 +6,7 @@
 
 namespace pippin::engine {
 
-/// The composition of a batch that has not been committed yet, without times.
-StepRecord describe(const Batch& batch);
+/// Sets what the record says of the batch's composition.
+void describe(const Batch& batch, StepRecord& record);
 
 }  // namespace pippin::engine

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "engine/testing.h"
 
 namespace pippin::engine {
@@ -33,6 +35,40 @@ TEST(StepStats, SplitHostAndDevice) {
   EXPECT_NEAR(stats.host_seconds.sum(), 0.007, 1e-9);
   EXPECT_NEAR(stats.device_seconds.sum(), 0.050, 1e-9);
   EXPECT_EQ(stats.encoder_ns, 30'000'000);
+}
+
+// Planned and launched while the step before was computed: the host's time is hidden, but for what came after that.
+TEST(StepStats, CountOfTheHostWhatTheDeviceWaitedFor) {
+  using std::chrono::milliseconds;
+  const auto step_at = [](int begun, int laid_out, int computed) {
+    StepRecord step;
+    const auto at = [&](int ms) { return StepRecord::Time{} + milliseconds(ms); };
+    step.begun = at(begun);
+    step.planned = step.encoded = at(begun + 1);
+    step.laid_out = at(laid_out);
+    step.computed = at(computed);
+    step.ended = at(computed + 2);
+    return step;
+  };
+  auto first = step_at(0, 3, 20);
+  first.followed = true;
+  auto second = step_at(4, 7, 40);  // launched in time
+  second.ahead = second.followed = true;
+  second.before = first.computed;
+  auto third = step_at(22, 45, 60);  // the host was slower than the device
+  third.ahead = true;
+  third.before = second.computed;
+  StepStats stats;
+  const std::pair<double, double> expected[] = {{0.003, 0.017}, {0, 0.020}, {0.007, 0.015}};
+  double host = 0, device = 0;
+  for (const auto& [step, times] : {std::pair{first, expected[0]}, std::pair{second, expected[1]},
+                                    std::pair{third, expected[2]}}) {
+    stats.observe(step);
+    EXPECT_NEAR(stats.host_seconds.sum(), host += times.first, 1e-9);
+    EXPECT_NEAR(stats.device_seconds.sum(), device += times.second, 1e-9);
+  }
+  EXPECT_EQ(stats.ahead, 2);
+  EXPECT_NEAR(host + device, 0.062, 1e-9);  // all the time that passed
 }
 
 // What the steps of a loop say of themselves adds up to what was asked of it.

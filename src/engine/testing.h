@@ -65,6 +65,8 @@ struct Config {
   std::function<void(const StepRecord&)> on_step = {};
   std::function<void()> before_step = {};
   double stuck_after_s = 60;
+  std::function<void()> before_read = {}, before_reset = {};
+  bool overlap = false;
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
@@ -99,6 +101,9 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     loop.on_step = config.on_step;
     loop.before_step = config.before_step;
     loop.stuck_after_s = config.stuck_after_s;
+    loop.before_read = config.before_read;
+    loop.before_reset = config.before_reset;
+    loop.overlap = config.overlap;
     return std::pair{std::make_unique<Runner>(std::move(model), runner), loop};
   });
 }

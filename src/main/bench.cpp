@@ -25,9 +25,11 @@ struct Row {
   double prefill_tps = 0;         // prompt tokens of all sequences, a second
   double decode_tps = 0;          // generated tokens of all sequences, a second
   std::vector<BenchResult> runs;  // every repeat; the speeds above are the best of them
+  EngineStats before, after;      // around these
 };
 
 Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_tokens) {
+  const EngineStats before = engine.stats();
   BenchResult best;
   best.prefill_s = best.decode_s = 1e30;
   std::vector<BenchResult> runs;
@@ -40,8 +42,13 @@ Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_t
   }
   const double sequences = batch;
   // The first token of each sequence comes with its prefill.
-  return {batch, prompt_tokens, sequences * prompt_tokens / best.prefill_s,
-          sequences * (command.new_tokens - 1) / best.decode_s, std::move(runs)};
+  return {batch,
+          prompt_tokens,
+          sequences * prompt_tokens / best.prefill_s,
+          sequences * (command.new_tokens - 1) / best.decode_s,
+          std::move(runs),
+          before,
+          engine.stats()};
 }
 
 void print_row(const Row& row) {
@@ -78,6 +85,14 @@ json::object to_json(const OperationTimes& operations) {
   return object;
 }
 
+// Seconds of all repeats' steps.
+json::object steps_of(const EngineStats& before, const EngineStats& after) {
+  return {{"number", after.steps - before.steps},
+          {"ahead", after.step.ahead - before.step.ahead},
+          {"host_seconds", after.step.host_seconds.sum() - before.step.host_seconds.sum()},
+          {"device_seconds", after.step.device_seconds.sum() - before.step.device_seconds.sum()}};
+}
+
 json::object to_json(const Row& row) {
   json::array prefill_s, decode_s;
   for (const BenchResult& run : row.runs) {
@@ -90,6 +105,7 @@ json::object to_json(const Row& row) {
           {"decode_tokens_per_s", row.decode_tps},
           {"prefill_seconds", std::move(prefill_s)},
           {"decode_seconds", std::move(decode_s)},
+          {"steps", steps_of(row.before, row.after)},
           {"prefill_operations", to_json(row.runs.back().prefill_operations)},
           {"decode_operations", to_json(row.runs.back().decode_operations)}};
 }

@@ -32,6 +32,7 @@ struct Units {
   double keep_alive_s = 15;
   std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
   bool no_prefix_cache = false;
+  bool no_overlap = false;
   bool no_warmup = false;
   bool no_canonical_prompts = false;
   std::string prompt_tokens = "128", output_tokens = "64";
@@ -121,6 +122,8 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group.number("--cache-disk-gb", units.cache_disk_gb, 0.001, 1e6,
                "Size of that folder at most, in GB [10]");
   group.flag("--no-prefix-cache", units.no_prefix_cache, "Read every prompt anew (to compare)");
+  group.flag("--no-overlap", units.no_overlap,
+             "Launch a GPU's step only once the one before is read (to compare)");
   group.flag("--no-warmup", units.no_warmup,
              "Leave compiling a GPU's kernels to the first requests");
 }
@@ -131,6 +134,7 @@ void finish_engine(EngineOptions& engine, const Units& units) {
   engine.memory_bytes = static_cast<std::int64_t>(units.memory_gb * (1 << 30));
   if (units.media_cache_mb >= 0) engine.media_cache_bytes = units.media_cache_mb << 20;
   engine.prefix_cache = !units.no_prefix_cache;
+  engine.overlap = !units.no_overlap;
   engine.warm_up = !units.no_warmup;
   engine.dtype = dtypes.at(units.dtype);
   engine.kv_dtype = dtypes.at(units.kv_dtype);

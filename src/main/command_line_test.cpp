@@ -119,6 +119,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "--kv-bits",
                            "8",
                            "--no-prefix-cache",
+                           "--no-overlap",
                            "--no-warmup",
                            "--media-root",
                            "/tmp",
@@ -143,6 +144,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
   EXPECT_EQ(serve.engine.kv_bits, 8);
   EXPECT_FALSE(serve.engine.prefix_cache);
+  EXPECT_FALSE(serve.engine.overlap);
   EXPECT_FALSE(serve.engine.warm_up);
   EXPECT_EQ(serve.engine.tool_parser, "mistral");
   EXPECT_EQ(serve.engine.reasoning_parser, "none");

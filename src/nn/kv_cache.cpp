@@ -17,6 +17,14 @@ std::size_t bytes_per_page(const mx::array& pool, int page_size) {
 // Of pages on their way into the pools: some dozens, so that a GPU is waited for that much less often.
 constexpr std::size_t stage_bytes = std::size_t{64} << 20;
 
+// int32 [pages * page_size].
+mx::array slots_of(const std::vector<std::int32_t>& pages, int page_size) {
+  std::vector<std::int32_t> slots;
+  for (const auto page : pages)
+    for (int i = 0; i < page_size; ++i) slots.push_back(page * page_size + i);
+  return mx::array(slots.begin(), {static_cast<int>(slots.size())}, mx::int32);
+}
+
 std::uint8_t* host_page(const mx::array& pool, std::int32_t page, std::size_t bytes) {
   return const_cast<std::uint8_t*>(pool.data<std::uint8_t>()) +
          static_cast<std::size_t>(page) * bytes;
@@ -54,31 +62,34 @@ mx::array KVCache::page_of(const mx::array& pool, std::int32_t page) const {
   return mx::slice(pool, {first, 0, 0}, {first + page_size_, pool.shape(1), pool.shape(2)});
 }
 
-void KVCache::replace_page(mx::array& pool, std::int32_t page, const mx::array& content) {
-  const int first = page * page_size_;
-  pool = mx::slice_update(pool, content, mx::Shape{first, 0, 0},
-                          mx::Shape{first + page_size_, pool.shape(1), pool.shape(2)});
+void KVCache::copy_pages(std::span<const PageCopy> copies) {
+  if (in_host_memory_) {
+    copy_host_pages(copies);
+    return;
+  }
+  finish_writes();
+  std::vector<std::int32_t> sources, targets;
+  for (const auto& [from, to] : copies) {
+    sources.push_back(from);
+    targets.push_back(to);
+  }
+  const auto from = slots_of(sources, page_size_), to = slots_of(targets, page_size_);
+  std::vector<mx::array> rows;
+  for (const auto* pool : pools()) rows.push_back(mx::expand_dims(mx::take(*pool, from, 0), 1));
+  mx::async_eval(rows);
+  take_over_pools();
+  auto row = rows.begin();
+  for (auto* pool : pools()) *pool = mx::scatter(*pool, to, *row++, 0);
+  mx::async_eval(keys);
+  mx::async_eval(values);
 }
 
-void KVCache::copy_pages(std::span<const PageCopy> copies) {
-  finish_writes();
-  std::vector<mx::array> pages;
-  for (auto* pool : pools())
+void KVCache::copy_host_pages(std::span<const PageCopy> copies) {
+  for (const auto* pool : pools())
     for (const auto& [from, to] : copies) {
-      if (in_host_memory_) {
-        const auto bytes = bytes_per_page(*pool, page_size_);
-        std::memcpy(host_page(*pool, to, bytes), host_page(*pool, from, bytes), bytes);
-      } else {
-        // As a copy: while a view of it lives, MLX would not write the pool in place.
-        pages.push_back(mx::contiguous(page_of(*pool, from)));
-      }
+      const auto bytes = bytes_per_page(*pool, page_size_);
+      std::memcpy(host_page(*pool, to, bytes), host_page(*pool, from, bytes), bytes);
     }
-  if (in_host_memory_) return;
-  mx::eval(pages);
-  auto page = pages.begin();
-  for (auto* pool : pools())
-    for (const auto& copy : copies) replace_page(*pool, copy.to, *page++);
-  evaluate();
 }
 
 std::size_t KVCache::page_bytes() const {
@@ -137,18 +148,23 @@ mx::array KVCache::staged(std::size_t begin, const mx::array& pool) const {
 
 void KVCache::finish_writes() {
   if (staged_pages_.empty()) return;
-  std::vector<std::int32_t> slots;
-  for (const auto page : staged_pages_)
-    for (int i = 0; i < page_size_; ++i) slots.push_back(page * page_size_ + i);
-  const mx::array indices(slots.begin(), {static_cast<int>(slots.size())}, mx::int32);
+  const auto slots = slots_of(staged_pages_, page_size_);
+  take_over_pools();
   std::size_t begin = 0;
   for (auto* pool : pools()) {
     auto rows = staged(begin, *pool);
     begin += bytes_per_page(*pool, page_size_);
-    *pool = mx::scatter(*pool, indices, rows, 0);
+    *pool = mx::scatter(*pool, slots, rows, 0);
   }
   evaluate();  // and the stage may be written again
   staged_pages_.clear();
+}
+
+// What keeps hold of a pool holds the object that owned its memory, now an empty one.
+void KVCache::take_over_pools() {
+  if (in_host_memory_) return;
+  for (auto* pool : pools())
+    *pool = mx::array(std::move(*pool->data_shared_ptr()), pool->shape(), pool->dtype());
 }
 
 void KVCache::drop_pages(std::vector<std::int32_t> pages) const {

@@ -35,7 +35,7 @@ struct KVCache {
   KVCache(int num_layers, int num_pages, int page_size, int num_kv_heads, int head_dim,
           const KvStorage& storage, bool for_cpu_kernels = false);
 
-  /// A copy of a whole page. No page is both read and written by one call.
+  /// A copy of a whole page. No page is both read and written by one call, which waits for nothing that is under way.
   struct PageCopy {
     std::int32_t from, to;
   };
@@ -50,6 +50,11 @@ struct KVCache {
   /// Called before a model uses the pools; the methods here do it themselves.
   void finish_writes();
 
+  /// Called before operations that write the pools are built, where others that use them may still be under way: MLX keeps hold of
+  /// what those read, and writes in place only what nobody else holds. Nothing is overwritten too early, as operations run in the
+  /// order in which they were launched. Other arrays that share the pools' memory must not be used any more.
+  void take_over_pools();
+
   /// Gives the memory of pages whose content nobody wants back to the system, until they are written again. MLX's own
   /// pools stay as they are: an array's memory can't be given back in part.
   void drop_pages(std::vector<std::int32_t> pages) const;
@@ -63,7 +68,7 @@ struct KVCache {
   void evaluate();
   mx::array staged(std::size_t begin, const mx::array& pool) const;
   mx::array page_of(const mx::array& pool, std::int32_t page) const;
-  void replace_page(mx::array& pool, std::int32_t page, const mx::array& content);
+  void copy_host_pages(std::span<const PageCopy> copies);
 
   int page_size_;
   bool in_host_memory_;             ///< pools are plain memory, written behind MLX's back

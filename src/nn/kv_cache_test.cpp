@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <numeric>
 
 #include "base/memory.h"
@@ -90,6 +91,32 @@ TEST_P(Pages, ThatAreDroppedLeaveTheOthersAlone) {
   EXPECT_EQ(read(3), content(3));
   cache_.write_page(1, content(1));
   EXPECT_EQ(read(1), content(1));
+}
+
+// Steps are launched one behind the other; what one reads is held until it is done.
+TEST(MlxPages, AreWrittenInPlaceWhileTheyAreRead) {
+  constexpr int steps = 40, slots = num_pages * page_size;
+  KVCache cache(1, num_pages, page_size, num_kv_heads, head_dim, {mx::float32});
+  auto& pool = cache.keys.front();
+  const auto* memory = pool.buffer().ptr();
+  std::vector<std::shared_ptr<const void>> held;
+  std::vector<mx::array> read;
+  for (int step = 0; step < steps; ++step) {
+    held.push_back(pool.data_shared_ptr());
+    cache.take_over_pools();
+    const auto row = mx::full({1, 1, num_kv_heads, head_dim}, static_cast<float>(step));
+    pool = mx::scatter(pool, mx::array({step % slots}), row, 0);
+    read.push_back(mx::sum(mx::take(pool, mx::arange(slots), 0)));
+    mx::async_eval(pool, read.back());
+    ASSERT_EQ(pool.buffer().ptr(), memory) << "step " << step;
+  }
+  // Each has seen the slots as they were then.
+  std::vector<float> content(slots, 0);
+  for (int step = 0; step < steps; ++step) {
+    content[static_cast<std::size_t>(step % slots)] = static_cast<float>(step);
+    const auto sum = std::accumulate(content.begin(), content.end(), 0.0f);
+    EXPECT_EQ(read[static_cast<std::size_t>(step)].item<float>(), sum * num_kv_heads * head_dim);
+  }
 }
 
 TEST(HostPages, TakeNoMemoryOnceTheyAreDropped) {

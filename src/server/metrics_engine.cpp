@@ -42,7 +42,8 @@ constexpr Scalar scalars[] = {
      [](const EngineStats& s) { return number(s.sequences_held); }},
     {"pippin:kv_cache_usage_perc", "Share of the KV pages that requests hold (1: all).", gauge,
      usage},
-    {"pippin:healthy", "1, or 0 while a step takes too long or the engine has stopped.", gauge,
+    {"pippin:healthy",
+     "1, or 0 while a step takes too long, memory is missing, or the engine has stopped.", gauge,
      [](const EngineStats& s) { return s.healthy ? 1.0 : 0.0; }},
     {"pippin:media_cache_bytes", "Encoder outputs that are kept.", gauge,
      [](const EngineStats& s) { return number(s.media_cache_bytes); }},
@@ -80,6 +81,10 @@ constexpr Scalar scalars[] = {
      [](const EngineStats& s) { return number(s.disk.evictions); }},
     {"pippin:steps_total", "Steps of the engine.", counter,
      [](const EngineStats& s) { return number(s.step.rows.count()); }},
+    {"pippin:steps_ahead_total", "Of these, launched before the one before was read.", counter,
+     [](const EngineStats& s) { return number(s.step.ahead); }},
+    {"pippin:rows_in_vain_total", "Tokens that these computed for answers that had ended.", counter,
+     [](const EngineStats& s) { return number(s.rows_in_vain); }},
     {"pippin:steps_failed_total", "Steps that failed, with their requests.", counter,
      [](const EngineStats& s) { return number(s.step.failed); }},
     {"pippin:step_encoder_seconds_total", "Time that the vision encoder took.", counter,
@@ -187,7 +192,9 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   collector.add("pippin:iteration_tokens_total", "Tokens computed in a step.", stats.step.rows);
   collector.add("pippin:batch_sequences", "Requests in a step.", stats.step.sequences);
   collector.add("pippin:step_host_seconds",
-                "Of a step: scheduling, laying out, handing tokens out.", stats.step.host_seconds);
+                "Of a step: scheduling, laying out, handing tokens out, as far as the device "
+                "waited for it.",
+                stats.step.host_seconds);
   collector.add("pippin:step_device_seconds", "Of a step: encoder, forward, sampling.",
                 stats.step.device_seconds);
   return collector.take();

@@ -128,6 +128,8 @@ TEST(Metrics, ShowTheEnginesCounters) {
   step.computed = step.begun + milliseconds(22);
   step.ended = step.begun + milliseconds(23);
   stats.step.observe(step);
+  stats.step.ahead = 1;
+  stats.rows_in_vain = 4;
   const std::string text = Metrics("a \"model\"\n").text(stats);
   const std::string label = R"({model_name="a \"model\"\n"})";
   EXPECT_EQ(value_of(text, "pippin:kv_cache_usage_perc" + label), 0.5);
@@ -136,6 +138,8 @@ TEST(Metrics, ShowTheEnginesCounters) {
   EXPECT_EQ(value_of(text, "pippin:iteration_tokens_total_sum" + label), 43);
   EXPECT_EQ(value_of(text, "pippin:batch_sequences_sum" + label), 4);
   EXPECT_NEAR(value_of(text, "pippin:step_host_seconds_sum" + label), 0.003, 1e-9);
+  EXPECT_EQ(value_of(text, "pippin:steps_ahead_total" + label), 1);
+  EXPECT_EQ(value_of(text, "pippin:rows_in_vain_total" + label), 4);
   EXPECT_NEAR(value_of(text, "pippin:step_device_seconds_sum" + label), 0.020, 1e-9);
   // Buckets are cumulative and end with all.
   EXPECT_NE(text.find(R"(\n",le="64"} 1)"), std::string::npos) << text;

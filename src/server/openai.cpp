@@ -128,7 +128,7 @@ void OpenAi::show_model(Exchange& exchange) const {
 
 void OpenAi::show_health(Exchange& exchange) const {
   const EngineStats stats = backend_.stats();
-  const json::object body{
+  json::object body{
       {"status", stats.healthy ? "ok" : "unhealthy"},
       {"model", valid_utf8(service_.model_names().front())},
       {"sequences",
@@ -144,6 +144,7 @@ void OpenAi::show_health(Exchange& exchange) const {
         {"generated", stats.generated_tokens}}},
       {"preemptions", stats.preemptions},
       {"steps", stats.steps}};
+  if (!stats.healthy) body["reason"] = stats.trouble;
   exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
 }
 

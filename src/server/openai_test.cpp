@@ -255,6 +255,7 @@ TEST_F(OpenAiTest, ReportsHealth) {
   const TestResponse response = get("/health");
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(parse_json(response.body, "body").at("status"), "unhealthy");
+  EXPECT_EQ(parse_json(response.body, "body").at("reason"), "no memory");
 }
 
 TEST_F(OpenAiTest, ReportsTheCaches) {

@@ -144,6 +144,7 @@ class FakeBackend final : public Backend {
   EngineStats stats() const override {
     EngineStats stats;
     stats.healthy = healthy_;
+    if (!stats.healthy) stats.trouble = "no memory";
     stats.pages_total = 9;
     stats.pages_free = 5;
     stats.pages_cached = 3;

@@ -20,18 +20,19 @@ constexpr std::chrono::milliseconds interval{100};
 // Names of the tracks, without a comma before the first event.
 constexpr std::string_view head =
     R"([{"ph":"M","pid":1,"tid":1,"name":"process_name","args":{"name":"pippin"}},
-{"ph":"M","pid":1,"tid":1,"name":"thread_name","args":{"name":"engine"}})";
+{"ph":"M","pid":1,"tid":1,"name":"thread_name","args":{"name":"engine"}},
+{"ph":"M","pid":1,"tid":2,"name":"thread_name","args":{"name":"engine, ahead"}})";
 
 class Events {
  public:
   explicit Events(Time start) : start_(start) {}
 
-  /// A span of the engine's track.
-  void span(std::string_view name, Time begin, Time end, std::string_view args = "{}") {
+  /// A span of one of the engine's two tracks.
+  void span(int track, std::string_view name, Time begin, Time end, std::string_view args = "{}") {
     fmt::format_to(std::back_inserter(text_),
-                   ",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"{}\",\"ts\":{:.3f},"
+                   ",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"name\":\"{}\",\"ts\":{:.3f},"
                    "\"dur\":{:.3f},\"args\":{}}}",
-                   name, micros(begin), micros(end) - micros(begin), args);
+                   track, name, micros(begin), micros(end) - micros(begin), args);
   }
 
   /// A span of request `id`'s own track; spans inside it come before its end is written.
@@ -65,18 +66,18 @@ class Events {
   std::string text_;
 };
 
-void add_step(const StepRecord& step, Events& events) {
+void add_step(const StepRecord& step, int track, Events& events) {
   events.span(
-      "step", step.begun, step.ended,
+      track, "step", step.begun, step.ended,
       fmt::format(
-          R"({{"number":{},"decode_rows":{},"prefill_rows":{},"prefills":{},"pictures":{},"failed":{}}})",
+          R"({{"number":{},"decode_rows":{},"prefill_rows":{},"prefills":{},"pictures":{},"failed":{},"ahead":{}}})",
           step.number, step.decode_rows, step.prefill_rows, step.prefills, step.pictures,
-          step.failed));
-  events.span("schedule", step.begun, step.planned);
-  if (step.pictures > 0) events.span("encode", step.planned, step.encoded);
-  events.span("lay out", step.encoded, step.laid_out);
-  events.span("forward", step.laid_out, step.computed);
-  events.span("commit", step.computed, step.ended);
+          step.failed, step.ahead));
+  events.span(track, "schedule", step.begun, step.planned);
+  if (step.pictures > 0) events.span(track, "encode", step.planned, step.encoded);
+  events.span(track, "lay out", step.encoded, step.laid_out);
+  events.span(track, "forward", step.laid_out, step.computed);
+  events.span(track, "commit", step.computed, step.ended);
   events.counter(step.begun, step.running, step.waiting);
 }
 
@@ -164,7 +165,10 @@ void TraceWriter::write() {
       stopping = stopping_;
     }
     Events events(start_);
-    for (const auto& step : steps) add_step(step, events);
+    for (const auto& step : steps) {
+      track_ = step.ahead ? 3 - track_ : 1;  // beside the step before it
+      add_step(step, track_, events);
+    }
     for (const auto& request : requests) add_request(request, num_requests_++, events);
     put(events.text());
   }

@@ -58,6 +58,7 @@ class TraceWriter {
   std::ofstream out_;              // the writer's, as what follows
   std::int64_t num_bytes_ = 0;     // written
   std::int64_t num_requests_ = 0;  // written
+  int track_ = 1;                  // of the last step
   bool full_ = false;
   std::thread thread_;
 };

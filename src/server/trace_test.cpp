@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "base/json.h"
 #include "pippin/error.h"
@@ -92,6 +93,36 @@ TEST_F(TraceTest, StagesLieInsideTheirSteps) {
   }
   EXPECT_EQ(steps, 100);
   EXPECT_EQ(stages, 500);
+}
+
+// Each begins while the one before it is computed.
+TEST_F(TraceTest, StepsThatOverlapTakeTurnsOnTwoTracks) {
+  {
+    TraceWriter trace(file_);
+    for (int i = 0; i < 100; ++i) {
+      auto overlapping = step(300 * i);
+      overlapping.ahead = i % 10 != 0;
+      trace.add(overlapping);
+    }
+  }
+  std::map<std::int64_t, double> end;
+  std::int64_t track = 0;
+  int steps = 0;
+  for (const auto& event : events()) {
+    if (event.at("ph") != "X" || event.at("name") != "step") continue;
+    const double begin = event.at("ts").to_number<double>();
+    const auto before = std::exchange(track, event.at("tid").to_number<std::int64_t>());
+    const bool ahead = event.at("args").at("ahead").as_bool();
+    EXPECT_EQ(ahead, steps++ % 10 != 0);
+    if (ahead) {
+      EXPECT_NE(track, before);
+      EXPECT_GE(begin, end[track]);
+    } else {
+      EXPECT_EQ(track, 1);
+    }
+    end[track] = begin + event.at("dur").to_number<double>();
+  }
+  EXPECT_EQ(steps, 100);
 }
 
 TEST_F(TraceTest, RequestsSpansNest) {
