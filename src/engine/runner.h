@@ -14,6 +14,7 @@
 #include "engine/scheduler.h"
 #include "models/model.h"
 #include "nn/kv_cache.h"
+#include "nn/pages_ahead.h"
 
 namespace pippin::engine {
 
@@ -70,6 +71,8 @@ class Runner {
 
  private:
   PageBytes page_bytes();
+  void take_memory_ahead();
+  void take_memory_for(std::int64_t num_pages);
   StepTokens compute(const models::StepInput& input, const Batch& batch);
   models::StepInput lay_out(const Batch& batch);
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
@@ -77,6 +80,7 @@ class Runner {
   std::unique_ptr<models::Model> model_;
   RunnerOptions options_;
   nn::KVCache kv_;
+  std::optional<nn::PagesAhead> ahead_;  ///< where the pools are plain memory; refers to them
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
   MaskThreads mask_threads_;
