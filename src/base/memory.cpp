@@ -108,10 +108,11 @@ __attribute__((no_sanitize("thread"))) void take_memory(std::uint8_t* memory, st
 
 void run_in_background() {
 #ifdef __APPLE__
-  ::pthread_set_qos_class_self_np(QOS_CLASS_BACKGROUND, 0);
+  ::pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 #else
-  constexpr int least = 19;
-  ::setpriority(PRIO_PROCESS, 0, least);  // on Linux the calling thread alone
+  constexpr int less =
+      5;  // a quarter of a core that others want; with the least of all it would get nowhere
+  ::setpriority(PRIO_PROCESS, 0, less);  // on Linux the calling thread alone
 #endif
 }
 

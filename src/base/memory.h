@@ -23,7 +23,7 @@ void give_back(void* memory, std::size_t size);
 /// others may write it meanwhile.
 void take_memory(std::uint8_t* memory, std::size_t size);
 
-/// The calling thread's work is to be done when nobody else needs its core, where the system knows of that.
+/// The calling thread's work matters less than others': it gets on all the same where they want its core, but slower.
 void run_in_background();
 
 /// Has the heap give back what it keeps of freed blocks, where it knows how to.

@@ -10,7 +10,7 @@ namespace pippin::engine {
 namespace {
 
 // At the start; what is missing then is taken later.
-constexpr auto max_wait_for_memory = std::chrono::seconds(2);
+constexpr auto max_wait_for_memory = std::chrono::seconds(5);
 
 std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
 

@@ -18,7 +18,7 @@
 
 namespace pippin::nn {
 
-/// Owns a thread that takes memory by blocks, as many pages as fill a huge page in each pool, while nobody else needs its core. It
+/// Owns a thread that takes memory by blocks, as many pages as fill a huge page in each pool, at a lower priority. It
 /// changes nothing there, so the pools may be used meanwhile. One thread calls, and the pools outlive this.
 class PagesAhead {
  public:
