@@ -11,6 +11,7 @@
 
 #ifdef __APPLE__
 #include <mach/mach.h>
+#include <pthread.h>
 #endif
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -92,6 +93,27 @@ void give_back(void* memory, std::size_t size) {
   constexpr int advice = MADV_DONTNEED;
 #endif
   ::madvise(reinterpret_cast<void*>(first), last - first, advice);
+}
+
+// By touching each of its pages, not by madvise(MADV_POPULATE_WRITE): that holds a lock which others need to map memory, for as long
+// as the system takes. A byte is exchanged for itself, in one instruction: whoever writes it meanwhile is not disturbed.
+__attribute__((no_sanitize("thread"))) void take_memory(std::uint8_t* memory, std::size_t size) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  for (std::size_t i = 0; i < size; i += page) {
+    auto value = __atomic_load_n(memory + i, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(memory + i, &value, value, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+  }
+}
+
+void run_in_background() {
+#ifdef __APPLE__
+  ::pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+#else
+  constexpr int less =
+      5;  // a quarter of a core that others want; with the least of all it would get nowhere
+  ::setpriority(PRIO_PROCESS, 0, less);  // on Linux the calling thread alone
+#endif
 }
 
 void trim_heap() {

@@ -19,6 +19,13 @@ std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 /// written again at any time.
 void give_back(void* memory, std::size_t size);
 
+/// Has the system give the memory of [memory, memory + size) now instead of when each part is first used. What it holds stays, and
+/// others may write it meanwhile.
+void take_memory(std::uint8_t* memory, std::size_t size);
+
+/// The calling thread's work matters less than others': it gets on all the same where they want its core, but slower.
+void run_in_background();
+
 /// Has the heap give back what it keeps of freed blocks, where it knows how to.
 void trim_heap();
 

@@ -39,6 +39,15 @@ TEST(Memory, WhatLiesBesideWholePagesStays) {
   EXPECT_EQ(memory[0], 7);
 }
 
+TEST(Memory, TakenAheadIsResidentAndKeepsWhatItHolds) {
+  const auto memory = std::make_unique_for_overwrite<std::uint8_t[]>(size);
+  memory[size / 2] = 7;
+  const auto before = resident_bytes();
+  take_memory(memory.get(), size);
+  EXPECT_GT(resident_bytes() - before, static_cast<std::int64_t>(size) - slack);
+  EXPECT_EQ(memory[size / 2], 7);
+}
+
 // A system whose files say these things.
 class MemoryLimit : public ::testing::Test {
  protected:

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include <new>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "base/digest.h"
 #include "pippin/error.h"
@@ -25,7 +27,10 @@ namespace fs = std::filesystem;
 static_assert(std::endian::native == std::endian::little, "headers are written as they are");
 
 constexpr std::array<char, 8> magic = {'P', 'I', 'P', 'P', 'I', 'N', 'C', 'D'};
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
+
+// Of a payload, what is read and hashed at once: it is still in the core's own cache then.
+constexpr std::size_t piece_bytes = std::size_t{256} << 10;
 
 struct Header {
   std::array<char, 8> magic{};
@@ -35,27 +40,32 @@ struct Header {
   Digest key{};
   std::uint64_t description_size = 0;
   std::uint64_t payload_size = 0;
-  Digest checksum{};  ///< BLAKE3 of this header with zeros here, the description and the payload
+  Digest payload_checksum{};  ///< BLAKE3; by itself, as hashing is fastest from a first byte on
+  Digest checksum{};          ///< BLAKE3 of this header with zeros here, and the description
 };
-static_assert(sizeof(Header) == 128 && std::has_unique_object_representations_v<Header>);
+static_assert(sizeof(Header) == 160 && std::has_unique_object_representations_v<Header>);
 
-Header header_of(const EntryName& name, std::uint64_t description_size,
-                 std::uint64_t payload_size) {
-  return {magic,        version,  static_cast<std::uint32_t>(name.kind),
-          name.model,   name.key, description_size,
-          payload_size, {}};
+Header header_of(const EntryName& name, const Entry& entry) {
+  return {magic,
+          version,
+          static_cast<std::uint32_t>(name.kind),
+          name.model,
+          name.key,
+          entry.description.size(),
+          entry.payload.size(),
+          blake3(entry.payload),
+          {}};
 }
 
 std::span<const std::uint8_t> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-Digest checksum_of(Header header, const Entry& entry) {
+Digest checksum_of(Header header, const std::string& description) {
   header.checksum = {};
   Hasher hasher;
   hasher.update_value(header);
-  hasher.update(bytes_of(entry.description));
-  hasher.update(entry.payload);
+  hasher.update(bytes_of(description));
   return hasher.finish();
 }
 
@@ -161,17 +171,33 @@ std::string fault_of(const Header& header, const EntryName& name, std::uint64_t 
   return {};
 }
 
-ReadResult read_open(int fd, const EntryName& name, std::uint64_t file_size) {
+// Reads all of `payload` and returns its digest; nullopt as read_exactly's false.
+std::optional<Digest> read_and_hash(int fd, std::span<std::uint8_t> payload) {
+  Hasher hasher;
+  while (!payload.empty()) {
+    const auto piece = payload.first(std::min(piece_bytes, payload.size()));
+    if (!read_exactly(fd, piece.data(), piece.size())) return {};
+    hasher.update(piece);
+    payload = payload.subspan(piece.size());
+  }
+  return hasher.finish();
+}
+
+ReadResult read_open(int fd, const EntryName& name, std::uint64_t file_size, RawBytes&& room) {
   Header header;
   if (!read_exactly(fd, &header, sizeof header)) return ended_early();
   if (auto fault = fault_of(header, name, file_size); !fault.empty()) return damaged(fault);
   ReadResult result;
-  result.entry.description.resize(header.description_size);
-  result.entry.payload.resize(header.payload_size);
-  if (!read_exactly(fd, result.entry.description.data(), header.description_size) ||
-      !read_exactly(fd, result.entry.payload.data(), header.payload_size))
-    return ended_early();
-  if (checksum_of(header, result.entry) != header.checksum) return damaged("its checksum is wrong");
+  auto& [description, payload] = result.entry;
+  description.resize(header.description_size);
+  if (!read_exactly(fd, description.data(), description.size())) return ended_early();
+  if (checksum_of(header, description) != header.checksum) return damaged("its checksum is wrong");
+  payload = std::move(room);
+  payload.clear();  // so that nothing is copied where it has to grow
+  payload.resize(header.payload_size);
+  const auto digest = read_and_hash(fd, payload);
+  if (!digest) return ended_early();
+  if (*digest != header.payload_checksum) return damaged("its payload's checksum is wrong");
   return result;
 }
 
@@ -214,8 +240,8 @@ void write_entry(const fs::path& directory, const EntryName& name, const Entry& 
   const auto path = path_of(directory, name);
   const auto shard = path.parent_path(), kind = shard.parent_path();
   for (const auto& folder : {kind.parent_path(), kind, shard}) make_folder(folder);
-  auto header = header_of(name, entry.description.size(), entry.payload.size());
-  header.checksum = checksum_of(header, entry);
+  auto header = header_of(name, entry);
+  header.checksum = checksum_of(header, entry.description);
   UnfinishedFile file(directory);
   file.write({reinterpret_cast<const std::uint8_t*>(&header), sizeof header});
   file.write(bytes_of(entry.description));
@@ -235,7 +261,7 @@ void remove_unfinished(const fs::path& directory) {
   }
 }
 
-ReadResult read_entry(const fs::path& directory, const EntryName& name) {
+ReadResult read_entry(const fs::path& directory, const EntryName& name, RawBytes&& room) {
   const auto path = path_of(directory, name);
   // Not blocking: a pipe under this name must not hold the reader up.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -245,7 +271,7 @@ ReadResult read_entry(const fs::path& directory, const EntryName& name) {
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size < sizeof(Header)) return damaged("it ends early");
   try {
-    return read_open(file.get(), name, size);
+    return read_open(file.get(), name, size, std::move(room));
   } catch (const std::bad_alloc& error) {
     return {ReadStatus::unreadable, error.what(), {}};
   }

@@ -2,7 +2,8 @@
 // wrong is ever believed.
 //
 // DIRECTORY/<model, 64 hex digits>/<kind>/<first 2 digits of the key>/<key, 64 hex digits>
-//   header (128 bytes: magic, version, kind, model, key, sizes, BLAKE3 of all but itself), description, payload
+//   header (160 bytes: magic, version, kind, model, key, sizes, BLAKE3 of the payload, BLAKE3 of what stands before the payload),
+//   description, payload
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "base/bytes.h"
 #include "pippin/pixels.h"
 
 namespace pippin::engine {
@@ -36,12 +37,12 @@ struct EntryNameHash {
 /// What is kept: bytes that only who put them there understands.
 struct Entry {
   std::string description;  ///< what a reader compares or needs to know before the payload
-  std::vector<std::uint8_t> payload;
+  RawBytes payload;
 
   bool operator==(const Entry&) const = default;
 };
 
-/// Bytes of the entry's file.
+/// RawBytes of the entry's file.
 std::int64_t file_size_of(const Entry& entry);
 
 std::string_view folder_of(EntryKind kind);
@@ -76,7 +77,9 @@ struct ReadResult {
   Entry entry;      ///< verified to the last bit where it is
 };
 
-/// Reads and verifies a file. Never throws for what the file holds.
-ReadResult read_entry(const std::filesystem::path& directory, const EntryName& name);
+/// Reads and verifies a file. Never throws for what the file holds. The payload takes the memory of `room`, as far as that reaches:
+/// memory that has been used before is had much faster than new memory.
+ReadResult read_entry(const std::filesystem::path& directory, const EntryName& name,
+                      RawBytes&& room = {});
 
 }  // namespace pippin::engine

@@ -15,11 +15,11 @@ namespace pippin::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using Bytes = std::vector<std::uint8_t>;
+using FileBytes = std::vector<std::uint8_t>;
 
 const EntryName name{key_of(1000), EntryKind::page, key_of(1)};
 
-void overwrite(const fs::path& file, const Bytes& bytes) {
+void overwrite(const fs::path& file, const FileBytes& bytes) {
   std::ofstream(file, std::ios::binary | std::ios::trunc)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
@@ -37,6 +37,21 @@ TEST(DiskEntry, ReadsWhatWasWritten) {
     EXPECT_EQ(result.entry, entry);
   }
   EXPECT_TRUE(fs::is_empty(unfinished_folder(folder.path())));
+}
+
+TEST(DiskEntry, IsReadIntoTheMemoryThatIsGiven) {
+  const Folder folder;
+  for (const std::size_t size : {0, 1000, 3'000'000}) {
+    write_entry(folder.path(), name, entry_of(1, size));
+    for (const std::size_t given : {0, 1, 1000, 4'000'000}) {
+      RawBytes room(given, 7);
+      const auto* memory = room.data();
+      const auto result = read_entry(folder.path(), name, std::move(room));
+      EXPECT_EQ(result.status, ReadStatus::ok) << result.why;
+      EXPECT_EQ(result.entry, entry_of(1, size));
+      EXPECT_TRUE(given < size || result.entry.payload.data() == memory) << size;
+    }
+  }
 }
 
 TEST(DiskEntry, IsNamedByItsKey) {

@@ -15,12 +15,13 @@ class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
  public:
   using Results = std::vector<std::pair<Digest, ReadResult>>;
 
-  /// Begins to read an entry; its result comes with a later take().
-  void read(DiskStore& store, EntryKind kind, const Digest& key) {
-    store.get(kind, key, [inbox = shared_from_this(), key](ReadResult result) {
+  /// Begins to read an entry, into the memory of `room` as far as that reaches; its result comes with a later take().
+  void read(DiskStore& store, EntryKind kind, const Digest& key, RawBytes&& room = {}) {
+    const auto done = [inbox = shared_from_this(), key](ReadResult result) {
       std::lock_guard lock(inbox->mutex_);
       inbox->results_.emplace_back(key, std::move(result));
-    });
+    };
+    store.get(kind, key, done, std::move(room));
   }
 
   /// What has come since the last call.

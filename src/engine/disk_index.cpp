@@ -57,6 +57,12 @@ DiskIndex::DiskIndex(std::vector<IndexedEntry> entries) {
   }
 }
 
+std::int64_t DiskIndex::count(const Digest& model, EntryKind kind) const {
+  return std::count_if(order_.begin(), order_.end(), [&](const IndexedEntry& entry) {
+    return entry.name.model == model && entry.name.kind == kind;
+  });
+}
+
 // Later than every time so far, also where the clock is coarse or was set back.
 FileTime DiskIndex::next_time() {
   const auto now = FileTime::clock::now();

@@ -35,6 +35,8 @@ class DiskIndex {
   bool contains(const EntryName& name) const { return by_name_.count(name) > 0; }
   std::size_t size() const { return by_name_.size(); }
   std::int64_t num_bytes() const { return num_bytes_; }
+  /// Entries of one model and kind.
+  std::int64_t count(const Digest& model, EntryKind kind) const;
 
   /// Adds or replaces an entry, as the one used last, or just before `parent` where that is there: of a chain, the end is evicted
   /// first. Returns its time of use.

@@ -56,8 +56,15 @@ void DiskPages::start_reads() {
     to_start_.pop_front();
     if (it == reads_.end() || std::exchange(it->second.started, true)) continue;
     ++num_held_;
-    inbox_->read(*store_, EntryKind::page, it->first);
+    inbox_->read(*store_, EntryKind::page, it->first, take_spare());
   }
+}
+
+RawBytes DiskPages::take_spare() {
+  if (spare_.empty()) return {};
+  auto room = std::move(spare_.back());
+  spare_.pop_back();
+  return room;
 }
 
 void DiskPages::take_arrived() {
@@ -91,9 +98,13 @@ bool DiskPages::load(const PageKey& key, const PageKey& parent, const PageConten
 void DiskPages::forget(const PageKey& key) {
   const auto it = reads_.find(key);
   if (it == reads_.end() || --it->second.users > 0) return;
-  if (it->second.state == State::here) --num_held_;
+  if (it->second.state == State::here) {
+    --num_held_;
+    spare_.push_back(std::move(it->second.entry.payload));
+  }
   reads_.erase(it);
   start_reads();
+  if (reads_.empty()) spare_.clear();
 }
 
 void DiskPages::published(const PageKey& key) {

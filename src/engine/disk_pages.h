@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "engine/cold_pages.h"
 #include "engine/disk_inbox.h"
@@ -24,11 +25,12 @@ struct PageBytes {
 };
 
 /// Owned by the engine's thread. A page to be written waits as its key alone: it is copied when the store has room, and passed over
-/// where it has been evicted by then. Of pages read, no more than a bounded number of bytes is under way or waits to be taken.
+/// where it has been evicted by then. Of pages read, no more than a bounded number of bytes is under way or waits to be taken: few
+/// enough that they are still in the processor's caches when they are copied on, and their memory serves for the next ones.
 class DiskPages final : public ColdPages {
  public:
   DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes,
-            std::size_t max_bytes_coming = std::size_t{128} << 20);
+            std::size_t max_bytes_coming = std::size_t{16} << 20);
 
   bool request(const PageKey& key) override;
   State state(const PageKey& key) override;
@@ -52,6 +54,7 @@ class DiskPages final : public ColdPages {
 
   void start_reads();
   void take_arrived();
+  RawBytes take_spare();
   /// Copies the page; false where it has to wait for the store. `copied` says that there was something to do.
   bool write(const PageCache& pages, const PageKey& key, bool& copied);
 
@@ -62,6 +65,7 @@ class DiskPages final : public ColdPages {
   std::deque<PageKey> to_start_;
   std::size_t max_held_;
   std::size_t num_held_ = 0;       ///< reads started and neither taken nor failed
+  std::vector<RawBytes> spare_;    ///< memory of pages that were taken, while others are wanted
   std::deque<PageKey> unwritten_;  ///< in order of publishing: parents first
 };
 

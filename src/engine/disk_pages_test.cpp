@@ -35,7 +35,8 @@ struct Machine {
   }
   static PageContent content(int i) { return {std::vector<std::int32_t>(4, i), {}, ""}; }
   static std::vector<std::uint8_t> bytes(int i) {
-    return entry_of(static_cast<std::uint32_t>(i), page_bytes).payload;
+    const auto payload = entry_of(static_cast<std::uint32_t>(i), page_bytes).payload;
+    return {payload.begin(), payload.end()};
   }
 
   std::vector<PageKey> publish(int count) {

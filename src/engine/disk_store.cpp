@@ -80,6 +80,11 @@ bool DiskStore::contains(EntryKind kind, const Digest& key) const {
   return index_.contains(name_of(kind, key));
 }
 
+std::int64_t DiskStore::count(EntryKind kind) const {
+  std::lock_guard lock(mutex_);
+  return index_.count(options_.model, kind);
+}
+
 bool DiskStore::wants(EntryKind kind, const Digest& key) const {
   std::lock_guard lock(mutex_);
   return wants(name_of(kind, key));
@@ -116,10 +121,10 @@ bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
   return true;
 }
 
-void DiskStore::get(EntryKind kind, const Digest& key, Done done) {
+void DiskStore::get(EntryKind kind, const Digest& key, Done done, RawBytes&& room) {
   {
     std::lock_guard lock(mutex_);
-    reads_.push_back({name_of(kind, key), std::move(done)});
+    reads_.push_back({name_of(kind, key), std::move(done), std::move(room)});
   }
   readers_wake_.notify_one();
 }
@@ -264,9 +269,9 @@ void DiskStore::read_loop() {
   for (;;) {
     readers_wake_.wait(lock, [this] { return stopping_ || !reads_.empty(); });
     if (stopping_) return;
-    const Read next = std::move(reads_.front());
+    Read next = std::move(reads_.front());
     reads_.pop_front();
-    auto result = read(lock, next.name);
+    auto result = read(lock, next);
     lock.unlock();
     writer_wakes_.notify_one();
     next.done(std::move(result));
@@ -275,9 +280,10 @@ void DiskStore::read_loop() {
   }
 }
 
-ReadResult DiskStore::read(Lock& lock, const EntryName& name) {
+ReadResult DiskStore::read(Lock& lock, Read& read) {
+  const auto& name = read.name;
   lock.unlock();
-  auto result = read_entry(options_.directory, name);
+  auto result = read_entry(options_.directory, name, std::move(read.room));
   drop_useless(options_.directory, name, result);
   lock.lock();
   if (result.status == ReadStatus::ok) {

@@ -55,6 +55,8 @@ class DiskStore {
 
   /// Whether get() should find the entry. What is queued is not there yet.
   bool contains(EntryKind kind, const Digest& key) const;
+  /// Entries of this model that get() should find. Looks at all: for the start.
+  std::int64_t count(EntryKind kind) const;
   /// Whether put() has to be called at all: the entry is neither there nor queued.
   bool wants(EntryKind kind, const Digest& key) const;
   /// Whether put() would take an entry of this size now.
@@ -66,8 +68,9 @@ class DiskStore {
   bool put(EntryKind kind, const Digest& key, Entry&& entry,
            const std::optional<Digest>& parent = {});
 
-  /// Reads an entry and counts it as used; calls `done` once, from a reader's thread: it must only pass the result on.
-  void get(EntryKind kind, const Digest& key, Done done);
+  /// Reads an entry, into the memory of `room` as far as that reaches, and counts it as used; calls `done` once, from a reader's
+  /// thread: it must only pass the result on.
+  void get(EntryKind kind, const Digest& key, Done done, RawBytes&& room = {});
 
   /// Counts entries as used, in this order: the last is evicted last. Those that are not there are passed over.
   void use(EntryKind kind, std::span<const Digest> keys);
@@ -90,6 +93,7 @@ class DiskStore {
   struct Read {
     EntryName name;
     Done done;
+    RawBytes room;
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -105,7 +109,7 @@ class DiskStore {
   void failed_to_write(const std::string& why);
   void mark_used(Lock& lock);
   void read_loop();
-  ReadResult read(Lock& lock, const EntryName& name);
+  ReadResult read(Lock& lock, Read& read);
   void count_use(const EntryName& name);
 
   const DiskStoreOptions options_;

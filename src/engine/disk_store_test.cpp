@@ -77,6 +77,8 @@ TEST(DiskStore, FindsWhatWasPut) {
   EXPECT_EQ(stats.hits, 20);
   EXPECT_EQ(stats.absent, 2);
   EXPECT_EQ(stats.entries, 20);
+  EXPECT_EQ(store.count(EntryKind::page), 20);
+  EXPECT_EQ(store.count(EntryKind::features), 0);
   EXPECT_EQ(stats.bytes, bytes_below(folder.path()));
   EXPECT_EQ(stats.written_bytes, stats.bytes);
   EXPECT_EQ(stats.read_bytes, stats.bytes);
@@ -116,6 +118,7 @@ TEST(DiskStore, AnotherModelFindsNothing) {
   EXPECT_FALSE(store.contains(EntryKind::page, key_of(1)));
   EXPECT_EQ(get(store, 1).status, ReadStatus::absent);
   EXPECT_EQ(store.stats().entries, 1) << "but it counts towards the limit";
+  EXPECT_EQ(store.count(EntryKind::page), 0);
 }
 
 TEST(DiskStore, DamagedFilesAreMissesAndRemoved) {

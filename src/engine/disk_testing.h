@@ -41,7 +41,7 @@ inline Digest key_of(std::uint32_t number) {
 /// The entry that belongs to key_of(number).
 inline Entry entry_of(std::uint32_t number, std::size_t size = 100) {
   std::mt19937 random(number);
-  Entry entry{"entry " + std::to_string(number), std::vector<std::uint8_t>(size)};
+  Entry entry{"entry " + std::to_string(number), RawBytes(size)};
   std::generate(entry.payload.begin(), entry.payload.end(),
                 [&] { return static_cast<std::uint8_t>(random()); });
   return entry;

@@ -159,6 +159,8 @@ void PageCache::release(std::span<const PageId> pages) {
 
 void PageCache::forget_cached() {
   while (!evictable_.empty()) evict(std::get<PageId>(*evictable_.begin()));
+  // The lowest are handed out first, as at the start: pages in use lie together, and so does the memory that they take.
+  std::sort(free_.rbegin(), free_.rend());
 }
 
 void PageCache::take(PageId id) {

@@ -180,6 +180,14 @@ TEST(PageCache, ForgetsWhatIsCachedAndKeepsWhatIsUsed) {
   EXPECT_EQ(cache.check(std::vector{*a}), "");
 }
 
+TEST(PageCache, HandsTheLowestPagesOutFirstOnceAllIsForgotten) {
+  Cache cache(8);
+  cache.keep("aaaabbbbcccc");
+  cache.keep("aaaaddddbbbb");
+  cache.forget_cached();
+  for (PageId page = 0; page < 8; ++page) EXPECT_EQ(cache.allocate(), page);
+}
+
 // A key that collides often: the state of a hash of the path that keeps little of it.
 PageKey weak_key(const PageKey& parent, const PageContent& content) {
   PageKey key{};

@@ -10,6 +10,9 @@
 namespace pippin::engine {
 namespace {
 
+// At the start; what is missing then is taken later.
+constexpr auto max_wait_for_memory = std::chrono::seconds(5);
+
 std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
 
 mx::array int_array(const std::vector<std::int32_t>& values) {
@@ -38,6 +41,16 @@ std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
   return rows;
 }
 
+// The pages that are written now or later.
+void use_pages(const Batch& batch, int page_size, nn::PagesAhead& ahead) {
+  for (const auto& chunk : batch.chunks) {
+    const auto& pages = chunk.sequence->pages;
+    for (auto i = static_cast<std::size_t>(chunk.sequence->num_computed / page_size);
+         i < pages.size(); ++i)
+      ahead.use(pages[i]);
+  }
+}
+
 std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
   std::vector<nn::KVCache::PageCopy> copies;
   for (const auto& [from, to] : batch.copies) copies.push_back({from, to});
@@ -52,6 +65,20 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
       kv_(make_pools(model_->traits(), options)),
       encoder_(*model_, options.encoder, options.disk) {
   if (options.disk) disk_pages_.emplace(options.disk, page_bytes());
+  take_memory_ahead();
+  if (ahead_ && options.disk) take_memory_for(options.disk->count(EntryKind::page));
+}
+
+void Runner::take_memory_ahead() {
+  if (auto pools = kv_.host_pools(); !pools.empty() && !options_.kv.preallocated)
+    ahead_.emplace(std::move(pools), options_.num_pages);
+}
+
+// Of so many pages, which may come back from disk: a first question shall not wait for that.
+void Runner::take_memory_for(std::int64_t num_pages) {
+  for (int page = 0; page < std::min<std::int64_t>(num_pages, options_.num_pages); ++page)
+    ahead_->use(page);
+  ahead_->wait(max_wait_for_memory);
 }
 
 Runner::~Runner() {
@@ -79,20 +106,24 @@ bool Runner::write_behind(const PageCache& pages, std::chrono::steady_clock::tim
 void Runner::reset() {
   mx::synchronize();
   sampled_.reset();
+  ahead_.reset();
   // The old pools go first: memory may be what the step ran out of.
   kv_.keys.clear();
   kv_.values.clear();
   mx::clear_cache();
   kv_ = make_pools(model_->traits(), options_);
+  take_memory_ahead();
 }
 
 void Runner::clear_caches(const std::vector<PageId>& free_pages) {
   encoder_.clear_cache();
+  if (ahead_) ahead_->forget();
   kv_.drop_pages(free_pages);
   mx::clear_cache();
 }
 
 LaunchedStep Runner::launch(const Batch& batch) {
+  if (ahead_) use_pages(batch, options_.page_size, *ahead_);
   kv_.finish_writes();
   if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
   encoder_.run(batch.encode);

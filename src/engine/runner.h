@@ -14,6 +14,7 @@
 #include "engine/scheduler.h"
 #include "models/model.h"
 #include "nn/kv_cache.h"
+#include "nn/pages_ahead.h"
 
 namespace pippin::engine {
 
@@ -76,6 +77,8 @@ class Runner {
 
  private:
   PageBytes page_bytes();
+  void take_memory_ahead();
+  void take_memory_for(std::int64_t num_pages);
   void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
   models::StepInput lay_out(const Batch& batch);
   mx::array token_array(const std::vector<std::int32_t>& tokens,
@@ -85,6 +88,7 @@ class Runner {
   std::unique_ptr<models::Model> model_;
   RunnerOptions options_;
   nn::KVCache kv_;
+  std::optional<nn::PagesAhead> ahead_;  ///< where the pools are plain memory; refers to them
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
   MaskThreads mask_threads_;

@@ -180,6 +180,13 @@ void KVCache::drop_pages(std::vector<std::int32_t> pages) const {
   }
 }
 
+std::vector<std::span<std::uint8_t>> KVCache::host_pools() const {
+  std::vector<std::span<std::uint8_t>> spans;
+  if (!in_host_memory_) return spans;
+  for (const auto* pool : pools()) spans.emplace_back(host_page(*pool, 0, 0), pool->nbytes());
+  return spans;
+}
+
 void KVCache::evaluate() {
   mx::eval(keys);
   mx::eval(values);

@@ -59,6 +59,9 @@ struct KVCache {
   /// pools stay as they are: an array's memory can't be given back in part.
   void drop_pages(std::vector<std::int32_t> pages) const;
 
+  /// The pools' bytes where they are plain memory; else none.
+  std::vector<std::span<std::uint8_t>> host_pools() const;
+
   std::vector<mx::array> keys;
   std::vector<mx::array> values;
 
