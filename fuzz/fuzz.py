@@ -27,6 +27,10 @@ HASH = re.compile("[0-9a-f]{12}")  # names of found inputs
 # The longest input: long enough for what a target looks for, short enough for many a second.
 LONGEST = {"http": 4096, "requests": 8192, "parsers": 1024, "messages": 8192, "templates": 8192, "grammars": 2048,
            "images": 4096, "videos": 8192, "data_urls": 2048}
+# Where leaks are not looked for. A template that puts a namespace into itself is never freed, as the engine counts references:
+# templates come with a model, not with requests, and each rendering of such a one loses a kilobyte. Grammars compile on a thread
+# whose end nobody waits for, so its list of destructors may still be there.
+OPTIONS = {"templates": ["-detect_leaks=0"], "grammars": ["-detect_leaks=0"]}
 
 
 def build(targets: list[str]) -> None:
@@ -66,7 +70,7 @@ def inputs_of(target: str) -> list[pathlib.Path]:
 def run(target: str, seconds: int) -> bool:
     failed = folder("failed", target)
     command = [program(target), *inputs_of(target), f"-max_total_time={seconds}", f"-max_len={LONGEST[target]}", "-timeout=20",
-               "-rss_limit_mb=3000", "-print_final_stats=1", f"-artifact_prefix={failed}/"]
+               "-rss_limit_mb=3000", "-print_final_stats=1", f"-artifact_prefix={failed}/", *OPTIONS.get(target, [])]
     done = subprocess.run(command, cwd=BUILD, env=environment(), capture_output=True, text=True, errors="replace")
     log = BUILD / f"{target}.log"
     log.write_text(done.stdout + done.stderr)
