@@ -11,7 +11,7 @@ VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo serve test asan tsan soak tsan-soak portability bench-peers bench-cache bench-load check format clean distclean
+.PHONY: help build demo serve test asan tsan soak tsan-soak fuzz portability bench-peers bench-cache bench-load check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
@@ -53,6 +53,10 @@ tsan-soak: ## The same under ThreadSanitizer, for two minutes (SECONDS=120)
 	@cmake --build --preset tsan --target pippin
 	@$(VENV)/python tests/soak/soak.py --preset tsan --clients 6 --seconds $(or $(SECONDS),120)
 
+fuzz: ## Fuzz what reads bytes from elsewhere, under the sanitizers (SECONDS=15 each, TARGETS="http parsers")
+	@tools/setup/setup.sh fuzz
+	@python3 fuzz/fuzz.py --seconds $(or $(SECONDS),15) $(TARGETS)
+
 portability: ## Compile everything with clang and libc++, as nearly as a Mac would
 	@tools/setup/setup.sh portability
 	@tools/portability/check.sh
@@ -77,7 +81,7 @@ format: ## Format the C++ sources
 	@git ls-files '*.h' '*.cpp' | xargs $(VENV)/clang-format -i
 
 clean: ## Remove what was built (keeps MLX, the Rust library and the tests' Python)
-	rm -rf build/release build/asan build/tsan build/portability
+	rm -rf build/release build/asan build/tsan build/fuzz build/portability
 
 distclean: ## Remove everything that was built or fetched
 	rm -rf build

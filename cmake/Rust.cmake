@@ -29,11 +29,27 @@ endif()
 set(_rust_source "${PROJECT_SOURCE_DIR}/rust")
 set(_rust_target "${PROJECT_SOURCE_DIR}/build/rust")
 set(_rust_archive "${_rust_target}/release/libpippin_rust.a")
+set(_rust_environment "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}")
+set(_rust_options --release --locked --quiet)
+if(PIPPIN_FUZZ)
+  # One of its own, which counts branches and comparisons for libFuzzer (as clang's -fsanitize=fuzzer-no-link does) and panics
+  # where a number overflows. A named target keeps the flags from what cargo runs itself.
+  execute_process(COMMAND "${RUSTC}" -vV OUTPUT_VARIABLE _rust_says COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCH "host: ([^\n]+)" _ "${_rust_says}")
+  set(_rust_target "${PROJECT_SOURCE_DIR}/build/fuzz/rust")
+  set(_rust_archive "${_rust_target}/${CMAKE_MATCH_1}/release/libpippin_rust.a")
+  set(_rust_flags "-Cpasses=sancov-module")
+  foreach(flag level=3 inline-8bit-counters pc-table trace-compares)
+    string(APPEND _rust_flags " -Cllvm-args=-sanitizer-coverage-${flag}")
+  endforeach()
+  set(_rust_environment "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}" "RUSTFLAGS=${_rust_flags}"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true)
+  list(APPEND _rust_options --target "${CMAKE_MATCH_1}")
+endif()
 file(GLOB _rust_files CONFIGURE_DEPENDS "${_rust_source}/src/*.rs")
 add_custom_command(
   OUTPUT "${_rust_archive}"
-  COMMAND ${CMAKE_COMMAND} -E env "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}"
-          "${CARGO}" build --release --locked --quiet
+  COMMAND ${CMAKE_COMMAND} -E env ${_rust_environment} "${CARGO}" build ${_rust_options}
   COMMAND ${CMAKE_COMMAND} -E touch "${_rust_archive}"
   DEPENDS ${_rust_files} "${_rust_source}/Cargo.toml" "${_rust_source}/Cargo.lock"
   WORKING_DIRECTORY "${_rust_source}"

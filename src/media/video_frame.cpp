@@ -5,6 +5,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <cstring>
 
 #include "media/pixel_ops.h"
 #include "media/video_source.h"
@@ -29,6 +30,15 @@ AVPixelFormat plain_format(AVPixelFormat format) {
   }
 }
 
+// Files may give FFmpeg's enums any value, which as one would be undefined.
+template <class Enum>
+int number_of(const Enum& value) {
+  static_assert(sizeof(Enum) == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &value, sizeof(number));
+  return number;
+}
+
 bool has_alpha(AVPixelFormat format) {
   const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(format);
   return description != nullptr && (description->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
@@ -50,8 +60,9 @@ void FrameConverter::prepare(const AVFrame& frame, AVPixelFormat target) {
       target, SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_BITEXACT, nullptr, nullptr,
       nullptr));
   if (!scaler_) throw Error(Code::invalid_argument, "[video] its kind of pixels is not known");
-  const bool full = frame.color_range == AVCOL_RANGE_JPEG || plain_format(format) != format;
-  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(frame.colorspace), full,
+  const bool full =
+      number_of(frame.color_range) == AVCOL_RANGE_JPEG || plain_format(format) != format;
+  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(number_of(frame.colorspace)), full,
                            sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
 }
 

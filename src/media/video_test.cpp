@@ -212,5 +212,11 @@ TEST(MakeVideo, SpacesPicturesByTheirRate) {
   EXPECT_THROW(make_video({dark, {1, 2, {0, 0, 0, 1, 1, 1}}}, 2), Error);
 }
 
+// Found by fuzzing; the sanitizers' build sees what becomes of the value.
+TEST(DecodeVideo, TakesAColourMatrixOfNoStandardForNone) {
+  const Bytes bytes = read_file(kTestdata / "../../../fuzz/corpus/videos/matrix_of_no_standard");
+  EXPECT_EQ(error_of(bytes), std::nullopt);
+}
+
 }  // namespace
 }  // namespace pippin::media

@@ -342,6 +342,26 @@ TEST(ChatCall, GivesTemplatesToolCallsAsObjects) {
   EXPECT_EQ(parse_json(call.request.messages[1].extra_json, "extra").at("tool_call_id"), "c1");
 }
 
+// Some templates print a call as it is: what a client adds to it would make the prompt another than the answer was.
+TEST(ChatCall, GivesTemplatesNothingElseOfToolCalls) {
+  const ChatCall call =
+      parse_chat(R"({"messages": [{"role": "assistant", "content": "", "tool_calls": [
+      {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}, "extra_content": {}}]}]})");
+  EXPECT_EQ(
+      parse_json(call.request.messages[0].extra_json, "extra").at("tool_calls").at(0),
+      parse_json(R"({"id": "c1", "type": "function", "function": {"name": "f", "arguments": {}}})",
+                 "call"));
+  EXPECT_EQ(call.ignored, std::vector<std::string>{"messages.0.tool_calls.0.extra_content"});
+}
+
+TEST(ChatCall, BreakpointsOfCachesSayNothing) {
+  const ChatCall call = parse_chat(R"({"messages": [
+      {"role": "system", "content": "a", "cache_control": {"type": "ephemeral"}},
+      {"role": "user", "content": [{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}]}]})");
+  EXPECT_EQ(call.ignored, std::vector<std::string>{});
+  EXPECT_EQ(call.request.messages[0].extra_json, "");
+}
+
 TEST(ChatCall, ListsEveryUnknownName) {
   const ChatCall call = parse_chat(
       R"({"messages": [{"role": "user", "mood": 1, "content": [{"type": "text", "text": "a", "b": 1}]}],

@@ -50,10 +50,11 @@ void MessageParser::parse() {
   parse_role();
   parse_content();
   parse_extra();
-  note_unknown(object_, path_,
-               {"role", "content", "name", "tool_calls", "tool_call_id", "refusal",
-                "reasoning_content", "reasoning", "function_call", "audio", "annotations"},
-               out_.ignored);
+  note_unknown(
+      object_, path_,
+      {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning_content",
+       "reasoning", "function_call", "audio", "annotations", "cache_control"},
+      out_.ignored);
   out_.messages.push_back(std::move(message_));
 }
 
@@ -197,8 +198,10 @@ json::array MessageParser::tool_calls() {
 }
 
 json::object MessageParser::tool_call(const json::value& value, const std::string& path) {
-  json::object call = object_at(value, path);
+  const json::object& call = object_at(value, path);
   const Members members(call, path);
+  // "index" is left over where a client has put a call together from a stream's deltas.
+  note_unknown(call, path, {"id", "type", "function", "index"}, out_.ignored);
   const std::string type = members.string("type").value_or("function");
   if (type != "function")
     refuse(members.path_of("type"), "must be function, got '" + excerpt(type) + "'");
@@ -218,9 +221,11 @@ json::object MessageParser::tool_call(const json::value& value, const std::strin
   }
   if (!parsed.is_object()) refuse(inner.path_of("arguments"), "must be a JSON object");
   named["arguments"] = std::move(parsed);
-  call["type"] = "function";
-  call["function"] = std::move(named);
-  return call;
+  json::object out;
+  if (auto id = members.string("id")) out["id"] = *id;
+  out["type"] = "function";
+  out["function"] = std::move(named);
+  return out;
 }
 
 void check_tool(const json::value& value, const std::string& path) {

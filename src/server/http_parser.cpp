@@ -10,6 +10,8 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 namespace {
 
+constexpr std::string_view last_chunk = "0\r\n\r\n";
+
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -62,6 +64,9 @@ std::size_t RequestParser::feed(std::string_view bytes) {
   // Some clients end a body with a line break too many (RFC 9112, 2.2).
   while (!started_ && used < bytes.size() && (bytes[used] == '\r' || bytes[used] == '\n')) ++used;
   while (used < bytes.size() && !failure_ && !parser_.is_done()) {
+    // Beast asserts that the rest of the last chunk comes at once where it has seen the chunk's size. Every chunked body ends with
+    // as many bytes as that chunk has, so fewer can wait.
+    if (header_checked_ && parser_.chunked() && bytes.size() - used < last_chunk.size()) break;
     started_ = true;
     const std::size_t step = put(bytes.substr(used));
     if (parser_.is_header_done() && !failure_) check_header();

@@ -52,6 +52,17 @@ TEST(RequestParser, ReadsTheSameRequestInPiecesOfAnySize) {
   }
 }
 
+TEST(RequestParser, ReadsAnEmptyChunkedBodyInPiecesOfAnySize) {
+  const std::string bytes =
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get;
+  for (std::size_t size = 1; size <= bytes.size(); ++size) {
+    RequestParser parser({});
+    EXPECT_EQ(feed_in_pieces(parser, bytes, size), get) << size;
+    ASSERT_TRUE(parser.done()) << size;
+    EXPECT_EQ(parser.take().body, "");
+  }
+}
+
 TEST(RequestParser, ReadsOneOfSeveralPipelinedRequests) {
   RequestParser parser({});
   EXPECT_EQ(parser.feed(get + get), get.size());

@@ -187,6 +187,19 @@ TEST(CallGrammar, KeepsToTheRules) {
   EXPECT_THROW(call_grammar("glm", tools, {}, false), Error);
 }
 
+TEST(CallGrammar, RefusesToolsThatAreNone) {
+  for (const auto* text : {"{}", "[1]", R"([{"function": 1}])", R"([{"function": {}}])",
+                           R"([{"type": "function", "function": {"name": ["add"]}}])"}) {
+    try {
+      call_grammar("hermes", text, {}, false);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_EQ(error.field(), "tools");
+    }
+  }
+}
+
 TEST(CallGrammar, BeginsWithItsToken) {
   auto matcher = compiler().compile(call_grammar("hermes", tools, {}, false));
   const auto mask = mask_of(matcher);

@@ -1,4 +1,4 @@
-"""Requests as agents and chat programs send them, written from their public documentation and source: taken whole, and the
+"""Requests as Claude Code and Codex send them, written from their public documentation and source: taken whole, and the
 second turn of a session reads from the cache all that the first one read. What the demo model says to a result among so many tools
 is not looked at."""
 import json
@@ -7,7 +7,6 @@ import uuid
 import pytest
 
 from e2e_harness import MODEL, Server
-from e2e_pictures import RED_CIRCLE, data_url
 
 SYSTEM = ("You are an interactive agent that helps with tasks of software engineering. Use the tools that you have. "
           "Be brief, and say where you found what you say. ") * 6
@@ -29,11 +28,6 @@ def tools() -> list[tuple[str, str, dict]]:
     return [(name, description, {"type": "object", "properties": {argument: {"type": "string"}}, "required": [argument],
                                  **(own if name in ("Read", "Write", "Edit") else {})})
             for name, description, argument in named]
-
-
-def chat_tools(strict: dict) -> list[dict]:
-    return [{"type": "function", "function": {"name": name, "description": description, "parameters": schema, **strict}}
-            for name, description, schema in tools()]
 
 
 @pytest.fixture(scope="module")
@@ -168,57 +162,3 @@ def test_codex(agents_server):
     items += [*said, {"type": "function_call_output", "call_id": said[-1]["call_id"], "output": RESULT}]
     said, second = codex_turn(agents_server, items, session)
     assert said and second["input_tokens_details"]["cached_tokens"] >= first["total_tokens"] - 2
-
-
-def chat_turn(server: Server, body: dict) -> tuple[dict, dict]:
-    """The message as the client sends it back, and the usage."""
-    message, usage = {"role": "assistant", "content": ""}, None
-    for chunk in stream_of(server, "/v1/chat/completions", {"model": MODEL.name, "stream": True, **body}):
-        usage = chunk.get("usage") or usage
-        for choice in chunk["choices"]:
-            delta = choice["delta"]
-            message["content"] += delta.get("content") or ""
-            if delta.get("reasoning_content"):
-                message["reasoning_content"] = message.get("reasoning_content", "") + delta["reasoning_content"]
-            for piece in delta.get("tool_calls", []):
-                calls = message.setdefault("tool_calls", [])
-                if piece["index"] == len(calls):
-                    calls.append({"id": piece["id"], "type": "function",
-                                  "function": {"name": piece["function"]["name"], "arguments": ""}})
-                calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
-    return message, usage
-
-
-def test_opencode(agents_server):
-    """It speaks through the Vercel AI SDK's provider for OpenAI-compatible servers."""
-    def body(messages: list[dict]) -> dict:
-        return {"max_tokens": 32000, "temperature": 0, "top_p": 1, "messages": messages, "tools": chat_tools({}),
-                "tool_choice": "auto", "stream_options": {"include_usage": True}}
-
-    messages = [{"role": "system", "content": SYSTEM}, {"role": "system", "content": "<env>\n  Working directory: /work\n</env>"},
-                {"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
-    said, first = chat_turn(agents_server, body(messages))
-    assert json.loads(said["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
-    messages += [said, {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": RESULT}]
-    said, second = chat_turn(agents_server, body(messages))
-    assert said["content"] or said["tool_calls"]
-    assert second["prompt_tokens_details"]["cached_tokens"] >= first["total_tokens"] - 2
-
-
-def test_open_webui(agents_server):
-    """Chats with pictures, the conversation sent as it was shown; and its requests for titles and tags."""
-    def body(messages: list[dict]) -> dict:
-        return {"messages": messages, "temperature": 0, "max_tokens": 64, "stream_options": {"include_usage": True}}
-
-    messages = [{"role": "system", "content": SYSTEM},
-                {"role": "user", "content": [{"type": "text", "text": "What colour is it?"},
-                                             {"type": "image_url", "image_url": {"url": data_url(RED_CIRCLE)}}]}]
-    said, first = chat_turn(agents_server, body(messages))
-    assert "red" in said["content"].lower()
-    messages += [{"role": "assistant", "content": said["content"]}, {"role": "user", "content": "What is Pippin?"}]
-    said, second = chat_turn(agents_server, body(messages))
-    assert "MLX" in said["content"]
-    assert second["prompt_tokens_details"]["cached_tokens"] >= first["prompt_tokens"]
-    title = {"model": MODEL.name, "stream": False, "max_completion_tokens": 40,
-             "messages": [{"role": "user", "content": "### Task:\nWrite a title with an emoji.\n### Chat History:\nUSER: hello"}]}
-    assert agents_server.post(title).status == 200

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The clang and libc++ of the portability build (Debian, Ubuntu).
+# The clang and libc++ of the portability build, and the same clang for fuzzing (Debian, Ubuntu).
 #
-#   compiler.sh --packages    the apt packages that it comes from, and those of check_arm.sh
-#   compiler.sh               the compiler's name: clang++-N
+#   compiler.sh --packages         the apt packages that it comes from, and those of check_arm.sh
+#   compiler.sh --fuzz-packages    those that it comes from, libFuzzer among them
+#   compiler.sh                    the compiler's name: clang++-N
 #
 # One that is installed already is taken; else the oldest from 16 on that apt has, because Apple's compilers trail LLVM.
 set -euo pipefail
@@ -29,6 +30,8 @@ fi
 if [ "${1:-}" = --packages ]; then
   echo "clang-$found libc++-$found-dev libc++abi-$found-dev"
   if [ "$(uname -m)" != aarch64 ]; then echo libc6-dev-arm64-cross g++-aarch64-linux-gnu qemu-user; fi
+elif [ "${1:-}" = --fuzz-packages ]; then
+  echo "clang-$found libc++-$found-dev libc++abi-$found-dev libclang-rt-$found-dev"
 else
   echo "clang++-$found"
 fi

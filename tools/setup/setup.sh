@@ -3,7 +3,8 @@
 #
 #   tools/setup/setup.sh build          what `make build` needs
 #   tools/setup/setup.sh test           that and the tests' virtual environment, build/venv
-#   tools/setup/setup.sh portability    that and clang with libc++, and what runs programs for Arm (Linux)
+#   tools/setup/setup.sh fuzz           what `make build` needs and clang with libFuzzer (Linux)
+#   tools/setup/setup.sh portability    what `make build` needs and clang with libc++, and what runs programs for Arm (Linux)
 #
 # Repeatable. What was found complete once is not looked at again until this folder, the lists of packages or the
 # system changes (the stamps in build/setup).
@@ -36,14 +37,19 @@ boost_packages() { # Debian 12's default Boost, 1.74, has neither Boost.JSON nor
   fi
 }
 
+clang_packages() { # compiler.sh's option -> names
+  tools/portability/compiler.sh "$1" 2>/dev/null || { update_lists && tools/portability/compiler.sh "$1"; }
+}
+
 debian_packages() { # level -> names
   echo g++ cmake ninja-build pkg-config ca-certificates curl python3 python3-venv libspdlog-dev libcli11-dev libgtest-dev \
     libturbojpeg0-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libcurl4-openssl-dev libssl-dev libopenblas-dev \
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev prometheus-cpp-dev
   boost_packages
-  if [ "$1" = portability ]; then
-    tools/portability/compiler.sh --packages 2>/dev/null || { update_lists && tools/portability/compiler.sh --packages; }
-  fi
+  case "$1" in
+    portability) clang_packages --packages ;;
+    fuzz) clang_packages --fuzz-packages ;;
+  esac
 }
 
 as_root() {
@@ -152,7 +158,7 @@ set_up_venv() {
 # ----------------------------------------------------------------------------------------------------------------------
 
 level=${1:-build}
-case "$level" in build | test | portability) ;; *) fail "unknown level '$level' (build, test or portability)" ;; esac
+case "$level" in build | test | fuzz | portability) ;; *) fail "unknown level '$level' (build, test, fuzz or portability)" ;; esac
 stamp=build/setup/$level
 key=$(stamp_key)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && command -v cargo >/dev/null && command -v cmake >/dev/null &&

@@ -80,6 +80,17 @@ json::value arguments_of(const json::object& function, const CallRules& rules) {
   return given ? *parameters : any_object;
 }
 
+// A tool's description, in OpenAI's shape or bare. Tools come from programs, too, which nobody has checked.
+const json::object& described(const json::value& tool) {
+  const json::object* object = tool.if_object();
+  if (const json::value* function = object ? object->if_contains("function") : nullptr)
+    object = function->if_object();
+  const json::value* name = object ? object->if_contains("name") : nullptr;
+  if (!name || !name->is_string())
+    throw Error(Code::invalid_argument, "each of the tools must be an object with a name", "tools");
+  return *object;
+}
+
 json::array call_of(const Layout& layout, const json::object& function, const CallRules& rules) {
   const std::string name(function.at("name").as_string());
   check_name(name);
@@ -106,12 +117,11 @@ Grammar call_grammar(std::string_view format, std::string_view tools_json, const
                 "tools");
   json::array calls;
   const json::value tools = parse_json(tools_json, "tools");
+  if (!tools.is_array()) throw Error(Code::invalid_argument, "the tools must be an array", "tools");
   for (const auto& tool : tools.as_array()) {
-    const auto& object = tool.as_object();
-    const auto* function = object.if_contains("function");
-    const auto& described = function ? function->as_object() : object;
-    if (is_allowed(rules, std::string_view(described.at("name").as_string())))
-      calls.push_back(call_of(layout, described, rules));
+    const json::object& function = described(tool);
+    if (is_allowed(rules, std::string_view(function.at("name").as_string())))
+      calls.push_back(call_of(layout, function, rules));
   }
   json::object spec{{"before", pieces_of(layout.before)},
                     {"calls", std::move(calls)},

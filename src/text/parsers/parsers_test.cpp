@@ -7,87 +7,11 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "text/parsers/registry.h"
+#include "text/parsers/testing.h"
 #include "text/test_files.h"
 
 namespace pippin::text {
 namespace {
-
-using Kind = OutputEvent::Kind;
-
-struct Call {
-  std::string name, id, arguments;
-  bool complete = false;
-  /// But for the id, which may be random.
-  bool operator==(const Call& other) const {
-    return name == other.name && arguments == other.arguments && complete == other.complete;
-  }
-};
-
-/// An answer folded from its events. The fold checks that they come in a valid order.
-struct Answer {
-  std::string content, reasoning;
-  std::vector<Call> calls;
-  bool operator==(const Answer&) const = default;
-
-  void add(const OutputEvents& events) {
-    for (const auto& event : events) add(event);
-  }
-  void add(const OutputEvent& event) {
-    const bool of_call = event.kind != Kind::text && event.kind != Kind::reasoning;
-    if (event.kind == Kind::call_begin) {
-      EXPECT_NE(event.text, "");
-      EXPECT_EQ(event.call, static_cast<int>(calls.size()));
-      calls.push_back({event.text, event.id, "", false});
-    } else if (of_call) {
-      ASSERT_EQ(event.call, static_cast<int>(calls.size()) - 1);
-      ASSERT_FALSE(calls.back().complete) << "more of a call that has ended";
-      calls.back().arguments += event.text;
-      calls.back().complete = event.kind == Kind::call_end;
-    } else {
-      EXPECT_NE(event.text, "");
-      (event.kind == Kind::text ? content : reasoning) += event.text;
-    }
-  }
-  void check_arguments() const {
-    for (const auto& call : calls) {
-      if (call.complete) {
-        EXPECT_TRUE(parse_json(call.arguments, "arguments").is_object());
-      }
-    }
-  }
-};
-
-std::ostream& operator<<(std::ostream& out, const Answer& answer) {
-  out << "content <" << answer.content << ">, reasoning <" << answer.reasoning << ">";
-  for (const auto& call : answer.calls)
-    out << ", " << call.name << (call.complete ? " " : " (cut) ") << call.arguments;
-  return out;
-}
-
-/// A piece of an answer: text, or a special token.
-struct Piece {
-  std::string text;
-  bool marker = false;
-};
-
-/// Cut at every spelling of a marker, as a tokenizer does whose special tokens these are.
-std::vector<Piece> cut_at_markers(const std::string& text,
-                                  const std::vector<std::string_view>& markers) {
-  std::vector<Piece> pieces{{}};
-  for (std::size_t at = 0; at < text.size();) {
-    const auto found = std::find_if(markers.begin(), markers.end(), [&](std::string_view marker) {
-      return std::string_view(text).substr(at).starts_with(marker);
-    });
-    if (found == markers.end()) {
-      pieces.back().text += text[at++];
-      continue;
-    }
-    pieces.push_back({std::string(*found), true});
-    pieces.push_back({});
-    at += found->size();
-  }
-  return pieces;
-}
 
 class Subject {
  public:
@@ -96,13 +20,9 @@ class Subject {
 
   std::unique_ptr<OutputParser> parser() const { return format_.parser(prompt_, tools_); }
 
-  Answer parse(const std::vector<Piece>& pieces) const {
-    const auto parser = this->parser();
-    Answer answer;
-    for (const auto& piece : pieces)
-      answer.add(piece.marker ? parser->feed_marker(piece.text) : parser->feed(piece.text));
-    answer.add(parser->finish());
-    answer.check_arguments();
+  FoldedAnswer parse(const std::vector<Piece>& pieces) const {
+    auto answer = parse_in_pieces(*parser(), pieces);
+    EXPECT_EQ(answer.problem, "");
     return answer;
   }
 
@@ -114,32 +34,6 @@ class Subject {
   const OutputFormat& format_;
   const std::string prompt_, tools_;
 };
-
-/// Texts cut after `size` bytes of the whole, special tokens left whole.
-std::vector<Piece> split_at(const std::vector<Piece>& pieces, std::size_t size) {
-  std::vector<Piece> out;
-  for (const auto& piece : pieces) {
-    if (!piece.marker && size > 0 && size < piece.text.size()) {
-      out.push_back({piece.text.substr(0, size)});
-      out.push_back({piece.text.substr(size)});
-    } else {
-      out.push_back(piece);
-    }
-    size -= std::min(size, piece.text.size());
-  }
-  return out;
-}
-
-std::vector<Piece> split_everywhere(const std::vector<Piece>& pieces) {
-  std::vector<Piece> out;
-  for (const auto& piece : pieces) {
-    if (piece.marker)
-      out.push_back(piece);
-    else
-      for (const char c : piece.text) out.push_back({std::string(1, c)});
-  }
-  return out;
-}
 
 json::object read_transcripts(const std::string& family) {
   return read_json_object(testdata("transcripts/" + family + ".json"));
@@ -157,7 +51,7 @@ std::string text_in(const json::object& object, std::string_view key) {
   return member ? json::value_to<std::string>(*member) : "";
 }
 
-void expect_transcript(const Answer& answer, const json::object& transcript) {
+void expect_transcript(const FoldedAnswer& answer, const json::object& transcript) {
   EXPECT_EQ(answer.content, text_in(transcript, "content"));
   EXPECT_EQ(answer.reasoning, text_in(transcript, "reasoning"));
   const auto& calls = transcript.at("calls").as_array();

@@ -1,0 +1,123 @@
+#include "request_readers.h"
+
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include "base/json.h"
+#include "fuzzing.h"
+#include "server/anthropic_call.h"
+#include "server/canonical.h"
+#include "server/chat_call.h"
+#include "server/completion_call.h"
+#include "server/errors.h"
+#include "server/request_fields.h"
+#include "server/responses_call.h"
+#include "text/messages.h"
+
+namespace pippin::fuzz {
+namespace {
+
+void check_json(const std::string& text, json::kind kind, std::string_view what) {
+  if (!text.empty()) require(parse_json(text, what).kind() == kind, what, text);
+}
+
+void check_sampling(const SamplingOptions& sampling) {
+  const auto within = [](double value, double low, double high) {
+    require(value >= low && value <= high, "a sampling option out of range");
+  };
+  within(sampling.temperature, 0, 2);
+  within(sampling.top_p, 0, 1);
+  within(sampling.min_p, 0, 1);
+  within(sampling.presence_penalty, -2, 2);
+  within(sampling.frequency_penalty, -2, 2);
+  within(sampling.repetition_penalty, 0.01, 100);
+  within(sampling.top_k, 0, 1e18);
+  within(sampling.top_logprobs, -1, server::max_top_logprobs);
+  for (const LogitBias& bias : sampling.logit_bias) within(bias.bias, -100, 100);
+}
+
+void check_stop(const StopOptions& stop) {
+  require(stop.max_tokens >= 0 && stop.min_tokens >= 0 && stop.timeout_s >= 0, "a negative limit");
+  require(std::isfinite(stop.timeout_s), "an endless timeout");
+  for (const std::string& text : stop.strings) require(!text.empty(), "an empty stop string");
+}
+
+void check_format(const ResponseFormat& format) {
+  require(!format.field.empty(), "a format of no field");
+  if (format.kind == ResponseFormat::Kind::choice)
+    check_json(format.text, json::kind::array, "choices");
+}
+
+void check_media(const server::ChatCall& call) {
+  for (const server::MediaSource& source : call.media) {
+    require(source.message < call.request.messages.size(), "media of no message");
+    require(source.part < call.request.messages[source.message].content.size(), "media of no part");
+    require(!source.urls.empty() && !source.field.empty(), "media from nowhere");
+  }
+}
+
+void check_chat(server::ChatCall call) {
+  require(call.num_choices >= 1 && call.num_choices <= server::max_choices, "n out of range");
+  check_sampling(call.request.sampling);
+  check_stop(call.request.stop);
+  check_format(call.request.format);
+  check_media(call);
+  check_json(call.request.tools_json, json::kind::array, "tools");
+  check_json(call.request.template_kwargs_json, json::kind::object, "template_kwargs");
+  require(!call.request.messages.empty(), "no messages");
+  check_json(text::messages_json(call.request.messages), json::kind::array, "messages");
+  server::remove_volatile_lines(call.request.messages);
+  require(server::remove_volatile_lines(call.request.messages) == 0, "volatile lines are left");
+}
+
+void read_completion(std::string_view body) {
+  const server::CompletionCall call = server::parse_completion(body);
+  require(!call.requests.empty() && call.num_choices >= 1, "no prompt");
+  for (const CompletionRequest& request : call.requests) {
+    require(request.text.empty() != request.tokens.empty(), "a prompt that is two or none");
+    check_sampling(request.sampling);
+    check_stop(request.stop);
+    check_format(request.format);
+  }
+}
+
+// What one request says is asked about again by the next, as a stored answer's items.
+void read_responses(std::string_view body) {
+  const auto none = [](const std::string&) { return std::optional<json::object>(); };
+  server::ResponsesCall call = server::parse_responses_call(body, "resp_1", {});
+  const json::array items = call.input;
+  server::ResponsesCall next = call;
+  server::read_items(call, {}, none);
+  check_json(json::serialize(call.repeated), json::kind::object, "repeated");
+  if (!call.chat.request.messages.empty()) check_chat(call.chat);
+  server::read_items(next, items, none);
+}
+
+void read(const std::string& path, std::string_view body) {
+  if (path == "/v1/chat/completions") return check_chat(server::parse_chat(body));
+  if (path == "/v1/completions") return read_completion(body);
+  if (path == "/v1/responses") return read_responses(body);
+  check_chat(server::parse_messages_call(body, {}, path.ends_with("count_tokens")).chat);
+}
+
+void check_error(const std::string& path, const Error& error) {
+  const auto response = server::error_response({path, "req_1"}, error);
+  require(response.status >= 400 && response.status < 500, "an error of the server's",
+          error.what());
+  const json::value body = parse_json(response.body, "error");
+  const json::value& told = body.at("error").at("message");
+  require(told.is_string() && !told.as_string().empty(), "an error that says nothing");
+}
+
+}  // namespace
+
+void read_request(const std::string& path, std::string_view body) {
+  try {
+    read(path, body);
+  } catch (const Error& error) {
+    check_error(path, error);
+  }
+}
+
+}  // namespace pippin::fuzz
