@@ -24,17 +24,47 @@ nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& o
                      traits.head_dim, options.kv, options.cpu != nullptr);
 }
 
+// Of a prompt's token, whose logits are told as they are.
+SampleRow scored_row(const Sequence& sequence, std::int32_t token) {
+  SamplingOptions options;
+  options.temperature = 0;
+  options.top_logprobs = sequence.sampling.prompt_logprobs;
+  SampleRow row;
+  row.options = options;
+  row.given = token;
+  return row;
+}
+
+// One for each row of logits.
 std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
   std::vector<SampleRow> rows;
   for (const auto& chunk : batch.chunks) {
-    if (!chunk.sample) continue;
     const Sequence& s = *chunk.sequence;
+    const auto scored = scored_rows(chunk);
+    for (auto i = scored.begin; i < scored.end; ++i)
+      rows.push_back(scored_row(s, s.tokens[static_cast<std::size_t>(i) + 1]));
+    if (!chunk.sample) continue;
     rows.push_back({s.sampling, uniform_of(s.seed, s.num_tokens()),
                     count_tokens(s.sampling, s.tokens, s.num_prompt), masks.row(rows.size()),
                     s.constraint ? s.constraint->escape() : -1});
     if (s.num_generated() < s.min_tokens) forbid(s.end_tokens, rows.back().options);
   }
   return rows;
+}
+
+// Of the rows: sequences get their scores, the rest is returned.
+StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
+                    const std::vector<TokenLogprobs>& logprobs) {
+  StepTokens tokens;
+  std::size_t row = 0;
+  for (const auto& chunk : batch.chunks) {
+    for (auto scored = scored_rows(chunk).size(); scored > 0; --scored)
+      chunk.sequence->scores.push_back(logprobs[row++]);
+    if (!chunk.sample) continue;
+    if (!logprobs.empty()) tokens.logprobs.push_back(logprobs[row]);
+    tokens.ids.push_back(ids[row++]);
+  }
+  return tokens;
 }
 
 std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
@@ -95,7 +125,7 @@ StepTokens Runner::run(const Batch& batch) {
 }
 
 StepTokens Runner::compute(const models::StepInput& input, const Batch& batch) {
-  StepMasks masks(batch, model_->traits().vocab_size, mask_threads_);
+  StepMasks masks(batch, model_->traits().vocab_size, options_.cpu ? nullptr : &mask_threads_);
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
   results.insert(results.end(), kv_.values.begin(), kv_.values.end());
@@ -109,12 +139,13 @@ StepTokens Runner::compute(const models::StepInput& input, const Batch& batch) {
     mx::eval(std::move(results));
     return {};
   }
-  const auto sampled = sample(logits, rows, options_.cpu);
+  FillMask fill;
+  if (masks.any()) fill = [&masks](std::size_t row) { masks.fill(row); };
+  const auto sampled = sample(logits, rows, options_.cpu, fill);
   const auto wanted = sampled.arrays();
   results.insert(results.end(), wanted.begin(), wanted.end());
   mx::eval(std::move(results));
-  const auto* ids = sampled.tokens.data<std::int32_t>();
-  return {{ids, ids + sampled.tokens.size()}, read_logprobs(sampled, rows)};
+  return hand_out(batch, sampled.tokens.data<std::int32_t>(), read_logprobs(sampled, rows));
 }
 
 models::StepInput Runner::lay_out(const Batch& batch) {
@@ -133,6 +164,10 @@ models::StepInput Runner::lay_out(const Batch& batch) {
       for (int axis = 0; axis < 3; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
+    const auto scored = scored_rows(chunk);
+    const auto last = static_cast<std::int32_t>(tokens.size()) - static_cast<std::int32_t>(end);
+    for (auto i = scored.begin; i < scored.end; ++i)
+      logit_rows.push_back(last + static_cast<std::int32_t>(i));
     if (chunk.sample) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
     contexts.push_back({sequence.pages, static_cast<int>(end), chunk.count});
   }

@@ -186,6 +186,17 @@ void Scheduler::count_admission(Sequence& sequence) {
   placement_.count_match(sequence, counters_.prefixes);
 }
 
+// What is to be known of it before the first token.
+void Scheduler::tell_prompt(const Sequence& sequence) {
+  count_encoded(sequence);
+  if (sequence.sampling.prompt_logprobs < 0) return;
+  auto first = std::make_shared<AnswerToken>();
+  first->token = sequence.tokens.front();
+  std::vector<TokenLogprobs> all{std::move(first)};
+  all.insert(all.end(), sequence.scores.begin(), sequence.scores.end());
+  sequence.output->set_prompt_logprobs(std::move(all));
+}
+
 void Scheduler::count_encoded(const Sequence& sequence) {
   std::int64_t count = 0;
   for (const auto& item : sequence.media)
@@ -199,11 +210,24 @@ void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequenc
                                              std::max(0, max_tokens - batch.num_tokens),
                                              placement_.max_chunk(*sequence)});
   if (count == 0) return;
+  add_chunk_of(batch, sequence, std::min(count, scorable_tokens(batch, *sequence)));
+}
+
+void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequence,
+                             std::int64_t count) {
   const auto end = sequence->num_computed + count;
   batch.chunks.push_back({sequence, static_cast<int>(count), end == sequence->num_tokens()});
   batch.num_tokens += static_cast<int>(count);
+  batch.num_scored += static_cast<int>(scored_rows(batch.chunks.back()).size());
   sequence->planned_in = step_;
   placement_.save_snapshot(batch, *sequence, end);
+}
+
+// With as many scored rows as the step has room for, or one, so that every prompt gets on.
+std::int64_t Scheduler::scorable_tokens(const Batch& batch, const Sequence& sequence) const {
+  if (!sequence.unscored()) return std::numeric_limits<std::int64_t>::max();
+  const auto plain = std::max<std::int64_t>(sequence.num_scored() - sequence.num_computed, 0);
+  return plain + std::max(max_scored_rows - batch.num_scored, 1);
 }
 
 // Up to the first picture that is not encoded; what is missing is asked for.
@@ -300,7 +324,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
     if (!chunk.sample) continue;
-    if (sequence.num_generated() == 0) count_encoded(sequence);
+    if (sequence.num_generated() == 0) tell_prompt(sequence);
     const auto row = sampled++;
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);
   }

@@ -49,6 +49,23 @@ def test_parse_gives_a_model(server, seed):
     assert isinstance(answer.choices[0].message.parsed, Order)
 
 
+GBNF = r"""
+root  ::= value
+value ::= "[" (value ("," value)*)? "]" | word
+word  ::= [a-z]{1,6} # a word
+"""
+
+
+@pytest.mark.parametrize("options", [{"structured_outputs": {"grammar": GBNF}}, {"guided_grammar": GBNF}, {"grammar": GBNF}])
+def test_llama_cpps_grammars_hold(server, options):
+    for seed in range(4):
+        text = text_of(sampled(server, extra_body=options, seed=seed, max_tokens=1000))
+        assert isinstance(json.loads(re.sub("[a-z]+", '"x"', text)), (str, list))
+    with pytest.raises(openai.BadRequestError) as refused:
+        sampled(server, extra_body={name: "root ::= other" if name != "structured_outputs" else {"grammar": "root ::= other"} for name in options})
+    assert "other" in refused.value.message
+
+
 def test_a_stream_is_the_same(server):
     schema = {"type": "json_schema", "json_schema": {"name": "order", "strict": True, "schema": Order.model_json_schema()}}
     whole = text_of(sampled(server, response_format=schema))
