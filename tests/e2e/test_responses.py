@@ -134,8 +134,8 @@ def test_it_sees_pictures(server):
 
 @pytest.mark.parametrize("options, field", [
     ({"background": True}, "background"), ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
-    ({"tool_choice": "required"}, "tool_choice"), ({"truncation": "auto"}, "truncation"),
-    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.type")])
+    ({"tool_choice": "required"}, "tool_choice"), ({"truncation": "some"}, "truncation"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.file_id")])
 def test_errors_name_the_field(server, options, field):
     with pytest.raises(openai.BadRequestError) as refused:
         ask(server, options.pop("input", "hello"), **options)
