@@ -374,7 +374,7 @@ void bench_batch(const std::filesystem::path& model, int batch) {
   const auto engine = Engine::load(with_tokenizer(model));
   const auto cases = restrictions();
   std::vector<std::vector<double>> ratios(cases.size());
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 6; ++round) {
     double before = tokens_per_second(*engine, batch, {});
     for (std::size_t i = 0; i < cases.size(); ++i) {
       const double with = tokens_per_second(*engine, batch, {cases[i].kind, cases[i].text}),
