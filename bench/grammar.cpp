@@ -1,7 +1,8 @@
 // What grammars cost.
 //
 //   bench_grammar masks               time to find out which of 151,936 tokens may come next, over whole answers
-//   bench_grammar batch MODEL [N]     tokens a second of a batch of N (16), with and without a grammar
+//   bench_grammar batch MODEL [N]     tokens a second of a batch of N (16), with and without a grammar, in turns. A checkpoint of
+//                                     random weights (bench/random_checkpoint.py) gets the tokenizer of the first
 //   bench_grammar tokenizer DIR       writes the made-up tokenizer of the first to DIR, for a random checkpoint to have
 //
 // The tokenizer has Qwen3's number of tokens: bytes, and random words, numbers, marks and other scripts as vocabularies have.
@@ -201,12 +202,14 @@ std::vector<Case> cases() {
 
 void print(const char* name, std::vector<double>& micros) {
   std::sort(micros.begin(), micros.end());
+  double sum = 0;
+  for (const double value : micros) sum += value;
   const auto at = [&](double share) {
     return micros[std::min(micros.size() - 1,
                            static_cast<std::size_t>(share * static_cast<double>(micros.size())))];
   };
-  std::printf("%-36s %7zu %9.1f %9.1f %9.1f\n", name, micros.size(), at(0.5), at(0.99),
-              micros.back());
+  std::printf("%-36s %7zu %9.1f %9.1f %9.1f %9.1f\n", name, micros.size(),
+              sum / static_cast<double>(micros.size()), at(0.5), at(0.99), micros.back());
 }
 
 double micros_since(Clock::time_point start) {
@@ -236,6 +239,59 @@ void follow(text::Matcher& matcher, const Case& one, std::vector<std::uint32_t>&
   }
 }
 
+// ---- random answers
+
+struct Restriction {
+  const char* name;
+  ResponseFormat::Kind kind;
+  std::string text;
+};
+
+// Every answer has the same number of tokens: none can end soon, and little of it is forced.
+std::vector<Restriction> restrictions() {
+  using Asked = ResponseFormat::Kind;
+  return {
+      {"a schema", Asked::json_schema,
+       R"({"type": "array", "minItems": 100000, "items": {"type": "object", "properties": {"id": {"type": "integer"},
+               "text": {"type": "string"}}, "required": ["id", "text"], "additionalProperties": false}})"},
+      {"a schema of short strings", Asked::json_schema,
+       R"({"type": "array", "minItems": 100000, "items": {"anyOf": [{"type": "integer"}, {"type": "string",
+               "maxLength": 30}, {"type": "null"}]}})"},
+      {"a regex of words", Asked::regex, R"(([a-z]+, )+\.)"}};
+}
+
+std::int32_t random_allowed(const std::vector<std::uint32_t>& mask, std::mt19937& random) {
+  std::vector<std::int32_t> allowed;
+  for (std::int32_t token = 0; token < vocabulary; ++token)
+    if ((mask[static_cast<std::size_t>(token) / 32] >> (token % 32)) & 1u) allowed.push_back(token);
+  return allowed[random() % allowed.size()];
+}
+
+// What a step costs beside the mask, too, where any token that may come is as likely: as under random weights.
+void bench_random_answers(text::GrammarCompiler& compiler) {
+  std::mt19937 random(3);
+  std::vector<std::uint32_t> mask(text::mask_words(vocabulary));
+  for (const auto& [name, kind, text] : restrictions()) {
+    const auto of = kind == ResponseFormat::Kind::regex ? Kind::regex : Kind::json_schema;
+    std::vector<double> fills, accepts;
+    for (int answer = 0; answer < 8; ++answer) {
+      auto matcher = compiler.compile({of, text});
+      for (int i = 0; i < 64; ++i) {
+        auto start = Clock::now();
+        matcher.fill(mask);
+        fills.push_back(micros_since(start));
+        const auto token = random_allowed(mask, random);
+        start = Clock::now();
+        matcher.accept(token);
+        for (const auto forced : matcher.forced()) matcher.accept(forced);
+        accepts.push_back(micros_since(start));
+      }
+    }
+    print((std::string("random answers to ") + name).c_str(), fills);
+    print("  a token of these taken", accepts);
+  }
+}
+
 void bench_masks() {
   const auto directory = std::filesystem::temp_directory_path() / "pippin_bench_grammar";
   std::filesystem::create_directories(directory);
@@ -243,8 +299,9 @@ void bench_masks() {
   const auto tokenizer = text::Tokenizer::load(directory);
   auto start = Clock::now();
   text::GrammarCompiler compiler(tokenizer, std::vector{end_token});
-  std::printf("the trie of %d tokens: %.0f ms\n\n%-36s %7s %9s %9s %9s\n", vocabulary,
-              micros_since(start) / 1e3, "microseconds a mask", "masks", "p50", "p99", "most");
+  std::printf("the trie of %d tokens: %.0f ms\n\n%-36s %7s %9s %9s %9s %9s\n", vocabulary,
+              micros_since(start) / 1e3, "microseconds a mask", "masks", "mean", "p50", "p99",
+              "most");
   std::vector<double> all, compiling;
   std::vector<std::uint32_t> mask(text::mask_words(vocabulary));
   for (const auto& one : cases()) {
@@ -260,18 +317,14 @@ void bench_masks() {
     print(one.name, times);
   }
   print("all", all);
+  bench_random_answers(compiler);
   print("compiling a grammar", compiling);
 }
 
 // ---- a batch
 
-// Bytes a second would say as much: every answer has the same number of tokens. It can't end, and little of it is forced.
-constexpr const char* endless =
-    R"({"type": "array", "minItems": 100000, "items": {"anyOf": [{"type": "integer"}, {"type": "string",
-    "maxLength": 30}, {"type": "null"}]}})";
-
 double tokens_per_second(Engine& engine, int batch, const ResponseFormat& format) {
-  constexpr int tokens = 96;
+  constexpr int tokens = 64;
   CompletionRequest request;
   request.stop.max_tokens = tokens;
   request.stop.ignore_eos = true;
@@ -292,20 +345,51 @@ double tokens_per_second(Engine& engine, int batch, const ResponseFormat& format
          (micros_since(start) / 1e6);
 }
 
+// Random checkpoints have a few lines in a tokenizer's place.
+constexpr std::uintmax_t least_tokenizer_bytes = 10000;
+
+// The model, with the made-up tokenizer where it has none to speak of.
+std::filesystem::path with_tokenizer(const std::filesystem::path& model) {
+  const auto own = model / "tokenizer.json";
+  if (!std::filesystem::exists(own) || std::filesystem::file_size(own) > least_tokenizer_bytes)
+    return model;
+  const auto copy = std::filesystem::temp_directory_path() / "pippin_bench_grammar_model";
+  std::filesystem::remove_all(copy);
+  std::filesystem::create_directories(copy);
+  for (const auto& file : std::filesystem::directory_iterator(model))
+    if (file.path().filename() != own.filename())
+      std::filesystem::create_symlink(std::filesystem::canonical(file.path()),
+                                      copy / file.path().filename());
+  write_tokenizer(copy);
+  return copy;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Each restriction between two runs without.
 void bench_batch(const std::filesystem::path& model, int batch) {
-  const auto engine = Engine::load(model);
-  const ResponseFormat free, restricted{ResponseFormat::Kind::json_schema, endless};
-  std::vector<double> ratios;
-  for (int round = 0; round < 7; ++round) {
-    const double without = tokens_per_second(*engine, batch, free),
-                 with = tokens_per_second(*engine, batch, restricted);
-    if (round == 0) continue;  // the first one builds the trie
-    ratios.push_back(with / without);
-    std::printf("%d at once: %.1f tok/s, with a grammar %.1f (%.3f of it)\n", batch, without, with,
-                with / without);
+  const auto engine = Engine::load(with_tokenizer(model));
+  const auto cases = restrictions();
+  std::vector<std::vector<double>> ratios(cases.size());
+  for (int round = 0; round < 6; ++round) {
+    double before = tokens_per_second(*engine, batch, {});
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      const double with = tokens_per_second(*engine, batch, {cases[i].kind, cases[i].text}),
+                   after = tokens_per_second(*engine, batch, {});
+      const double without = (before + after) / 2;
+      before = after;
+      if (round == 0) continue;  // the first one builds the trie
+      ratios[i].push_back(with / without);
+      std::printf("%d at once, tok/s: %.1f, with %s %.1f (%.3f)\n", batch, without, cases[i].name,
+                  with, with / without);
+      std::fflush(stdout);
+    }
   }
-  std::sort(ratios.begin(), ratios.end());
-  std::printf("median: %.3f of the speed without\n", ratios[ratios.size() / 2]);
+  for (std::size_t i = 0; i < cases.size(); ++i)
+    std::printf("median with %s: %.3f of the speed without\n", cases[i].name, median(ratios[i]));
 }
 
 }  // namespace

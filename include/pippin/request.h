@@ -32,6 +32,7 @@ struct TokenLogprob {
 /// A token of an answer.
 struct AnswerToken : TokenLogprob {
   std::vector<TokenLogprob> top = {};  ///< the likeliest in its place, likeliest first
+  std::int64_t rank = 0;  ///< of a prompt's token: 1 where no other one was likelier; 0 of others
 };
 
 /// How the next token is chosen. The order is: logit_bias, the penalties, temperature, top_k, top_p,
@@ -59,6 +60,8 @@ struct SamplingOptions {
   std::vector<LogitBias> logit_bias;
   /// Tell each token's log-probability and those of this many likeliest ones, in [0, 20]; -1 tells none.
   int top_logprobs = -1;
+  /// The same of the prompt's tokens, which are all computed for it then, whatever is cached.
+  int prompt_logprobs = -1;
 
   /// Whether a token's logit depends on the tokens before it.
   bool penalizes() const {
@@ -94,7 +97,7 @@ struct ResponseFormat {
     json_schema,  ///< JSON that the schema `text` allows
     regex,        ///< what the regular expression `text` matches as a whole
     choice,       ///< one of the strings of the JSON array `text`
-    grammar,  ///< what the rule `start` of the Lark grammar `text` derives (llguidance's dialect)
+    grammar,  ///< what the rule `start` of the Lark grammar `text` derives (llguidance's dialect), or `root` of a GBNF one
   };
   Kind kind = Kind::text;
   std::string text = {};
@@ -210,6 +213,8 @@ struct ChatEvent {
   /// that end the answer and all behind a stop string's beginning are not.
   std::vector<AnswerToken> tokens = {};
   std::vector<std::int32_t> prompt_tokens = {};  ///< of the first event, where asked for
+  /// Of the first event, where asked for: the prompt's tokens, of which the first has no probability (0).
+  std::vector<AnswerToken> prompt_logprobs = {};
 };
 
 }  // namespace pippin

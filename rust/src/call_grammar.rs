@@ -2,17 +2,38 @@
 //!
 //! It is described as JSON: {"before": pieces, "calls": [pieces, ...], "separator": pieces, "after": pieces,
 //! "many": bool, "text": bool}. Pieces are a list of strings, whose markup ("<tool_call>") becomes tokens where the
-//! vocabulary has it; {"optional": string}; and {"schema": JSON Schema}. One call comes, or `many` with the separator
-//! between them; with `text` any text may stand before and behind the calls, or instead of them; with "answer", a
-//! schema, the answer may be such JSON instead.
+//! vocabulary has it; {"optional": string}; {"number": true}, some digits; {"schema": JSON Schema}; {"until": string}, any text
+//! up to that string, which comes, too; {"either": strings}; and {"maybe": pieces}. One call comes, or
+//! `many` with the separator between them; with `text` any text may stand before and behind the calls, or instead of them;
+//! with "answer" ({"schema"}, {"regex"}, {"choice"} or {"lark"}) the answer may be that instead, or is where there are no calls.
+//! Where answers are messages of several channels, "thought": {"before": [pieces, ...], "after": pieces} is what may
+//! come first, any number of times, with any text between one of `before` and `after`; "frame": pieces is what stands
+//! before an answer or text that is no call.
 
 use std::fmt::Write;
 
+use llguidance::regex_to_lark;
 use llguidance::toktrie::{TokTrie, TokenId};
 use serde_json::{json, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
+use crate::grammar;
 use crate::schema;
+
+/// A JSON array of strings as alternatives.
+pub fn choices(options: &Json) -> Outcome<String> {
+    let strings: Vec<String> = options
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|option| option.as_str().is_some_and(|text| !text.is_empty()))
+        .map(Json::to_string)
+        .collect();
+    if strings.is_empty() || Some(strings.len()) != options.as_array().map(Vec::len) {
+        return Err(Failure::invalid("the choice must be an array of strings that are not empty"));
+    }
+    Ok(strings.join(" | "))
+}
 
 /// The spellings of tokens that no text can be.
 pub fn markup_of(trie: &TokTrie) -> Vec<(String, TokenId)> {
@@ -25,40 +46,90 @@ pub fn markup_of(trie: &TokTrie) -> Vec<(String, TokenId)> {
 }
 
 pub fn lark(calls: &Json, markup: &[(String, TokenId)]) -> Outcome<String> {
-    let mut writer = Writer { markup, rules: String::new(), num_schemas: 0 };
-    let list = calls["calls"].as_array().filter(|list| !list.is_empty());
-    let list = list.ok_or_else(|| Failure::invalid("there is no tool that may be called"))?;
-    let mut names = Vec::new();
-    for (index, pieces) in list.iter().enumerate() {
-        let body = writer.pieces(pieces)?;
-        let _ = writeln!(writer.rules, "call_{index}: {body}");
-        names.push(format!("call_{index}"));
+    let mut writer = Writer { markup, rules: String::new(), num_rules: 0 };
+    let has_calls = writer.calls(calls)?;
+    let has_answer = calls.get("answer").is_some();
+    if !has_calls && !has_answer {
+        return Err(Failure::invalid("there is no tool that may be called"));
     }
-    let (before, after) = (writer.pieces(&calls["before"])?, writer.pieces(&calls["after"])?);
-    let separator = writer.pieces(&calls["separator"])?;
-    let _ = writeln!(writer.rules, "call: {}", names.join(" | "));
-    let many = if calls["many"] == true { format!("({separator} call)*") } else { String::new() };
-    let _ = writeln!(writer.rules, "calls: {before} call {many} {after}");
-    let start = if let Some(answer) = calls.get("answer") {
-        let answer = schema::prepare(answer.clone())?;
-        let _ = writeln!(writer.rules, "answer: %json {answer}");
-        "answer | calls"
-    } else if calls["text"] == true {
+    let thoughts = writer.thoughts(&calls["thought"])?;
+    let frame = writer.pieces(&calls["frame"])?;
+    if calls["text"] == true {
         writer.rules.push_str("TEXT: /(?s:.+)/\n");
-        "TEXT? (calls TEXT?)?"
+    }
+    let start = if has_answer {
+        writer.answer(&calls["answer"], &frame)?;
+        if has_calls { "answer | calls" } else { "answer" }.to_string()
+    } else if calls["text"] != true {
+        "calls".to_string()
+    } else if frame.is_empty() {
+        "TEXT? (calls TEXT?)?".to_string()
     } else {
-        "calls"
+        format!("{frame} TEXT? | calls")
     };
-    Ok(format!("start: {start}\n{}", writer.rules))
+    Ok(format!("start: {thoughts} ({start})\n{}", writer.rules))
 }
 
 struct Writer<'a> {
     markup: &'a [(String, TokenId)],
     rules: String,
-    num_schemas: usize,
+    num_rules: usize,
 }
 
 impl Writer<'_> {
+    /// The rule `calls`; false without any.
+    fn calls(&mut self, spec: &Json) -> Outcome<bool> {
+        let mut names = Vec::new();
+        for (index, pieces) in spec["calls"].as_array().into_iter().flatten().enumerate() {
+            let body = self.pieces(pieces)?;
+            let _ = writeln!(self.rules, "call_{index}: {body}");
+            names.push(format!("call_{index}"));
+        }
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let (before, after) = (self.pieces(&spec["before"])?, self.pieces(&spec["after"])?);
+        let separator = self.pieces(&spec["separator"])?;
+        let many =
+            if spec["many"] == true { format!("({separator} call)*") } else { String::new() };
+        let _ = writeln!(self.rules, "call: {}", names.join(" | "));
+        let _ = writeln!(self.rules, "calls: {before} call {many} {after}");
+        Ok(true)
+    }
+
+    /// The rule `answer`.
+    fn answer(&mut self, answer: &Json, frame: &str) -> Outcome<()> {
+        let text = |name: &str| answer[name].as_str().unwrap_or_default();
+        let body = if let Some(schema) = answer.get("schema") {
+            format!("%json {}", schema::prepare(schema.clone())?)
+        } else if answer.get("choice").is_some() {
+            let _ = writeln!(self.rules, "ANSWER: {}", choices(&answer["choice"])?);
+            "ANSWER".to_string()
+        } else if answer.get("regex").is_some() {
+            let _ = writeln!(self.rules, "ANSWER: /{}/", regex_to_lark(text("regex"), ""));
+            "ANSWER".to_string()
+        } else {
+            format!("%lark {{\n{}\n}}", grammar::lark(text("lark"))?)
+        };
+        let _ = writeln!(self.rules, "answer: {frame} {body}");
+        Ok(())
+    }
+
+    /// What may come before all else; empty where nothing may.
+    fn thoughts(&mut self, thought: &Json) -> Outcome<&'static str> {
+        let mut before = Vec::new();
+        for pieces in thought["before"].as_array().into_iter().flatten() {
+            before.push(self.pieces(pieces)?);
+        }
+        if before.is_empty() {
+            return Ok("");
+        }
+        let after = self.pieces(&thought["after"])?;
+        let _ = writeln!(self.rules, "thought: ({}) THOUGHT? {after}", before.join(" | "));
+        self.rules.push_str("THOUGHT: /(?s:.+)/\n");
+        Ok("thought*")
+    }
+
     fn pieces(&mut self, pieces: &Json) -> Outcome<String> {
         let mut parts = Vec::new();
         for piece in pieces.as_array().into_iter().flatten() {
@@ -66,15 +137,37 @@ impl Writer<'_> {
                 parts.push(self.spelled(text));
             } else if let Some(text) = piece["optional"].as_str() {
                 parts.push(format!("({})?", self.spelled(text)));
+            } else if piece["number"] == true {
+                parts.push("/[0-9]{1,9}/".to_string());
+            } else if let Some(end) = piece["until"].as_str() {
+                parts.push(self.until(end));
+            } else if let Some(options) = piece.get("either") {
+                parts.push(format!("({})", choices(options)?));
+            } else if let Some(pieces) = piece.get("maybe") {
+                parts.push(format!("({})?", self.pieces(pieces)?));
             } else {
                 let schema = schema::prepare(piece.get("schema").cloned().unwrap_or(json!({})))?;
-                let name = format!("schema_{}", self.num_schemas);
-                self.num_schemas += 1;
+                let name = format!("schema_{}", self.num_rules);
+                self.num_rules += 1;
                 let _ = writeln!(self.rules, "{name}: %json {schema}");
                 parts.push(name);
             }
         }
         Ok(parts.join(" "))
+    }
+
+    /// Where the end has markup that is a token, all text ends there anyway, and what stands before it is left out.
+    fn until(&mut self, end: &str) -> String {
+        let tokens = self.markup.iter().filter_map(|(name, _)| end.find(name.as_str()));
+        if let Some(at) = tokens.min() {
+            let end = self.spelled(&end[at..]);
+            return format!("/(?s:.+)/? {end}");
+        }
+        let name = format!("until_{}", self.num_rules);
+        self.num_rules += 1;
+        let end = Json::String(end.to_string());
+        let _ = writeln!(self.rules, "{name}[suffix={end}]: /(?s:.*)/");
+        name
     }
 
     /// Strings and tokens.

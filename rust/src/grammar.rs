@@ -11,6 +11,7 @@ use serde_json::{json, Value as Json};
 
 use crate::call_grammar;
 use crate::ffi::{guard, guard_value, text, Buffer, Failure, Ids, Outcome, Status};
+use crate::gbnf;
 use crate::schema;
 use crate::token_trie::TokenEnv;
 use crate::tokenizer::Tokenizer;
@@ -66,7 +67,7 @@ impl Compiler {
             ..InferenceCapabilities::default()
         };
         let env: TokEnv = Arc::new(env);
-        let slices = SlicedBiasComputer::general_slices();
+        let slices = slices();
         let mut factory = ParserFactory::new(&env, capabilities, &slices)
             .map_err(|error| Failure::invalid(error.to_string()))?;
         factory.quiet();
@@ -93,13 +94,32 @@ impl Compiler {
             }
             Kind::Regex => TopLevelGrammar::from_regex(whole(text)),
             Kind::Choice => TopLevelGrammar::from_lark(choice(&parse(text, "the choice")?)?),
-            Kind::Lark => TopLevelGrammar::from_lark(text.to_string()),
+            Kind::Lark => TopLevelGrammar::from_lark(lark(text)?),
             Kind::Calls => TopLevelGrammar::from_lark(call_grammar::lark(
                 &parse(text, "the calls")?,
                 &self.markup,
             )?),
         })
     }
+}
+
+/// In llguidance's dialect, also of what is written in llama.cpp's.
+pub fn lark(text: &str) -> Outcome<String> {
+    if gbnf::is_gbnf(text) {
+        gbnf::to_lark(text)
+    } else {
+        Ok(text.to_string())
+    }
+}
+
+/// Parts of the vocabulary that grammars often allow as a whole, which is one question then and not one a token: what strings of
+/// JSON hold (by length: that of many a string is bounded) and words. llguidance's own, and more.
+fn slices() -> Vec<String> {
+    let mut slices = SlicedBiasComputer::general_slices();
+    let within = |most: u32| format!(r#"[^"\\\x00-\x1F\x7F]{{1,{most}}}"#);
+    slices.extend([2, 3, 4, 5, 6, 7, 8, 14, 20].map(within));
+    slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
+    slices
 }
 
 fn parse(text: &str, what: &str) -> Outcome<Json> {
@@ -116,17 +136,7 @@ fn whole(regex: &str) -> &str {
 }
 
 fn choice(options: &Json) -> Outcome<String> {
-    let strings: Vec<String> = options
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|option| option.as_str().is_some_and(|text| !text.is_empty()))
-        .map(Json::to_string)
-        .collect();
-    if strings.is_empty() || Some(strings.len()) != options.as_array().map(Vec::len) {
-        return Err(Failure::invalid("the choice must be an array of strings that are not empty"));
-    }
-    Ok(format!("start: CHOICE\nCHOICE: {}", strings.join(" | ")))
+    Ok(format!("start: CHOICE\nCHOICE: {}", call_grammar::choices(options)?))
 }
 
 fn words_of(error: &str) -> String {
@@ -356,4 +366,4 @@ pub unsafe extern "C" fn pippin_matcher_is_finished(matcher: *const Matcher) -> 
 
 #[cfg(test)]
 #[path = "grammar_test.rs"]
-mod tests;
+pub(crate) mod tests;

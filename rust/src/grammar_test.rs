@@ -46,7 +46,7 @@ fn tokenizer() -> Arc<Tokenizer> {
     Arc::new(Tokenizer::load(json.to_string().as_bytes()).unwrap())
 }
 
-fn compiler() -> Compiler {
+pub(crate) fn compiler() -> Compiler {
     Compiler::new(tokenizer(), &[END]).unwrap()
 }
 
@@ -328,6 +328,43 @@ fn text_may_stand_around_calls() {
     assert!(next.contains(&CALL) && next.contains(&END) && !next.contains(&END_OF_CALL));
     matcher.consume(CALL).unwrap();
     assert_eq!(allowed(&mut matcher), [i32::from(b'n')]);
+}
+
+#[test]
+fn thoughts_come_before_what_is_framed() {
+    let spec = json!({ "thought": { "before": [["<call>a:"], ["<call>b:"]], "after": ["</call>"] },
+                       "frame": ["f", { "optional": "!" }, ":"], "answer": { "regex": "/x+" },
+                       "calls": [["#", { "number": true }]] });
+    let run = |parts: &[&str]| {
+        let mut matcher = calls(spec.clone());
+        for part in parts {
+            match *part {
+                "<call>" => matcher.consume(CALL).unwrap(),
+                "</call>" => matcher.consume(END_OF_CALL).unwrap(),
+                text => text.bytes().for_each(|byte| matcher.consume(byte.into()).unwrap()),
+            }
+        }
+        matcher.is_accepting()
+    };
+    assert!(run(&["f:/xx"]) && run(&["f!:/x"]) && run(&["#12"]));
+    assert!(run(&["<call>", "a:I think. f:", "</call>", "<call>", "b:", "</call>", "f:/x"]));
+    assert!(!run(&["<call>", "a:I think.", "</call>"]));
+}
+
+#[test]
+fn answers_of_each_kind_are_framed() {
+    for (answer, text) in [
+        (json!({ "schema": { "enum": [17] } }), "17"),
+        (json!({ "choice": ["yes", "no"] }), "no"),
+        (json!({ "lark": "start: \"a\" b\nb: /[0-9]/" }), "a7"),
+        (json!({ "lark": "root ::= \"a\" | \"(\" root \")\"" }), "((a))"),
+    ] {
+        let mut matcher = calls(json!({ "frame": ["say "], "answer": answer }));
+        for byte in "say ".bytes().chain(text.bytes()) {
+            matcher.consume(byte.into()).unwrap();
+        }
+        assert!(matcher.is_accepting(), "{text}");
+    }
 }
 
 #[test]

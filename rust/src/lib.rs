@@ -9,6 +9,7 @@ pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
 mod filters;
+mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;

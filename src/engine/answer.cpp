@@ -59,6 +59,7 @@ std::optional<ChatEvent> Answer::advance(TakeFn take) {
   finished_ = event.finish.has_value();
   event.at = at_;
   event.prompt_tokens = std::exchange(prompt_.ids, {});
+  event.prompt_logprobs = std::exchange(prompt_logprobs_, {});
   return event;
 }
 
@@ -69,16 +70,18 @@ void Answer::when_ready(std::function<void()> ready) {
     tokens_->when_ready(std::move(ready));
 }
 
-void Answer::note_caches() {
+void Answer::note_prompt() {
   usage_.cached_tokens = tokens_->cached_tokens();
   usage_.media_cached = prompt_.media - tokens_->encoded_tokens();
+  for (const auto& token : tokens_->take_prompt_logprobs())
+    prompt_logprobs_.push_back(spelled(token->token, token));
   if (const auto divergence = tokens_->take_divergence())
     if (const auto line = describe_break(*divergence, prompt_.history, *tokenizer_))
       spdlog::info("[cache] {}", *line);
 }
 
 void Answer::accept(const TokenEvent& event) {
-  note_caches();
+  note_prompt();
   if (!event.finish) return accept_token(event);
   if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
   settle_text();
@@ -100,12 +103,16 @@ void Answer::accept_token(const TokenEvent& event) {
 }
 
 void Answer::note_token(const TokenEvent& event) {
+  ledger_.push(spelled(event.token, event.logprobs), detokenized_);
+}
+
+AnswerToken Answer::spelled(std::int32_t id, const TokenLogprobs& logprobs) const {
   AnswerToken token;
-  if (event.logprobs) token = *event.logprobs;
-  token.token = event.token;
-  token.bytes = tokenizer_->token_bytes(event.token);
+  if (logprobs) token = *logprobs;
+  token.token = id;
+  token.bytes = tokenizer_->token_bytes(id);
   for (auto& other : token.top) other.bytes = tokenizer_->token_bytes(other.token);
-  ledger_.push(std::move(token), detokenized_);
+  return token;
 }
 
 void Answer::accept_marker(const std::string& spelling) {

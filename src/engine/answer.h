@@ -63,7 +63,9 @@ class Answer {
   /// Nothing of the text is held back any longer, but what a stop string cut off.
   void settle_text();
   void note_token(const TokenEvent& event);
-  void note_caches();
+  /// The token's log-probabilities, where there are any, with the bytes of all that are named.
+  AnswerToken spelled(std::int32_t token, const TokenLogprobs& logprobs) const;
+  void note_prompt();
   /// A special token that the parser wants to see; nullptr for others.
   const std::string* marker(std::int32_t token) const;
 
@@ -87,8 +89,9 @@ class Answer {
   TokenLedger ledger_;  ///< empty unless list_tokens_
   std::size_t detokenized_ = 0,
               told_ = 0;  ///< bytes of text: so far, and of these let through by the stop strings
-  std::deque<ChatEvent> events_;  ///< settled, not taken yet
-  AnswerTimes::Time at_;          ///< of the token that settled them
+  std::vector<AnswerToken> prompt_logprobs_;  ///< of the first event
+  std::deque<ChatEvent> events_;              ///< settled, not taken yet
+  AnswerTimes::Time at_;                      ///< of the token that settled them
   Usage usage_;
   std::int64_t told_tokens_ = 0;  ///< of the completion's, those of events so far
   int num_calls_ = 0;

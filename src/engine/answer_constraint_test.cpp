@@ -211,6 +211,29 @@ TEST(AnswerConstraint, JsonOrCalls) {
   EXPECT_TRUE(constraint->finished());
 }
 
+TEST(AnswerConstraint, ChannelsSayWhatIsAskedBehindThoughts) {
+  ConstraintMaker channels(tokenizer(), text::OutputFormat::choose("harmony", "harmony", "", ""),
+                           {end_of_turn});
+  const auto forced = channels.make(with_tools({.required = true}), fresh);
+  accept(*forced,
+         R"(<|channel|>commentary to=functions.now <|constrain|>json<|message|>{"zone": "UTC"})");
+  EXPECT_TRUE(forced->finished());
+  const auto json =
+      channels.make(asking_for(ResponseFormat::Kind::json_schema, R"({"enum": [17]})"), fresh);
+  accept(*json, "<|channel|>final <|constrain|>json<|message|>17");
+  EXPECT_TRUE(json->finished());
+  const auto choice = channels.make(yes_or_no, fresh);
+  accept(*choice, "<|channel|>final<|message|>");
+  EXPECT_FALSE(allows(*choice, token("{")));
+  const auto strict = channels.make(with_tools({.strict = true}), fresh);
+  accept(*strict, "<|channel|>final<|message|>It is late.");
+  EXPECT_TRUE(allows(*strict, end_of_turn));
+  const auto lark = channels.make(
+      asking_for(ResponseFormat::Kind::grammar, "root ::= \"a\" | \"b\" root"), fresh);
+  accept(*lark, "<|channel|>final<|message|>bba");
+  EXPECT_TRUE(lark->finished());
+}
+
 TEST(AnswerConstraint, RefusesByField) {
   const auto field = [](ConstraintMaker& of, const ChatRequest& request) -> std::string {
     try {
@@ -235,14 +258,16 @@ TEST(AnswerConstraint, RefusesByField) {
 
   ConstraintMaker plain(tokenizer(), text::OutputFormat::choose("none", "none", "", ""),
                         {end_of_turn}),
-      xml(tokenizer(), text::OutputFormat::choose("glm", "think", "", ""), {end_of_turn}),
+      xml(tokenizer(), text::OutputFormat::choose("pythonic", "think", "", ""), {end_of_turn}),
       channels(tokenizer(), text::OutputFormat::choose("harmony", "harmony", "", ""),
                {end_of_turn}),
       words(tokenizer(), text::OutputFormat::choose("granite", "granite", "", ""), {end_of_turn});
   EXPECT_EQ(field(plain, with_tools({.required = true})), "tool_choice");
   EXPECT_EQ(field(xml, with_tools({.required = true})), "tool_choice");
-  EXPECT_EQ(field(channels, with_tools({.required = true})), "tool_choice");
-  EXPECT_EQ(field(channels, yes_or_no), "response_format");
+  EXPECT_EQ(field(channels, asking_for(ResponseFormat::Kind::regex, "(")), "response_format");
+  auto bad = with_tools({.required = true});
+  bad.tools_json = request.tools_json;
+  EXPECT_EQ(field(channels, bad), "tools");
   ChatRequest budget;
   budget.thinking_budget = 3;
   EXPECT_EQ(field(plain, budget), "none");  // it does not think

@@ -1,6 +1,8 @@
 // What one step computes.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,6 +26,23 @@ struct Chunk {
   std::int64_t end() const { return begin + count; }
 };
 
+/// Scored rows in a step, but for one each chunk has at least: like a sampled one each is a row of logits over the vocabulary.
+inline constexpr int max_scored_rows = 32;
+
+/// Of a chunk, the tokens [begin, end) whose logits tell how likely the prompt's next token was (SamplingOptions::prompt_logprobs).
+struct ScoredRows {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// They come before the chunk's sampled row.
+inline ScoredRows scored_rows(const Chunk& chunk) {
+  const Sequence& s = *chunk.sequence;
+  if (!s.unscored()) return {};
+  const auto begin = std::max(chunk.begin, s.num_scored());
+  return {begin, std::max(begin, std::min(chunk.end(), s.num_prompt - 1))};
+}
+
 /// The beginning of page `from` is what page `to` begins with; copied before the step's rows are computed.
 struct PageCopy {
   PageId from, to;
@@ -46,6 +65,7 @@ struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
   int num_decode = 0;  ///< of the tokens, decode rows
+  int num_scored = 0;  ///< of the tokens, scored rows
   std::vector<PageCopy> copies;
   std::vector<StateRestore> restores;
   std::vector<StateSave> saves;

@@ -87,8 +87,9 @@ std::unique_ptr<Constraint> ConstraintMaker::make(const ChatRequest& request,
   AnswerConstraint::Options options{start_of(prompt), marks_, {}, {}, end_tokens_};
   if (limits) options.budget = budget;
   if (grammar) {
-    const auto& field =
-        grammar->kind == text::Grammar::Kind::calls ? "tools" : request.format.field;
+    const bool of_tools =
+        grammar->kind == text::Grammar::Kind::calls && !request.tools_json.empty();
+    const auto& field = of_tools ? "tools" : request.format.field;
     options.matcher = compile(*grammar, field);
     if (budget == 0 && options.start == Start::undecided) options.start = Start::answer;
   }
@@ -107,10 +108,7 @@ std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& requ
   const bool offers = !request.tools_json.empty();
   const bool calls = choice.required || (offers && (choice.strict || restricts(request.format)));
   if (!calls && !restricts(request.format)) return {};
-  if (format_.has_channels())
-    refuse(calls ? "tool_choice" : request.format.field,
-           "is not supported with this model's format of answers");
-  if (!calls) return engine::grammar_of(request.format);
+  if (!calls) return in_channel(engine::grammar_of(request.format));
   if (choice.required && restricts(request.format))
     refuse(request.format.field, "and a required call exclude each other");
   if (format_.tool_parser() == "none")
@@ -118,8 +116,13 @@ std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& requ
   text::CallRules rules{choice.allowed, request.parallel_tool_calls, false, ""};
   if (!choice.required) rules.answer_schema = answer_schema_of(request.format);
   rules.text = !choice.required && !restricts(request.format);
+  if (format_.has_channels()) return text::channel_call_grammar(request.tools_json, rules);
   return text::call_grammar(format_.tool_parser(), request.tools_json, rules,
                             tokenizer_->token_to_id("[ARGS]").has_value());
+}
+
+text::Grammar ConstraintMaker::in_channel(text::Grammar answer) const {
+  return format_.has_channels() ? text::channel_answer_grammar(answer) : std::move(answer);
 }
 
 text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field) {

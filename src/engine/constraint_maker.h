@@ -32,6 +32,7 @@ class ConstraintMaker {
 
  private:
   std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
+  text::Grammar in_channel(text::Grammar answer) const;
   text::Matcher compile(const text::Grammar& grammar, const std::string& field);
   AnswerConstraint::Start start_of(std::string_view prompt) const;
   bool marks_are_tokens() const;

@@ -32,6 +32,7 @@ void check(const SamplingOptions& s, std::int64_t vocab_size) {
   check(s.repetition_penalty >= 0.01f && s.repetition_penalty <= 100, "repetition_penalty",
         "in [0.01, 100]");
   check(s.top_logprobs >= -1 && s.top_logprobs <= 20, "top_logprobs", "in [0, 20]");
+  check(s.prompt_logprobs >= -1 && s.prompt_logprobs <= 20, "prompt_logprobs", "in [0, 20]");
   std::unordered_set<std::int32_t> biased;
   for (const auto& [token, bias] : s.logit_bias) {
     check(token >= 0 && token < vocab_size, "logit_bias", "of tokens of the vocabulary");
@@ -255,7 +256,7 @@ std::int64_t Frontend::activation_bytes(const models::Model& model, const Engine
   DryRun run;
   run.page_size = options.page_size;
   run.rows = options.max_batch_tokens;
-  run.logit_rows = options.max_sequences;
+  run.logit_rows = options.max_sequences + max_scored_rows;
   run.picture_rows = static_cast<int>(EncoderOptions().max_rows);
   if (mx::default_device() == mx::Device::gpu && options.warm_up) run.measured_rows = 0;
   run.kv = kv;

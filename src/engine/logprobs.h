@@ -16,6 +16,7 @@ namespace mx = mlx::core;
 /// Lazy, of R rows and the K likeliest tokens of each, likeliest first (of equal ones the lower ids).
 struct LogprobArrays {
   mx::array chosen;      ///< float32 [R]
+  mx::array ranks;       ///< int32 [R]: 1 where no other token is likelier
   mx::array top_tokens;  ///< int32 [R, K]; [R, 1] for K = 0
   mx::array top;         ///< float32, as top_tokens
 };

@@ -293,7 +293,7 @@ bool Loop::land(Runner& runner, Scheduler& scheduler, PageCache& pages, Flight& 
   try {
     if (failure) std::rethrow_exception(failure);
     if (options_.before_read) options_.before_read();
-    const auto tokens = runner.read(step);
+    const auto tokens = runner.read(batch, step);
     record.computed = Clock::now();
     const auto alone_from = record.ahead ? std::max(record.planned, computed_) : record.planned;
     scheduler.observe(batch, ms_of(record.computed - alone_from));

@@ -18,25 +18,33 @@ ThreadPool& MaskThreads::pool() {
   return *pool_;
 }
 
-StepMasks::StepMasks(const Batch& batch, std::int64_t vocabulary, MaskThreads& threads) {
-  std::vector<Constraint*> constraints;
-  for (const auto& chunk : batch.chunks)
-    if (chunk.sample) constraints.push_back(chunk.sequence->constraint.get());
-  masks_.resize(constraints.size());
-  for (std::size_t i = 0; i < constraints.size(); ++i) {
-    if (!constraints[i] || !constraints[i]->restricts()) continue;
+StepMasks::StepMasks(const Batch& batch, std::int64_t vocabulary, MaskThreads* threads) {
+  for (const auto& chunk : batch.chunks) {
+    constraints_.resize(constraints_.size() + static_cast<std::size_t>(scored_rows(chunk).size()));
+    if (!chunk.sample) continue;
+    auto* constraint = chunk.sequence->constraint.get();
+    constraints_.push_back(constraint && constraint->restricts() ? constraint : nullptr);
+  }
+  masks_.resize(constraints_.size());
+  for (std::size_t i = 0; i < constraints_.size(); ++i) {
+    if (!constraints_[i]) continue;
     any_ = true;
     masks_[i].resize(text::mask_words(vocabulary));
+    if (!threads) continue;
     {
       std::lock_guard lock(mutex_);
       ++unfilled_;
     }
-    threads.pool().post([this, constraint = constraints[i], i] { fill(*constraint, masks_[i]); });
+    threads->pool().post([this, i] { fill_and_tell(i); });
   }
 }
 
-void StepMasks::fill(Constraint& constraint, std::vector<std::uint32_t>& mask) {
-  constraint.fill(mask);
+void StepMasks::fill(std::size_t row) {
+  if (constraints_[row]) constraints_[row]->fill(masks_[row]);
+}
+
+void StepMasks::fill_and_tell(std::size_t row) {
+  fill(row);
   // With the lock held: whoever waits may destroy this as soon as it is released.
   std::lock_guard lock(mutex_);
   if (--unfilled_ == 0) filled_.notify_all();

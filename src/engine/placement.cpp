@@ -80,15 +80,20 @@ bool Placement::place_with_state(Sequence& sequence, Batch& batch, std::size_t n
 // Of the page that is computed first. What comes from disk is whole.
 std::optional<PageCache::Beginning> Placement::find_beginning(const Sequence& sequence) const {
   if (sequence.reading) return {};
-  // At least one token is computed, since its logits are wanted.
   const auto begin = sequence.num_computed,
-             end = std::min(begin + pages_.page_size(), sequence.num_tokens() - 1);
+             end = std::min(begin + pages_.page_size(), reusable_tokens(sequence));
+  if (begin >= end) return {};
   return pages_.find_beginning(parent_key(sequence), page_content(sequence, begin, end));
 }
 
-// Full pages that need not be computed; at least one token is, since its logits are wanted.
+// Tokens that need not be computed; at least one is, since its logits are wanted.
+std::int64_t Placement::reusable_tokens(const Sequence& sequence) const {
+  return sequence.unscored() ? sequence.num_scored() : sequence.num_tokens() - 1;
+}
+
+// Full pages of these.
 std::size_t Placement::num_reusable(const Sequence& sequence) const {
-  return static_cast<std::size_t>((sequence.num_tokens() - 1) / pages_.page_size());
+  return static_cast<std::size_t>(reusable_tokens(sequence) / pages_.page_size());
 }
 
 void Placement::match_pages(Sequence& sequence) {

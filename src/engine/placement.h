@@ -92,6 +92,7 @@ class Placement {
   bool request_pages(Sequence& sequence);
   bool take_page(Sequence& sequence);
   void stop_reading(Sequence& sequence);
+  std::int64_t reusable_tokens(const Sequence& sequence) const;
   std::size_t num_reusable(const Sequence& sequence) const;
   std::size_t num_pages_for(std::int64_t num_tokens) const;
   bool has_room(const Sequence& sequence, std::int64_t num_tokens) const;

@@ -28,11 +28,26 @@ nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& o
                      traits.head_dim, options.kv, options.cpu != nullptr);
 }
 
+// Of a prompt's token, whose logits are told as they are.
+SampleRow scored_row(const Sequence& sequence, std::int32_t token) {
+  SamplingOptions options;
+  options.temperature = 0;
+  options.top_logprobs = sequence.sampling.prompt_logprobs;
+  SampleRow row;
+  row.options = options;
+  row.given = token;
+  return row;
+}
+
+// One for each row of logits.
 std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
   std::vector<SampleRow> rows;
   for (const auto& chunk : batch.chunks) {
-    if (!chunk.sample) continue;
     const Sequence& s = *chunk.sequence;
+    const auto scored = scored_rows(chunk);
+    for (auto i = scored.begin; i < scored.end; ++i)
+      rows.push_back(scored_row(s, s.tokens[static_cast<std::size_t>(i) + 1]));
+    if (!chunk.sample) continue;
     rows.push_back({s.sampling, uniform_of(s.seed, chunk.end()),
                     count_tokens(s.sampling, s.tokens, s.num_prompt), masks.row(rows.size()),
                     s.constraint ? s.constraint->escape() : -1});
@@ -49,6 +64,21 @@ void use_pages(const Batch& batch, int page_size, nn::PagesAhead& ahead) {
          i < pages.size(); ++i)
       ahead.use(pages[i]);
   }
+}
+
+// Of the rows: sequences get their scores, the rest is returned.
+StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
+                    const std::vector<TokenLogprobs>& logprobs) {
+  StepTokens tokens;
+  std::size_t row = 0;
+  for (const auto& chunk : batch.chunks) {
+    for (auto scored = scored_rows(chunk).size(); scored > 0; --scored)
+      chunk.sequence->scores.push_back(logprobs[row++]);
+    if (!chunk.sample) continue;
+    if (!logprobs.empty()) tokens.logprobs.push_back(logprobs[row]);
+    tokens.ids.push_back(ids[row++]);
+  }
+  return tokens;
 }
 
 std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
@@ -137,7 +167,7 @@ LaunchedStep Runner::launch(const Batch& batch) {
 }
 
 void Runner::compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step) {
-  StepMasks masks(batch, model_->traits().vocab_size, mask_threads_);
+  StepMasks masks(batch, model_->traits().vocab_size, options_.cpu ? nullptr : &mask_threads_);
   kv_.take_over_pools();
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
@@ -149,7 +179,9 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
   step.rows = sample_rows(batch, masks);
   sampled_.reset();
   if (!step.rows.empty()) {  // else the middle of a prompt: only the KV is wanted
-    step.sampled = sample(logits, step.rows, options_.cpu);
+    FillMask fill;
+    if (masks.any()) fill = [&masks](std::size_t row) { masks.fill(row); };
+    step.sampled = sample(logits, step.rows, options_.cpu, fill);
     sampled_ = step.sampled->tokens;
     // The host has its own: reading moves a buffer of CUDA's, which the step behind may be about to read, too.
     if (!options_.cpu) step.sampled->tokens = *sampled_ + mx::array(0, mx::int32);
@@ -162,13 +194,12 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
 }
 
 // Each array by itself: mx::eval() would wait for the step behind this one, too.
-StepTokens Runner::read(const LaunchedStep& step) {
+StepTokens Runner::read(const Batch& batch, const LaunchedStep& step) {
   if (step.done) mx::array(*step.done).wait();
   if (!step.sampled) return {};
   for (auto& array : step.sampled->arrays()) array.wait();
-  const auto& tokens = step.sampled->tokens;
-  const auto* ids = tokens.data<std::int32_t>();
-  return {{ids, ids + tokens.size()}, read_logprobs(*step.sampled, step.rows)};
+  return hand_out(batch, step.sampled->tokens.data<std::int32_t>(),
+                  read_logprobs(*step.sampled, step.rows));
 }
 
 // int32 [T]. unread_rows[i]: see Chunk; of row i, whose token is known else.
@@ -202,6 +233,10 @@ models::StepInput Runner::lay_out(const Batch& batch) {
       for (int axis = 0; axis < 3; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
+    const auto scored = scored_rows(chunk);
+    const auto last = static_cast<std::int32_t>(tokens.size()) - static_cast<std::int32_t>(end);
+    for (auto i = scored.begin; i < scored.end; ++i)
+      logit_rows.push_back(last + static_cast<std::int32_t>(i));
     if (chunk.sample) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
     contexts.push_back({sequence.pages, static_cast<int>(end), chunk.count});
   }

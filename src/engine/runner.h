@@ -57,7 +57,7 @@ class Runner {
   LaunchedStep launch(const Batch& batch);
 
   /// Waits for the step: the next token of each chunk with `sample`, in order. An exception as above.
-  StepTokens read(const LaunchedStep& step);
+  StepTokens read(const Batch& batch, const LaunchedStep& step);
 
   /// New, empty pools. Throws where there is no memory for them, and may be called again.
   void reset();

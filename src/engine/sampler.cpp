@@ -165,12 +165,54 @@ mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
   return mx::where(mx::greater(is_greedy, mx::array(0.5f)), best, drawn);
 }
 
-Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows) {
+mx::array int_array(const std::vector<std::int32_t>& values) {
+  return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
+}
+
+// The chosen tokens, but for rows whose token is given.
+mx::array with_given(const mx::array& chosen, const std::vector<SampleRow>& rows) {
+  std::vector<std::int32_t> given;
+  for (const auto& row : rows) given.push_back(row.given);
+  if (std::all_of(given.begin(), given.end(), [](auto token) { return token < 0; })) return chosen;
+  const auto tokens = int_array(given);
+  return mx::where(mx::greater_equal(tokens, mx::array(0)), tokens, chosen);
+}
+
+// `count`: likeliest tokens to be told of each row, -1 for no log-probabilities.
+Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows, int count) {
   const auto logits = masked(edited(original, rows), rows);
-  Sampled sampled{choose(logits, rows)};
-  if (const int count = most_logprobs(rows); count >= 0)
-    sampled.device_logprobs = logprobs_of(logits, sampled.tokens, count);
+  Sampled sampled{with_given(choose(logits, rows), rows)};
+  if (count >= 0) sampled.device_logprobs = logprobs_of(logits, sampled.tokens, count);
   return sampled;
+}
+
+// Rows that may escape take what they would choose freely where that is their escape. Only answers' first tokens come here.
+void take_escapes(const mx::array& logits, const std::vector<SampleRow>& rows, int count,
+                  Sampled& chosen) {
+  std::vector<SampleRow> free;
+  std::vector<std::int32_t> which, escapes,
+      place;  // of `free`: its row; of all: its escape, its place in `free`
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    escapes.push_back(rows[i].escape);
+    place.push_back(rows[i].escape < 0 ? 0 : static_cast<std::int32_t>(free.size()));
+    if (rows[i].escape < 0) continue;
+    which.push_back(static_cast<std::int32_t>(i));
+    free.push_back(rows[i]);
+    free.back().allowed = {};
+  }
+  if (free.empty()) return;
+  const auto freely = sample_by_mlx(mx::take(logits, int_array(which), 0), free, count);
+  const auto places = int_array(place), escape = int_array(escapes);
+  const auto escaping = mx::equal(mx::take(freely.tokens, places, 0), escape);
+  chosen.tokens = mx::where(escaping, escape, chosen.tokens);
+  if (!chosen.device_logprobs) return;
+  auto& mine = *chosen.device_logprobs;
+  const auto& other = *freely.device_logprobs;
+  const auto column = mx::expand_dims(escaping, 1);
+  mine.chosen = mx::where(escaping, mx::take(other.chosen, places, 0), mine.chosen);
+  mine.ranks = mx::where(escaping, mx::take(other.ranks, places, 0), mine.ranks);
+  mine.top_tokens = mx::where(column, mx::take(other.top_tokens, places, 0), mine.top_tokens);
+  mine.top = mx::where(column, mx::take(other.top, places, 0), mine.top);
 }
 
 // ---- on the CPU
@@ -190,6 +232,7 @@ cpu::Sampling host_options(const SampleRow& row, const std::vector<cpu::TokenBia
   s.counts = row.counts;
   s.biases = biases;
   s.allowed = row.allowed;
+  s.given = row.given;
   return s;
 }
 
@@ -199,17 +242,35 @@ std::vector<cpu::TokenBias> host_biases(const SampleRow& row) {
   return biases;
 }
 
+// logits [rows.size(), vocabulary].
+std::vector<cpu::Sampled> choose_on_host(const float* logits, std::int64_t vocabulary,
+                                         const std::vector<SampleRow>& rows,
+                                         kernels::CpuBackend& backend) {
+  std::vector<std::vector<cpu::TokenBias>> biases;
+  for (const auto& row : rows) biases.push_back(host_biases(row));
+  std::vector<cpu::Sampling> options;
+  for (std::size_t i = 0; i < rows.size(); ++i) options.push_back(host_options(rows[i], biases[i]));
+  auto chosen = cpu::sample(backend.team, backend.kernels, logits, vocabulary, options);
+  for (std::size_t i = 0; i < rows.size(); ++i) {  // as take_escapes does
+    if (rows[i].escape < 0) continue;
+    options[i].allowed = {};
+    const float* row = logits + static_cast<std::int64_t>(i) * vocabulary;
+    auto freely =
+        cpu::sample(backend.team, backend.kernels, row, vocabulary, std::span(&options[i], 1));
+    if (freely.front().token == rows[i].escape) chosen[i] = std::move(freely.front());
+  }
+  return chosen;
+}
+
 Sampled sample_on_host(const mx::array& logits, const std::vector<SampleRow>& rows,
-                       kernels::CpuBackend& backend) {
+                       kernels::CpuBackend& backend, const FillMask& fill) {
   std::vector<cpu::Sampled> chosen;
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
-    std::vector<std::vector<cpu::TokenBias>> biases;
-    for (const auto& row : rows) biases.push_back(host_biases(row));
-    std::vector<cpu::Sampling> options;
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      options.push_back(host_options(rows[i], biases[i]));
-    chosen =
-        cpu::sample(backend.team, backend.kernels, in[0].data<float>(), in[0].shape(1), options);
+    if (fill)
+      backend.team.parallel_for(std::ssize(rows), 1, [&](auto first, auto last, int) {
+        for (auto i = first; i < last; ++i) fill(static_cast<std::size_t>(i));
+      });
+    chosen = choose_on_host(in[0].data<float>(), in[0].shape(1), rows, backend);
     std::transform(chosen.begin(), chosen.end(), out.data<std::int32_t>(),
                    [](const auto& one) { return one.token; });
   };
@@ -250,46 +311,21 @@ std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
   return counts;
 }
 
-// Rows that may escape take what they would choose freely where that is their escape.
-void take_escapes(Sampled& chosen, Sampled freely, const std::vector<SampleRow>& rows) {
-  std::vector<std::int32_t> escapes;
-  for (const auto& row : rows) escapes.push_back(row.escape);
-  const auto escape = mx::array(escapes.begin(), {static_cast<int>(escapes.size())}, mx::int32);
-  const auto escapes_now = mx::equal(freely.tokens, escape);
-  chosen.tokens = mx::where(escapes_now, escape, chosen.tokens);
-  for (std::size_t i = 0; i < chosen.host_logprobs.size(); ++i)
-    if (freely.host_logprobs[i].token == rows[i].escape)
-      chosen.host_logprobs[i] = std::move(freely.host_logprobs[i]);
-  if (!chosen.device_logprobs) return;
-  auto& mine = *chosen.device_logprobs;
-  auto& other = *freely.device_logprobs;
-  const auto column = mx::expand_dims(escapes_now, 1);
-  mine.chosen = mx::where(escapes_now, other.chosen, mine.chosen);
-  mine.top_tokens = mx::where(column, other.top_tokens, mine.top_tokens);
-  mine.top = mx::where(column, other.top, mine.top);
-}
-
 std::vector<mx::array> Sampled::arrays() const {
   std::vector<mx::array> arrays = {tokens};
   if (device_logprobs) {
-    const auto& [chosen, top_tokens, top] = *device_logprobs;
-    arrays.insert(arrays.end(), {chosen, top_tokens, top});
+    const auto& [chosen, ranks, top_tokens, top] = *device_logprobs;
+    arrays.insert(arrays.end(), {chosen, ranks, top_tokens, top});
   }
   return arrays;
 }
 
 Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
-               const kernels::CpuBackendPtr& backend) {
-  const auto take = [&](const std::vector<SampleRow>& asked) {
-    return backend ? sample_on_host(logits, asked, *backend) : sample_by_mlx(logits, asked);
-  };
-  auto chosen = take(rows);
-  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.escape < 0; }))
-    return chosen;
-  // Only answers' first tokens come here.
-  auto free = rows;
-  for (auto& row : free) row.allowed = {};
-  take_escapes(chosen, take(free), rows);
+               const kernels::CpuBackendPtr& backend, FillMask fill) {
+  if (backend) return sample_on_host(logits, rows, *backend, fill);
+  const int count = most_logprobs(rows);
+  auto chosen = sample_by_mlx(logits, rows, count);
+  take_escapes(logits, rows, count, chosen);
   return chosen;
 }
 

@@ -8,7 +8,9 @@
 
 #include <mlx/mlx.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -31,7 +33,12 @@ struct SampleRow {
   std::span<const std::uint32_t> allowed = {};
   /// Taken although it is not allowed, where it is what the row would take if all were. -1: none.
   std::int32_t escape = -1;
+  /// Where not negative, what the row's token is: only its log-probability is wanted.
+  std::int32_t given = -1;
 };
+
+/// Called with a row's number, by some thread, before its `allowed` is read.
+using FillMask = std::function<void(std::size_t)>;
 
 /// What the penalties of `options` have to know of a text: of its tokens, the first num_prompt are the prompt's.
 std::vector<cpu::TokenCount> count_tokens(const SamplingOptions& options,
@@ -56,9 +63,10 @@ struct Sampled {
 };
 
 /// logits float32 [R, V] -> tokens int32 [R], row i as rows[i] wants. With a backend its threads choose; else MLX's
-/// operations, on any device. The two agree but for rounding.
+/// operations, on any device. The two agree but for rounding. fill, where there is one, is called by the backend's threads, for
+/// each row once; without a backend all masks are there before.
 Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
-               const kernels::CpuBackendPtr& backend = nullptr);
+               const kernels::CpuBackendPtr& backend = nullptr, FillMask fill = nullptr);
 
 /// Of each row, null where it wants none; empty where none does. Once the arrays are evaluated.
 std::vector<TokenLogprobs> read_logprobs(const Sampled& sampled,

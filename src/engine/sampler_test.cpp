@@ -357,6 +357,12 @@ TEST_P(SamplerTest, EscapesWhereItWouldFreely) {
   EXPECT_EQ(tokens(logits, {row, row}), (std::vector{1, 2}));
   row.escape = 0;
   EXPECT_EQ(tokens(logits, {row, row}), (std::vector{2, 0}));
+  auto held = row, free = row;
+  held.escape = -1;
+  free.allowed = {};
+  free.escape = -1;
+  EXPECT_EQ(tokens(logits, {held, row}), (std::vector{2, 0}));
+  EXPECT_EQ(tokens(logits, {free, row}), (std::vector{1, 0}));
 }
 
 TEST(Sampler, CountsThePromptForRepetitionsAlone) {

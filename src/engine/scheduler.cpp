@@ -79,7 +79,7 @@ void Scheduler::number_sampled_rows(const Batch& batch) {
 }
 
 bool Scheduler::may_run_ahead(const Batch& batch) const {
-  return !pictures_missing_ && placement_.may_run_ahead() &&
+  return !pictures_missing_ && batch.num_scored == 0 && placement_.may_run_ahead() &&
          std::none_of(batch.chunks.begin(), batch.chunks.end(), [](const Chunk& chunk) {
            return chunk.sample && chunk.sequence->needs_tokens_read();
          });
@@ -203,6 +203,17 @@ void Scheduler::count_admission(Sequence& sequence) {
   placement_.count_match(sequence, counters_.prefixes);
 }
 
+// What is to be known of it before the first token.
+void Scheduler::tell_prompt(const Sequence& sequence) {
+  count_encoded(sequence);
+  if (sequence.sampling.prompt_logprobs < 0) return;
+  auto first = std::make_shared<AnswerToken>();
+  first->token = sequence.tokens.front();
+  std::vector<TokenLogprobs> all{std::move(first)};
+  all.insert(all.end(), sequence.scores.begin(), sequence.scores.end());
+  sequence.output->set_prompt_logprobs(std::move(all));
+}
+
 void Scheduler::count_encoded(const Sequence& sequence) {
   std::int64_t count = 0;
   for (const auto& item : sequence.media)
@@ -216,16 +227,29 @@ void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequenc
                                              std::max(0, max_tokens - batch.num_tokens),
                                              placement_.max_chunk(*sequence)});
   if (count == 0) return;
+  add_chunk_of(batch, sequence, std::min(count, scorable_tokens(batch, *sequence)));
+}
+
+void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequence,
+                             std::int64_t count) {
   const auto begin = sequence->num_planned(), end = begin + count;
   const bool sample = end == sequence->num_to_compute();
   const int unread_row = begin < sequence->num_tokens() ? -1 : sequence->sampled_row;
   batch.chunks.push_back(
       {sequence, begin, static_cast<int>(count), sample, unread_row, sequence->stay});
   batch.num_tokens += static_cast<int>(count);
+  batch.num_scored += static_cast<int>(scored_rows(batch.chunks.back()).size());
   sequence->num_under_way += count;
   sequence->num_unread += sample;
   sequence->planned_in = step_;
   placement_.save_snapshot(batch, *sequence, end);
+}
+
+// With as many scored rows as the step has room for, or one, so that every prompt gets on.
+std::int64_t Scheduler::scorable_tokens(const Batch& batch, const Sequence& sequence) const {
+  if (!sequence.unscored()) return std::numeric_limits<std::int64_t>::max();
+  const auto plain = std::max<std::int64_t>(sequence.num_scored() - sequence.num_planned(), 0);
+  return plain + std::max(max_scored_rows - batch.num_scored, 1);
 }
 
 // Up to the first picture that is not encoded; what is missing is asked for, but not ahead.
@@ -333,7 +357,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
     if (!chunk.sample) continue;
-    if (sequence.num_generated() == 0) count_encoded(sequence);
+    if (sequence.num_generated() == 0) tell_prompt(sequence);
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);
   }
 }

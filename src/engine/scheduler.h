@@ -129,10 +129,13 @@ class Scheduler {
   void run(const std::shared_ptr<Sequence>& sequence);
   void wait(const std::shared_ptr<Sequence>& sequence);
   void count_admission(Sequence& sequence);
+  void tell_prompt(const Sequence& sequence);
   void count_encoded(const Sequence& sequence);
   /// Computes as many of its tokens as there are, can be computed and fit the first `max_tokens` of the step.
   void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens);
+  void add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequence, std::int64_t count);
   std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
+  std::int64_t scorable_tokens(const Batch& batch, const Sequence& sequence) const;
   /// Takes the pages of the running sequence at that place; it is computed again later.
   void preempt(std::size_t index);
   /// Of the running sequences whose readers are too far behind, the place of the last.

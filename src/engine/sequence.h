@@ -103,8 +103,10 @@ struct Sequence {
   /// Tokens that those steps sample: they follow `tokens`, and only the device knows them yet.
   std::int64_t num_unread = 0;
   int sampled_row = 0;  ///< of the sampled rows of the last step that samples one for it, which one
-  std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and the steps' next ones
-  std::size_t num_published = 0;   ///< of `pages`, the first ones: in the page cache
+  std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the steps' next ones
+  std::size_t num_published = 0;  ///< of `pages`, the first ones: in the page cache
+  /// Where sampling.prompt_logprobs wants them: of the prompt's tokens from the second on, those that are known. The runner adds to them.
+  std::vector<TokenLogprobs> scores;
   std::optional<StateSlot> state;  ///< of the model's recurrent layers, where it has any
   bool publishable = true;         ///< the pages that follow may be published
   /// Waits for pages that come from disk: has room for all, computes nothing.
@@ -122,6 +124,9 @@ struct Sequence {
     for (const auto& item : media) count += item.span.length;
     return count;
   }
+  std::int64_t num_scored() const { return static_cast<std::int64_t>(scores.size()); }
+  /// Log-probabilities of its prompt are wanted and not known yet: then only tokens [0, num_scored()) need not be computed.
+  bool unscored() const { return sampling.prompt_logprobs >= 0 && num_scored() < num_prompt - 1; }
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }
   /// Tokens whose KV is in `pages` once the steps under way are done.

@@ -57,6 +57,16 @@ std::optional<CacheDivergence> TokenStream::take_divergence() {
   return std::exchange(divergence_, std::nullopt);
 }
 
+void TokenStream::set_prompt_logprobs(std::vector<TokenLogprobs> logprobs) {
+  std::lock_guard lock(mutex_);
+  prompt_logprobs_ = std::move(logprobs);
+}
+
+std::vector<TokenLogprobs> TokenStream::take_prompt_logprobs() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(prompt_logprobs_, {});
+}
+
 void TokenStream::publish(std::unique_lock<std::mutex> lock) {
   auto ready = std::exchange(ready_, nullptr);
   lock.unlock();

@@ -58,6 +58,8 @@ class TokenStream {
   }
   /// Set before the first token, where there is one.
   void set_divergence(CacheDivergence divergence);
+  /// Of the prompt's tokens, where they are wanted. Set before the first token.
+  void set_prompt_logprobs(std::vector<TokenLogprobs> logprobs);
   /// Of the prompt, tokens of pictures that had to wait for the encoder. Set before the first token.
   void set_encoded_tokens(std::int64_t count) {
     encoded_tokens_.store(count, std::memory_order_relaxed);
@@ -79,6 +81,8 @@ class TokenStream {
   std::int64_t encoded_tokens() const { return encoded_tokens_.load(std::memory_order_relaxed); }
   /// Known once the first event has been read; taken by the first call.
   std::optional<CacheDivergence> take_divergence();
+  /// The same; empty where they are not wanted.
+  std::vector<TokenLogprobs> take_prompt_logprobs();
 
  private:
   std::optional<TokenEvent> take(std::unique_lock<std::mutex> lock);
@@ -87,15 +91,16 @@ class TokenStream {
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<TokenEvent> events_;              // guarded by mutex_
-  std::optional<Error> error_;                 // guarded by mutex_
-  AnswerTimes times_;                          // guarded by mutex_
-  std::optional<CacheDivergence> divergence_;  // guarded by mutex_
-  std::function<void()> ready_;                // guarded by mutex_
-  bool ended_ = false;                         // guarded by mutex_: the end was read
-  std::function<void()> wake_;                 // set before the stream is shared
-  std::size_t hold_at_ = 0;                    // set before the stream is shared
-  std::atomic<bool> held_ = false;             // written with mutex_ held
+  std::deque<TokenEvent> events_;               // guarded by mutex_
+  std::optional<Error> error_;                  // guarded by mutex_
+  AnswerTimes times_;                           // guarded by mutex_
+  std::optional<CacheDivergence> divergence_;   // guarded by mutex_
+  std::vector<TokenLogprobs> prompt_logprobs_;  // guarded by mutex_
+  std::function<void()> ready_;                 // guarded by mutex_
+  bool ended_ = false;                          // guarded by mutex_: the end was read
+  std::function<void()> wake_;                  // set before the stream is shared
+  std::size_t hold_at_ = 0;                     // set before the stream is shared
+  std::atomic<bool> held_ = false;              // written with mutex_ held
   std::atomic<bool> cancelled_ = false;
   std::atomic<std::int64_t> cached_tokens_ = 0;
   std::atomic<std::int64_t> encoded_tokens_ = 0;

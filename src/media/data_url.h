@@ -1,4 +1,4 @@
-// data: URLs (RFC 2397): the file itself, inside the URL. Internal to media/.
+// data: URLs (RFC 2397): the file itself, inside the URL.
 #pragma once
 
 #include <cstdint>

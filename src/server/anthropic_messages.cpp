@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/documents.h"
 #include "server/request_json.h"
 #include "server/utf8.h"
 
@@ -24,6 +25,8 @@ class TurnParser {
   bool parse_assistants(const std::string& type, const Members& block);
   void parse_result(const Members& block);
   void parse_result_part(const json::value& value, const std::string& path);
+  void add_document(const Members& block);
+  void add_document_content(const Members& source);
   void add_call(const Members& block);
   void add_text(std::string text);
   void add_image(const Members& block);
@@ -68,7 +71,7 @@ void TurnParser::parse_block(const json::value& value, const std::string& path) 
   note_unknown(
       object, path,
       {"type", "text", "source", "id", "name", "input", "tool_use_id", "content", "is_error",
-       "thinking", "signature", "data", "cache_control", "citations", "caller"},
+       "thinking", "signature", "data", "title", "context", "cache_control", "citations", "caller"},
       out_.ignored);
   if (parse_anyones(type, block)) return;
   if (role_ == "user" && parse_users(type, block)) return;
@@ -86,6 +89,8 @@ bool TurnParser::parse_anyones(const std::string& type, const Members& block) {
 bool TurnParser::parse_users(const std::string& type, const Members& block) {
   if (type == "image")
     add_image(block);
+  else if (type == "document")
+    add_document(block);
   else if (type == "tool_result")
     parse_result(block);
   else
@@ -151,15 +156,58 @@ void TurnParser::parse_result_part(const json::value& value, const std::string& 
   const json::object& object = object_at(value, path);
   const Members part(object, path);
   const std::string type = required_string(part, "type");
-  note_unknown(object, path, {"type", "text", "source", "cache_control", "citations"},
+  note_unknown(object, path,
+               {"type", "text", "source", "title", "context", "cache_control", "citations"},
                out_.ignored);
   if (type == "text")
     add_text(required_string(part, "text"));
   else if (type == "image")
     add_image(part);
+  else if (type == "document")
+    add_document(part);
   else
     refuse(part.path_of("type"),
-           "must be text or image here (others are not supported), got '" + excerpt(type) + "'");
+           "must be text, image or document here (others are not supported), got '" +
+               excerpt(type) + "'");
+}
+
+// {"type": "document", "source": {"type": "text" | "base64" | "content", ...}, "title", "context"}: its text.
+void TurnParser::add_document(const Members& block) {
+  if (const json::object* citations = block.object("citations"))
+    if (const Members members(*citations, block.path_of("citations"));
+        members.boolean("enabled").value_or(false))
+      refuse(members.path_of("enabled"), "must be false (citations are not supported)");
+  const json::object* object = block.object("source");
+  const std::string field = block.path_of("source");
+  if (!object) refuse(field, "is missing");
+  const Members source(*object, field);
+  const std::string type = required_string(source, "type");
+  std::string head = document_head(block.string("title").value_or(""));
+  if (const auto context = block.string("context")) head += *context + "\n";
+  if (type == "text") {
+    add_text(head.append(required_string(source, "data")).append(document_tail));
+  } else if (type == "base64") {
+    const std::string text = text_of_file(required_string(source, "data"), source.path_of("data"));
+    add_text(head.append(text).append(document_tail));
+  } else if (type == "content") {
+    add_text(head);
+    add_document_content(source);
+    add_text(std::string(document_tail));
+  } else {
+    refuse(source.path_of("type"),
+           "must be text, base64 or content here, got '" + excerpt(type) + "'");
+  }
+}
+
+// A string, or blocks of text and images.
+void TurnParser::add_document_content(const Members& source) {
+  const json::value* content = source.find("content");
+  const std::string path = source.path_of("content");
+  if (!content) refuse(path, "is missing");
+  if (content->is_string()) return add_text(std::string(content->as_string()));
+  if (!content->is_array()) refuse(path, "must be a string or an array of content blocks");
+  const json::array& parts = content->as_array();
+  for (std::size_t i = 0; i < parts.size(); ++i) parse_result_part(parts[i], at(path, i));
 }
 
 void TurnParser::add_call(const Members& block) {

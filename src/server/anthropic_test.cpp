@@ -361,7 +361,17 @@ TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
   EXPECT_EQ(
       refused_message(R"({"role": "user", "content": "x"}, {"role": "assistant", "content": "{"})"),
       "messages.1.role");
-  EXPECT_EQ(block(R"({"type": "document", "source": {}})"), "messages.0.content.0.type");
+  EXPECT_EQ(block(R"({"type": "document", "source": {}})"), "messages.0.content.0.source.type");
+  EXPECT_EQ(block(R"({"type": "document", "source": {"type": "url", "url": "https://x"}})"),
+            "messages.0.content.0.source.type");
+  EXPECT_EQ(
+      block(
+          R"({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}})"),
+      "messages.0.content.0.source.data");
+  EXPECT_EQ(
+      block(
+          R"({"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": true}})"),
+      "messages.0.content.0.citations.enabled");
   EXPECT_EQ(block(R"({"type": "tool_use", "id": "t", "name": "f", "input": {}})"),
             "messages.0.content.0.type");
   EXPECT_EQ(block(R"({"type": "text"})"), "messages.0.content.0.text");
@@ -372,9 +382,8 @@ TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
             "messages.0.content.0.source");
   EXPECT_EQ(block(R"({"type": "tool_result", "content": "x"})"),
             "messages.0.content.0.tool_use_id");
-  EXPECT_EQ(
-      block(R"({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document"}]})"),
-      "messages.0.content.0.content.0.type");
+  EXPECT_EQ(block(R"({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "video"}]})"),
+            "messages.0.content.0.content.0.type");
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ void ChatAnswer::add(const ChatEvent& event) {
   reasoning += event.reasoning;
   tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
   if (!event.prompt_tokens.empty()) prompt_tokens = event.prompt_tokens;
+  if (!event.prompt_logprobs.empty()) prompt_logprobs = event.prompt_logprobs;
   usage = event.usage;
   if (event.finish) finish = *event.finish;
   if (!event.tool_call) return;

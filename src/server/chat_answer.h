@@ -15,9 +15,10 @@ const char* name_of(FinishReason reason);
 struct ChatAnswer {
   std::string text;
   std::string reasoning;
-  std::vector<ToolCallDelta> tool_calls;    ///< whole calls, in order of their indices
-  std::vector<AnswerToken> tokens;          ///< where asked for
-  std::vector<std::int32_t> prompt_tokens;  ///< where asked for
+  std::vector<ToolCallDelta> tool_calls;     ///< whole calls, in order of their indices
+  std::vector<AnswerToken> tokens;           ///< where asked for
+  std::vector<std::int32_t> prompt_tokens;   ///< where asked for
+  std::vector<AnswerToken> prompt_logprobs;  ///< where asked for
   FinishReason finish = FinishReason::stop;
   Usage usage;
 

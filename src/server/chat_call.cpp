@@ -26,6 +26,8 @@ void parse_token_fields(const Members& body, ChatCall& call) {
   if (top && *top > 0 && !call.tokens.logprobs)
     refuse("top_logprobs", "is only allowed when 'logprobs' is true");
   if (call.tokens.logprobs) call.request.sampling.top_logprobs = static_cast<int>(top.value_or(0));
+  call.request.sampling.prompt_logprobs = parse_prompt_logprobs(body, call.stream);
+  call.tokens.prompt_logprobs = call.request.sampling.prompt_logprobs >= 0;
   call.request.list_tokens = call.tokens.ids;
 }
 

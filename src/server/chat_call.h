@@ -16,13 +16,16 @@ struct TokenWishes {
   bool ids = false;       ///< of the prompt's and the answer's (vLLM's return_token_ids)
   bool named_by_id =
       false;  ///< "token_id:7" in place of the text beside a log-probability (vLLM's)
+  bool prompt_logprobs = false;  ///< of the prompt's tokens (vLLM's)
 };
 
 /// POST /v1/chat/completions, understood.
 struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
-  std::string model;    ///< as sent; empty where absent
+  std::string model;  ///< as sent; empty where absent
+  bool truncate =
+      false;  ///< a conversation that is longer than the context is cut (server/truncation)
   int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
   TokenWishes tokens;
   bool stream = false;

@@ -129,8 +129,7 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
                         {"functions", "[]", "[{}]"},
                         {"function_call", R"("none")", R"({"name": "f"})"},
                         {"skip_special_tokens", "true", "false"},
-                        {"echo", "false", "true"},
-                        {"prompt_logprobs", "0", "1"}};
+                        {"echo", "false", "true"}};
   for (const Case& c : cases) {
     const std::string key = "\"" + std::string(c.field) + "\": ";
     EXPECT_EQ(refused_with(key + c.neutral), "") << c.field;
@@ -151,6 +150,8 @@ TEST(ChatCall, TakesHowTokensAreTold) {
   EXPECT_EQ(parse_with(R"("logprobs": false, "top_logprobs": 0)").request.sampling.top_logprobs,
             -1);
   EXPECT_EQ(refused_with(R"("top_logprobs": 3)"), "top_logprobs");
+  EXPECT_EQ(parse_with(R"("prompt_logprobs": 2)").request.sampling.prompt_logprobs, 2);
+  EXPECT_EQ(refused_with(R"("prompt_logprobs": 2, "stream": true)"), "prompt_logprobs");
 }
 
 TEST(ChatCall, SaysReasoningEffortInTheTemplatesWords) {

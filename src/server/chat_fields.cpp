@@ -39,8 +39,6 @@ constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, st
     {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
     {"documents", is_empty, "empty"},
-    {"grammar", never, "absent (see 'structured_outputs')"},
-    {"json_schema", never, "absent (see 'response_format')"},
 }));
 // clang-format on
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pippin/error.h"
+#include "server/documents.h"
 #include "server/request_json.h"
 #include "server/utf8.h"
 
@@ -33,6 +34,7 @@ class MessageParser {
   void parse_image(const Members& part, const std::string& path);
   void parse_video_url(const Members& part, const std::string& path);
   void parse_video(const Members& part, const std::string& path);
+  void parse_file(const Members& part);
   void add(MediaSource source);
   void parse_extra();
   json::array tool_calls();
@@ -91,7 +93,7 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
   const std::string type = required_string(part, "type");
   note_unknown(object, path,
                {"type", "text", "image_url", "video_url", "video", "fps", "min_frames",
-                "max_frames", "num_frames", "refusal", "cache_control"},
+                "max_frames", "num_frames", "file", "refusal", "cache_control"},
                out_.ignored);
   if (type == "text")
     message_.content.push_back({required_string(part, "text"), nullptr});
@@ -103,9 +105,11 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
     parse_video_url(part, path);
   else if (type == "video")
     parse_video(part, path);
+  else if (type == "file")
+    parse_file(part);
   else
     refuse(part.path_of("type"),
-           "must be text, image_url, video_url or video (others are not supported), got '" +
+           "must be text, image_url, video_url, video or file (others are not supported), got '" +
                excerpt(type) + "'");
 }
 
@@ -163,6 +167,14 @@ void MessageParser::parse_video(const Members& part, const std::string& path) {
   for (const char* key : {"min_frames", "max_frames", "num_frames"})
     if (part.find(key)) refuse(part.path_of(key), "is for files; all pictures given are shown");
   add(std::move(source));
+}
+
+void MessageParser::parse_file(const Members& part) {
+  const json::object* object = part.object("file");
+  const std::string field = part.path_of("file");
+  if (!object) refuse(field, "is missing");
+  note_unknown(*object, field, {"file_data", "filename", "file_id", "file_url"}, out_.ignored);
+  message_.content.push_back({file_document(Members(*object, field)), nullptr});
 }
 
 void MessageParser::add(MediaSource source) {

@@ -137,6 +137,8 @@ std::string ChatReply::whole() {
                                     options_.tokens, name_of(answers_[i].finish)));
   out["choices"] = std::move(choices);
   if (options_.tokens.ids) out["prompt_token_ids"] = token_ids(answers_.front().prompt_tokens);
+  if (options_.tokens.prompt_logprobs)
+    out["prompt_logprobs"] = prompt_logprobs(answers_.front().prompt_logprobs);
   out["usage"] = usage_object(total_usage(answers_), options_.audio_tracks);
   return json::serialize(out);
 }

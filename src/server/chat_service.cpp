@@ -12,6 +12,7 @@
 #include "server/chat_session.h"
 #include "server/errors.h"
 #include "server/metrics.h"
+#include "server/truncation.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -159,11 +160,25 @@ void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call
                         const MakeReply& make_reply, Headers headers) {
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
   facts.audio_tracks = load(*exchange, call);
+  if (call.truncate) truncate(call.request);
   report_ignored(call.ignored, facts.request_id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
   session->start(backend_.chat(std::move(call.request), call.num_choices));
+}
+
+// So that the answer has room: as much as it may take, but not more than half; an eighth where it does not say.
+void ChatService::truncate(ChatRequest& request) const {
+  const std::int64_t context = backend_.info().max_context;
+  const std::int64_t room =
+      request.stop.max_tokens > 0 ? std::min(request.stop.max_tokens, context / 2) : context / 8;
+  ChatRequest cut = request;
+  drop_oldest(request.messages, context - std::max<std::int64_t>(room, 1),
+              [&](const std::vector<Message>& messages) {
+                cut.messages = messages;
+                return backend_.count_tokens(cut);
+              });
 }
 
 bool refuse_compressed(Exchange& exchange) {

@@ -90,6 +90,7 @@ class ChatService {
   void check(const std::string& model, const std::vector<std::string>& ignored) const;
   ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
   int load(const Exchange& exchange, ChatCall& call);
+  void truncate(ChatRequest& request) const;
   void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
              Headers headers);
 

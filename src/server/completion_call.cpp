@@ -26,8 +26,6 @@ constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, st
 
     // vLLM's and llama.cpp's that would change the answer.
     {"add_special_tokens", is_true, "true"},
-    {"grammar", never, "absent"},
-    {"json_schema", never, "absent"},
 }));
 // clang-format on
 
@@ -70,19 +68,20 @@ std::vector<CompletionRequest> parse_prompts(const Members& body) {
   return requests;
 }
 
-StopOptions parse_completion_stop(const Members& body) {
-  StopOptions stop = parse_stop(body);
+// The engine always answers a token.
+StopOptions parse_completion_stop(const Members& body, bool prompt_only) {
+  StopOptions stop = prompt_only ? StopOptions{} : parse_stop(body);
+  if (prompt_only) stop.max_tokens = 1;
   if (stop.max_tokens == 0) stop.max_tokens = std::max(default_max_tokens, stop.min_tokens);
   return stop;
 }
 
 // As many of the likeliest as `logprobs` says.
-int parse_logprobs(const Members& body, bool echo) {
+int parse_logprobs(const Members& body) {
   const auto count = body.integer("logprobs");
   if (!count) return -1;
   if (*count < 0 || *count > max_top_logprobs)
     refuse("logprobs", "must be between 0 and " + std::to_string(max_top_logprobs));
-  if (echo) refuse("logprobs", "can't be told of the prompt, hence not together with 'echo'");
   return static_cast<int>(*count);
 }
 
@@ -106,9 +105,14 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
   call.tokens.ids = body.boolean("return_token_ids").value_or(false);
   call.tokens.named_by_id = body.boolean("return_tokens_as_token_ids").value_or(false);
   SamplingOptions sampling = parse_sampling(body, defaults);
-  sampling.top_logprobs = parse_logprobs(body, call.echo);
+  sampling.top_logprobs = parse_logprobs(body);
   call.tokens.logprobs = sampling.top_logprobs >= 0;
-  const StopOptions stop = parse_completion_stop(body);
+  sampling.prompt_logprobs = parse_prompt_logprobs(body, call.stream);
+  call.tokens.prompt_logprobs = sampling.prompt_logprobs >= 0;
+  if (call.echo && call.tokens.logprobs && !call.tokens.prompt_logprobs)
+    sampling.prompt_logprobs = sampling.top_logprobs;
+  call.prompt_only = call.echo && body.integer_or("max_tokens", 1) == 0;
+  const StopOptions stop = parse_completion_stop(body, call.prompt_only);
   const int priority = parse_priority(body);
   const ResponseFormat format = parse_response_format(body);
   const std::string suffix = body.string("suffix").value_or("");

@@ -18,6 +18,7 @@ struct CompletionCall {
   std::string model;                        ///< as sent; empty where absent
   int num_choices = 1;                      ///< of each prompt
   bool echo = false;                        ///< choices begin with the prompt
+  bool prompt_only = false;  ///< and end there: of the prompt's echo max_tokens may be 0
   TokenWishes tokens;
   bool stream = false;
   bool include_usage = false;

@@ -32,7 +32,10 @@ struct Piece {
   std::string text;
   const std::vector<AnswerToken>& tokens;
   const std::vector<std::int32_t>& prompt_tokens;
+  const std::vector<AnswerToken>& prompt_logprobs;
   std::optional<FinishReason> finish;
+  std::size_t echo_length =
+      0;  ///< characters of the echo that it begins with, where its tokens are told
 };
 
 json::object choice_object(std::size_t index, const Piece& piece, const TokenWishes& wishes,
@@ -41,9 +44,13 @@ json::object choice_object(std::size_t index, const Piece& piece, const TokenWis
                       {"text", valid_utf8(piece.text)},
                       {"logprobs", nullptr},
                       {"finish_reason", nullptr}};
-  if (wishes.logprobs)
-    choice["logprobs"] = completion_logprobs(
-        piece.tokens, wishes.named_by_id ? TokenName::id : TokenName::text, offset);
+  if (wishes.logprobs) {
+    CompletionLogprobs told(wishes.named_by_id ? TokenName::id : TokenName::text);
+    if (piece.echo_length > 0) told.add_prompt(piece.prompt_logprobs, piece.echo_length);
+    told.add(piece.tokens, offset);
+    choice["logprobs"] = told.take();
+  }
+  if (wishes.prompt_logprobs) choice["prompt_logprobs"] = prompt_logprobs(piece.prompt_logprobs);
   if (piece.finish) choice["finish_reason"] = name_of(*piece.finish);
   if (!wishes.ids) return choice;
   choice["token_ids"] = token_ids(piece.tokens);
@@ -54,6 +61,17 @@ json::object choice_object(std::size_t index, const Piece& piece, const TokenWis
 std::size_t num_characters(const std::string& text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; }));
+}
+
+// What is told where the prompt is all that is wanted.
+ChatEvent without_answer(const ChatEvent& event) {
+  ChatEvent told;
+  told.usage = event.usage;
+  told.usage.completion_tokens = 0;
+  told.prompt_tokens = event.prompt_tokens;
+  told.prompt_logprobs = event.prompt_logprobs;
+  if (event.finish) told.finish = FinishReason::length;
+  return told;
 }
 
 std::string chunk(const CompletionReply::Options& options, json::object choice) {
@@ -76,16 +94,24 @@ std::string CompletionReply::echo_of(std::size_t choice) const {
 
 std::string CompletionReply::open() {
   std::string out;
-  for (std::size_t i = 0; i < answers_.size() && !options_.echoes.empty(); ++i)
-    out +=
-        chunk(options_, choice_object(i, {echo_of(i), {}, {}, {}}, options_.tokens, offsets_[i]));
+  if (options_.echoes.empty() || tells_echo()) return out;
+  for (std::size_t i = 0; i < answers_.size(); ++i)
+    out += chunk(options_,
+                 choice_object(i, {echo_of(i), {}, {}, {}, {}}, options_.tokens, offsets_[i]));
   return out;
 }
 
 std::string CompletionReply::add(std::size_t choice, const ChatEvent& event) {
-  answers_[choice].usage = event.usage;
-  const Piece piece{event.text, event.tokens, event.prompt_tokens, event.finish};
-  return chunk(options_, choice_object(choice, piece, options_.tokens, offsets_[choice]));
+  std::string out;
+  if (tells_echo() && !event.prompt_logprobs.empty()) {
+    const std::string echo = echo_of(choice);
+    const Piece piece{echo, {}, {}, event.prompt_logprobs, {}, num_characters(echo)};
+    out += chunk(options_, choice_object(choice, piece, options_.tokens, offsets_[choice]));
+  }
+  const ChatEvent told = options_.prompt_only ? without_answer(event) : event;
+  answers_[choice].usage = told.usage;
+  const Piece piece{told.text, told.tokens, told.prompt_tokens, {}, told.finish};
+  return out + chunk(options_, choice_object(choice, piece, options_.tokens, offsets_[choice]));
 }
 
 std::string CompletionReply::close() {
@@ -103,7 +129,7 @@ std::string CompletionReply::close() {
 std::string CompletionReply::fail(const Error& error) { return sse_event(error_body(error)); }
 
 void CompletionReply::fold(std::size_t choice, const ChatEvent& event) {
-  answers_[choice].add(event);
+  answers_[choice].add(options_.prompt_only ? without_answer(event) : event);
 }
 
 std::string CompletionReply::whole() {
@@ -111,7 +137,9 @@ std::string CompletionReply::whole() {
   json::array choices;
   for (std::size_t i = 0; i < answers_.size(); ++i) {
     const ChatAnswer& answer = answers_[i];
-    const Piece piece{echo_of(i) + answer.text, answer.tokens, answer.prompt_tokens, answer.finish};
+    const std::string echo = echo_of(i);
+    const Piece piece{echo + answer.text,     answer.tokens, answer.prompt_tokens,
+                      answer.prompt_logprobs, answer.finish, num_characters(echo)};
     choices.push_back(choice_object(i, piece, options_.tokens, offsets_[i]));
   }
   out["choices"] = std::move(choices);

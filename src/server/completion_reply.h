@@ -23,6 +23,7 @@ class CompletionReply final : public Reply {
     std::size_t num_prompts = 1;
     std::size_t num_choices = 1;        ///< of each prompt
     std::vector<std::string> echoes{};  ///< what each prompt's choices begin with; empty: nothing
+    bool prompt_only = false;           ///< an answer is not told but for its echo
     TokenWishes tokens = {};
   };
 
@@ -37,6 +38,8 @@ class CompletionReply final : public Reply {
 
  private:
   std::string echo_of(std::size_t choice) const;
+  /// The prompt is echoed with its tokens' log-probabilities, which are known when the first token is.
+  bool tells_echo() const { return !options_.echoes.empty() && options_.tokens.logprobs; }
   Usage usage() const;
 
   const Options options_;

@@ -59,7 +59,8 @@ TEST(CompletionCall, TakesItsFields) {
 TEST(CompletionCall, RefusesByName) {
   for (const auto& [field, members] : std::vector<std::pair<std::string, std::string>>{
            {"best_of", R"("best_of": 3)"},
-           {"logprobs", R"("logprobs": 3, "echo": true)"},
+           {"prompt_logprobs", R"("prompt_logprobs": 3, "stream": true)"},
+           {"prompt_logprobs", R"("prompt_logprobs": 21)"},
            {"logprobs", R"("logprobs": true)"},
            {"logprobs", R"("logprobs": 21)"},
            {"n", R"("n": 0)"},

@@ -52,7 +52,6 @@ inline bool equals(const json::value& value, double number) {
 }
 inline bool is_zero(const json::value& value) { return equals(value, 0); }
 inline bool is_one(const json::value& value) { return equals(value, 1); }
-inline bool is_zero_or_false(const json::value& value) { return is_zero(value) || is_false(value); }
 inline bool is_empty(const json::value& value) {
   return (value.is_object() && value.as_object().empty()) ||
          (value.is_array() && value.as_array().empty());
@@ -80,10 +79,10 @@ inline constexpr auto shared_fields = std::to_array<Field>({
     {"include_stop_str_in_output", field_tests::any, ""}, {"ignore_eos", field_tests::any, ""},
     {"priority", field_tests::any, ""}, {"timeout", field_tests::any, ""}, {"n", field_tests::any, ""},
     {"logprobs", field_tests::any, ""}, {"return_token_ids", field_tests::any, ""},
-    {"return_tokens_as_token_ids", field_tests::any, ""}, {"response_format", field_tests::any, ""},
+    {"return_tokens_as_token_ids", field_tests::any, ""}, {"prompt_logprobs", field_tests::any, ""}, {"response_format", field_tests::any, ""},
     {"structured_outputs", field_tests::any, ""}, {"guided_json", field_tests::any, ""},
     {"guided_regex", field_tests::any, ""}, {"guided_choice", field_tests::any, ""},
-    {"guided_grammar", field_tests::any, ""},
+    {"guided_grammar", field_tests::any, ""}, {"grammar", field_tests::any, ""}, {"json_schema", field_tests::any, ""},
 });
 
 /// Without influence on the answer's words.
@@ -101,7 +100,6 @@ inline constexpr auto foreign_fields = std::to_array<Field>({
     {"dry_multiplier", field_tests::is_zero, "0"},
     {"xtc_probability", field_tests::is_zero, "0"},
     {"use_beam_search", field_tests::is_false, "false"},
-    {"prompt_logprobs", field_tests::is_zero_or_false, "0"},
     {"skip_special_tokens", field_tests::is_true, "true"},
     {"bad_words", field_tests::is_empty, "empty"},
     {"allowed_token_ids", field_tests::never, "absent"},

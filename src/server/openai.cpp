@@ -91,6 +91,7 @@ void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
   reply.num_prompts = call.requests.size();
   reply.num_choices = static_cast<std::size_t>(call.num_choices);
   reply.tokens = call.tokens;
+  reply.prompt_only = call.prompt_only;
   if (call.echo)
     for (const CompletionRequest& request : call.requests)
       reply.echoes.push_back(request.tokens.empty() ? request.text

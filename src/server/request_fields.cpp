@@ -107,6 +107,15 @@ StopOptions parse_stop(const Members& body) {
   return stop;
 }
 
+int parse_prompt_logprobs(const Members& body, bool stream) {
+  const auto count = body.integer("prompt_logprobs");
+  if (!count) return -1;
+  if (*count < 0 || *count > max_top_logprobs)
+    refuse("prompt_logprobs", "must be between 0 and " + std::to_string(max_top_logprobs));
+  if (stream) refuse("prompt_logprobs", "is only told of answers that are not streamed");
+  return static_cast<int>(*count);
+}
+
 int parse_choices(const Members& body) {
   const auto n = body.integer_or("n", 1);
   if (n < 1 || n > max_choices) refuse("n", "must be between 1 and " + std::to_string(max_choices));

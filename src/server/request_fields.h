@@ -19,6 +19,8 @@ inline constexpr int max_top_logprobs = 20;
 /// How tokens are chosen; what the body does not say stays as given. Log-probabilities are not looked at.
 SamplingOptions parse_sampling(const Members& body, SamplingOptions sampling);
 StopOptions parse_stop(const Members& body);
+/// vLLM's "prompt_logprobs": likeliest tokens to tell of each of the prompt's; -1 where it is absent.
+int parse_prompt_logprobs(const Members& body, bool stream);
 /// "n".
 int parse_choices(const Members& body);
 int parse_priority(const Members& body);

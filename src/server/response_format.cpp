@@ -96,6 +96,12 @@ ResponseFormat parse_response_format(const Members& body) {
     if (const json::value* value = body.find(field))
       formats.push_back(parse_kind(kind, *value, field));
   }
+  // llama.cpp's names, whose empty values say nothing.
+  for (const auto& [field, kind] : {std::pair{"grammar", "grammar"}, {"json_schema", "json"}}) {
+    const json::value* value = body.find(field);
+    const bool silent = !value || *value == "" || *value == json::object();
+    if (!silent) formats.push_back(parse_kind(kind, *value, field));
+  }
   std::erase_if(formats, [](const ResponseFormat& format) { return format.kind == Kind::text; });
   if (formats.size() > 1)
     refuse(formats[1].field, "and '" + formats[0].field + "' exclude each other");

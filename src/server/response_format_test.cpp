@@ -61,6 +61,8 @@ TEST(ResponseFormat, IsOpenAis) {
 TEST(ResponseFormat, IsVllms) {
   const auto json = parse(R"({"guided_json": "{\"type\": \"array\"}"})");
   EXPECT_EQ(json.kind, Kind::json_schema);
+  EXPECT_EQ(parse(R"({"json_schema": {"type": "object"}, "grammar": ""})").kind, Kind::json_schema);
+  EXPECT_EQ(parse(R"({"grammar": "root ::= \"a\""})").kind, Kind::grammar);
   EXPECT_EQ(json.text, R"({"type": "array"})");
   EXPECT_EQ(json.field, "guided_json");
   EXPECT_EQ(parse(R"({"structured_outputs": {"json": {"type": "array"}}})").kind,

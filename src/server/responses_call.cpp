@@ -14,7 +14,7 @@ namespace {
 
 using namespace field_tests;
 
-bool is_disabled(const json::value& value) { return value == "disabled"; }
+bool is_truncation(const json::value& value) { return value == "auto" || value == "disabled"; }
 
 // clang-format off
 constexpr Field fields[] = {
@@ -23,6 +23,7 @@ constexpr Field fields[] = {
     {"max_output_tokens", any, ""}, {"temperature", any, ""}, {"top_p", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"reasoning", any, ""}, {"text", any, ""}, {"include", any, ""}, {"store", any, ""}, {"previous_response_id", any, ""},
+    {"truncation", is_truncation, "\"auto\" or \"disabled\""},
 
     // Without influence on the answer's words.
     {"metadata", is_object, "an object"},
@@ -37,7 +38,6 @@ constexpr Field fields[] = {
 
     // That would change the answer.
     {"background", is_false, "false"},
-    {"truncation", is_disabled, "\"disabled\""},
     {"top_logprobs", is_zero, "0"},
     {"conversation", never, "absent (see 'previous_response_id')"},
     {"context_management", is_empty, "empty"},
@@ -59,6 +59,7 @@ const json::object& repeated_defaults() {
                                      {"safety_identifier", nullptr},
                                      {"store", true},
                                      {"tool_choice", "auto"},
+                                     {"truncation", "disabled"},
                                      {"user", nullptr}};
   return defaults;
 }
@@ -257,6 +258,7 @@ ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
   }
   call.previous_response_id = body.string("previous_response_id").value_or("");
   body.string("instructions");
+  call.chat.truncate = call.repeated.at("truncation") == "auto";
   call.store = body.boolean("store").value_or(true);
   parse_streaming(body, call.chat);
   parse_sampling(body, defaults, call);

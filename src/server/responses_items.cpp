@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pippin/error.h"
+#include "server/documents.h"
 #include "server/request_json.h"
 #include "server/utf8.h"
 
@@ -109,8 +110,8 @@ void ItemReader::read_part(const json::value& value, const std::string& path,
   const Members part(object, path);
   const std::string type = required_string(part, "type");
   note_unknown(object, path,
-               {"type", "text", "refusal", "image_url", "detail", "file_id", "annotations",
-                "logprobs", "prompt_cache_breakpoint"},
+               {"type", "text", "refusal", "image_url", "detail", "file_id", "file_url",
+                "file_data", "filename", "annotations", "logprobs", "prompt_cache_breakpoint"},
                out_.ignored);
   const bool is_text = type == "input_text" || type == "output_text" || type == "text";
   if (is_text)
@@ -119,9 +120,12 @@ void ItemReader::read_part(const json::value& value, const std::string& path,
     add_text(required_string(part, "refusal"));
   else if (type == "input_image" && role != "assistant")
     add_image(part);
+  else if (type == "input_file" && role != "assistant")
+    add_text(file_document(part));
   else
     refuse(part.path_of("type"),
-           "must be input_text, output_text or input_image here (others are not supported), got '" +
+           "must be input_text, output_text, input_image or input_file here (others are not "
+           "supported), got '" +
                excerpt(type) + "'");
 }
 

@@ -86,7 +86,6 @@ json::object ResponsesReply::response(std::string_view status) const {
                    {"output", json::array()},
                    {"service_tier", "default"},
                    {"top_logprobs", 0},
-                   {"truncation", "disabled"},
                    {"usage", nullptr}};
   append(out, options_.repeated);
   return out;

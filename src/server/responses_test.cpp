@@ -387,7 +387,7 @@ TEST_F(ResponsesTest, NameWhatIsWrong) {
       {"temperature", R"("temperature": 2.5)"},
       {"max_output_tokens", R"("max_output_tokens": 0)"},
       {"background", R"("background": true)"},
-      {"truncation", R"("truncation": "auto")"},
+      {"truncation", R"("truncation": "some")"},
       {"conversation", R"("conversation": "c")"},
       {"prompt", R"("prompt": {"id": "p"})"},
       {"top_logprobs", R"("top_logprobs": 2)"},
@@ -406,7 +406,7 @@ TEST_F(ResponsesTest, NameWhatIsWrong) {
   EXPECT_EQ(refused_item(R"({"role": "robot", "content": "x"})"), "input.0.role");
   EXPECT_EQ(refused_item(R"({"role": "user"})"), "input.0.content");
   EXPECT_EQ(refused_item(R"({"role": "user", "content": [{"type": "input_file"}]})"),
-            "input.0.content.0.type");
+            "input.0.content.0.file_data");
   EXPECT_EQ(
       refused_item(R"({"role": "user", "content": [{"type": "input_image", "file_id": "f"}]})"),
       "input.0.content.0.file_id");

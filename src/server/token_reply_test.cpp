@@ -35,11 +35,31 @@ TEST(TokenReply, NamesTokensByIdWhereAskedTo) {
 
 TEST(TokenReply, CountsACompletionsCharacters) {
   std::size_t offset = 3;
-  EXPECT_EQ(json::value(completion_logprobs(tokens, TokenName::text, offset)),
+  CompletionLogprobs told(TokenName::text);
+  told.add(tokens, offset);
+  EXPECT_EQ(json::value(told.take()),
             parse_json(R"({"tokens": ["\ufffd", "\ufffdx"], "token_logprobs": [-0.5, -1E0],
       "top_logprobs": [{"\ufffd": -0.5}, {"y": -0.25, "\ufffdx": -1E0}], "text_offset": [3, 4]})",
                        "expected"));
   EXPECT_EQ(offset, 5u);
+}
+
+TEST(TokenReply, TellsAPromptWhoseFirstTokenHasNoProbability) {
+  std::size_t offset = 1;
+  CompletionLogprobs told(TokenName::text);
+  told.add_prompt({token(1, "<s>", 0), token(4, "a", -2, {{4, -2, "a"}})}, 1);
+  told.add({token(5, "b", -3)}, offset);
+  EXPECT_EQ(json::value(told.take()), parse_json(R"({"tokens": ["<s>", "a", "b"],
+      "token_logprobs": [null, -2E0, -3E0], "top_logprobs": [null, {"a": -2E0}, {"b": -3E0}], "text_offset": [0, 1, 1]})",
+                                                 "expected"));
+}
+
+TEST(TokenReply, TellsAPromptAsVllmDoes) {
+  AnswerToken unlikely = token(7, "x", -4, {{9, -0.25f, "y"}});
+  unlikely.rank = 12;
+  EXPECT_EQ(json::value(prompt_logprobs({token(1, "<s>", 0), unlikely})), parse_json(R"([null,
+      {"7": {"logprob": -4E0, "rank": 12, "decoded_token": "x"}, "9": {"logprob": -0.25, "rank": 1, "decoded_token": "y"}}])",
+                                                                                     "expected"));
 }
 
 }  // namespace

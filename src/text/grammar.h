@@ -24,8 +24,8 @@ struct Grammar {
     json_schema,  ///< JSON that the schema allows
     regex,        ///< what the regular expression matches as a whole
     choice,       ///< one of a JSON array of strings
-    lark,         ///< what the rule `start` derives, in llguidance's dialect of Lark
-    calls,        ///< tool calls, as call_grammar() describes them
+    lark,   ///< what the rule `start` derives, in llguidance's dialect of Lark; or `root`, in GBNF
+    calls,  ///< tool calls, as call_grammar() describes them
   };
   Kind kind = Kind::json_object;
   std::string text = {};

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "pippin/error.h"
 #include "text/parsers/call_grammar.h"
+#include "text/parsers/registry.h"
 
 namespace pippin::text {
 namespace {
@@ -169,6 +170,98 @@ TEST(CallGrammar, IsOfTheModelsFormat) {
                       R"([TOOL_CALLS]add[ARGS]{"a": 1, "b": 2})"));
 }
 
+TEST(CallGrammar, FormatsOfOtherFamilies) {
+  const auto is_forced = [](std::string_view format, std::string_view answer) {
+    return accepts(call_grammar(format, tools, {}, false), std::string(answer));
+  };
+  EXPECT_TRUE(is_forced("phi", R"(<|tool_call|>[{"name": "now", "arguments": {}}]<|/tool_call|>)"));
+  EXPECT_TRUE(is_forced(
+      "kimi_k2",
+      R"(<|tool_calls_section_begin|><|tool_call_begin|>functions.add:12<|tool_call_argument_begin|>{"a": 1, "b": 2}<|tool_call_end|>)"
+      R"(<|tool_call_begin|>functions.now:13<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>)"));
+  EXPECT_TRUE(is_forced(
+      "deepseek",
+      R"(<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1, "b": 2}<｜tool▁call▁end｜><｜tool▁calls▁end｜>)"));
+  EXPECT_TRUE(is_forced(
+      "deepseek",
+      "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>now\n```json\n{}\n"
+      "```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"));
+  EXPECT_FALSE(is_forced(
+      "deepseek",
+      R"(<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜><｜tool▁calls▁end｜>)"));
+  EXPECT_TRUE(
+      is_forced("command_r", "Action: ```json\n[{\"tool_name\": \"now\", \"parameters\": {}}]```"));
+}
+
+TEST(CallGrammar, EveryFormatIsForcedOrRefusedByName) {
+  int forced = 0;
+  for (const auto& name : OutputFormat::tool_parsers()) {
+    if (name == "auto" || name == "none" || name == "harmony") continue;
+    try {
+      compiler().compile(call_grammar(name, tools, {}, false));
+      ++forced;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("'" + name + "'"), std::string::npos);
+      EXPECT_EQ(error.field(), "tool_choice");
+    }
+  }
+  EXPECT_EQ(forced, 12);
+}
+
+constexpr std::string_view mail =
+    R"([{"type": "function", "function": {"name": "mail", "strict": true, "parameters": {"type": "object",
+    "properties": {"to": {"type": "string", "description": "whom"}, "times": {"type": "integer", "minimum": 1}, "kind": {"enum": ["note", "call"]},
+    "tags": {"$ref": "#/$defs/tags"}, "more": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+    "required": ["to", "times"], "$defs": {"tags": {"type": "array"}}}}}])";
+
+TEST(CallGrammar, ArgumentsBetweenTags) {
+  const std::string tags = R"("tags": {"$ref": "#/$defs/tags"}, )";
+  std::string known(mail);
+  known.erase(known.find(tags),
+              tags.size());  // what they are the reference tells, not the schema itself
+  EXPECT_THROW(call_grammar("glm", mail, {}, false), Error);
+  const auto coder = call_grammar("qwen3_coder", known, {}, false);
+  const auto calling = [](const std::string& parameters) {
+    return "<tool_call>\n<function=mail>\n" + parameters + "</function>\n</tool_call>";
+  };
+  const std::string to = "<parameter=to>\nAda\n\"Countess\" </x>\n</parameter>\n";
+  const auto times = [](const std::string& n) {
+    return "<parameter=times>\n" + n + "\n</parameter>\n";
+  };
+  EXPECT_TRUE(accepts(coder, calling(to + times("2"))));
+  EXPECT_TRUE(accepts(coder, calling(to + times("2")) + "\n" + calling(to + times("3"))));
+  EXPECT_FALSE(accepts(coder, calling(to + times("0"))));
+  EXPECT_FALSE(accepts(coder, calling(to)));
+  EXPECT_TRUE(accepts(coder, calling(to + times("2") + "<parameter=kind>\nnote\n</parameter>\n" +
+                                     "<parameter=more>\nnull\n</parameter>\n")));
+  EXPECT_FALSE(accepts(coder, calling(to + times("2") + "<parameter=kind>\nnot\n</parameter>\n")));
+  EXPECT_TRUE(accepts(
+      call_grammar("minimax", known, {}, false),
+      "<minimax:tool_call>\n<invoke name=\"mail\">\n<parameter name=\"to\">Ada</parameter>\n"
+      "<parameter name=\"times\">2</parameter>\n</invoke>\n</minimax:tool_call>"));
+  EXPECT_TRUE(accepts(call_grammar("glm", known, {}, false),
+                      "<tool_call>mail\n<arg_key>to</arg_key>\n<arg_value>Ada</arg_value>\n"
+                      "<arg_key>times</arg_key>\n<arg_value>2</arg_value>\n</tool_call>"));
+}
+
+TEST(CallGrammar, TextsWithBoundsCantBeHeldToBetweenTags) {
+  const auto tool = [](const std::string& schema) {
+    return R"([{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": )" +
+           schema + "}}}}]";
+  };
+  for (const char* schema :
+       {R"({"type": "string", "pattern": "a+"})", R"({"type": ["string", "null"], "maxLength": 3})",
+        R"({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]})",
+        R"({"$ref": "#/x"})"})
+    EXPECT_THROW(call_grammar("qwen3_coder", tool(schema), {}, false), Error) << schema;
+  for (const char* schema :
+       {R"({"type": "string"})", R"({"type": ["string", "null"]})", "{}",
+        R"({"type": "integer", "minimum": 1})",
+        R"({"anyOf": [{"type": "integer"}, {"type": "null"}]})", R"({"properties": {}})"})
+    EXPECT_NO_THROW(compiler().compile(call_grammar("qwen3_coder", tool(schema), {}, false)))
+        << schema;
+}
+
 TEST(CallGrammar, KeepsToTheRules) {
   const auto one = call_grammar("hermes", tools, {.allowed = {"now"}, .many = false}, false);
   EXPECT_TRUE(accepts(one, R"(<tool_call>{"name": "now", "arguments": {}}</tool_call>)"));
@@ -184,7 +277,7 @@ TEST(CallGrammar, KeepsToTheRules) {
   EXPECT_FALSE(
       accepts(free, R"(<tool_call>{"name": "add", "arguments": {"a": "x", "b": 2}}</tool_call>)"));
   EXPECT_THROW(call_grammar("llama3_json", tools, {.text = true}, false), Error);
-  EXPECT_THROW(call_grammar("glm", tools, {}, false), Error);
+  EXPECT_THROW(call_grammar("pythonic", tools, {}, false), Error);
 }
 
 TEST(CallGrammar, RefusesToolsThatAreNone) {

@@ -134,9 +134,42 @@ def test_it_sees_pictures(server):
 
 @pytest.mark.parametrize("options, field", [
     ({"background": True}, "background"), ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
-    ({"tool_choice": "required"}, "tool_choice"), ({"truncation": "auto"}, "truncation"),
-    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.type")])
+    ({"tool_choice": "required"}, "tool_choice"), ({"truncation": "some"}, "truncation"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content.0.file_id")])
 def test_errors_name_the_field(server, options, field):
     with pytest.raises(openai.BadRequestError) as refused:
         ask(server, options.pop("input", "hello"), **options)
     assert refused.value.param == field
+
+
+def test_a_conversation_is_cut_to_the_context(server):
+    """truncation auto: the oldest turns go, the instructions and the question stay; without, the request is refused."""
+    turns = []
+    for i in range(60):
+        turns += [{"role": "user", "content": f"Note {i}: " + "red green blue " * 30}, {"role": "assistant", "content": "Noted."}]
+    question = [*turns, {"role": "user", "content": "What is Pippin?"}]
+    with pytest.raises(openai.BadRequestError):
+        ask(server, question)
+    response = ask(server, question, truncation="auto", instructions="You are a helpful assistant.")
+    assert response.truncation == "auto" and response.status in ("completed", "incomplete")
+    context = server.get("/v1/capabilities").body["max_model_len"]
+    assert context * 3 // 4 < response.usage.input_tokens <= context - 96
+    short = ask(server, "What is Pippin?", truncation="auto")
+    assert "MLX" in short.output_text and short.usage.input_tokens < 100
+
+
+def test_files_of_text_are_read(server):
+    def tokens(part: dict) -> int:
+        return ask(server, [{"role": "user", "content": [part]}], max_output_tokens=1).usage.input_tokens
+    shown = "<document title=\"a.txt\">\nred green blue\n</document>"
+    file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,cmVkIGdyZWVuIGJsdWU="}
+    assert tokens(file) == tokens({"type": "input_text", "text": shown})
+    chat = server.ask([{"type": "file", "file": {"filename": "a.txt", "file_data": file["file_data"]}}], max_tokens=1)
+    assert chat.usage.prompt_tokens == server.ask(shown, max_tokens=1).usage.prompt_tokens
+    counted = [server.anthropic().messages.count_tokens(model=MODEL.name, messages=[{"role": "user", "content": content}]).input_tokens
+               for content in ([{"type": "document", "title": "a.txt",
+                                 "source": {"type": "text", "media_type": "text/plain", "data": "red green blue"}}], shown)]
+    assert counted[0] == counted[1]
+    with pytest.raises(openai.BadRequestError) as refused:
+        tokens({**file, "file_data": "data:application/pdf;base64,JVBERi0="})
+    assert "PDF" in refused.value.message and refused.value.param == "input.0.content.0.file_data"

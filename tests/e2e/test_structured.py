@@ -49,6 +49,23 @@ def test_parse_gives_a_model(server, seed):
     assert isinstance(answer.choices[0].message.parsed, Order)
 
 
+GBNF = r"""
+root  ::= value
+value ::= "[" (value ("," value)*)? "]" | word
+word  ::= [a-z]{1,6} # a word
+"""
+
+
+@pytest.mark.parametrize("options", [{"structured_outputs": {"grammar": GBNF}}, {"guided_grammar": GBNF}, {"grammar": GBNF}])
+def test_llama_cpps_grammars_hold(server, options):
+    for seed in range(4):
+        text = text_of(sampled(server, extra_body=options, seed=seed, max_tokens=1000))
+        assert isinstance(json.loads(re.sub("[a-z]+", '"x"', text)), (str, list))
+    with pytest.raises(openai.BadRequestError) as refused:
+        sampled(server, extra_body={name: "root ::= other" if name != "structured_outputs" else {"grammar": "root ::= other"} for name in options})
+    assert "other" in refused.value.message
+
+
 def test_a_stream_is_the_same(server):
     schema = {"type": "json_schema", "json_schema": {"name": "order", "strict": True, "schema": Order.model_json_schema()}}
     whole = text_of(sampled(server, response_format=schema))
@@ -171,10 +188,25 @@ def test_json_or_calls(server):
 
 
 def test_forced_calls_need_a_format_that_is_known():
+    with Server("--tool-parser", "pythonic") as server:
+        with pytest.raises(openai.BadRequestError) as refused:
+            sampled(server, tools=[WEATHER], tool_choice="required")
+        assert refused.value.param == "tool_choice" and "pythonic" in refused.value.message
+
+
+@pytest.mark.parametrize("parser", ["qwen3_coder", "minimax", "glm", "kimi_k2", "deepseek", "phi", "command_r", "granite", "nemotron", "mistral"])
+def test_calls_are_forced_in_other_formats(parser):
+    """What is written is read again: the model, which never saw the format, is held to it."""
+    with Server("--tool-parser", parser) as server:
+        answer = sampled(server, "What is 12 + 30?", tools=[ADD], tool_choice="required", parallel_tool_calls=False)
+        check_calls(answer, {"add"})
+
+
+def test_texts_between_tags_can_only_be_held_to_an_enum():
     with Server("--tool-parser", "glm") as server:
         with pytest.raises(openai.BadRequestError) as refused:
             sampled(server, tools=[WEATHER], tool_choice="required")
-        assert refused.value.param == "tool_choice" and "glm" in refused.value.message
+        assert refused.value.param == "tools" and "city" in refused.value.message
 
 
 # ---- schemas

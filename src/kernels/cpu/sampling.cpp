@@ -100,39 +100,79 @@ bool edits(const Sampling& options) {
 // One row's choice. Passes over all logits are shared by the team, where there is one.
 class Row {
  public:
-  Row(Team* team, const SamplingKernels& kernels, const float* logits, std::int64_t n)
-      : team_(team), kernels_(kernels), logits_(logits), n_(n) {
-    maxima_.resize(static_cast<std::size_t>((n + max_block - 1) / max_block));
-    for_pieces([&](std::int64_t begin, std::int64_t count) {
-      kernels_.block_maxima(logits_ + begin, count, maxima_.data() + begin / max_block);
+  Row(Team* team, const SamplingKernels& kernels, const float* logits, std::int64_t n,
+      std::span<const std::uint32_t> allowed)
+      : team_(team), kernels_(kernels), logits_(logits), n_(n), allowed_(allowed) {
+    maxima_.resize(static_cast<std::size_t>((n + max_block - 1) / max_block), -infinity);
+    for_pieces([&](std::int64_t begin, std::int64_t count, const float* x) {
+      kernels_.block_maxima(x, count, maxima_.data() + begin / max_block);
     });
     const auto largest = std::max_element(maxima_.begin(), maxima_.end());
     top_ = *largest;
-    const auto begin = logits_ + (largest - maxima_.begin()) * max_block;
-    const auto found = std::find(begin, logits_ + n_, top_);
-    best_ = found == logits_ + n_ ? 0 : static_cast<std::int32_t>(found - logits_);
+    best_ = first_with(top_, (largest - maxima_.begin()) * max_block);
   }
 
   Sampled choose(const Sampling& options) const {
     Sampled result;
     const bool finite = std::isfinite(top_);
     const bool greedy = options.temperature < 1e-5f || !finite;
-    result.token = greedy ? best_ : drawn(options);
+    if (options.given >= 0)
+      result.token = options.given;
+    else
+      result.token = greedy ? best_ : drawn(options);
     if (options.top_logprobs >= 0 && finite) add_logprobs(options.top_logprobs, result);
+    if (options.given >= 0) result.rank = rank_of(options.given);
     return result;
   }
 
  private:
+  // body(begin, count, logits): of all logits, as the mask leaves them; begin is a multiple of sum_block. Parts of which the
+  // mask leaves nothing are passed over.
   template <class Body>
   void for_pieces(const Body& body) const {
     const auto each = [&](std::int64_t first, std::int64_t last, int) {
-      body(first * piece, std::min(last * piece, n_) - first * piece);
+      const auto begin = first * piece, end = std::min(last * piece, n_);
+      if (allowed_.empty())
+        body(begin, end - begin, logits_ + begin);
+      else
+        for_allowed(begin, end, body);
     };
     const auto pieces = (n_ + piece - 1) / piece;
     if (team_)
       team_->parallel_for(pieces, 1, each);
     else
       each(0, pieces, 0);
+  }
+
+  template <class Body>
+  void for_allowed(std::int64_t begin, std::int64_t end, const Body& body) const {
+    std::array<float, sum_block> room;
+    for (; begin < end; begin += sum_block) {
+      const auto count = std::min<std::int64_t>(sum_block, end - begin);
+      const auto words = allowed_.subspan(static_cast<std::size_t>(begin / 32),
+                                          static_cast<std::size_t>((count + 31) / 32));
+      if (std::any_of(words.begin(), words.end(), [](auto word) { return word != 0; }))
+        body(begin, count, masked(begin, count, room));
+    }
+  }
+
+  // The logits [begin, begin + count) of a block of sums, where they are or in `room`.
+  const float* masked(std::int64_t begin, std::int64_t count,
+                      std::array<float, sum_block>& room) const {
+    if (allowed_.empty()) return logits_ + begin;
+    kernels_.masked(logits_ + begin, allowed_.data() + begin / 32, 0, count, room.data());
+    return room.data();
+  }
+
+  bool may_be(std::int64_t token) const {
+    return allowed_.empty() ||
+           (allowed_[static_cast<std::size_t>(token / 32)] >> (token % 32)) & 1u;
+  }
+
+  std::int32_t first_with(float logit, std::int64_t begin) const {
+    for (auto i = begin; i < n_; ++i)
+      if (logits_[i] == logit && may_be(i)) return static_cast<std::int32_t>(i);
+    return 0;
   }
 
   std::int32_t drawn(const Sampling& options) const {
@@ -168,6 +208,7 @@ class Row {
                          c.tokens.data() + count, c.logits.data() + count));
     }
     c.resize(count);
+    if (!allowed_.empty()) drop(c, [&](std::size_t i) { return !may_be(c.tokens[i]); });
     return c;
   }
 
@@ -200,14 +241,20 @@ class Row {
     return static_cast<double>(nearest) < least ? nearest : std::nextafter(nearest, -infinity);
   }
 
-  static void drop_up_to(Candidates& c, float bound) {
+  // Those of which unwanted(i).
+  template <class Unwanted>
+  static void drop(Candidates& c, const Unwanted& unwanted) {
     std::size_t kept = 0;
     for (std::size_t i = 0; i < c.size(); ++i) {
-      if (!(c.logits[i] > bound)) continue;
+      if (unwanted(i)) continue;
       c.tokens[kept] = c.tokens[i];
       c.logits[kept++] = c.logits[i];
     }
     c.resize(kept);
+  }
+
+  static void drop_up_to(Candidates& c, float bound) {
+    drop(c, [&](std::size_t i) { return !(c.logits[i] > bound); });
   }
 
   std::vector<float> weights_of(const Candidates& c, float scale) const {
@@ -251,8 +298,8 @@ class Row {
 
   std::vector<float> sums_of(float scale) const {
     std::vector<float> sums(static_cast<std::size_t>((n_ + sum_block - 1) / sum_block));
-    for_pieces([&](std::int64_t begin, std::int64_t count) {
-      kernels_.block_sums(logits_ + begin, count, top_, scale, sums.data() + begin / sum_block);
+    for_pieces([&](std::int64_t begin, std::int64_t count, const float* x) {
+      kernels_.block_sums(x, count, top_, scale, sums.data() + begin / sum_block);
     });
     return sums;
   }
@@ -282,7 +329,9 @@ class Row {
     const auto begin = static_cast<std::int64_t>(passes(sums, target, before)) * sum_block;
     std::vector<float> weights(
         static_cast<std::size_t>(std::min<std::int64_t>(sum_block, n_ - begin)));
-    kernels_.weights(logits_ + begin, std::ssize(weights), top_, scale, weights.data());
+    std::array<float, sum_block> room;
+    kernels_.weights(masked(begin, std::ssize(weights), room), std::ssize(weights), top_, scale,
+                     weights.data());
     return static_cast<std::int32_t>(begin) +
            static_cast<std::int32_t>(passes(weights, target, before));
   }
@@ -304,28 +353,27 @@ class Row {
     for (const auto i : order) result.top.push_back({c.tokens[i], logprob(c.logits[i])});
   }
 
+  std::int64_t rank_of(std::int32_t token) const {
+    const float logit = logits_[token];
+    return 1 + std::count_if(logits_, logits_ + n_, [logit](float x) { return x > logit; });
+  }
+
   Team* team_;
   const SamplingKernels& kernels_;
   const float* logits_;  // [n_]
   std::int64_t n_;
-  std::vector<float> maxima_;  // of blocks
-  float top_;                  // the largest
-  std::int32_t best_;          // where it is first
+  std::span<const std::uint32_t> allowed_;  // empty: all are
+  std::vector<float> maxima_;               // of blocks
+  float top_;                               // the largest
+  std::int32_t best_;                       // where it is first
 };
 
 // The row's logits after its edits, in `edited`; or where they are, where it has none.
-const float* edit_row(const SamplingKernels& kernels, const float* logits, std::int64_t n,
-                      const Sampling& options, std::vector<float>& edited) {
-  const bool masks = !options.allowed.empty();
-  if (!edits(options) && !masks) return logits;
-  edited.resize(static_cast<std::size_t>(n));
-  if (!edits(options)) {  // the common case in one pass
-    kernels.masked(logits, options.allowed.data(), 0, n, edited.data());
-    return edited.data();
-  }
-  std::copy(logits, logits + n, edited.begin());
+const float* edit_row(const float* logits, std::int64_t n, const Sampling& options,
+                      std::vector<float>& edited) {
+  if (!edits(options)) return logits;
+  edited.assign(logits, logits + n);
   edit(edited, options);
-  if (masks) kernels.masked(edited.data(), options.allowed.data(), 0, n, edited.data());
   return edited.data();
 }
 
@@ -333,7 +381,8 @@ Sampled sample_row(Team* team, const SamplingKernels& kernels, const float* logi
                    const Sampling& options) {
   // Kept, since the system would hand out a fresh one page by page, which costs more than filling it.
   thread_local std::vector<float> edited;
-  return Row(team, kernels, edit_row(kernels, logits, n, options, edited), n).choose(options);
+  const float* x = edit_row(logits, n, options, edited);
+  return Row(team, kernels, x, n, options.allowed).choose(options);
 }
 
 }  // namespace

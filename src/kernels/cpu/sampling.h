@@ -50,6 +50,8 @@ struct Sampling {
   /// How many of the likeliest tokens to name with their log-probabilities; 0 names none beside the
   /// chosen one's, -1 saves that work too.
   int top_logprobs = -1;
+  /// Where not negative, the token is this one: only its log-probability and rank are wanted.
+  std::int32_t given = -1;
 };
 
 struct TokenLogprob {
@@ -62,6 +64,7 @@ struct Sampled {
   std::int32_t token = 0;
   float logprob = 0;              ///< of the token; 0 where not asked for
   std::vector<TokenLogprob> top;  ///< likeliest first
+  std::int64_t rank = 0;          ///< of a given token: 1 is the likeliest; 0 of others
 };
 
 /// Row i of logits float32 [rows.size(), vocabulary] as rows[i] wants. A row's answer depends on nothing

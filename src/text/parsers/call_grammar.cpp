@@ -1,9 +1,11 @@
 #include "text/parsers/call_grammar.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/json.h"
 #include "pippin/error.h"
+#include "text/parsers/argument_pieces.h"
 
 namespace pippin::text {
 namespace {
@@ -16,10 +18,12 @@ struct Layout {
   std::string_view tail;
   std::string_view separator;
   std::string_view after;
-  bool own_token;  ///< calls begin with a token that no text has
+  bool own_token;                 ///< calls begin with a token that no text has
+  ArgumentLayout arguments = {};  ///< where they are no JSON
 };
 
-// A line break that a model may leave out is written as \v.
+// A line break that a model may leave out is written as \v, a number as \a. A format's name may be there twice: its calls are written
+// in either way, as the model likes.
 constexpr Layout layouts[] = {
     {"hermes", "", "<tool_call>\v{\"name\": \"NAME\", \"arguments\": ", "}\v</tool_call>", "\v", "",
      true},
@@ -29,25 +33,70 @@ constexpr Layout layouts[] = {
     {"nemotron", "<TOOLCALL>[", "{\"name\": \"NAME\", \"arguments\": ", "}", ", ", "]</TOOLCALL>",
      true},
     {"granite", "<|tool_call|>[", "{\"name\": \"NAME\", \"arguments\": ", "}", ", ", "]", true},
+    {"phi", "<|tool_call|>[", "{\"name\": \"NAME\", \"arguments\": ", "}", ", ", "]<|/tool_call|>",
+     true},
+    {"kimi_k2", "<|tool_calls_section_begin|>",
+     "<|tool_call_begin|>functions.NAME:\a<|tool_call_argument_begin|>", "<|tool_call_end|>", "",
+     "<|tool_calls_section_end|>", true},
+    {"deepseek", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>NAME<｜tool▁sep｜>",
+     "<｜tool▁call▁end｜>", "\v", "<｜tool▁calls▁end｜>", true},
+    {"deepseek", "<｜tool▁calls▁begin｜>",
+     "<｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME\n```json\n", "\n```<｜tool▁call▁end｜>", "\v",
+     "<｜tool▁calls▁end｜>", true},
+    {"command_r", "Action: ```json\n[", "{\"tool_name\": \"NAME\", \"parameters\": ", "}", ", ",
+     "]```", false},
+    {"qwen3_coder",
+     "",
+     "<tool_call>\n<function=NAME>\n",
+     "</function>\n</tool_call>",
+     "\v",
+     "",
+     true,
+     {"<parameter=KEY>\n", "\n</parameter>\n"}},
+    {"minimax",
+     "<minimax:tool_call>\n",
+     "<invoke name=\"NAME\">\n",
+     "</invoke>\n",
+     "",
+     "</minimax:tool_call>",
+     true,
+     {"<parameter name=\"KEY\">", "</parameter>\n"}},
+    {"glm",
+     "",
+     "<tool_call>NAME\n",
+     "</tool_call>",
+     "\v",
+     "",
+     true,
+     {"<arg_key>KEY</arg_key>\n<arg_value>", "</arg_value>\n"}},
 };
 
-const Layout& layout_of(std::string_view format, bool spells_arguments_tag) {
+constexpr Layout channel_layout = {
+    "harmony", "",  "<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>", "", "",
+    "",        true};
+// What ends a message of thoughts and begins the next one's header.
+constexpr std::string_view next_message = "<|end|><|start|>assistant";
+
+std::vector<Layout> layouts_of(std::string_view format, bool spells_arguments_tag) {
   const auto name = format == "mistral" && spells_arguments_tag ? "mistral, named" : format;
-  const auto found = std::find_if(std::begin(layouts), std::end(layouts),
-                                  [&](const Layout& layout) { return layout.format == name; });
-  if (found == std::end(layouts))
+  std::vector<Layout> found;
+  std::copy_if(std::begin(layouts), std::end(layouts), std::back_inserter(found),
+               [&](const Layout& layout) { return layout.format == name; });
+  if (found.empty())
     throw Error(Code::invalid_argument,
                 "calls can't be forced in this model's format of calls, '" + std::string(format) +
-                    "' (they can in hermes, llama3_json, mistral, nemotron and granite)",
+                    "' (they can in " + call_grammar_formats() + ")",
                 "tool_choice");
-  return *found;
+  return found;
 }
 
 void add_text(json::array& pieces, std::string_view text) {
   for (std::size_t begin = 0; begin <= text.size();) {
-    const auto end = std::min(text.find('\v', begin), text.size());
+    const auto end = std::min(text.find_first_of("\v\a", begin), text.size());
     if (end > begin) pieces.emplace_back(text.substr(begin, end - begin));
-    if (end < text.size()) pieces.push_back(json::object{{"optional", "\n"}});
+    if (end < text.size())
+      pieces.push_back(text[end] == '\v' ? json::object{{"optional", "\n"}}
+                                         : json::object{{"number", true}});
     begin = end + 1;
   }
 }
@@ -71,13 +120,26 @@ void check_name(const std::string& name) {
     throw Error(Code::invalid_argument, "the tool's name '" + name + "' can't be forced", "tools");
 }
 
-json::value arguments_of(const json::object& function, const CallRules& rules) {
-  const json::value any_object = json::object{{"type", "object"}};
+// Beside text only strict tools' arguments are held to their schemas.
+bool is_free(const json::object& function, const CallRules& rules) {
   const auto* strict = function.if_contains("strict");
-  if (rules.text && !(strict && *strict == true)) return any_object;
+  return rules.text && !(strict && *strict == true);
+}
+
+json::object parameters_of(const json::object& function) {
   const auto* parameters = function.if_contains("parameters");
   const bool given = parameters && parameters->is_object() && !parameters->as_object().empty();
-  return given ? *parameters : any_object;
+  return given ? parameters->as_object() : json::object{{"type", "object"}};
+}
+
+json::array arguments_of(const Layout& layout, const json::object& function,
+                         const CallRules& rules) {
+  const bool free = is_free(function, rules);
+  const json::object parameters = parameters_of(function);
+  if (layout.arguments.key.empty())
+    return {json::object{{"schema", free ? json::object{{"type", "object"}} : parameters}}};
+  return free ? free_argument_pieces(parameters, layout.arguments)
+              : argument_pieces(parameters, layout.arguments);
 }
 
 // A tool's description, in OpenAI's shape or bare. Tools come from programs, too, which nobody has checked.
@@ -95,7 +157,8 @@ json::array call_of(const Layout& layout, const json::object& function, const Ca
   const std::string name(function.at("name").as_string());
   check_name(name);
   json::array pieces = pieces_of(named(layout.head, name));
-  pieces.push_back(json::object{{"schema", arguments_of(function, rules)}});
+  const json::array arguments = arguments_of(layout, function, rules);
+  pieces.insert(pieces.end(), arguments.begin(), arguments.end());
   add_text(pieces, layout.tail);
   return pieces;
 }
@@ -105,32 +168,89 @@ bool is_allowed(const CallRules& rules, std::string_view name) {
          std::find(rules.allowed.begin(), rules.allowed.end(), name) != rules.allowed.end();
 }
 
-}  // namespace
-
-Grammar call_grammar(std::string_view format, std::string_view tools_json, const CallRules& rules,
-                     bool spells_arguments_tag) {
-  const Layout& layout = layout_of(format, spells_arguments_tag);
-  if (rules.text && !layout.own_token)
-    throw Error(Code::invalid_argument,
-                "'strict' tools need tool_choice required or a name with this model, whose calls "
-                "have no mark that tells them from text",
-                "tools");
+json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_json,
+                     const CallRules& rules) {
   json::array calls;
   const json::value tools = parse_json(tools_json, "tools");
   if (!tools.is_array()) throw Error(Code::invalid_argument, "the tools must be an array", "tools");
   for (const auto& tool : tools.as_array()) {
     const json::object& function = described(tool);
     if (is_allowed(rules, std::string_view(function.at("name").as_string())))
-      calls.push_back(call_of(layout, function, rules));
+      for (const Layout& layout : layouts) calls.push_back(call_of(layout, function, rules));
   }
-  json::object spec{{"before", pieces_of(layout.before)},
+  json::object spec{{"before", pieces_of(layouts.front().before)},
                     {"calls", std::move(calls)},
-                    {"separator", pieces_of(layout.separator)},
-                    {"after", pieces_of(layout.after)},
+                    {"separator", pieces_of(layouts.front().separator)},
+                    {"after", pieces_of(layouts.front().after)},
                     {"many", rules.many},
                     {"text", rules.text}};
-  if (!rules.answer_schema.empty()) spec["answer"] = parse_json(rules.answer_schema, "the schema");
+  if (!rules.answer_schema.empty())
+    spec["answer"] = json::object{{"schema", parse_json(rules.answer_schema, "the schema")}};
+  return spec;
+}
+
+void add_channels(json::object& spec) {
+  spec["thought"] =
+      json::object{{"before", json::array{pieces_of("<|channel|>analysis<|message|>"),
+                                          pieces_of("<|channel|>commentary<|message|>")}},
+                   {"after", pieces_of(next_message)}};
+  spec["frame"] = json::array{"<|channel|>final", json::object{{"optional", " <|constrain|>json"}},
+                              "<|message|>"};
+}
+
+json::object answer_of(const Grammar& answer) {
+  switch (answer.kind) {
+    case Grammar::Kind::json_schema:
+      return {{"schema", parse_json(answer.text, "the schema")}};
+    case Grammar::Kind::regex:
+      return {{"regex", answer.text}};
+    case Grammar::Kind::choice:
+      return {{"choice", parse_json(answer.text, "the choice")}};
+    case Grammar::Kind::lark:
+      return {{"lark", answer.text}};
+    case Grammar::Kind::json_object:
+    case Grammar::Kind::calls:
+      break;
+  }
+  return {{"schema", {{"type", "object"}}}};
+}
+
+}  // namespace
+
+Grammar call_grammar(std::string_view format, std::string_view tools_json, const CallRules& rules,
+                     bool spells_arguments_tag) {
+  const auto layouts = layouts_of(format, spells_arguments_tag);
+  if (rules.text && !layouts.front().own_token)
+    throw Error(Code::invalid_argument,
+                "'strict' tools need tool_choice required or a name with this model, whose calls "
+                "have no mark that tells them from text",
+                "tools");
+  return {Grammar::Kind::calls, json::serialize(spec_of(layouts, tools_json, rules))};
+}
+
+// A call ends such an answer.
+Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules) {
+  json::object spec = spec_of({channel_layout}, tools_json, rules);
+  spec["many"] = false;
+  add_channels(spec);
   return {Grammar::Kind::calls, json::serialize(spec)};
+}
+
+Grammar channel_answer_grammar(const Grammar& answer) {
+  json::object spec{{"answer", answer_of(answer)}};
+  add_channels(spec);
+  return {Grammar::Kind::calls, json::serialize(spec)};
+}
+
+std::string call_grammar_formats() {
+  std::vector<std::string_view> names;
+  for (const Layout& layout : layouts)
+    if (layout.format.find(',') == std::string_view::npos &&
+        (names.empty() || names.back() != layout.format))
+      names.push_back(layout.format);
+  std::string list;
+  for (const auto name : names) list.append(name).append(", ");
+  return list + "harmony";
 }
 
 }  // namespace pippin::text

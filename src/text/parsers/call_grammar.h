@@ -25,4 +25,12 @@ struct CallRules {
 Grammar call_grammar(std::string_view format, std::string_view tools_json, const CallRules& rules,
                      bool spells_arguments_tag);
 
+/// The same for gpt-oss' answers, which are messages of several channels: the model may think first, in as many messages as it likes.
+Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules);
+/// An answer (not calls) in the final channel.
+Grammar channel_answer_grammar(const Grammar& answer);
+
+/// The formats that calls can be forced in, for messages.
+std::string call_grammar_formats();
+
 }  // namespace pippin::text
