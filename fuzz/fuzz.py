@@ -22,7 +22,7 @@ import seeds
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/fuzz"
 CORPUS = ROOT / "fuzz/corpus"
-KEPT_BYTES = 40_000  # of corpus/TARGET
+KEPT_BYTES, KEPT_FILES = 40_000, 40  # of corpus/TARGET
 HASH = re.compile("[0-9a-f]{12}")  # names of found inputs
 # The longest input: long enough for what a target looks for, short enough for many a second.
 LONGEST = {"http": 4096, "requests": 8192, "parsers": 1024, "messages": 8192, "templates": 8192, "grammars": 2048,
@@ -85,7 +85,7 @@ def run(target: str, seconds: int) -> bool:
 
 
 def keep(target: str) -> None:
-    """Replaces corpus/TARGET by what of it and of the found inputs adds to what the seeds reach, the smallest first, as much as is
+    """Replaces corpus/TARGET by what of it and of the found inputs adds to what the seeds reach, some of every size, as much as is
     kept. Files with a name of their own, of inputs that a target failed with once, stay."""
     found, made, *kept = inputs_of(target)
     merged = folder("merged", target)
@@ -99,7 +99,8 @@ def keep(target: str) -> None:
         if HASH.fullmatch(path.name):
             path.unlink()
     size = sum(path.stat().st_size for path in (CORPUS / target).iterdir())
-    for path in sorted(fresh, key=lambda path: path.stat().st_size):
+    fresh.sort(key=lambda path: path.stat().st_size)
+    for path in fresh[:: 1 + len(fresh) // KEPT_FILES]:
         size += path.stat().st_size
         if size <= KEPT_BYTES:
             shutil.copy(path, CORPUS / target / path.name[:12])
