@@ -59,7 +59,7 @@ LIBRARIES = {
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
     # POSIX: what Linux and macOS both have.
-    "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "netdb.h": ["*"],
+    "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
     "sys/socket.h": ["*"], "sys/wait.h": ["*"], "sys/ioctl.h": ["*"], "sys/time.h": ["*"], "sys/file.h": ["*"],
     "netinet/in.h": ["*"], "netinet/tcp.h": ["*"], "arpa/inet.h": ["*"],
