@@ -38,6 +38,8 @@ def shortened(body: object) -> object:
             body.setdefault("max_tokens", 3)
         if "input" in body:
             body.setdefault("max_output_tokens", 3)
+        for name in [name for name in ("prompt", "content", "messages") if name in body][1:]:
+            del body[name]  # one says what to tokenize
     return body
 
 
