@@ -13,7 +13,6 @@
 
 #include "base/json.h"
 #include "fuzzing.h"
-#include "json_mutator.h"
 #include "text/parsers/call_grammar.h"
 
 namespace pippin::fuzz {
@@ -128,11 +127,6 @@ void run(Input input) {
 
 }  // namespace
 }  // namespace pippin::fuzz
-
-std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
-                                    unsigned seed) {
-  return pippin::fuzz::mutate_json(data, size, max_size, seed);
-}
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   pippin::fuzz::refused_only_with({pippin::Code::invalid_argument},

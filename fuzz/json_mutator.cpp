@@ -1,5 +1,4 @@
-#include "json_mutator.h"
-
+// Mutations of JSON documents as such, for the targets that link this: bytes changed at random are hardly ever JSON any more.
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -136,18 +135,21 @@ std::optional<json::value> parsed(std::string_view text) {
 }
 
 }  // namespace
+}  // namespace pippin::fuzz
 
-std::size_t mutate_json(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned seed) {
+// Where the input's rest (fuzzing.h) is JSON, mostly one of its values is changed, dropped, copied elsewhere, or given another
+// name or type; else bytes change.
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                    unsigned seed) {
+  using namespace pippin::fuzz;
   Random random(seed);
   const Input input(data, size);
   auto document = random() % 8 == 0 ? std::nullopt : parsed(input.rest);
   if (!document) return LLVMFuzzerMutate(data, size, max_size);
   for (auto left = 1 + random() % 3; left > 0; --left) Mutation(*document, random).apply();
-  const std::string text = json::serialize(*document);
+  const std::string text = pippin::json::serialize(*document);
   const std::size_t head = input.line.size() + 1;
   if (head + text.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
   std::memcpy(data + head, text.data(), text.size());
   return head + text.size();
 }
-
-}  // namespace pippin::fuzz

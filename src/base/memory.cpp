@@ -110,8 +110,8 @@ void run_in_background() {
 #ifdef __APPLE__
   ::pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 #else
-  constexpr int less =
-      5;  // a quarter of a core that others want; with the least of all it would get nowhere
+  // A quarter of a core that others want; with the least of all it would get nowhere.
+  constexpr int less = 5;
   ::setpriority(PRIO_PROCESS, 0, less);  // on Linux the calling thread alone
 #endif
 }

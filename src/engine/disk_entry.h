@@ -42,7 +42,7 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
-/// RawBytes of the entry's file.
+/// Bytes of the entry's file.
 std::int64_t file_size_of(const Entry& entry);
 
 std::string_view folder_of(EntryKind kind);

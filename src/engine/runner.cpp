@@ -60,8 +60,7 @@ std::vector<SampleRow> sample_rows(const Batch& batch, StepMasks& masks) {
 void use_pages(const Batch& batch, int page_size, nn::PagesAhead& ahead) {
   for (const auto& chunk : batch.chunks) {
     const auto& pages = chunk.sequence->pages;
-    for (auto i = static_cast<std::size_t>(chunk.sequence->num_computed / page_size);
-         i < pages.size(); ++i)
+    for (auto i = static_cast<std::size_t>(chunk.begin / page_size); i < pages.size(); ++i)
       ahead.use(pages[i]);
   }
 }

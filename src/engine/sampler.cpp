@@ -190,8 +190,8 @@ Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& r
 void take_escapes(const mx::array& logits, const std::vector<SampleRow>& rows, int count,
                   Sampled& chosen) {
   std::vector<SampleRow> free;
-  std::vector<std::int32_t> which, escapes,
-      place;  // of `free`: its row; of all: its escape, its place in `free`
+  std::vector<std::int32_t> which;           // of `free`: its row
+  std::vector<std::int32_t> escapes, place;  // of all: its escape, its place in `free`
   for (std::size_t i = 0; i < rows.size(); ++i) {
     escapes.push_back(rows[i].escape);
     place.push_back(rows[i].escape < 0 ? 0 : static_cast<std::int32_t>(free.size()));

@@ -24,8 +24,8 @@ struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
   std::string model;  ///< as sent; empty where absent
-  bool truncate =
-      false;  ///< a conversation that is longer than the context is cut (server/truncation)
+  /// A conversation that is longer than the context is cut (server/truncation).
+  bool truncate = false;
   int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
   TokenWishes tokens;
   bool stream = false;

@@ -34,8 +34,8 @@ struct Piece {
   const std::vector<std::int32_t>& prompt_tokens;
   const std::vector<AnswerToken>& prompt_logprobs;
   std::optional<FinishReason> finish;
-  std::size_t echo_length =
-      0;  ///< characters of the echo that it begins with, where its tokens are told
+  /// Characters of the echo that it begins with, where its tokens are told.
+  std::size_t echo_length = 0;
 };
 
 json::object choice_object(std::size_t index, const Piece& piece, const TokenWishes& wishes,
