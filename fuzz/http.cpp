@@ -1,6 +1,6 @@
 // Bytes of a connection, pipelined requests included: in whatever pieces they come, the same requests are read from them. The
 // bodies go on to the APIs. The first line only says how the bytes are cut.
-#include "server/http_parser.h"
+#include "server/http/parser.h"
 
 #include <algorithm>
 #include <optional>

@@ -6,13 +6,13 @@
 
 #include "base/json.h"
 #include "fuzzing.h"
-#include "server/anthropic_call.h"
+#include "server/anthropic/call.h"
 #include "server/canonical.h"
-#include "server/chat_call.h"
-#include "server/completion_call.h"
 #include "server/errors.h"
+#include "server/openai/chat_parser.h"
+#include "server/openai/completion_call.h"
 #include "server/request_fields.h"
-#include "server/responses_call.h"
+#include "server/responses/call.h"
 #include "text/messages.h"
 
 namespace pippin::fuzz {

@@ -13,8 +13,8 @@
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/access.h"
-#include "server/http.h"
-#include "server/openai.h"
+#include "server/api.h"
+#include "server/http/server.h"
 
 namespace pippin {
 
@@ -23,7 +23,7 @@ struct ServeCommand {
   std::string model = "demo";
   EngineOptions engine;
   server::HttpOptions http;
-  server::OpenAiOptions api;
+  server::ApiOptions api;
   server::AccessOptions access;
   std::string api_key_file;  ///< further keys, one a line; empty for none
   /// Time that running answers get to end after SIGTERM.

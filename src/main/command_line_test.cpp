@@ -40,12 +40,12 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   EXPECT_EQ(serve.engine.media_cache_bytes, EngineOptions().media_cache_bytes);
   EXPECT_EQ(serve.http.max_body_bytes, server::HttpOptions().max_body_bytes);
   EXPECT_EQ(serve.http.keep_alive_interval, server::HttpOptions().keep_alive_interval);
-  EXPECT_EQ(serve.api.responses.max_bytes, server::OpenAiOptions().responses.max_bytes);
+  EXPECT_EQ(serve.api.responses.max_bytes, server::ApiOptions().responses.max_bytes);
   EXPECT_TRUE(serve.api.canonical_prompts);
   EXPECT_EQ(serve.api.media.image.max_bytes, ImageLimits().max_bytes);
   EXPECT_EQ(serve.api.media.video.max_bytes, VideoLimits().max_bytes);
   EXPECT_EQ(serve.api.media.video.max_seconds, VideoLimits().max_seconds);
-  EXPECT_EQ(serve.api.decoded_cache_bytes, server::OpenAiOptions().decoded_cache_bytes);
+  EXPECT_EQ(serve.api.decoded_cache_bytes, server::ApiOptions().decoded_cache_bytes);
 }
 
 TEST(CommandLine, TakesABudgetOfMemoryAndOfTime) {

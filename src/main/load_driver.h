@@ -11,7 +11,7 @@
 
 #include "main/answer_reader.h"
 #include "main/workload.h"
-#include "server/http_client.h"
+#include "server/http/client.h"
 
 namespace pippin {
 

@@ -50,8 +50,8 @@ void warn_of_exposure(const ServeCommand& command, bool has_keys) {
     spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
 }
 
-server::OpenAiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {
-  server::OpenAiOptions options = command.api;
+server::ApiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {
+  server::ApiOptions options = command.api;
   options.sampling = recommended_sampling(dir);
   const SamplingOptions& sampling = options.sampling;
   spdlog::info(
@@ -112,11 +112,11 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
   const std::unique_ptr<Engine> engine = load_model(dir, engine_options(command, trace.get()));
   const std::unique_ptr<server::Backend> backend = server::make_backend(*engine);
-  server::OpenAiOptions options = api_options(command, dir);
+  server::ApiOptions options = api_options(command, dir);
   server::Metrics metrics(options.model_names.empty() ? engine->info().name
                                                       : options.model_names.front());
   options.metrics = &metrics;
-  server::OpenAi api(*backend, std::move(options), workers, loaders);
+  server::Api api(*backend, std::move(options), workers, loaders);
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pippin/pixels.h"
-#include "server/exchange.h"
+#include "server/http/exchange.h"
 
 namespace pippin::server {
 

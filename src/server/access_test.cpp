@@ -11,8 +11,8 @@
 
 #include "base/json.h"
 #include "base/thread_pool.h"
-#include "server/http.h"
-#include "server/http_test_client.h"
+#include "server/http/server.h"
+#include "server/http/test_client.h"
 
 namespace pippin::server {
 namespace {

@@ -1,8 +1,7 @@
-// A chat completion request: JSON -> native types. Past this point there is no JSON.
+// A chat that has been asked, in whatever API, as native types: past it there is no JSON.
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "pippin/request.h"
@@ -19,7 +18,7 @@ struct TokenWishes {
   bool prompt_logprobs = false;  ///< of the prompt's tokens (vLLM's)
 };
 
-/// POST /v1/chat/completions, understood.
+/// A request for a chat's next message, understood.
 struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
@@ -32,9 +31,5 @@ struct ChatCall {
   bool include_usage = false;        ///< a last chunk with the usage
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"
 };
-
-/// `defaults` is how the answer is sampled where the request says nothing.
-/// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
-ChatCall parse_chat(std::string_view body, const SamplingOptions& defaults = {});
 
 }  // namespace pippin::server

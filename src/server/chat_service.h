@@ -12,8 +12,8 @@
 #include "server/backend.h"
 #include "server/chat_call.h"
 #include "server/chat_media.h"
-#include "server/completion_call.h"
-#include "server/exchange.h"
+#include "server/http/exchange.h"
+#include "server/openai/completion_call.h"
 #include "server/reply.h"
 
 namespace pippin {

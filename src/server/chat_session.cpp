@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "server/errors.h"
-#include "server/sse.h"
+#include "server/http/sse.h"
 
 namespace pippin::server {
 namespace {

@@ -9,7 +9,7 @@
 #include "pippin/error.h"
 #include "pippin/request.h"
 #include "server/backend.h"
-#include "server/exchange.h"
+#include "server/http/exchange.h"
 #include "server/metrics.h"
 #include "server/reply.h"
 

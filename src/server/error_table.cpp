@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <iterator>
 
-#include "server/anthropic_call.h"
-#include "server/chat_fields.h"
-#include "server/completion_call.h"
+#include "server/anthropic/call.h"
 #include "server/errors.h"
-#include "server/responses_call.h"
+#include "server/openai/chat_fields.h"
+#include "server/openai/completion_call.h"
+#include "server/responses/call.h"
 
 namespace pippin::server {
 namespace {

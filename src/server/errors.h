@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "pippin/error.h"
-#include "server/exchange.h"
+#include "server/http/exchange.h"
 
 namespace pippin::server {
 

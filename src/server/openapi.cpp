@@ -5,12 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "server/anthropic_call.h"
-#include "server/chat_fields.h"
-#include "server/completion_call.h"
+#include "server/anthropic/call.h"
 #include "server/error_table.h"
 #include "server/field_schemas.h"
-#include "server/responses_call.h"
+#include "server/openai/chat_fields.h"
+#include "server/openai/completion_call.h"
+#include "server/responses/call.h"
 #include "server/utilities.h"
 
 namespace pippin::server {

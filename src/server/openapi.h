@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "server/router.h"
+#include "server/http/router.h"
 
 namespace pippin::server {
 

@@ -7,15 +7,16 @@
 #include <set>
 #include <sstream>
 
+#include "server/api_testing.h"
 #include "server/error_table.h"
 #include "server/errors.h"
 #include "server/field_schemas.h"
-#include "server/openai_testing.h"
 
 namespace pippin::server {
 namespace {
 
 using namespace testing;
+using OpenApiTest = ApiTest;
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file);
@@ -24,7 +25,7 @@ std::string text_of(const std::filesystem::path& file) {
   return text.str();
 }
 
-TEST_F(OpenAiTest, DescribesEveryRoute) {
+TEST_F(OpenApiTest, DescribesEveryRoute) {
   start();
   const json::value told = parse_json(get("/v1/capabilities").body, "body");
   const json::value document = parse_json(get("/openapi.json").body, "body");
@@ -43,7 +44,7 @@ TEST_F(OpenAiTest, DescribesEveryRoute) {
   }
 }
 
-TEST_F(OpenAiTest, DescribesEveryFieldThatIsHonoured) {
+TEST_F(OpenApiTest, DescribesEveryFieldThatIsHonoured) {
   start();
   const json::value document = parse_json(get("/openapi.json").body, "body");
   for (const auto& [path, item] : document.at("paths").as_object()) {

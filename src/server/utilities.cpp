@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/anthropic_call.h"
-#include "server/chat_call.h"
-#include "server/chat_fields.h"
-#include "server/completion_call.h"
+#include "server/anthropic/call.h"
+#include "server/openai/chat_fields.h"
+#include "server/openai/chat_parser.h"
+#include "server/openai/completion_call.h"
 #include "server/openapi.h"
 #include "server/request_json.h"
-#include "server/responses_call.h"
+#include "server/responses/call.h"
 #include "server/utf8.h"
 
 namespace pippin::server {

@@ -10,9 +10,9 @@
 #include "base/json.h"
 #include "server/backend.h"
 #include "server/chat_service.h"
-#include "server/exchange.h"
 #include "server/field_table.h"
-#include "server/router.h"
+#include "server/http/exchange.h"
+#include "server/http/router.h"
 
 namespace pippin::server {
 

@@ -3,14 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include "server/openai_testing.h"
+#include "server/api_testing.h"
 
 namespace pippin::server {
 namespace {
 
 using namespace testing;
 
-class UtilitiesTest : public OpenAiTest {
+class UtilitiesTest : public ApiTest {
  protected:
   json::value ask(const std::string& path, const std::string& body, int status = 200) {
     const auto response = send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +

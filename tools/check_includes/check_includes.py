@@ -32,20 +32,23 @@ FOLDERS = {
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
 
-# Libraries of a folder's subfolder -> what of src/ they may include: plain functions, without MLX.
-PARTS = {"cpu": ("kernels/cpu", ["kernels/cpu/*", "base/*", "pippin/*"])}
+# Parts of a folder, by the library of their own if they have one -> what of src/ they may include.
+PARTS = {
+    "cpu": ("kernels/cpu", ["kernels/cpu/*", "base/*", "pippin/*"]),  # plain functions, without MLX
+    "http": ("server/http", ["server/http/*", "server/errors.h", "server/request_record.h", "base/*", "pippin/*"]),  # no API
+}
 
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
     "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "main.cpp", "main/*"],
-    "boost/beast*": ["server/http*"],
-    "boost/asio*": ["server/http*"],
+    "boost/beast*": ["server/http/*"],
+    "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],
     "spdlog/fmt/*": ["*"],  # formatting alone
     "spdlog/*": ["base/log*"],
     "CLI/*": ["main.cpp", "main/*"],
-    "curl/*": ["media/fetch*", "server/http_client*"],
+    "curl/*": ["media/fetch*", "server/http/client*"],
     "prometheus/*": ["server/metrics*"],
     "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
     "webp/*": ["media/*"], "gif_lib.h": ["media/*"],

@@ -1,0 +1,42 @@
+#include "server/anthropic/anthropic.h"
+
+#include <utility>
+
+#include "base/json.h"
+#include "server/anthropic/call.h"
+#include "server/anthropic/reply.h"
+#include "text/parsers/call_id.h"
+
+namespace pippin::server {
+
+void Anthropic::add_routes(Router& router) {
+  router.add("POST", "/v1/messages", [this](auto exchange) { answer(std::move(exchange)); });
+  router.add("POST", "/v1/messages/count_tokens",
+             [this](auto exchange) { count_tokens(std::move(exchange)); });
+}
+
+void Anthropic::answer(std::shared_ptr<Exchange> exchange) {
+  if (refuse_compressed(*exchange)) return;
+  MessagesCall call = parse_messages_call(exchange->request().body, sampling_);
+  auto make_reply = [stops = call.chat.request.stop.strings,
+                     omit = call.omit_thinking](const ReplyFacts& facts) {
+    return std::make_unique<AnthropicReply>(AnthropicReply::Options{
+        "msg_" + text::random_letters(24), facts.request_id, facts.model, stops, omit});
+  };
+  Headers headers{{"Request-Id", exchange->request().id}};
+  service_.answer(std::move(exchange), std::move(call.chat), std::move(make_reply),
+                  std::move(headers));
+}
+
+void Anthropic::count_tokens(std::shared_ptr<Exchange> exchange) {
+  if (refuse_compressed(*exchange)) return;
+  MessagesCall call = parse_messages_call(exchange->request().body, sampling_, true);
+  service_.count_tokens(exchange, std::move(call.chat), [exchange](std::int64_t count) {
+    HttpResponse response =
+        json_response(200, json::serialize(json::object{{"input_tokens", count}}));
+    response.headers.add("Request-Id", exchange->request().id);
+    exchange->respond(std::move(response));
+  });
+}
+
+}  // namespace pippin::server

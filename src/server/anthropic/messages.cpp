@@ -1,0 +1,286 @@
+#include "server/anthropic/messages.h"
+
+#include <utility>
+
+#include "server/documents.h"
+#include "server/request_json.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+// Converts what one entry of "messages" says, or "system".
+class TurnParser {
+ public:
+  TurnParser(std::string role, std::string path, ParsedMessages& out)
+      : role_(std::move(role)), path_(std::move(path)), out_(out) {}
+
+  /// A string or an array of blocks.
+  void parse(const json::value& content);
+
+ private:
+  void parse_block(const json::value& value, const std::string& path);
+  bool parse_anyones(const std::string& type, const Members& block);
+  bool parse_users(const std::string& type, const Members& block);
+  bool parse_assistants(const std::string& type, const Members& block);
+  void parse_result(const Members& block);
+  void parse_result_part(const json::value& value, const std::string& path);
+  void add_document(const Members& block);
+  void add_document_content(const Members& source);
+  void add_call(const Members& block);
+  void add_text(std::string text);
+  void add_image(const Members& block);
+  /// Closes the assistant's message with what is not its content.
+  void add_extra();
+  /// Whom the next part goes to: the turn's last message, or a new one where that is a tool's.
+  Message& message();
+
+  const std::string role_;
+  const std::string path_;
+  ParsedMessages& out_;
+  bool open_ = false;  // the last message takes further parts
+  std::string thinking_;
+  json::array calls_;
+};
+
+Message& TurnParser::message() {
+  if (!std::exchange(open_, true)) out_.messages.push_back({role_, {}, ""});
+  return out_.messages.back();
+}
+
+void TurnParser::add_text(std::string text) {
+  message().content.push_back({std::move(text), nullptr});
+}
+
+void TurnParser::parse(const json::value& content) {
+  if (content.is_string()) {
+    add_text(std::string(content.as_string()));
+    return;
+  }
+  if (!content.is_array()) refuse(path_, "must be a string or an array of content blocks");
+  const json::array& blocks = content.as_array();
+  if (blocks.empty() && role_ == "user") refuse(path_, "must not be empty");
+  for (std::size_t i = 0; i < blocks.size(); ++i) parse_block(blocks[i], at(path_, i));
+  if (role_ == "assistant") add_extra();
+}
+
+void TurnParser::parse_block(const json::value& value, const std::string& path) {
+  const json::object& object = object_at(value, path);
+  const Members block(object, path);
+  const std::string type = required_string(block, "type");
+  note_unknown(
+      object, path,
+      {"type", "text", "source", "id", "name", "input", "tool_use_id", "content", "is_error",
+       "thinking", "signature", "data", "title", "context", "cache_control", "citations", "caller"},
+      out_.ignored);
+  if (parse_anyones(type, block)) return;
+  if (role_ == "user" && parse_users(type, block)) return;
+  if (role_ == "assistant" && parse_assistants(type, block)) return;
+  refuse(block.path_of("type"),
+         "can't be " + excerpt(type) + " in what the " + role_ + " says here (not supported)");
+}
+
+bool TurnParser::parse_anyones(const std::string& type, const Members& block) {
+  if (type != "text") return false;
+  add_text(required_string(block, "text"));
+  return true;
+}
+
+bool TurnParser::parse_users(const std::string& type, const Members& block) {
+  if (type == "image")
+    add_image(block);
+  else if (type == "document")
+    add_document(block);
+  else if (type == "tool_result")
+    parse_result(block);
+  else
+    return false;
+  return true;
+}
+
+bool TurnParser::parse_assistants(const std::string& type, const Members& block) {
+  if (type == "thinking") {
+    thinking_ += required_string(block, "thinking");
+  } else if (type == "tool_use") {
+    add_call(block);
+  } else {
+    return type == "redacted_thinking";
+  }
+  return true;
+}
+
+void TurnParser::add_image(const Members& block) {
+  const json::object* object = block.object("source");
+  const std::string field = block.path_of("source");
+  if (!object) refuse(field, "is missing");
+  const Members source(*object, field);
+  const std::string type = required_string(source, "type");
+  MediaSource picture;
+  picture.field = field;
+  if (type == "base64")
+    picture.urls = {"data:" + required_string(source, "media_type") + ";base64," +
+                    required_string(source, "data")};
+  else if (type == "url")
+    picture.urls = {required_string(source, "url")};
+  else
+    refuse(source.path_of("type"), "must be base64 or url here, got '" + excerpt(type) + "'");
+  Message& to = message();
+  picture.message = out_.messages.size() - 1;
+  picture.part = to.content.size();
+  to.content.emplace_back();
+  out_.media.push_back(std::move(picture));
+}
+
+// {"type": "tool_result", "tool_use_id", "content": a string or blocks, "is_error"}: a message of its own.
+void TurnParser::parse_result(const Members& block) {
+  const json::object extra{{"tool_call_id", required_string(block, "tool_use_id")}};
+  out_.messages.push_back({"tool", {}, json::serialize(extra)});
+  open_ = true;
+  const bool is_error = block.boolean("is_error").value_or(false);
+  const std::string path = block.path_of("content");
+  const json::value* content = block.find("content");
+  if (content && content->is_array()) {
+    if (is_error) add_text("Error: ");
+    const json::array& parts = content->as_array();
+    for (std::size_t i = 0; i < parts.size(); ++i) parse_result_part(parts[i], at(path, i));
+  } else if (!content || content->is_string()) {
+    const std::string text = content ? std::string(content->as_string()) : "";
+    add_text((is_error ? "Error: " : "") + text);
+  } else {
+    refuse(path, "must be a string or an array of content blocks");
+  }
+  open_ = false;
+}
+
+void TurnParser::parse_result_part(const json::value& value, const std::string& path) {
+  const json::object& object = object_at(value, path);
+  const Members part(object, path);
+  const std::string type = required_string(part, "type");
+  note_unknown(object, path,
+               {"type", "text", "source", "title", "context", "cache_control", "citations"},
+               out_.ignored);
+  if (type == "text")
+    add_text(required_string(part, "text"));
+  else if (type == "image")
+    add_image(part);
+  else if (type == "document")
+    add_document(part);
+  else
+    refuse(part.path_of("type"),
+           "must be text, image or document here (others are not supported), got '" +
+               excerpt(type) + "'");
+}
+
+// {"type": "document", "source": {"type": "text" | "base64" | "content", ...}, "title", "context"}: its text.
+void TurnParser::add_document(const Members& block) {
+  if (const json::object* citations = block.object("citations"))
+    if (const Members members(*citations, block.path_of("citations"));
+        members.boolean("enabled").value_or(false))
+      refuse(members.path_of("enabled"), "must be false (citations are not supported)");
+  const json::object* object = block.object("source");
+  const std::string field = block.path_of("source");
+  if (!object) refuse(field, "is missing");
+  const Members source(*object, field);
+  const std::string type = required_string(source, "type");
+  std::string head = document_head(block.string("title").value_or(""));
+  if (const auto context = block.string("context")) head += *context + "\n";
+  if (type == "text") {
+    add_text(head.append(required_string(source, "data")).append(document_tail));
+  } else if (type == "base64") {
+    const std::string text = text_of_file(required_string(source, "data"), source.path_of("data"));
+    add_text(head.append(text).append(document_tail));
+  } else if (type == "content") {
+    add_text(head);
+    add_document_content(source);
+    add_text(std::string(document_tail));
+  } else {
+    refuse(source.path_of("type"),
+           "must be text, base64 or content here, got '" + excerpt(type) + "'");
+  }
+}
+
+// A string, or blocks of text and images.
+void TurnParser::add_document_content(const Members& source) {
+  const json::value* content = source.find("content");
+  const std::string path = source.path_of("content");
+  if (!content) refuse(path, "is missing");
+  if (content->is_string()) return add_text(std::string(content->as_string()));
+  if (!content->is_array()) refuse(path, "must be a string or an array of content blocks");
+  const json::array& parts = content->as_array();
+  for (std::size_t i = 0; i < parts.size(); ++i) parse_result_part(parts[i], at(path, i));
+}
+
+void TurnParser::add_call(const Members& block) {
+  json::object function{{"name", required_string(block, "name")}};
+  const json::object* input = block.object("input");
+  function["arguments"] = input ? *input : json::object();
+  calls_.push_back({{"id", required_string(block, "id")},
+                    {"type", "function"},
+                    {"function", std::move(function)}});
+}
+
+void TurnParser::add_extra() {
+  json::object extra;
+  if (!thinking_.empty()) extra["reasoning_content"] = thinking_;
+  if (!calls_.empty()) extra["tool_calls"] = std::move(calls_);
+  Message& said = message();
+  if (!extra.empty()) said.extra_json = json::serialize(extra);
+}
+
+void parse_turn(const json::value& value, const std::string& path, ParsedMessages& out) {
+  const json::object& object = object_at(value, path);
+  const Members members(object, path);
+  const std::string role = required_string(members, "role");
+  if (role != "user" && role != "assistant" && role != "system")
+    refuse(members.path_of("role"), "must be user or assistant, got '" + excerpt(role) + "'");
+  note_unknown(object, path, {"role", "content"}, out.ignored);
+  const json::value* content = members.find("content");
+  if (!content) refuse(members.path_of("content"), "is missing");
+  TurnParser(role, members.path_of("content"), out).parse(*content);
+}
+
+json::object converted_tool(const json::value& value, const std::string& path,
+                            std::vector<std::string>& ignored) {
+  const json::object& object = object_at(value, path);
+  const Members tool(object, path);
+  const std::string type = tool.string("type").value_or("custom");
+  if (type != "custom")
+    refuse(tool.path_of("type"),
+           "must be custom here (tools of other types are not supported), got '" + excerpt(type) +
+               "'");
+  note_unknown(object, path,
+               {"type", "name", "description", "input_schema", "cache_control", "strict",
+                "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming"},
+               ignored);
+  json::object function{{"name", required_string(tool, "name")}};
+  if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
+  if (auto description = tool.string("description")) function["description"] = *description;
+  const json::object* schema = tool.object("input_schema");
+  if (!schema) refuse(tool.path_of("input_schema"), "is missing");
+  function["parameters"] = *schema;
+  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
+  return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+}  // namespace
+
+ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages) {
+  if (messages.empty()) refuse("messages", "must not be empty");
+  ParsedMessages out;
+  const bool silent = !system || *system == "" || *system == json::array();
+  if (!silent) TurnParser("system", "system", out).parse(*system);
+  for (std::size_t i = 0; i < messages.size(); ++i) parse_turn(messages[i], at("messages", i), out);
+  if (out.messages.back().role == "assistant")
+    refuse(at("messages", messages.size() - 1) + ".role",
+           "must not be assistant in the last message (answers can't be begun for the model)");
+  return out;
+}
+
+std::string parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored) {
+  json::array out;
+  for (std::size_t i = 0; i < tools.size(); ++i)
+    out.push_back(converted_tool(tools[i], at("tools", i), ignored));
+  return out.empty() ? "" : json::serialize(out);
+}
+
+}  // namespace pippin::server

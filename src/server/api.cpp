@@ -1,0 +1,83 @@
+#include "server/api.h"
+
+#include <utility>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "server/cache_reply.h"
+#include "server/errors.h"
+#include "server/metrics.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+
+Api::Api(Backend& backend, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
+    : backend_(backend),
+      options_(std::move(options)),
+      loaders_(loaders),
+      service_(backend, options_, workers, loaders),
+      openai_(backend, service_, options_.sampling),
+      responses_(service_, options_.sampling, options_.responses),
+      anthropic_(service_, options_.sampling),
+      utilities_(backend, service_) {}
+
+void Api::add_routes(Router& router) {
+  openai_.add_routes(router);
+  responses_.add_routes(router);
+  anthropic_.add_routes(router);
+  utilities_.add_routes(router);
+  router.add("DELETE", "/v1/cache", [this](auto exchange) { clear_cache(std::move(exchange)); });
+  router.add(
+      "GET", "/v1/cache", [this](auto exchange) { show_cache(*exchange); }, Where::io_thread);
+  router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
+  if (options_.metrics)
+    router.add("GET", "/metrics", [this](auto exchange) { show_metrics(*exchange); });
+}
+
+void Api::show_health(Exchange& exchange) const {
+  const EngineStats stats = backend_.stats();
+  json::object body{
+      {"status", stats.healthy ? "ok" : "unhealthy"},
+      {"model", valid_utf8(service_.model_names().front())},
+      {"sequences",
+       {{"running", stats.sequences_running},
+        {"waiting", stats.sequences_waiting},
+        {"held", stats.sequences_held}}},
+      {"pages",
+       {{"total", stats.pages_total}, {"free", stats.pages_free}, {"cached", stats.pages_cached}}},
+      {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
+      {"tokens",
+       {{"prompt", stats.prompt_tokens},
+        {"cached", stats.cached_tokens},
+        {"generated", stats.generated_tokens}}},
+      {"preemptions", stats.preemptions},
+      {"steps", stats.steps}};
+  if (!stats.healthy) body["reason"] = stats.trouble;
+  exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
+}
+
+void Api::show_metrics(Exchange& exchange) const {
+  exchange.respond({200,
+                    {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+                    options_.metrics->text(backend_.stats())});
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Caches
+
+void Api::show_cache(Exchange& exchange) const {
+  exchange.respond(
+      json_response(200, cache_report(backend_.stats(), service_.volatile_lines_removed())));
+}
+
+// Waits for the engine, hence not on the workers, which running answers need.
+void Api::clear_cache(std::shared_ptr<Exchange> exchange) {
+  loaders_.post([this, exchange = std::move(exchange)] {
+    answering_errors(*exchange, [&] {
+      service_.clear_decoded();  // before the engine, which counts the memory that has come back
+      exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
+    });
+  });
+}
+
+}  // namespace pippin::server

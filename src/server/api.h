@@ -1,0 +1,54 @@
+// All that the server answers: OpenAI's and Anthropic's APIs, and what is asked about the server itself.
+#pragma once
+
+#include <memory>
+
+#include "server/anthropic/anthropic.h"
+#include "server/backend.h"
+#include "server/chat_service.h"
+#include "server/http/exchange.h"
+#include "server/http/router.h"
+#include "server/openai/openai.h"
+#include "server/responses/responses.h"
+#include "server/utilities.h"
+
+namespace pippin {
+class ThreadPool;
+}
+
+namespace pippin::server {
+
+/// Its metrics, where there are any, are shown at /metrics.
+struct ApiOptions : ChatServiceOptions {
+  /// How answers are sampled where the request says nothing.
+  SamplingOptions sampling;
+  /// Where answers of the Responses API are kept for later requests.
+  ResponseStore::Options responses;
+};
+
+/// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache. Holds no state of
+/// a request: each lives in a ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
+class Api {
+ public:
+  /// Requests are parsed on `workers`; see ChatService for the rest.
+  Api(Backend& backend, ApiOptions options, ThreadPool& workers, ThreadPool& loaders);
+
+  void add_routes(Router& router);
+
+ private:
+  void show_health(Exchange& exchange) const;
+  void show_metrics(Exchange& exchange) const;
+  void show_cache(Exchange& exchange) const;
+  void clear_cache(std::shared_ptr<Exchange> exchange);
+
+  Backend& backend_;
+  const ApiOptions options_;
+  ThreadPool& loaders_;
+  ChatService service_;
+  OpenAi openai_;
+  Responses responses_;
+  Anthropic anthropic_;
+  Utilities utilities_;
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,249 @@
+// All APIs over a fake engine. For tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "pippin/error.h"
+#include "server/api.h"
+#include "server/http/server.h"
+#include "server/http/test_client.h"
+
+namespace pippin::server::testing {
+
+using std::chrono::milliseconds;
+
+// What the test and one answer of the fake engine share: the test pushes events, the server takes them.
+class Script {
+ public:
+  void push(ChatEvent event) {
+    std::unique_lock lock(mutex_);
+    events_.push_back(std::move(event));
+    notify(std::move(lock));
+  }
+  void fail(Error error) {
+    std::unique_lock lock(mutex_);
+    error_ = std::move(error);
+    notify(std::move(lock));
+  }
+  std::optional<ChatEvent> poll() {
+    std::lock_guard lock(mutex_);
+    if (events_.empty() && error_) throw *error_;
+    if (events_.empty()) return {};
+    ChatEvent event = std::move(events_.front());
+    events_.pop_front();
+    finished_ = event.finish.has_value();
+    return event;
+  }
+  bool finished() {
+    std::lock_guard lock(mutex_);
+    return finished_;
+  }
+  void when_ready(std::function<void()> ready) {
+    std::unique_lock lock(mutex_);
+    ready_ = std::move(ready);
+    if (!events_.empty() || error_) notify(std::move(lock));
+  }
+  void drop() {
+    dropped_.set_value();
+    std::unique_lock lock(mutex_);
+    ready_ = {};
+  }
+  bool dropped() {
+    return dropped_.get_future().wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+  }
+
+ private:
+  void notify(std::unique_lock<std::mutex> lock) {
+    auto ready = std::exchange(ready_, {});
+    lock.unlock();
+    if (ready) ready();
+  }
+
+  std::mutex mutex_;
+  std::deque<ChatEvent> events_;
+  std::optional<Error> error_;
+  std::function<void()> ready_;
+  bool finished_ = false;
+  std::promise<void> dropped_;
+};
+
+class ScriptSource final : public EventSource {
+ public:
+  explicit ScriptSource(std::shared_ptr<Script> script) : script_(std::move(script)) {}
+  ~ScriptSource() override { script_->drop(); }
+  std::optional<ChatEvent> poll() override { return script_->poll(); }
+  bool finished() const override { return script_->finished(); }
+  void when_ready(std::function<void()> ready) override { script_->when_ready(std::move(ready)); }
+  AnswerTimes times() const override {
+    const auto at = [](int s) { return AnswerTimes::Time{} + std::chrono::seconds(s); };
+    return {at(1), at(2), at(3), at(4)};
+  }
+
+ private:
+  std::shared_ptr<Script> script_;
+};
+
+// An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
+class FakeBackend final : public Backend {
+ public:
+  EventSources chat(ChatRequest request, int num_choices) override {
+    std::lock_guard lock(mutex_);
+    last_ = std::move(request);
+    if (error_) throw *error_;
+    return answers(num_choices);
+  }
+  EventSources complete(CompletionRequest request, int num_choices) override {
+    std::lock_guard lock(mutex_);
+    completions_.push_back(std::move(request));
+    if (error_) throw *error_;
+    return answers(num_choices);
+  }
+  // Of a tokenizer whose tokens are bytes.
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) override {
+    std::vector<std::int32_t> tokens(text.begin(), text.end());
+    if (add_special) tokens.insert(tokens.begin(), 1);
+    return tokens;
+  }
+  std::string detokenize(const std::vector<std::int32_t>& tokens) override {
+    return {tokens.begin(), tokens.end()};
+  }
+  std::string token_bytes(std::int32_t token) override {
+    return std::string(1, static_cast<char>(token));
+  }
+  RenderedPrompt render(const ChatRequest& request) override {
+    const std::string text = request.messages.at(0).content.at(0).text;
+    return {text, tokenize(text, false)};
+  }
+  std::int64_t count_tokens(const ChatRequest& request) override {
+    std::lock_guard lock(mutex_);
+    last_ = request;
+    return 7;
+  }
+  ModelInfo info() const override {
+    ModelInfo info;
+    info.name = "tiny";
+    info.max_context = 512;
+    info.video_sampling = video_sampling_;
+    return info;
+  }
+  EngineStats stats() const override {
+    EngineStats stats;
+    stats.healthy = healthy_;
+    if (!stats.healthy) stats.trouble = "no memory";
+    stats.pages_total = 9;
+    stats.pages_free = 5;
+    stats.pages_cached = 3;
+    stats.page_bytes = 100;
+    stats.media_cache_bytes = 77;
+    stats.prefix_diverged = 2;
+    stats.disk.damaged = 1;
+    return stats;
+  }
+  ClearedCaches clear_caches() override {
+    if (error_) throw *error_;
+    return {3, 2, 5000, 4000};
+  }
+
+  EventSources answers(int num_choices) {
+    EventSources sources;
+    for (int i = 0; i < num_choices; ++i) {
+      auto script = std::exchange(next_, nullptr);
+      if (!script) {
+        script = std::make_shared<Script>();
+        for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
+        script->push({"!", FinishReason::length, {7, 4, 3, 2}});
+      }
+      sources.push_back(std::make_unique<ScriptSource>(std::move(script)));
+    }
+    return sources;
+  }
+
+  std::mutex mutex_;
+  ChatRequest last_;
+  std::vector<CompletionRequest> completions_;
+  std::optional<Error> error_;
+  std::shared_ptr<Script> next_;
+  std::atomic<bool> healthy_ = true;
+  std::optional<VideoSampling> video_sampling_{VideoSampling{}};
+};
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void start(ApiOptions options = {}) {
+    api_.emplace(backend_, std::move(options), workers_, loaders_);
+    Router router;
+    api_->add_routes(router);
+    HttpOptions http;
+    http.port = 0;
+    http.keep_alive_interval = keep_alive_;
+    server_.emplace(http, workers_);
+    server_->start(std::move(router));
+  }
+
+  TestResponse get(const std::string& path) {
+    return send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
+  }
+
+  static std::string chat_request(const std::string& body) {
+    return "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+
+  static std::string with(const std::string& members) {
+    return R"({"model": "tiny", "messages": [{"role": "user", "content": "hi"}])" + members + "}";
+  }
+
+  TestResponse chat(const std::string& body) { return send(chat_request(body)); }
+
+  TestResponse send(const std::string& bytes) {
+    TestClient client(server_->port());
+    client.send(bytes);
+    return client.receive();
+  }
+
+  static json::object error_of(const TestResponse& response) {
+    return parse_json(response.body, "body").as_object().at("error").as_object();
+  }
+
+  // The JSON of each event before [DONE], which must be the last.
+  static std::vector<json::value> events_of(const std::string& body) {
+    std::vector<json::value> events;
+    std::string_view rest = body;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find("\n\n");
+      const std::string_view event = rest.substr(0, end);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
+      EXPECT_TRUE(event.starts_with("data: ")) << event;
+      if (event == "data: [DONE]") {
+        EXPECT_TRUE(rest.empty());
+        return events;
+      }
+      events.push_back(parse_json(event.substr(6), "event"));
+    }
+    return events;
+  }
+
+  milliseconds keep_alive_ = HttpOptions().keep_alive_interval;
+  FakeBackend backend_;
+  ThreadPool workers_{2};
+  ThreadPool loaders_{2};
+  std::optional<Api> api_;
+  std::optional<HttpServer> server_;
+};
+
+}  // namespace pippin::server::testing

@@ -1,0 +1,114 @@
+// One client's connection: reads requests in turn, sends each one's answer. Internal to
+// server/http.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <optional>
+
+#include "server/http/core.h"
+#include "server/http/parser.h"
+
+namespace pippin::server {
+
+/// The answer of the request in progress, as far as it has been produced and not yet sent. Strand
+/// only.
+struct Outgoing {
+  std::uint64_t serial = 0;  ///< which request of the connection it answers
+  bool head_only = false;    ///< HEAD: the body is counted but not sent
+  bool keep_alive = true;
+  bool chunked = true;  ///< false for HTTP/1.0
+  bool started = false;
+  bool ended = false;  ///< nothing more will be produced
+  std::string request_id;
+  std::shared_ptr<RequestRecord> record;  ///< shared with the exchange
+  std::string bytes;                      ///< to be sent
+  std::string idle_piece;                 ///< see Exchange::keep_alive_with
+  std::vector<std::function<void()>> on_written;
+  std::function<void()> on_disconnect;
+  std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange
+};
+
+/// Owns the transport and with it the socket. Everything runs on the connection's strand, most of it in the coroutine run(),
+/// which also keeps the connection alive; other threads only post to the strand. One read is
+/// pending at any time while there is room for what it brings, so that a client's leaving is
+/// noticed at once, and at most one write. The coroutine waits in one place only, for "something
+/// changed or it is time" (see changed()): reads and writes are plain callbacks that note their
+/// result and wake it.
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
+ public:
+  /// `number` is the core's name for it, `peer` the client's.
+  HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
+                 std::unique_ptr<Transport> transport, std::string peer);
+  ~HttpConnection();
+
+  /// Starts run(); with `full`, only to say that the server is full.
+  void start(bool full);
+  /// Ends the connection when its current exchange has ended, or now. Any thread.
+  void stop(bool now);
+
+  /// Runs `change` on the strand with the answer numbered `serial`, if that is still the current
+  /// one. Any thread.
+  void update(std::uint64_t serial, std::function<void(HttpConnection&, Outgoing&)> change);
+
+  // What exchanges do to their answer, inside update().
+  void send(Outgoing& out, const HttpResponse& response);
+  void start_stream(Outgoing& out, const Headers& headers);
+  void send_piece(Outgoing& out, std::string_view piece, std::function<void()> on_written);
+  void end_stream(Outgoing& out);
+  void cut_off(Outgoing& out);
+  void set_on_disconnect(Outgoing& out, std::function<void()> gone);
+
+ private:
+  enum class Received {
+    request,  // in parser_
+    nothing,  // the client left, or the server is stopping
+    failure,  // in failure_
+  };
+
+  asio::awaitable<void> run(bool full);
+  asio::awaitable<bool> handshake();
+  asio::awaitable<bool> first_byte();
+  asio::awaitable<Received> receive();
+  asio::awaitable<bool> answer();
+  asio::awaitable<void> refuse(ParserFailure failure);
+  asio::awaitable<bool> write(std::string bytes);
+  asio::awaitable<void> close_after_reading();
+  asio::awaitable<void> changed(Clock::time_point deadline);
+
+  asio::awaitable<void> serve();
+
+  void read_more();
+  void write_more();
+  void tell_if_gone();
+  void close();
+  void begin_exchange();
+  std::shared_ptr<RequestRecord> begin_record(std::string id);
+
+  const std::shared_ptr<HttpCore> core_;
+  const std::uint64_t number_;
+  const std::unique_ptr<Transport> transport_;
+  const asio::any_io_executor strand_;  // the transport's
+  asio::steady_timer changed_;
+  const std::string peer_;
+  const std::size_t max_input_;  // bytes that may wait in input_
+
+  std::string input_;  // received, not yet parsed
+  bool reading_ = false;
+  bool peer_closed_ = false;  // no more input will come
+
+  std::string output_;
+  std::size_t sent_ = 0;  // of output_
+  bool writing_ = false;
+  bool broken_ = false;  // no more output can go
+
+  bool stopping_ = false;                // stop(true)
+  std::optional<RequestParser> parser_;  // while a request is being read
+  ParserFailure failure_;
+  std::optional<Outgoing> out_;  // while a request is being answered
+  std::uint64_t next_serial_ = 0;
+};
+
+}  // namespace pippin::server

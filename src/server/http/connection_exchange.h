@@ -1,0 +1,49 @@
+// The exchange behind a connection. Internal to server/http.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "server/http/connection.h"
+#include "server/http/exchange.h"
+
+namespace pippin::server {
+
+/// Forwards what any thread says to the connection's strand. Holds the connection weakly: one that
+/// outlives the server does nothing any more.
+class HttpExchange final : public Exchange {
+ public:
+  HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request,
+               std::shared_ptr<ExchangeCount> count);
+  ~HttpExchange() override;
+
+  const HttpRequest& request() const override { return request_; }
+  RequestRecord& record() override { return *record_; }
+  void add_headers(Headers headers) override;
+  void hold(std::shared_ptr<void> held) override { held_ = std::move(held); }
+  void respond(HttpResponse response) override;
+  void start_stream(Headers headers) override;
+  void keep_alive_with(std::string piece) override;
+  void write(std::string piece, std::function<void()> on_written) override;
+  void finish() override;
+  void on_disconnect(std::function<void()> gone) override;
+  bool disconnected() const override { return *gone_; }
+  bool started() const override { return started_; }
+
+ private:
+  using Change = std::function<void(HttpConnection&, Outgoing&)>;
+  void update(Change change);
+
+  const std::weak_ptr<HttpConnection> connection_;
+  const std::uint64_t serial_;
+  const std::shared_ptr<std::atomic<bool>> gone_;
+  const HttpRequest request_;
+  std::shared_ptr<RequestRecord> record_;
+  Headers headers_;             // set before the exchange is handed on
+  std::shared_ptr<void> held_;  // the same
+  const std::shared_ptr<ExchangeCount> count_;
+  std::atomic<bool> started_ = false;
+  std::atomic<bool> ended_ = false;
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,113 @@
+// What the connections of one server share. Internal to server/http.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/http/server.h"
+#include "server/http/transport.h"
+
+namespace pippin::server {
+
+namespace asio = boost::asio;
+using boost::asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
+
+class HttpConnection;
+
+/// How many exchanges are alive; each holds it, as it may outlive the server. Thread-safe.
+class ExchangeCount {
+ public:
+  void add(int change);
+  bool wait_until_none(std::chrono::milliseconds patience);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  int count_ = 0;  // guarded by mutex_
+};
+
+/// Owns the io_context, the listening socket and the I/O threads. Connections hold it, so that
+/// whatever still holds a connection keeps it valid; it keeps no connection alive (each lives by
+/// its own coroutine). What is marked "control" is touched on the control strand only.
+class HttpCore : public std::enable_shared_from_this<HttpCore> {
+ public:
+  HttpCore(const HttpOptions& options, ThreadPool& pool);
+
+  void start(Router router, RequestObserver observer, Gate gate);
+  void wait();
+  void stop_on_signals(std::chrono::milliseconds drain);
+  void shutdown(std::chrono::milliseconds drain);
+
+  const HttpOptions& options() const { return options_; }
+  const std::shared_ptr<ExchangeCount>& exchanges() { return exchanges_; }
+  const RequestObserver& observer() const { return observer_; }
+  std::uint16_t port() const { return port_; }
+  bool draining() const { return draining_; }
+
+  /// Runs `task` on a worker.
+  void post(std::function<void()> task);
+  /// Routes the exchange to its handler, or answers 404 or 405.
+  void dispatch(std::shared_ptr<Exchange> exchange);
+  /// Called by a connection as it ends.
+  void remove(std::uint64_t number);
+  /// A request id that no other request has.
+  std::string make_id();
+
+ private:
+  void bind();
+  void bind_port();
+  void bind_file();
+  void listen();
+  void accept_next();
+  template <class Acceptor>
+  void accept_from(Acceptor& acceptor);
+  void admit(StreamSocket socket, std::string peer);
+  void retry_accept_later();
+  void await_signal(std::chrono::milliseconds drain);
+  void begin_drain(std::chrono::milliseconds drain);
+  void stop_connections(bool now);
+  void finish_if_empty();
+  void run_io();
+
+  const HttpOptions options_;
+  const std::unique_ptr<asio::ssl::context> tls_;  // null: HTTP
+  Router router_;                                  // set by start(), before the threads
+  RequestObserver observer_;                       // set by start(), before the threads
+  Gate gate_;                                      // set by start(), before the threads
+  ThreadPool& pool_;
+  std::uint16_t port_ = 0;
+  std::uint64_t id_seed_ = 0;
+  std::atomic<std::uint64_t> next_id_{0};
+  std::atomic<bool> draining_ = false;
+  const std::shared_ptr<ExchangeCount> exchanges_ = std::make_shared<ExchangeCount>();
+
+  asio::io_context io_;
+  asio::strand<asio::io_context::executor_type> control_;
+  tcp::acceptor acceptor_;                                // control
+  asio::local::stream_protocol::acceptor file_acceptor_;  // control; open in place of the other
+  asio::steady_timer drain_timer_;                        // control
+  asio::steady_timer accept_timer_;                       // control
+  asio::signal_set signals_;                              // control
+  std::map<std::uint64_t, std::weak_ptr<HttpConnection>>
+      connections_;                    // control; each removes itself
+  std::uint64_t next_connection_ = 0;  // control
+  std::vector<std::thread> threads_;   // start() and wait() only
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,70 @@
+// Bytes of a connection -> one HTTP/1.1 request, without any input or output of its own.
+#pragma once
+
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/http/exchange.h"
+
+namespace pippin::server {
+
+struct ParserLimits {
+  std::size_t max_header_bytes = 32 << 10;
+  std::size_t max_body_bytes = 16 << 20;
+};
+
+/// A request that cannot be read on: answered with `status`, then the connection is closed.
+struct ParserFailure {
+  int status = 400;
+  std::string message;
+};
+
+/// Reads one request, fed in pieces of any size. One instance a request; one thread at a time.
+/// Framing that two servers could read differently (Content-Length with Transfer-Encoding, an
+/// unknown coding, no Host) is refused, so no request can be smuggled behind another.
+class RequestParser {
+ public:
+  explicit RequestParser(const ParserLimits& limits);
+
+  /// Takes what it can from the front of `bytes` (everything received and not yet taken) and
+  /// returns how much that was. The header is taken whole or not at all.
+  std::size_t feed(std::string_view bytes);
+
+  bool header_done() const { return parser_.is_header_done(); }
+  bool done() const { return !failure_ && parser_.is_done(); }
+  const std::optional<ParserFailure>& failure() const { return failure_; }
+
+  /// Whether the client waits for "100 Continue" before it sends the body. Valid once
+  /// header_done().
+  bool expects_continue() const;
+  /// Whether the connection may carry another request after this one. Valid once done().
+  bool keep_alive() const { return parser_.keep_alive(); }
+  /// The request's path, as in HttpRequest; empty before it has arrived.
+  std::string path() const;
+  /// HTTP/1.0 knows no chunks. Valid once header_done().
+  bool http_1_0() const { return parser_.get().version() == 10; }
+
+  /// The request without peer and id. Valid once done(); takes the body away.
+  HttpRequest take();
+
+ private:
+  std::size_t put(std::string_view bytes);
+  void check_header();
+  void fail(int status, std::string message);
+
+  ParserLimits limits_;
+  boost::beast::http::request_parser<boost::beast::http::string_body> parser_;
+  std::optional<ParserFailure> failure_;
+  bool started_ = false;
+  bool header_checked_ = false;
+};
+
+/// Decodes %XX; nullopt where the escapes are broken or hide a NUL.
+std::optional<std::string> percent_decode(std::string_view text);
+
+}  // namespace pippin::server

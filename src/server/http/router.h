@@ -1,0 +1,47 @@
+// Which handler answers which method and path.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/http/exchange.h"
+
+namespace pippin::server {
+
+/// Where a handler runs.
+enum class Where {
+  worker,     ///< on the thread pool: may take its time
+  io_thread,  ///< at once on the I/O thread, whatever the workers are busy with: microseconds only
+};
+
+/// A table of routes, filled before the server starts and only read from then on.
+class Router {
+ public:
+  struct Route {
+    std::string method;
+    std::string path;
+    Handler handler;
+    Where where = Where::worker;
+  };
+
+  /// What a request met: a route, or the methods that its path would allow (none: the path is
+  /// unknown).
+  struct Match {
+    const Route* route = nullptr;
+    std::string allowed;  ///< "GET, HEAD"
+  };
+
+  /// `path` is exact, or ends in "/*", which takes any non-empty rest, slashes included. A GET
+  /// route answers HEAD, too.
+  void add(std::string method, std::string path, Handler handler, Where where = Where::worker);
+
+  Match match(std::string_view method, std::string_view path) const;
+
+  const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  std::vector<Route> routes_;
+};
+
+}  // namespace pippin::server

@@ -1,0 +1,41 @@
+#include "server/http/router.h"
+
+#include <gtest/gtest.h>
+
+namespace pippin::server {
+namespace {
+
+Router example() {
+  Router router;
+  const Handler none = [](std::shared_ptr<Exchange>) {};
+  router.add("GET", "/v1/models", none);
+  router.add("GET", "/v1/models/*", none);
+  router.add("POST", "/v1/chat", none);
+  router.add("GET", "/v1/chat", none);
+  return router;
+}
+
+std::string routed(const Router& router, std::string_view method, std::string_view path) {
+  const auto match = router.match(method, path);
+  return match.route ? match.route->path : "";
+}
+
+TEST(Router, FindsExactAndOpenPaths) {
+  const Router router = example();
+  EXPECT_EQ(routed(router, "GET", "/v1/models"), "/v1/models");
+  EXPECT_EQ(routed(router, "HEAD", "/v1/models"), "/v1/models");
+  EXPECT_EQ(routed(router, "GET", "/v1/models/a/b"), "/v1/models/*");
+  EXPECT_EQ(routed(router, "GET", "/v1/models/"), "");
+  EXPECT_EQ(routed(router, "GET", "/v1"), "");
+  EXPECT_EQ(routed(router, "GET", "/v1/chat/x"), "");
+}
+
+TEST(Router, ListsWhatAPathAllows) {
+  const Router router = example();
+  EXPECT_EQ(router.match("DELETE", "/v1/chat").allowed, "POST, GET, HEAD");
+  EXPECT_EQ(router.match("DELETE", "/v1/models/x").allowed, "GET, HEAD");
+  EXPECT_EQ(router.match("GET", "/nothing").allowed, "");
+}
+
+}  // namespace
+}  // namespace pippin::server

@@ -1,0 +1,108 @@
+#include "server/openai/openai.h"
+
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include "base/json.h"
+#include "server/errors.h"
+#include "server/openai/chat_parser.h"
+#include "server/openai/chat_reply.h"
+#include "server/openai/completion_reply.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+constexpr std::string_view models_path = "/v1/models/";
+
+std::string rfc3339(std::time_t seconds) {
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
+}
+
+// OpenAI's members, then vLLM's, then Anthropic's: each API's clients pass over the others'.
+json::object model_object(const std::string& name, std::int64_t created, const ModelInfo& info) {
+  return {{"id", valid_utf8(name)},
+          {"object", "model"},
+          {"created", created},
+          {"owned_by", "pippin"},
+          {"max_model_len", info.max_context},
+          {"type", "model"},
+          {"display_name", valid_utf8(name)},
+          {"created_at", rfc3339(created)},
+          {"lifecycle", "active"},
+          {"max_input_tokens", info.max_context}};
+}
+
+}  // namespace
+
+OpenAi::OpenAi(Backend& backend, ChatService& service, const SamplingOptions& sampling)
+    : backend_(backend), service_(service), sampling_(sampling), created_(std::time(nullptr)) {}
+
+void OpenAi::add_routes(Router& router) {
+  router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
+  router.add("POST", "/v1/completions", [this](auto exchange) { complete(std::move(exchange)); });
+  router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
+  router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
+}
+
+void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
+  if (refuse_compressed(*exchange)) return;
+  ChatCall call = parse_chat(exchange->request().body, sampling_);
+  auto make_reply = [usage = call.include_usage, n = call.num_choices,
+                     tokens = call.tokens](const ReplyFacts& facts) {
+    return std::make_unique<ChatReply>(ChatReply::Options{"chatcmpl-" + facts.request_id,
+                                                          facts.model, facts.created, usage,
+                                                          facts.audio_tracks, n, tokens});
+  };
+  service_.answer(std::move(exchange), std::move(call), std::move(make_reply));
+}
+
+void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
+  if (refuse_compressed(*exchange)) return;
+  CompletionCall call = parse_completion(exchange->request().body, sampling_);
+  CompletionReply::Options reply;
+  reply.include_usage = call.include_usage;
+  reply.num_prompts = call.requests.size();
+  reply.num_choices = static_cast<std::size_t>(call.num_choices);
+  reply.tokens = call.tokens;
+  reply.prompt_only = call.prompt_only;
+  if (call.echo)
+    for (const CompletionRequest& request : call.requests)
+      reply.echoes.push_back(request.tokens.empty() ? request.text
+                                                    : backend_.detokenize(request.tokens));
+  auto make_reply = [reply = std::move(reply)](const ReplyFacts& facts) mutable {
+    reply.id = "cmpl-" + facts.request_id;
+    reply.model = facts.model;
+    reply.created = facts.created;
+    return std::make_unique<CompletionReply>(reply);
+  };
+  service_.complete(std::move(exchange), std::move(call), std::move(make_reply));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Models
+
+void OpenAi::list_models(Exchange& exchange) const {
+  json::array list;
+  for (const std::string& name : service_.model_names())
+    list.push_back(model_object(name, created_, backend_.info()));
+  const json::object body{{"object", "list"},
+                          {"data", std::move(list)},
+                          {"has_more", false},
+                          {"first_id", valid_utf8(service_.model_names().front())},
+                          {"last_id", valid_utf8(service_.model_names().back())}};
+  exchange.respond(json_response(200, json::serialize(body)));
+}
+
+void OpenAi::show_model(Exchange& exchange) const {
+  const std::string name = exchange.request().path.substr(models_path.size());
+  service_.check_model(name);
+  exchange.respond(
+      json_response(200, json::serialize(model_object(name, created_, backend_.info()))));
+}
+
+}  // namespace pippin::server

@@ -1,0 +1,288 @@
+#include "server/responses/call.h"
+
+#include <cmath>
+#include <utility>
+
+#include "server/field_table.h"
+#include "server/request_json.h"
+#include "server/thinking.h"
+#include "server/tool_wish.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+using namespace field_tests;
+
+bool is_truncation(const json::value& value) { return value == "auto" || value == "disabled"; }
+
+// clang-format off
+constexpr Field fields[] = {
+    // Honoured by parse_responses_call, which checks the values.
+    {"model", any, ""}, {"input", any, ""}, {"instructions", any, ""}, {"stream", any, ""}, {"stream_options", any, ""},
+    {"max_output_tokens", any, ""}, {"temperature", any, ""}, {"top_p", any, ""},
+    {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
+    {"reasoning", any, ""}, {"text", any, ""}, {"include", any, ""}, {"store", any, ""}, {"previous_response_id", any, ""},
+    {"truncation", is_truncation, "\"auto\" or \"disabled\""},
+
+    // Without influence on the answer's words.
+    {"metadata", is_object, "an object"},
+    {"user", is_string, "a string"},
+    {"safety_identifier", is_string, "a string"},
+    {"service_tier", is_string, "a string"},
+    {"prompt_cache_key", is_string, "a string"},
+    {"prompt_cache_retention", is_string, "a string"},
+    {"prompt_cache_options", is_object, "an object"},
+    {"max_tool_calls", is_number, "a number"},  // of tools that the server runs: there are none
+    {"client_metadata", is_object, "an object"},
+
+    // That would change the answer.
+    {"background", is_false, "false"},
+    {"top_logprobs", is_zero, "0"},
+    {"conversation", never, "absent (see 'previous_response_id')"},
+    {"context_management", is_empty, "empty"},
+    {"prompt", never, "absent"},
+    {"moderation", never, "absent"},
+    {"image", never, "absent"},
+};
+// clang-format on
+
+// Members that a response repeats as they were sent, and what it says where they were not.
+const json::object& repeated_defaults() {
+  static const json::object defaults{{"instructions", nullptr},
+                                     {"max_output_tokens", nullptr},
+                                     {"max_tool_calls", nullptr},
+                                     {"metadata", json::object()},
+                                     {"parallel_tool_calls", true},
+                                     {"previous_response_id", nullptr},
+                                     {"prompt_cache_key", nullptr},
+                                     {"safety_identifier", nullptr},
+                                     {"store", true},
+                                     {"tool_choice", "auto"},
+                                     {"truncation", "disabled"},
+                                     {"user", nullptr}};
+  return defaults;
+}
+
+// The tool as templates get it.
+json::object converted_tool(const json::value& value, const std::string& path,
+                            std::vector<std::string>& ignored) {
+  const json::object& object = object_at(value, path);
+  const Members tool(object, path);
+  const std::string type = required_string(tool, "type");
+  if (type != "function")
+    refuse(
+        tool.path_of("type"),
+        "must be function (tools of other types are not supported), got '" + excerpt(type) + "'");
+  note_unknown(object, path,
+               {"type", "name", "description", "parameters", "strict", "defer_loading"}, ignored);
+  json::object function{{"name", required_string(tool, "name")}};
+  if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
+  if (auto description = tool.string("description")) function["description"] = *description;
+  if (const json::object* parameters = tool.object("parameters"))
+    function["parameters"] = *parameters;
+  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
+  return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+ToolWish parse_choice(const json::value& choice) {
+  if (choice == "auto") return {};
+  if (choice == "none") return {ToolWish::Kind::none};
+  if (choice == "required") return {ToolWish::Kind::required};
+  if (!choice.is_object())
+    refuse("tool_choice",
+           "must be auto, none, required or {\"type\": \"function\", \"name\": ...}");
+  const Members members(choice.as_object(), "tool_choice");
+  const std::string type = required_string(members, "type");
+  if (type != "function")
+    refuse("tool_choice.type",
+           "must be function (others are not supported), got '" + excerpt(type) + "'");
+  return {ToolWish::Kind::named, required_string(members, "name")};
+}
+
+void parse_tool_fields(const Members& body, ResponsesCall& call) {
+  json::array shown, repeated;
+  if (const json::array* tools = body.array("tools")) {
+    for (std::size_t i = 0; i < tools->size(); ++i) {
+      shown.push_back(converted_tool((*tools)[i], at("tools", i), call.chat.ignored));
+      json::object tool = (*tools)[i].as_object();
+      if (!tool.contains("parameters")) tool["parameters"] = nullptr;
+      if (!tool.contains("strict")) tool["strict"] = false;
+      repeated.push_back(std::move(tool));
+    }
+    call.chat.request.tool_choice.strict = any_strict(*tools);
+  }
+  if (!shown.empty()) call.chat.request.tools_json = json::serialize(shown);
+  call.repeated["tools"] = std::move(repeated);
+  if (const json::value* choice = body.find("tool_choice"))
+    apply(parse_choice(*choice), "tool_choice", call.chat.request);
+  call.chat.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
+}
+
+void parse_reasoning(const Members& body, ResponsesCall& call) {
+  json::object repeated{{"effort", nullptr}, {"summary", nullptr}};
+  if (const json::object* object = body.object("reasoning")) {
+    const Members reasoning(*object, "reasoning");
+    note_unknown(*object, "reasoning", {"effort", "summary", "generate_summary"},
+                 call.chat.ignored);
+    json::object kwargs;
+    if (const auto effort = reasoning.string("effort")) {
+      set_effort(kwargs, *effort, "reasoning.effort");
+      repeated["effort"] = *effort;
+    }
+    if (!kwargs.empty()) call.chat.request.template_kwargs_json = json::serialize(kwargs);
+    for (const char* key : {"generate_summary", "summary"})
+      if (const auto summary = reasoning.string(key)) {
+        if (*summary != "auto" && *summary != "concise" && *summary != "detailed" &&
+            *summary != "none")
+          refuse(reasoning.path_of(key),
+                 "must be auto, concise, detailed or none, got '" + excerpt(*summary) + "'");
+        call.summarize = *summary != "none";
+        if (call.summarize) repeated["summary"] = *summary;
+      }
+  }
+  call.repeated["reasoning"] = std::move(repeated);
+}
+
+ResponseFormat parse_format(const Members& format) {
+  const std::string type = required_string(format, "type");
+  if (type == "text") return {};
+  if (type == "json_object") return {ResponseFormat::Kind::json_object, "", "text.format"};
+  if (type != "json_schema")
+    refuse(format.path_of("type"),
+           "must be text, json_object or json_schema, got '" + excerpt(type) + "'");
+  format.boolean("strict");
+  const json::object* schema = format.object("schema");
+  if (!schema) refuse(format.path_of("schema"), "is missing");
+  return {ResponseFormat::Kind::json_schema, json::serialize(*schema), format.path_of("schema")};
+}
+
+void parse_text(const Members& body, ResponsesCall& call) {
+  json::object repeated{{"format", {{"type", "text"}}}, {"verbosity", "medium"}};
+  if (const json::object* object = body.object("text")) {
+    const Members text(*object, "text");
+    note_unknown(*object, "text", {"format", "verbosity"}, call.chat.ignored);
+    if (const json::object* format = text.object("format")) {
+      call.chat.request.format = parse_format(Members(*format, "text.format"));
+      repeated["format"] = *format;
+    }
+    if (const auto verbosity = text.string("verbosity"); verbosity && *verbosity != "medium")
+      refuse("text.verbosity",
+             "must be medium (others are not supported), got '" + excerpt(*verbosity) + "'");
+  }
+  call.repeated["text"] = std::move(repeated);
+}
+
+void parse_include(const Members& body, ResponsesCall& call) {
+  const json::array* include = body.array("include");
+  for (std::size_t i = 0; include && i < include->size(); ++i) {
+    const json::value& what = (*include)[i];
+    if (!what.is_string()) refuse(at("include", i), "must be a string");
+    if (what == "reasoning.encrypted_content")
+      call.encrypt = true;
+    else if (what == "message.output_text.logprobs")
+      refuse(at("include", i), "can't be message.output_text.logprobs here (not supported)");
+    // All others add to results of tools that the server runs: there are none.
+  }
+}
+
+// 0.6f as 0.6.
+double rounded(float value) { return std::round(static_cast<double>(value) * 1e6) / 1e6; }
+
+void parse_sampling(const Members& body, const SamplingOptions& defaults, ResponsesCall& call) {
+  SamplingOptions& sampling = call.chat.request.sampling;
+  sampling = defaults;
+  sampling.temperature = number_in(body, "temperature", 0, 2, sampling.temperature);
+  sampling.top_p = number_in(body, "top_p", 0, 1, sampling.top_p);
+  call.repeated["temperature"] = rounded(sampling.temperature);
+  call.repeated["top_p"] = rounded(sampling.top_p);
+  if (sampling.top_p == 0) {
+    // The least that "the smallest set reaching 0" can mean: the most likely token.
+    sampling.top_p = 1;
+    sampling.top_k = 1;
+  }
+  if (const auto limit = body.integer("max_output_tokens")) {
+    if (*limit < 1) refuse("max_output_tokens", "must be at least 1");
+    call.chat.request.stop.max_tokens = *limit;
+  }
+}
+
+void parse_streaming(const Members& body, ChatCall& call) {
+  call.stream = body.boolean("stream").value_or(false);
+  const json::object* options = body.object("stream_options");
+  if (!options) return;
+  if (!call.stream) refuse("stream_options", "is only allowed when 'stream' is true");
+  // Padding against eavesdroppers; without influence.
+  Members(*options, "stream_options").boolean("include_obfuscation");
+  note_unknown(*options, "stream_options", {"include_obfuscation"}, call.ignored);
+}
+
+json::object user_message(const json::string& text) {
+  const json::array content{{{"type", "input_text"}, {"text", text}}};
+  return {{"type", "message"}, {"role", "user"}, {"content", content}};
+}
+
+void parse_input(const Members& body, const std::string& id, ResponsesCall& call) {
+  const json::value* input = body.find("input");
+  if (!input) refuse("input", "is missing");
+  if (input->is_string())
+    call.input.push_back(user_message(input->as_string()));
+  else if (input->is_array())
+    call.input = input->as_array();
+  else
+    refuse("input", "must be a string or an array of items");
+  if (call.input.empty() && call.previous_response_id.empty()) refuse("input", "must not be empty");
+  for (std::size_t i = 0; i < call.input.size(); ++i) {
+    object_at(call.input[i], at("input", i));
+    json::object& item = call.input[i].as_object();
+    if (!item.contains("type")) item["type"] = "message";
+    if (const auto* given = item.if_contains("id"); !given || !given->is_string())
+      item["id"] = "item_" + id + "_" + std::to_string(i);
+  }
+}
+
+}  // namespace
+
+std::span<const Field> responses_fields() { return fields; }
+
+ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
+                                   const SamplingOptions& defaults) {
+  const json::object object = parse_body(text);
+  const Members body(object);
+  ResponsesCall call;
+  call.chat.ignored = check_fields(object, fields);
+  call.chat.model = body.string("model").value_or("");
+  for (const auto& [key, fallback] : repeated_defaults()) {
+    const json::value* sent = body.find(key);
+    call.repeated[key] = sent ? *sent : fallback;
+  }
+  call.previous_response_id = body.string("previous_response_id").value_or("");
+  body.string("instructions");
+  call.chat.truncate = call.repeated.at("truncation") == "auto";
+  call.store = body.boolean("store").value_or(true);
+  parse_streaming(body, call.chat);
+  parse_sampling(body, defaults, call);
+  parse_tool_fields(body, call);
+  parse_reasoning(body, call);
+  parse_text(body, call);
+  parse_include(body, call);
+  parse_input(body, id, call);
+  return call;
+}
+
+void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) {
+  ParsedMessages parsed;
+  const json::value& instructions = call.repeated.at("instructions");
+  if (instructions.is_string() && !instructions.as_string().empty())
+    parsed.messages.push_back({"system", {{std::string(instructions.as_string()), nullptr}}, ""});
+  ItemReader reader(parsed, std::move(find));
+  for (std::size_t i = 0; i < earlier.size(); ++i)
+    reader.read(earlier[i], at("previous_response_id", i));
+  for (std::size_t i = 0; i < call.input.size(); ++i) reader.read(call.input[i], at("input", i));
+  reader.finish();
+  call.chat.request.messages = std::move(parsed.messages);
+  call.chat.media = std::move(parsed.media);
+  call.chat.ignored.insert(call.chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
+}
+
+}  // namespace pippin::server

@@ -1,0 +1,197 @@
+#include "server/responses/items.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pippin/error.h"
+#include "server/documents.h"
+#include "server/request_json.h"
+#include "server/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+constexpr std::string_view reasoning_mark = "pippin-reasoning:";
+
+// The texts of an item's list of parts ("content", "summary"), one after the other.
+std::string texts_of(const Members& item, std::string_view key) {
+  std::string text;
+  const json::array* parts = item.array(key);
+  for (std::size_t i = 0; parts && i < parts->size(); ++i) {
+    const std::string path = at(item.path_of(key), i);
+    text += required_string(Members(object_at((*parts)[i], path), path), "text");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string encrypted_content(std::string_view reasoning) {
+  return std::string(reasoning_mark) + std::string(reasoning);
+}
+
+void ItemReader::begin(const std::string& role, std::string extra_json) {
+  finish();
+  out_.messages.push_back({role, {}, std::move(extra_json)});
+}
+
+void ItemReader::begin_assistant() {
+  begin("assistant");
+  in_assistant_ = true;
+}
+
+void ItemReader::finish() {
+  if (!std::exchange(in_assistant_, false)) return;
+  json::object extra;
+  if (!reasoning_.empty()) extra["reasoning_content"] = std::exchange(reasoning_, {});
+  if (!calls_.empty()) extra["tool_calls"] = std::exchange(calls_, {});
+  if (!extra.empty()) out_.messages.back().extra_json = json::serialize(extra);
+}
+
+void ItemReader::read(const json::value& value, const std::string& path) {
+  const json::object& object = object_at(value, path);
+  const Members item(object, path);
+  note_unknown(object, path,
+               {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace",
+                "arguments", "output", "summary", "encrypted_content", "caller"},
+               out_.ignored);
+  const std::string type = item.string("type").value_or(item.find("role") ? "message" : "");
+  if (type == "message")
+    read_message(object, path);
+  else if (type == "function_call")
+    read_call(item);
+  else if (type == "function_call_output")
+    read_call_output(item);
+  else if (type == "reasoning")
+    read_reasoning(item);
+  else if (type == "item_reference")
+    read_reference(item, path);
+  else
+    refuse(
+        item.path_of("type"),
+        "must be message, function_call, function_call_output, reasoning or item_reference (others "
+        "are not supported), got '" +
+            excerpt(type) + "'");
+}
+
+void ItemReader::read_message(const json::object& object, const std::string& path) {
+  const Members item(object, path);
+  std::string role = required_string(item, "role");
+  if (role == "developer") role = "system";
+  if (role != "system" && role != "user" && role != "assistant")
+    refuse(item.path_of("role"),
+           "must be system, developer, user or assistant, got '" + excerpt(role) + "'");
+  const json::value* content = item.find("content");
+  if (!content) refuse(item.path_of("content"), "is missing");
+  const bool only_system =
+      std::all_of(out_.messages.begin(), out_.messages.end(),
+                  [](const Message& message) { return message.role == "system"; });
+  const bool goes_on = role == "system" && only_system && !out_.messages.empty();
+  const bool said_nothing = in_assistant_ && out_.messages.back().content.empty() && calls_.empty();
+  if (role == "assistant") {
+    if (!said_nothing) begin_assistant();
+  } else if (!goes_on) {
+    begin(role);
+  }
+  read_content(*content, item.path_of("content"), role);
+}
+
+void ItemReader::read_content(const json::value& content, const std::string& path,
+                              const std::string& role) {
+  if (content.is_string()) return add_text(std::string(content.as_string()));
+  if (!content.is_array()) refuse(path, "must be a string or an array of parts");
+  const json::array& parts = content.as_array();
+  for (std::size_t i = 0; i < parts.size(); ++i) read_part(parts[i], at(path, i), role);
+}
+
+void ItemReader::read_part(const json::value& value, const std::string& path,
+                           const std::string& role) {
+  const json::object& object = object_at(value, path);
+  const Members part(object, path);
+  const std::string type = required_string(part, "type");
+  note_unknown(object, path,
+               {"type", "text", "refusal", "image_url", "detail", "file_id", "file_url",
+                "file_data", "filename", "annotations", "logprobs", "prompt_cache_breakpoint"},
+               out_.ignored);
+  const bool is_text = type == "input_text" || type == "output_text" || type == "text";
+  if (is_text)
+    add_text(required_string(part, "text"));
+  else if (type == "refusal" && role == "assistant")
+    add_text(required_string(part, "refusal"));
+  else if (type == "input_image" && role != "assistant")
+    add_image(part);
+  else if (type == "input_file" && role != "assistant")
+    add_text(file_document(part));
+  else
+    refuse(part.path_of("type"),
+           "must be input_text, output_text, input_image or input_file here (others are not "
+           "supported), got '" +
+               excerpt(type) + "'");
+}
+
+void ItemReader::add_text(std::string text) {
+  out_.messages.back().content.push_back({std::move(text), nullptr});
+}
+
+void ItemReader::add_image(const Members& part) {
+  if (part.find("file_id")) refuse(part.path_of("file_id"), "is not supported; use 'image_url'");
+  const std::string detail = part.string("detail").value_or("auto");
+  if (detail != "auto" && detail != "low" && detail != "high" && detail != "original")
+    refuse(part.path_of("detail"),
+           "must be auto, low, high or original, got '" + excerpt(detail) + "'");
+  MediaSource picture;
+  picture.urls = {required_string(part, "image_url")};
+  picture.low_detail = detail == "low";
+  picture.field = part.path_of("image_url");
+  picture.message = out_.messages.size() - 1;
+  picture.part = out_.messages.back().content.size();
+  out_.messages.back().content.emplace_back();
+  out_.media.push_back(std::move(picture));
+}
+
+void ItemReader::read_call(const Members& item) {
+  if (!in_assistant_) begin_assistant();
+  json::object function{{"name", required_string(item, "name")}};
+  const std::string arguments = item.string("arguments").value_or("");
+  // Templates write objects; what a model left broken stays as it was.
+  json::value parsed = json::object();
+  try {
+    if (!arguments.empty()) parsed = parse_json(arguments, "arguments");
+  } catch (const Error&) {
+    parsed = json::string(arguments);
+  }
+  function["arguments"] = parsed.is_object() ? std::move(parsed) : json::string(arguments);
+  calls_.push_back({{"id", required_string(item, "call_id")},
+                    {"type", "function"},
+                    {"function", std::move(function)}});
+}
+
+void ItemReader::read_call_output(const Members& item) {
+  const json::object extra{{"tool_call_id", required_string(item, "call_id")}};
+  const json::value* output = item.find("output");
+  if (!output) refuse(item.path_of("output"), "is missing");
+  begin("tool", json::serialize(extra));
+  read_content(*output, item.path_of("output"), "tool");
+}
+
+void ItemReader::read_reasoning(const Members& item) {
+  std::string text = texts_of(item, "content");
+  const std::string encrypted = item.string("encrypted_content").value_or("");
+  if (text.empty() && encrypted.starts_with(reasoning_mark))
+    text = encrypted.substr(reasoning_mark.size());
+  if (text.empty()) text = texts_of(item, "summary");
+  const bool goes_on = in_assistant_ && out_.messages.back().content.empty() && calls_.empty();
+  if (!goes_on) begin_assistant();
+  reasoning_ += text;
+}
+
+void ItemReader::read_reference(const Members& item, const std::string& path) {
+  const std::string id = required_string(item, "id");
+  const auto found = find_(id);
+  if (!found)
+    throw Error(Code::not_found, "item '" + excerpt(id) + "' is not known (any more)",
+                item.path_of("id"));
+  read(*found, path);
+}
+
+}  // namespace pippin::server

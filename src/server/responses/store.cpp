@@ -1,0 +1,117 @@
+#include "server/responses/store.h"
+
+#include <iterator>
+#include <utility>
+#include <vector>
+
+namespace pippin::server {
+namespace {
+
+constexpr std::size_t max_turns =
+    100'000;  // of a conversation on disk, in case its files name each other in a circle
+
+}  // namespace
+
+// One by one: a long conversation would otherwise be destroyed by as deep a recursion.
+StoredResponse::~StoredResponse() {
+  if (total) *total -= bytes;
+  auto last = std::move(previous);
+  while (last && last.use_count() == 1) {
+    auto before = last->previous;
+    last = std::move(before);
+  }
+}
+
+json::array items_until(const StoredResponsePtr& last) {
+  std::vector<const StoredResponse*> turns;
+  for (auto* turn = last.get(); turn; turn = turn->previous.get()) turns.push_back(turn);
+  json::array items;
+  for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) {
+    items.insert(items.end(), (*turn)->input.begin(), (*turn)->input.end());
+    items.insert(items.end(), (*turn)->output.begin(), (*turn)->output.end());
+  }
+  return items;
+}
+
+ResponseStore::ResponseStore(const Options& options)
+    : max_bytes_(options.max_bytes),
+      folder_(options.folder.empty()
+                  ? nullptr
+                  : std::make_unique<ResponseFolder>(options.folder, options.max_folder_bytes)) {}
+
+void ResponseStore::put(std::shared_ptr<StoredResponse> response) {
+  if (folder_) folder_->write(*response);
+  keep(std::move(response));
+}
+
+StoredResponsePtr ResponseStore::find(const std::string& id) {
+  if (auto found = find_in_memory(id)) return found;
+  return folder_ ? find_in_folder(id) : nullptr;
+}
+
+// The conversation back to what memory has of it, or to its beginning.
+StoredResponsePtr ResponseStore::find_in_folder(const std::string& id) {
+  std::vector<std::shared_ptr<StoredResponse>> turns;
+  StoredResponsePtr known;
+  std::string previous = id;
+  while (!previous.empty() && !known) {
+    if (turns.size() == max_turns) return nullptr;
+    auto turn = folder_->read(std::string(previous), previous);
+    if (!turn) return nullptr;
+    turns.push_back(std::move(turn));
+    if (!previous.empty()) known = find_in_memory(previous);
+  }
+  for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) {
+    (*turn)->previous = known;
+    known = *turn;
+    keep(std::move(*turn));
+  }
+  return known;
+}
+
+bool ResponseStore::erase(const std::string& id) {
+  const bool was_on_disk = folder_ && folder_->erase(id);
+  std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return was_on_disk;
+  remove(found->second);
+  return true;
+}
+
+void ResponseStore::keep(std::shared_ptr<StoredResponse> response) {
+  response->bytes = json::serialize(response->input).size() +
+                    json::serialize(response->output).size() + response->response.size();
+  response->total = bytes_;
+  *bytes_ += response->bytes;
+  std::lock_guard lock(mutex_);
+  if (const auto old = by_id_.find(response->id); old != by_id_.end()) remove(old->second);
+  entries_.push_front(std::move(response));
+  by_id_[entries_.front()->id] = entries_.begin();
+  while (*bytes_ > max_bytes_ && !entries_.empty()) remove(std::prev(entries_.end()));
+}
+
+StoredResponsePtr ResponseStore::find_in_memory(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return entries_.front();
+}
+
+std::optional<json::object> ResponseStore::find_item(const std::string& id) const {
+  std::lock_guard lock(mutex_);
+  for (const StoredResponsePtr& response : entries_)
+    for (const json::array* items : {&response->output, &response->input})
+      for (const json::value& item : *items) {
+        const json::value* name = item.as_object().if_contains("id");
+        if (name && *name == json::string_view(id)) return item.as_object();
+      }
+  return {};
+}
+
+void ResponseStore::remove(Entries::iterator entry) {
+  by_id_.erase((*entry)->id);
+  entries_.erase(entry);
+}
+
+}  // namespace pippin::server
