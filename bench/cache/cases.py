@@ -1,8 +1,9 @@
 """What is measured: each case starts the server it needs and yields rows and, at the end, verdicts."""
-import contextlib
 import dataclasses
+import os
 import pathlib
 import random
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -206,30 +207,50 @@ def prefix(setup: Setup, name: str) -> Outcome:
         return list(recorder.rows.values()), verdicts
 
 
+def leave_page_cache(folder: pathlib.Path) -> bool:
+    """Has the system forget what it keeps in memory of a folder's files: the next to read them reads the disk. False where
+    the system can't be told."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    for file in filter(pathlib.Path.is_file, folder.rglob("*")):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())  # pages that are not written yet would stay
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
+
+
 def restart(setup: Setup) -> Outcome:
-    """The same after the server has been stopped and started with the same --cache-dir; first requests count."""
+    """The same after the server has been stopped and started with the same --cache-dir; first requests count. Once with what the
+    system still has in memory of the files, and once from the disk."""
     if not setup.knows("--cache-dir"):
         return [], [Verdict("restart", "--cache-dir", "this server has no such option", False)]
     prompt_tokens = min(PREFIXES["8k"], setup.context // 2)
-    part = pictures.picture_part(1024, 1024, 1)
-    messages = [user(part, QUESTIONS[0])]
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        with setup.serve("--cache-dir", folder) as server:
-            before = Recorder("before the restart", server)
-            answer = before.ask("picture 1024x1024", messages, setup.answer_tokens)
-            shared_prompt(before, prompt_tokens, 1, ["shared prefix"], True)
+    messages = [user(pictures.picture_part(1024, 1024, 1), QUESTIONS[0])]
+
+    def ask(case: str, folder: pathlib.Path) -> Recorder:
+        with setup.serve("--cache-dir", str(folder)) as server:
+            recorder = Recorder(case, server)
+            recorder.ask("picture 1024x1024", messages, setup.answer_tokens)
+            shared_prompt(recorder, prompt_tokens, 1, ["shared prefix"], True)
+        return recorder
+
+    with tempfile.TemporaryDirectory() as parent:
+        warm, cold = pathlib.Path(parent, "warm"), pathlib.Path(parent, "cold")
+        before = ask("before the restart", warm)
+        shutil.copytree(warm, cold)
+        answer = before.rows["picture 1024x1024"].answers[0]
         messages += [{"role": "assistant", "content": answer.text}, user(QUESTIONS[1])]
-        with setup.serve("--cache-dir", folder) as server:
-            after = Recorder("after the restart", server)
-            after.ask("picture 1024x1024", messages, setup.answer_tokens)
-            shared_prompt(after, prompt_tokens, 1, ["shared prefix"], True)
-    verdicts = [verdict_no_encoder(after.rows["picture 1024x1024"], "restart, second question")]
-    if setup.scored:
-        for request, field, goal in (("picture 1024x1024", "latency", GOAL_PICTURE), ("shared prefix", "ttft", GOAL_PREFIX)):
-            ratio = before.rows[request].median(field) / after.rows[request].median(field)
-            verdicts.append(verdict_ratio(f"restart, {request}: {field}", ratio, goal))
-    return [*before.rows.values(), *after.rows.values()], verdicts
+        restarts = [ask("after the restart", warm)]
+        if leave_page_cache(cold):
+            restarts.append(ask("after the restart, from the disk", cold))
+    verdicts = []
+    for after in restarts:
+        verdicts.append(verdict_no_encoder(after.rows["picture 1024x1024"], f"{after.case}, second question"))
+        if setup.scored:
+            for request, field, goal in (("picture 1024x1024", "latency", GOAL_PICTURE), ("shared prefix", "ttft", GOAL_PREFIX)):
+                ratio = before.rows[request].median(field) / after.rows[request].median(field)
+                verdicts.append(verdict_ratio(f"{after.case}, {request}: {field}", ratio, goal))
+    return [row for recorder in [before, *restarts] for row in recorder.rows.values()], verdicts
 
 
 def all_cases() -> list[Case]:
