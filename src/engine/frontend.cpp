@@ -234,12 +234,12 @@ void Frontend::choose_output_format(const EngineOptions& options) {
                info_.reasoning_parser);
 }
 
-// MLX has other kernels for one row and for up to 16, 32 and 64 rows than for more. Compiling one takes half a minute;
-// compiled ones are found on disk by the next start.
+// MLX has other kernels for one row and for up to 16, 32 and 64 rows than for more, and we have some for up to 8, 16 and 128.
+// Compiling one of MLX's takes half a minute; compiled ones are found on disk by the next start.
 void Frontend::warm_up(int max_batch_tokens) {
   const auto start = std::chrono::steady_clock::now();
   spdlog::info("[engine] warming up the GPU (minutes on a new machine, then seconds)");
-  for (const int rows : {9, 17, 33, 65, 512})
+  for (const int rows : {2, 9, 17, 33, 65, 129, 512})
     if (rows <= max_batch_tokens && rows + 2 <= info_.max_context) bench(1, rows, 2, false);
   // Prompts of a whole step each: some end, and go on with tokens that are not read yet, beside others.
   if (max_batch_tokens + 2 <= info_.max_context && max_queue_ >= 3)

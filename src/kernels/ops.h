@@ -16,7 +16,7 @@ namespace pippin::kernels {
 
 namespace mx = mlx::core;
 
-/// x [T, K] -> x W^T [T, N], in x's dtype, by MLX's own operations.
+/// x [T, K] -> x W^T [T, N], in x's dtype, by MLX's own operations or cuda_linear.h's.
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w);
 
 /// A step's page tables as the CPU's kernels read them; see cpu/attention.h.

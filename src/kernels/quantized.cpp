@@ -1,3 +1,4 @@
+#include "kernels/cuda_linear.h"
 #include "kernels/ops.h"
 
 namespace pippin::kernels {
@@ -21,6 +22,7 @@ bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
 }  // namespace
 
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w) {
+  if (few_rows_kernel_takes(x, w)) return few_rows_linear(x, w);
   if (worth_expanding(x, w)) {
     const auto dense = mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits);
     return mx::matmul(x, mx::transpose(mx::astype(dense, x.dtype())));

@@ -57,6 +57,7 @@ LIBRARIES = {
     "gtest/*": ["*_test.cpp", "*testing.h"], "gmock/*": ["*_test.cpp"],
     "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],
     "pippin/*": ["*"],
+    "cuda_*.h": ["kernels/cuda_*"],  # in the source of its kernels
     "immintrin.h": ["kernels/*"], "cpuid.h": ["kernels/*"], "arm_neon.h": ["kernels/*"],
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
