@@ -66,8 +66,9 @@ impl Class {
         Class::new(ascii, true, slice, trie)
     }
 
-    fn of_words(trie: &TokTrie) -> Class {
-        Class::new((b'a'..=b'z').collect(), false, None, trie)
+    fn of_ascii(holds: impl Fn(u8) -> bool, trie: &TokTrie) -> Class {
+        let ascii = (0x20..0x7F).filter(|&byte| holds(byte)).collect();
+        Class::new(ascii, false, None, trie)
     }
 
     fn new(ascii: Vec<u8>, beyond_ascii: bool, slice: Option<usize>, trie: &TokTrie) -> Class {
@@ -198,6 +199,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A vocabulary by its tokens' characters. Immutable.
 pub struct MaskTables {
     env: TokEnv,
+    /// Larger ones first.
     classes: Vec<Class>,
     slices: Arc<SlicedBiasComputer>,
 }
@@ -206,7 +208,15 @@ impl MaskTables {
     /// `slices` for all that lengths don't tell.
     pub fn new(env: &TokEnv, slices: Arc<SlicedBiasComputer>) -> MaskTables {
         let trie = env.tok_trie();
-        let classes = vec![Class::of_strings(trie, &slices.extra_lexemes()), Class::of_words(trie)];
+        let of_ascii = |holds: fn(u8) -> bool| Class::of_ascii(holds, trie);
+        let classes = vec![
+            Class::of_strings(trie, &slices.extra_lexemes()),
+            of_ascii(|byte| !b"\"\\".contains(&byte)),
+            of_ascii(|byte| byte.is_ascii_alphanumeric() || byte == b' '),
+            of_ascii(|byte| byte.is_ascii_alphanumeric()),
+            of_ascii(|byte| byte.is_ascii_alphabetic()),
+            of_ascii(|byte| byte.is_ascii_lowercase()),
+        ];
         MaskTables { env: env.clone(), classes, slices }
     }
 }
@@ -288,8 +298,8 @@ impl BiasComputer for Masks {
 
 #[cfg(test)]
 impl Masks {
-    /// What reach() says of strings and of words.
-    pub fn reaches(&self, rec: &mut ParserRecognizer<'_>) -> [Option<usize>; 2] {
-        [0, 1].map(|index| self.reach(index, rec))
+    /// What reach() says of each class.
+    pub fn reaches(&self, rec: &mut ParserRecognizer<'_>) -> Vec<Option<usize>> {
+        (0..self.tables.classes.len()).map(|index| self.reach(index, rec)).collect()
     }
 }

@@ -182,6 +182,9 @@ fn masks_of_strings_are_llguidances_own() {
         json!({ "type": "string", "pattern": "^[A-Za-z]{3,9}-[^c]{0,7}$" }),
         json!({ "type": "string", "pattern": "^(?:.{2,6}|x{9,12})$" }),
         json!({ "type": "string", "pattern": "^[ -~]{3,14}$" }),
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9 ]{3,14}$" }),
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{0,14}$" }),
+        json!({ "type": "string", "pattern": "^[A-Z]?[A-Za-z]{0,14}1?$" }),
         json!({ "type": "string", "pattern": "^[^é漢]{0,14}$" }),
         json!({ "type": "string", "pattern": "^[^\u{10000}]{0,14}$" }),
         json!({ "type": "string", "pattern": "^[\u{0}-\u{e000}]{0,14}$" }),
@@ -231,8 +234,8 @@ fn masks_of_other_grammars_are_llguidances_own() {
     compare(&compiler, Kind::JsonObject, "", 60);
 }
 
-/// How many characters may come, of strings and of words, after an answer's beginning.
-fn reaches(compiler: &Compiler, kind: Kind, text: &str, answer: &str) -> [Option<usize>; 2] {
+/// How many characters of each class may come after an answer's beginning.
+fn reaches(compiler: &Compiler, kind: Kind, text: &str, answer: &str) -> Vec<Option<usize>> {
     let grammar = compiler.grammar(kind, text).unwrap();
     let mut parser = compiler.factory.create_parser(grammar).unwrap();
     parser.start_without_prompt();
@@ -263,9 +266,12 @@ fn lengths_tell_what_may_come_up_to_a_bound() {
         Some(11)
     );
     assert_eq!(string(json!({ "type": "string", "pattern": "^[ab]{1,5}$" }), "\"a"), None);
-    let word = |regex: &str, answer: &str| reaches(&compiler, Kind::Regex, regex, answer)[1];
+    let word = |regex: &str, answer: &str| reaches(&compiler, Kind::Regex, regex, answer)[5];
     assert_eq!(word("[a-z]{1,9}", "ab"), Some(7));
     assert_eq!(word("([a-z]{1,9}, )*", "ab"), Some(7));
     assert_eq!(word("[a-z]+[0-9]", "ab"), Some(30));
     assert_eq!(word("[a-y]{1,9}", "ab"), None);
+    let name = json!({ "type": "string", "pattern": "^[A-Za-z0-9 ]{1,9}$" }).to_string();
+    let names = reaches(&compiler, Kind::JsonSchema, &name, "\"ab");
+    assert_eq!(names, [None, None, Some(7), Some(7), Some(7), Some(7)]);
 }
