@@ -167,6 +167,7 @@ PippinStatus pippin_grammar_compile(const PippinGrammars* grammars, int kind, co
 /// An independent matcher in the same state. Of a matcher that nobody uses otherwise any thread may take copies.
 PippinStatus pippin_matcher_copy(const PippinMatcher* matcher, PippinMatcher** out,
                                  PippinBuffer* error);
+/// What it has learnt of its grammar the next copies of matchers at the beginning know, too.
 void pippin_matcher_free(PippinMatcher* matcher);
 
 /// Bit t % 32 of words[t / 32]: whether token t may come next. End tokens may where the answer may end. Words behind the

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokenId, TokenizerEnv};
-use llguidance::{earley::SlicedBiasComputer, Matcher as LlgMatcher, ParserFactory};
+use llguidance::{earley::SlicedBiasComputer, ParserFactory};
 use serde_json::{json, Value as Json};
 
 use crate::call_grammar;
 use crate::ffi::{guard, guard_value, text, Buffer, Failure, Ids, Outcome, Status};
 use crate::gbnf;
+use crate::masks::{MaskTables, Masks};
+use crate::matcher::Matcher;
 use crate::schema;
 use crate::token_trie::TokenEnv;
 use crate::tokenizer::Tokenizer;
@@ -54,6 +56,7 @@ impl Kind {
 /// What compiles grammars for one tokenizer. Immutable.
 pub struct Compiler {
     factory: ParserFactory,
+    masks: Arc<MaskTables>,
     /// Spellings of tokens that only grammars that name them allow.
     markup: Vec<(String, TokenId)>,
 }
@@ -72,15 +75,15 @@ impl Compiler {
             .map_err(|error| Failure::invalid(error.to_string()))?;
         factory.quiet();
         *factory.limits_mut() = ParserLimits { verbose_errors: false, ..ParserLimits::default() };
-        Ok(Compiler { factory, markup })
+        let masks = Arc::new(MaskTables::new(&env, factory.slicer()));
+        Ok(Compiler { factory, masks, markup })
     }
 
     pub fn compile(&self, kind: Kind, text: &str) -> Outcome<Matcher> {
         let grammar = self.grammar(kind, text)?;
-        let matcher = LlgMatcher::new(self.factory.create_parser(grammar));
-        match matcher.get_error() {
-            Some(error) => Err(Failure::invalid(words_of(&error))),
-            None => Ok(Matcher(matcher)),
+        match self.factory.create_parser(grammar) {
+            Ok(parser) => Ok(Matcher::new(parser, Masks::new(self.masks.clone()))),
+            Err(error) => Err(Failure::invalid(schema::words_of(&error.to_string()))),
         }
     }
 
@@ -113,11 +116,9 @@ pub fn lark(text: &str) -> Outcome<String> {
 }
 
 /// Parts of the vocabulary that grammars often allow as a whole, which is one question then and not one a token: what strings of
-/// JSON hold (by length: that of many a string is bounded) and words. llguidance's own, and more.
+/// JSON hold, and words. llguidance's own, and more.
 fn slices() -> Vec<String> {
     let mut slices = SlicedBiasComputer::general_slices();
-    let within = |most: u32| format!(r#"[^"\\\x00-\x1F\x7F]{{1,{most}}}"#);
-    slices.extend([2, 3, 4, 5, 6, 7, 8, 14, 20].map(within));
     slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
     slices
 }
@@ -137,10 +138,6 @@ fn whole(regex: &str) -> &str {
 
 fn choice(options: &Json) -> Outcome<String> {
     Ok(format!("start: CHOICE\nCHOICE: {}", call_grammar::choices(options)?))
-}
-
-fn words_of(error: &str) -> String {
-    schema::explain(error.trim_end_matches("<non-verbose/>").trim_end())
 }
 
 /// Runs `work` on a thread of its own for at most `limit`. What takes longer is left behind; llguidance's own limits end it.
@@ -180,58 +177,6 @@ fn within<T: Send + 'static>(
             status: Status::Internal,
             message: "the grammar's compiler panicked".into(),
         }),
-    }
-}
-
-/// Follows one answer through a grammar. One thread at a time.
-pub struct Matcher(LlgMatcher);
-
-impl Matcher {
-    /// An independent one in the same state.
-    pub fn copy(&self) -> Matcher {
-        Matcher(self.0.deep_clone())
-    }
-
-    /// Sets the bits of the tokens that may come next, bit t % 32 of word t / 32; end tokens are among them where the
-    /// answer may end.
-    pub fn fill(&mut self, words: &mut [u32]) -> Outcome<()> {
-        let mask = self
-            .0
-            .compute_mask_or_eos()
-            .map_err(|error| Failure::invalid(words_of(&error.to_string())))?;
-        let bits = mask.as_slice();
-        let shared = bits.len().min(words.len());
-        words[..shared].copy_from_slice(&bits[..shared]);
-        words[shared..].fill(0);
-        Ok(())
-    }
-
-    pub fn allows(&mut self, token: i32) -> Outcome<bool> {
-        let accepted = self.0.validate_tokens(&[token as TokenId]);
-        accepted.map(|n| n == 1).map_err(|error| Failure::invalid(words_of(&error.to_string())))
-    }
-
-    pub fn consume(&mut self, token: i32) -> Outcome<()> {
-        let consumed = self.0.consume_token(token as TokenId);
-        consumed.map_err(|error| Failure::invalid(words_of(&error.to_string())))
-    }
-
-    /// The tokens that must come next.
-    pub fn forced(&mut self) -> Vec<i32> {
-        if self.0.is_stopped() {
-            return Vec::new();
-        }
-        self.0.compute_ff_tokens().into_iter().map(|id| id as i32).collect()
-    }
-
-    /// Whether the answer may end here.
-    pub fn is_accepting(&mut self) -> bool {
-        self.0.is_stopped() || self.0.is_accepting().unwrap_or(false)
-    }
-
-    /// Whether nothing may follow.
-    pub fn is_finished(&self) -> bool {
-        self.0.is_stopped()
     }
 }
 
@@ -305,7 +250,7 @@ pub unsafe extern "C" fn pippin_matcher_copy(
 #[no_mangle]
 pub unsafe extern "C" fn pippin_matcher_free(matcher: *mut Matcher) {
     if !matcher.is_null() {
-        drop(Box::from_raw(matcher));
+        guard_value((), || Box::from_raw(matcher).retire());
     }
 }
 
@@ -367,3 +312,7 @@ pub unsafe extern "C" fn pippin_matcher_is_finished(matcher: *const Matcher) -> 
 #[cfg(test)]
 #[path = "grammar_test.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "masks_test.rs"]
+mod masks_tests;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 
 /// Behind the model's own vocabulary, where the library puts tokens that are not in it.
-const END: i32 = 259;
+pub(crate) const END: i32 = 259;
 const CALL: i32 = 260;
 const END_OF_CALL: i32 = 261;
 const NAME: i32 = 258;
@@ -25,6 +25,11 @@ fn alphabet(byte: u8) -> char {
 }
 
 fn tokenizer() -> Arc<Tokenizer> {
+    tokenizer_with(&[])
+}
+
+/// With more tokens, numbered from END on, which is behind them then. No text is cut into them.
+pub(crate) fn tokenizer_with(more: &[Vec<u8>]) -> Arc<Tokenizer> {
     let mut vocab: BTreeMap<String, u32> =
         (0..=255u8).map(|byte| (alphabet(byte).to_string(), u32::from(byte))).collect();
     let mut merges = Vec::new();
@@ -32,8 +37,12 @@ fn tokenizer() -> Arc<Tokenizer> {
         vocab.insert(format!("{left}{right}"), 256 + index as u32);
         merges.push(format!("{left} {right}"));
     }
+    for (index, token) in more.iter().enumerate() {
+        let spelt = token.iter().map(|&byte| alphabet(byte)).collect();
+        vocab.insert(spelt, END as u32 + index as u32);
+    }
     let added = |id: i32, content: &str, special: bool| {
-        json!({ "id": id, "content": content, "special": special, "single_word": false,
+        json!({ "id": id + more.len() as i32, "content": content, "special": special, "single_word": false,
                 "lstrip": false, "rstrip": false, "normalized": false })
     };
     let json = json!({

@@ -13,6 +13,8 @@ mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;
+mod masks;
+mod matcher;
 mod pymethods;
 mod schema;
 mod strftime;

@@ -308,7 +308,12 @@ fn spell_out_format(schema: &mut Map<String, Json>) {
     }
 }
 
-/// What the compiler said of a schema, for whoever sent it.
+/// What llguidance said of a grammar, for whoever sent it.
+pub fn words_of(error: &str) -> String {
+    explain(error.trim_end_matches("<non-verbose/>").trim_end())
+}
+
+/// What the compiler said of a schema.
 pub fn explain(message: &str) -> String {
     if let Some(keys) = message.strip_prefix("Unimplemented keys: ") {
         let names: String = keys.chars().filter(|c| !"[]\"".contains(*c)).collect();

@@ -38,7 +38,8 @@ constexpr std::size_t mask_words(std::int64_t num_tokens) {
   return static_cast<std::size_t>((num_tokens + 31) / 32);
 }
 
-/// Follows one answer through a grammar. Owns its state; movable; one thread at a time.
+/// Follows one answer through a grammar. Owns its state; movable; one thread at a time. What it has found out of the grammar is left
+/// to the compiler's next matchers when it is destroyed.
 /// Every member throws Error(invalid_argument) where the grammar gets too complex to follow.
 class Matcher {
  public:
