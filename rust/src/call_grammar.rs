@@ -2,8 +2,9 @@
 //!
 //! It is described as JSON: {"before": pieces, "calls": [pieces, ...], "separator": pieces, "after": pieces,
 //! "many": bool, "text": bool}. Pieces are a list of strings, whose markup ("<tool_call>") becomes tokens where the
-//! vocabulary has it; {"optional": string}; {"number": true}, some digits; {"schema": JSON Schema}; {"until": string}, any text
-//! up to that string, which comes, too; {"either": strings}; and {"maybe": pieces}. One call comes, or
+//! vocabulary has it; {"optional": string}; {"number": true}, some digits; {"schema": JSON Schema}; and {"arguments": JSON Schema,
+//! "notation": "python", "gemma" (with "quote", which stands around texts) or "tags" (with "key" and "end", which stand around
+//! each; "closing", the tag in `end`; and "types", by name those that the parser takes a bare text for)}. One call comes, or
 //! `many` with the separator between them; with `text` any text may stand before and behind the calls, or instead of them;
 //! with "answer" ({"schema"}, {"regex"}, {"choice"} or {"lark"}) the answer may be that instead, or is where there are no calls.
 //! Where answers are messages of several channels, "thought": {"before": [pieces, ...], "after": pieces} is what may
@@ -18,7 +19,9 @@ use serde_json::{json, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
 use crate::grammar;
+use crate::notation;
 use crate::schema;
+use crate::values::Values;
 
 /// A JSON array of strings as alternatives.
 pub fn choices(options: &Json) -> Outcome<String> {
@@ -45,8 +48,13 @@ pub fn markup_of(trie: &TokTrie) -> Vec<(String, TokenId)> {
     (0..trie.vocab_size() as TokenId).filter_map(spelling).collect()
 }
 
-pub fn lark(calls: &Json, markup: &[(String, TokenId)]) -> Outcome<String> {
-    let mut writer = Writer { markup, rules: String::new(), num_rules: 0 };
+/// `check` refuses schemas that are not kept to in JSON; in other notations they aren't either.
+pub fn lark(
+    calls: &Json,
+    markup: &[(String, TokenId)],
+    check: &dyn Fn(&Json) -> Outcome<()>,
+) -> Outcome<String> {
+    let mut writer = Writer { markup, check, rules: String::new(), num_rules: 0 };
     let has_calls = writer.calls(calls)?;
     let has_answer = calls.get("answer").is_some();
     if !has_calls && !has_answer {
@@ -70,8 +78,10 @@ pub fn lark(calls: &Json, markup: &[(String, TokenId)]) -> Outcome<String> {
     Ok(format!("start: {thoughts} ({start})\n{}", writer.rules))
 }
 
-struct Writer<'a> {
+/// Owns the rules written so far.
+pub struct Writer<'a> {
     markup: &'a [(String, TokenId)],
+    check: &'a dyn Fn(&Json) -> Outcome<()>,
     rules: String,
     num_rules: usize,
 }
@@ -139,39 +149,49 @@ impl Writer<'_> {
                 parts.push(format!("({})?", self.spelled(text)));
             } else if piece["number"] == true {
                 parts.push("/[0-9]{1,9}/".to_string());
-            } else if let Some(end) = piece["until"].as_str() {
-                parts.push(self.until(end));
-            } else if let Some(options) = piece.get("either") {
-                parts.push(format!("({})", choices(options)?));
-            } else if let Some(pieces) = piece.get("maybe") {
-                parts.push(format!("({})?", self.pieces(pieces)?));
+            } else if piece.get("arguments").is_some() {
+                parts.push(self.arguments(piece)?);
             } else {
                 let schema = schema::prepare(piece.get("schema").cloned().unwrap_or(json!({})))?;
-                let name = format!("schema_{}", self.num_rules);
-                self.num_rules += 1;
-                let _ = writeln!(self.rules, "{name}: %json {schema}");
+                let name = self.name("schema");
+                self.define(&name, &format!("%json {schema}"));
                 parts.push(name);
             }
         }
         Ok(parts.join(" "))
     }
 
-    /// Where the end has markup that is a token, all text ends there anyway, and what stands before it is left out.
-    fn until(&mut self, end: &str) -> String {
-        let tokens = self.markup.iter().filter_map(|(name, _)| end.find(name.as_str()));
-        if let Some(at) = tokens.min() {
-            let end = self.spelled(&end[at..]);
-            return format!("/(?s:.+)/? {end}");
-        }
-        let name = format!("until_{}", self.num_rules);
+    fn arguments(&mut self, piece: &Json) -> Outcome<String> {
+        let schema = schema::prepare(piece["arguments"].clone())?;
+        (self.check)(&schema)?;
+        Values::new(notation::of(piece)?, &schema, self).arguments()
+    }
+
+    /// A rule's, not given before.
+    pub fn name(&mut self, kind: &str) -> String {
         self.num_rules += 1;
-        let end = Json::String(end.to_string());
-        let _ = writeln!(self.rules, "{name}[suffix={end}]: /(?s:.*)/");
+        format!("{kind}_{}", self.num_rules)
+    }
+
+    /// `name` may have attributes behind it.
+    pub fn define(&mut self, name: &str, body: &str) {
+        let _ = writeln!(self.rules, "{name}: {body}");
+    }
+
+    /// The name of a terminal.
+    pub fn terminal(&mut self, body: &str) -> String {
+        let name = self.name("TEXT");
+        self.define(&name, body);
         name
     }
 
+    /// Where the first token begins that no text can be.
+    pub fn markup_in(&self, text: &str) -> Option<usize> {
+        self.markup.iter().filter_map(|(name, _)| text.find(name.as_str())).min()
+    }
+
     /// Strings and tokens.
-    fn spelled(&self, text: &str) -> String {
+    pub fn spelled(&self, text: &str) -> String {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;

@@ -87,6 +87,15 @@ impl Compiler {
         }
     }
 
+    /// Refuses a schema that JSON can't be held to.
+    fn check(&self, schema: &Json) -> Outcome<()> {
+        let grammar = TopLevelGrammar::from_json_schema(schema.clone());
+        match LlgMatcher::new(self.factory.create_parser(grammar)).get_error() {
+            Some(error) => Err(Failure::invalid(words_of(&error))),
+            None => Ok(()),
+        }
+    }
+
     fn grammar(&self, kind: Kind, text: &str) -> Outcome<TopLevelGrammar> {
         Ok(match kind {
             Kind::JsonObject => {
@@ -101,6 +110,7 @@ impl Compiler {
             Kind::Calls => TopLevelGrammar::from_lark(call_grammar::lark(
                 &parse(text, "the calls")?,
                 &self.markup,
+                &|schema| self.check(schema),
             )?),
         })
     }

@@ -4,21 +4,26 @@
 //!
 //! Each module is plain Rust with its `extern "C"` functions at the end; `ffi` holds what they share.
 
+mod alternatives;
 mod call_grammar;
 pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
 mod filters;
+mod formats;
 mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;
 mod masks;
 mod matcher;
+mod notation;
 mod pymethods;
 mod schema;
 mod strftime;
 pub mod template;
+mod texts;
 pub mod token_bytes;
 mod token_trie;
 pub mod tokenizer;
+mod values;

@@ -6,12 +6,13 @@ use std::collections::HashSet;
 use serde_json::{json, Map, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
+use crate::formats;
 
 /// Between two parts of a JSON text: nothing, a space, or a line break and its indentation. It can't go on for ever.
 const WHITESPACE: &str = r"\x20|\r?\n[\x20\x09]{0,24}";
 
 /// Escapes in strings. Not \uXXXX: a key spelt so might repeat a property that has its own schema.
-const ESCAPES: &str = "nrbtf\\\"";
+pub const ESCAPES: &str = "nrbtf\\\"";
 
 /// From here on, numbers are not exact in the 64 bit floats that bounds are compared in.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
@@ -261,39 +262,22 @@ fn bound_numbers(schema: &mut Map<String, Json>, limits_decimals: bool) {
     }
 }
 
+/// Without bounds but those that integers get here.
+pub fn is_boundless(schema: &Map<String, Json>) -> bool {
+    schema.iter().all(|(key, value)| match key.as_str() {
+        "type" => true,
+        "minimum" => value == &json!(-MAX_INTEGER),
+        "maximum" => value == &json!(MAX_INTEGER),
+        _ => false,
+    })
+}
+
 // ---- formats
 
-/// Days that are there, leap years and all: RFC 3339 asks for it, llguidance's pattern does not.
-fn date_pattern() -> String {
-    let year = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])";
-    let fourth = "(?:0[48]|[2468][048]|[13579][26])";
-    let leap_year = format!("(?:[0-9]{{2}}{fourth}|{fourth}00)");
-    let days = [
-        format!("{year}-(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"),
-        format!("{year}-(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"),
-        format!("{year}-02-(?:0[1-9]|1[0-9]|2[0-8])"),
-        format!("{leap_year}-02-29"),
-    ];
-    format!("(?:{})", days.join("|"))
-}
-
-fn time_pattern() -> String {
-    let clock = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
-    format!(r"{clock}:[0-5][0-9](?:\.[0-9]{{1,6}})?(?:Z|[+-]{clock})")
-}
-
-/// The formats whose patterns here are stricter than llguidance's.
-fn format_pattern(format: &str) -> Option<String> {
-    match format {
-        "date" => Some(date_pattern()),
-        "time" => Some(time_pattern()),
-        "date-time" => Some(format!("{}T{}", date_pattern(), time_pattern())),
-        _ => None,
-    }
-}
+/// As patterns: some are stricter than llguidance's own, and other notations than JSON need them, too.
 
 fn spell_out_format(schema: &mut Map<String, Json>) {
-    let Some(pattern) = schema.get("format").and_then(Json::as_str).and_then(format_pattern) else {
+    let Some(pattern) = schema.get("format").and_then(Json::as_str).and_then(formats::pattern) else {
         return;
     };
     schema.remove("format");

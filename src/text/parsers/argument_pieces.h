@@ -1,24 +1,29 @@
-// Arguments of calls in formats that write each between tags and texts without quotes, for grammars of such calls.
+// Arguments of calls in formats that don't write them as JSON, for grammars of such calls.
 #pragma once
 
 #include <string_view>
 
 #include "base/json.h"
+#include "text/parsers/tools.h"
 
 namespace pippin::text {
 
-/// How an argument is written: key, value, value_end.
+/// How arguments are written. See rust/src/call_grammar.rs.
 struct ArgumentLayout {
-  std::string_view key;  ///< KEY stands for its name
-  std::string_view value_end;
+  std::string_view notation;      ///< "python", "gemma" or "tags"; empty for JSON
+  std::string_view key = {};      ///< of tags: before a value; KEY stands for its name
+  std::string_view end = {};      ///< of tags: behind a value
+  std::string_view closing = {};  ///< of tags: the part of `end` by which the parser finds it
+  std::string_view quote = {};    ///< of gemma: around texts
 };
 
-/// Of a schema's properties, in their order, what call_grammar's pieces are (rust/src/call_grammar.rs). A text may hold anything but
-/// `value_end`; what is no text is JSON that its schema allows. Arguments that `parameters` does not name don't come. Throws
-/// Error(invalid_argument) naming an argument whose schema can't be kept to: texts with more than an enum's bounds.
-json::array argument_pieces(const json::object& parameters, const ArgumentLayout& layout);
+/// What a tool's schema says of its arguments, as a piece of call_grammar's. `tools` are the request's, by which the parser tells
+/// bare texts from other values.
+json::object argument_piece(const ArgumentLayout& layout, const json::object& parameters,
+                            const Tools& tools, std::string_view tool);
 
-/// The same where schemas are not kept to: any of these arguments, with any text.
-json::array free_argument_pieces(const json::object& parameters, const ArgumentLayout& layout);
+/// The same where the schema is not kept to: any of the tool's arguments, with any values.
+json::object free_argument_piece(const ArgumentLayout& layout, const json::object& parameters,
+                                 const Tools& tools, std::string_view tool);
 
 }  // namespace pippin::text

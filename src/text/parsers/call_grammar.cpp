@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "pippin/error.h"
 #include "text/parsers/argument_pieces.h"
+#include "text/parsers/named_calls.h"
+#include "text/parsers/python_calls.h"
 
 namespace pippin::text {
 namespace {
@@ -52,7 +54,10 @@ constexpr Layout layouts[] = {
      "\v",
      "",
      true,
-     {"<parameter=KEY>\n", "\n</parameter>\n"}},
+     {.notation = "tags",
+      .key = "<parameter=KEY>\n",
+      .end = "\n</parameter>\n",
+      .closing = "</parameter>"}},
     {"minimax",
      "<minimax:tool_call>\n",
      "<invoke name=\"NAME\">\n",
@@ -60,7 +65,10 @@ constexpr Layout layouts[] = {
      "",
      "</minimax:tool_call>",
      true,
-     {"<parameter name=\"KEY\">", "</parameter>\n"}},
+     {.notation = "tags",
+      .key = "<parameter name=\"KEY\">",
+      .end = "</parameter>\n",
+      .closing = "</parameter>"}},
     {"glm",
      "",
      "<tool_call>NAME\n",
@@ -68,7 +76,28 @@ constexpr Layout layouts[] = {
      "\v",
      "",
      true,
-     {"<arg_key>KEY</arg_key>\n<arg_value>", "</arg_value>\n"}},
+     {.notation = "tags",
+      .key = "<arg_key>KEY</arg_key>\n<arg_value>",
+      .end = "</arg_value>\n",
+      .closing = "</arg_value>"}},
+    {"pythonic", "[", "NAME(", ")", ", ", "]", false, {.notation = "python"}},
+    {"gemma3", "```tool_code\n", "NAME(", ")", "\n", "\n```", false, {.notation = "python"}},
+    {"gemma4",
+     "",
+     "<|tool_call>call:NAME{",
+     "}<tool_call|>",
+     "",
+     "",
+     true,
+     {.notation = "gemma", .quote = "<|\"|>"}},
+    {"functiongemma",
+     "",
+     "<start_function_call>call:NAME{",
+     "}<end_function_call>",
+     "",
+     "",
+     true,
+     {.notation = "gemma", .quote = "<escape>"}},
 };
 
 constexpr Layout channel_layout = {
@@ -113,10 +142,14 @@ std::string named(std::string_view head, const std::string& name) {
   return text;
 }
 
-// Names are written into JSON and markup as they are.
-void check_name(const std::string& name) {
-  const auto plain = [](unsigned char c) { return c > ' ' && c != '"' && c != '\\' && c != '<'; };
-  if (name.empty() || !std::all_of(name.begin(), name.end(), plain))
+// Names are written as they are, and the parser must find their end.
+void check_name(const std::string& name, const Layout& layout) {
+  const auto& notation = layout.arguments.notation;
+  const auto in_json = [](unsigned char c) { return c > ' ' && c != '"' && c != '\\' && c != '<'; };
+  bool plain = !name.empty() && std::all_of(name.begin(), name.end(), in_json);
+  if (!notation.empty()) plain = plain && is_tool_name(name);
+  if (notation == "python") plain = plain && std::all_of(name.begin(), name.end(), in_python_name);
+  if (!plain)
     throw Error(Code::invalid_argument, "the tool's name '" + name + "' can't be forced", "tools");
 }
 
@@ -132,14 +165,15 @@ json::object parameters_of(const json::object& function) {
   return given ? parameters->as_object() : json::object{{"type", "object"}};
 }
 
-json::array arguments_of(const Layout& layout, const json::object& function,
-                         const CallRules& rules) {
+json::object arguments_of(const Layout& layout, const json::object& function,
+                          const CallRules& rules, const Tools& tools) {
   const bool free = is_free(function, rules);
   const json::object parameters = parameters_of(function);
-  if (layout.arguments.key.empty())
-    return {json::object{{"schema", free ? json::object{{"type", "object"}} : parameters}}};
-  return free ? free_argument_pieces(parameters, layout.arguments)
-              : argument_pieces(parameters, layout.arguments);
+  if (layout.arguments.notation.empty())
+    return {{"schema", free ? json::object{{"type", "object"}} : parameters}};
+  const std::string_view name = function.at("name").as_string();
+  return free ? free_argument_piece(layout.arguments, parameters, tools, name)
+              : argument_piece(layout.arguments, parameters, tools, name);
 }
 
 // A tool's description, in OpenAI's shape or bare. Tools come from programs, too, which nobody has checked.
@@ -153,12 +187,12 @@ const json::object& described(const json::value& tool) {
   return *object;
 }
 
-json::array call_of(const Layout& layout, const json::object& function, const CallRules& rules) {
+json::array call_of(const Layout& layout, const json::object& function, const CallRules& rules,
+                    const Tools& tools) {
   const std::string name(function.at("name").as_string());
-  check_name(name);
+  check_name(name, layout);
   json::array pieces = pieces_of(named(layout.head, name));
-  const json::array arguments = arguments_of(layout, function, rules);
-  pieces.insert(pieces.end(), arguments.begin(), arguments.end());
+  pieces.push_back(arguments_of(layout, function, rules, tools));
   add_text(pieces, layout.tail);
   return pieces;
 }
@@ -173,10 +207,11 @@ json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_
   json::array calls;
   const json::value tools = parse_json(tools_json, "tools");
   if (!tools.is_array()) throw Error(Code::invalid_argument, "the tools must be an array", "tools");
+  const Tools known(tools_json);
   for (const auto& tool : tools.as_array()) {
     const json::object& function = described(tool);
     if (is_allowed(rules, std::string_view(function.at("name").as_string())))
-      for (const Layout& layout : layouts) calls.push_back(call_of(layout, function, rules));
+      for (const Layout& layout : layouts) calls.push_back(call_of(layout, function, rules, known));
   }
   json::object spec{{"before", pieces_of(layouts.front().before)},
                     {"calls", std::move(calls)},

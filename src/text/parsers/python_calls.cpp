@@ -5,13 +5,12 @@ namespace {
 
 using Progress = CallReader::Progress;
 
-// Of a tool's name; Python has no dash and no dot in one, but tools do.
-bool in_name(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '.' || c == '-' || c == ':' || c == '/';
-}
-
 }  // namespace
+
+bool in_python_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("_.-:/").find(c) != std::string_view::npos;
+}
 
 void PythonCalls::begin(std::string_view) {
   state_ = State::between;
@@ -60,7 +59,7 @@ Progress PythonCalls::read_between(Input& input) {
 }
 
 Progress PythonCalls::read_name(Input& input, OutputWriter& writer) {
-  while (!input.empty() && in_name(input.front())) word_ += input.take_byte();
+  while (!input.empty() && in_python_name(input.front())) word_ += input.take_byte();
   if (input.empty()) return Progress::more;
   if (input.front() != '(' || !tools_->has(word_)) return Progress::broken;
   input.take_byte();
@@ -74,7 +73,7 @@ Progress PythonCalls::read_name(Input& input, OutputWriter& writer) {
 
 Progress PythonCalls::read_key(Input& input, OutputWriter& writer) {
   if (word_.empty()) input.skip_space();
-  while (!input.empty() && in_name(input.front())) word_ += input.take_byte();
+  while (!input.empty() && in_python_name(input.front())) word_ += input.take_byte();
   if (input.empty()) return cut_key(input, writer);
   if (word_.empty() && input.front() == ')') {
     close_call(input, writer);
@@ -154,7 +153,7 @@ Progress PythonCalls::read_behind(Input& input) {
     input.take(end.size());
     return Progress::done;
   }
-  if (!in_list_ && !in_name(input.front()) && input.front() != '[') return Progress::broken;
+  if (!in_list_ && !in_python_name(input.front()) && input.front() != '[') return Progress::broken;
   state_ = State::between;
   return Progress::more;
 }

@@ -11,6 +11,9 @@
 
 namespace pippin::text {
 
+/// Whether it may be in a name of a tool or argument. Python has no dash and no dot in one, but tools do.
+bool in_python_name(char c);
+
 /// One or several, in a list or on lines of their own. Arguments are passed on as they are generated.
 class PythonCalls final : public CallReader {
  public:

@@ -1,0 +1,345 @@
+//! What a JSON Schema allows, told apart by type: what llguidance finds out for JSON, for notations that are not JSON.
+//!
+//! The schema has been through `schema::prepare` and llguidance's own compiler, which refuse what can't be kept to; so only
+//! keywords are met here that both know.
+
+use serde_json::{json, Map, Value as Json};
+
+use crate::ffi::{Failure, Outcome};
+use crate::texts::Text;
+
+/// References in place, one behind the other.
+const MAX_DEPTH: usize = 64;
+
+const TYPES: [&str; 6] = ["null", "boolean", "number", "string", "array", "object"];
+const NUMBER_KEYWORDS: [&str; 5] =
+    ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+/// Those that say something of a value.
+const KEYWORDS: [&str; 27] = [
+    "type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required",
+    "additionalProperties", "patternProperties", "minProperties", "maxProperties", "items",
+    "prefixItems", "additionalItems", "minItems", "maxItems", "minLength", "maxLength", "pattern",
+    "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+];
+
+/// A kind of value that a schema allows.
+#[derive(Clone, Debug)]
+pub enum Alternative {
+    Null,
+    /// This one, or either.
+    Boolean(Option<bool>),
+    Number(Number),
+    Text(Text),
+    Array(Array),
+    Object(Object),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Number {
+    /// As the schema spells it; the rest has been looked at.
+    pub literal: Option<Json>,
+    /// Each holds: `type` (number or integer) and bounds.
+    pub schemas: Vec<Map<String, Json>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// Schemas of the first items.
+    pub first: Vec<Json>,
+    /// And of those behind them; false for none.
+    pub rest: Json,
+    pub shortest: u64,
+    pub longest: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub properties: Map<String, Json>,
+    pub required: Vec<String>,
+    /// The schema of other members; false for none.
+    pub others: Json,
+    /// The schema speaks of other members, or of no others.
+    pub is_open: bool,
+    pub least: u64,
+    pub most: Option<u64>,
+}
+
+/// It says nothing of the value.
+pub fn is_any(schema: &Json) -> bool {
+    match schema {
+        Json::Bool(any) => *any,
+        Json::Object(map) => !map.keys().any(|key| KEYWORDS.contains(&key.as_str())),
+        _ => false,
+    }
+}
+
+/// What the schema allows; nothing where no value meets it. References lead into `root`.
+pub fn alternatives(schema: &Json, root: &Json) -> Outcome<Vec<Alternative>> {
+    Resolver { root }.resolve(schema, 0)
+}
+
+struct Resolver<'a> {
+    root: &'a Json,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self, schema: &Json, depth: usize) -> Outcome<Vec<Alternative>> {
+        if depth > MAX_DEPTH {
+            return Err(Failure::invalid("the schema refers to itself without an end"));
+        }
+        let Some(map) = schema.as_object() else {
+            return if schema == &Json::Bool(false) { Ok(Vec::new()) } else { own(&Map::new()) };
+        };
+        let mut found = own(map)?;
+        if let Some(value) = map.get("const") {
+            found = both(&found, &[constant(value)])?;
+        }
+        if let Some(values) = map.get("enum").and_then(Json::as_array) {
+            found = both(&found, &values.iter().map(constant).collect::<Vec<_>>())?;
+        }
+        for part in list(map, "allOf") {
+            found = both(&found, &self.resolve(part, depth + 1)?)?;
+        }
+        for key in ["anyOf", "oneOf"] {
+            if map.contains_key(key) {
+                let mut options = Vec::new();
+                for option in list(map, key) {
+                    options.extend(self.resolve(option, depth + 1)?);
+                }
+                found = both(&found, &options)?;
+            }
+        }
+        if let Some(reference) = map.get("$ref").and_then(Json::as_str) {
+            let path = reference.trim_start_matches('#').trim_end_matches('/');
+            let Some(target) = self.root.pointer(path) else {
+                return Err(Failure::invalid(format!("'$ref' to {reference}, where nothing is")));
+            };
+            found = both(&found, &self.resolve(target, depth + 1)?)?;
+        }
+        Ok(found)
+    }
+}
+
+fn list<'a>(map: &'a Map<String, Json>, key: &str) -> impl Iterator<Item = &'a Json> {
+    map.get(key).and_then(Json::as_array).into_iter().flatten()
+}
+
+/// By `type` and the keywords of each, without what applies other schemas.
+fn own(map: &Map<String, Json>) -> Outcome<Vec<Alternative>> {
+    let types: Vec<&str> = match map.get("type") {
+        Some(Json::String(one)) => vec![one],
+        Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
+        _ => TYPES.to_vec(),
+    };
+    let mut found = Vec::new();
+    for name in &types {
+        found.push(match *name {
+            "null" => Alternative::Null,
+            "boolean" => Alternative::Boolean(None),
+            "integer" if types.contains(&"number") => continue,
+            "number" | "integer" => Alternative::Number(number(map, name)),
+            "string" => Alternative::Text(text(map)),
+            "array" => Alternative::Array(array(map)),
+            "object" => Alternative::Object(object(map)?),
+            _ => return Err(Failure::invalid(format!("there is no type '{name}'"))),
+        });
+    }
+    Ok(found)
+}
+
+fn count(map: &Map<String, Json>, key: &str) -> Option<u64> {
+    let value = map.get(key)?;
+    value.as_u64().or_else(|| value.as_f64().map(|count| count.max(0.0) as u64))
+}
+
+fn number(map: &Map<String, Json>, name: &str) -> Number {
+    let mut schema = Map::new();
+    schema.insert("type".to_string(), json!(name));
+    for key in NUMBER_KEYWORDS {
+        if let Some(value) = map.get(key) {
+            schema.insert(key.to_string(), value.clone());
+        }
+    }
+    Number { literal: None, schemas: vec![schema] }
+}
+
+/// Formats are patterns by now.
+fn text(map: &Map<String, Json>) -> Text {
+    Text {
+        literal: None,
+        shortest: count(map, "minLength").unwrap_or(0),
+        longest: count(map, "maxLength"),
+        patterns: map.get("pattern").and_then(Json::as_str).map(String::from).into_iter().collect(),
+    }
+}
+
+/// Of every draft: `items` may be the list of the first ones.
+fn array(map: &Map<String, Json>) -> Array {
+    let old = map.get("items").and_then(Json::as_array);
+    let first = old.or_else(|| map.get("prefixItems").and_then(Json::as_array));
+    let rest = if old.is_some() { map.get("additionalItems") } else { map.get("items") };
+    Array {
+        first: first.cloned().unwrap_or_default(),
+        rest: rest.cloned().unwrap_or(Json::Bool(true)),
+        shortest: count(map, "minItems").unwrap_or(0),
+        longest: count(map, "maxItems"),
+    }
+}
+
+fn object(map: &Map<String, Json>) -> Outcome<Object> {
+    if map.get("patternProperties").and_then(Json::as_object).is_some_and(|some| !some.is_empty()) {
+        return Err(Failure::invalid("'patternProperties' is not supported in this format of calls"));
+    }
+    let properties = map.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
+    let others = map.get("additionalProperties");
+    Ok(Object {
+        is_open: others.is_some() || properties.is_empty(),
+        properties,
+        required: list(map, "required").filter_map(Json::as_str).map(String::from).collect(),
+        others: others.cloned().unwrap_or(Json::Bool(true)),
+        least: count(map, "minProperties").unwrap_or(0),
+        most: count(map, "maxProperties"),
+    })
+}
+
+fn constant(value: &Json) -> Alternative {
+    let same = |value: &Json| json!({ "const": value });
+    match value {
+        Json::Null => Alternative::Null,
+        Json::Bool(which) => Alternative::Boolean(Some(*which)),
+        Json::Number(_) => {
+            Alternative::Number(Number { literal: Some(value.clone()), schemas: Vec::new() })
+        }
+        Json::String(text) => Alternative::Text(Text::of(text)),
+        Json::Array(items) => Alternative::Array(Array {
+            first: items.iter().map(same).collect(),
+            rest: Json::Bool(false),
+            shortest: items.len() as u64,
+            longest: Some(items.len() as u64),
+        }),
+        Json::Object(members) => Alternative::Object(Object {
+            properties: members.iter().map(|(name, value)| (name.clone(), same(value))).collect(),
+            required: members.keys().cloned().collect(),
+            others: Json::Bool(false),
+            is_open: true,
+            least: 0,
+            most: None,
+        }),
+    }
+}
+
+// ---- what several schemas allow together
+
+fn both(some: &[Alternative], others: &[Alternative]) -> Outcome<Vec<Alternative>> {
+    let mut found = Vec::new();
+    for one in some {
+        for another in others {
+            found.extend(merged(one, another)?);
+        }
+    }
+    Ok(found)
+}
+
+fn merged(one: &Alternative, another: &Alternative) -> Outcome<Option<Alternative>> {
+    use Alternative::*;
+    Ok(match (one, another) {
+        (Null, Null) => Some(Null),
+        (Boolean(a), Boolean(b)) => {
+            (a.is_none() || b.is_none() || a == b).then(|| Boolean(a.or(*b)))
+        }
+        (Number(a), Number(b)) => merged_numbers(a, b).map(Number),
+        (Text(a), Text(b)) => a.and(b)?.map(Text),
+        (Array(a), Array(b)) => Some(Array(merged_arrays(a, b))),
+        (Object(a), Object(b)) => Some(Object(merged_objects(a, b))),
+        _ => None,
+    })
+}
+
+/// One schema for both.
+fn all_of(one: &Json, another: &Json) -> Json {
+    match (is_any(one), is_any(another)) {
+        (true, _) => another.clone(),
+        (_, true) => one.clone(),
+        _ if one == &Json::Bool(false) || another == &Json::Bool(false) => Json::Bool(false),
+        _ => json!({ "allOf": [one, another] }),
+    }
+}
+
+fn longest_of(one: Option<u64>, another: Option<u64>) -> Option<u64> {
+    match (one, another) {
+        (Some(one), Some(another)) => Some(one.min(another)),
+        _ => one.or(another),
+    }
+}
+
+fn merged_numbers(one: &Number, another: &Number) -> Option<Number> {
+    let value = |number: &Number| number.literal.as_ref().and_then(Json::as_f64);
+    if value(one).is_some() && value(another).is_some() && value(one) != value(another) {
+        return None;
+    }
+    let number = Number {
+        literal: one.literal.clone().or_else(|| another.literal.clone()),
+        schemas: one.schemas.iter().chain(&another.schemas).cloned().collect(),
+    };
+    match value(&number) {
+        Some(value) => number.schemas.iter().all(|schema| allows(schema, value)).then_some(number),
+        None => (!is_empty_range(&number.schemas)).then_some(number),
+    }
+}
+
+fn bound(schema: &Map<String, Json>, key: &str) -> Option<f64> {
+    schema.get(key).and_then(Json::as_f64)
+}
+
+fn allows(schema: &Map<String, Json>, value: f64) -> bool {
+    let step = bound(schema, "multipleOf").filter(|step| *step > 0.0);
+    let steps = step.map_or(0.0, |step| value / step);
+    (schema["type"] != "integer" || value.fract() == 0.0)
+        && bound(schema, "minimum").is_none_or(|least| value >= least)
+        && bound(schema, "maximum").is_none_or(|most| value <= most)
+        && bound(schema, "exclusiveMinimum").is_none_or(|least| value > least)
+        && bound(schema, "exclusiveMaximum").is_none_or(|most| value < most)
+        && (steps - steps.round()).abs() < 1e-9
+}
+
+fn is_empty_range(schemas: &[Map<String, Json>]) -> bool {
+    let of = |key: &'static str| schemas.iter().filter_map(move |schema| bound(schema, key));
+    let least = of("minimum").chain(of("exclusiveMinimum")).fold(f64::NEG_INFINITY, f64::max);
+    let most = of("maximum").chain(of("exclusiveMaximum")).fold(f64::INFINITY, f64::min);
+    let excluded = of("exclusiveMinimum").chain(of("exclusiveMaximum")).any(|end| end == least);
+    let integer = schemas.iter().any(|schema| schema["type"] == "integer");
+    least > most || (least == most && excluded) || (integer && least.ceil() > most.floor())
+}
+
+fn merged_arrays(one: &Array, another: &Array) -> Array {
+    let item = |array: &Array, at: usize| array.first.get(at).unwrap_or(&array.rest).clone();
+    let first = 0..one.first.len().max(another.first.len());
+    Array {
+        first: first.map(|at| all_of(&item(one, at), &item(another, at))).collect(),
+        rest: all_of(&one.rest, &another.rest),
+        shortest: one.shortest.max(another.shortest),
+        longest: longest_of(one.longest, another.longest),
+    }
+}
+
+fn merged_objects(one: &Object, another: &Object) -> Object {
+    let member = |object: &Object, name: &str| {
+        object.properties.get(name).unwrap_or(&object.others).clone()
+    };
+    let mut properties = Map::new();
+    for name in one.properties.keys().chain(another.properties.keys()) {
+        if !properties.contains_key(name) {
+            properties.insert(name.clone(), all_of(&member(one, name), &member(another, name)));
+        }
+    }
+    let mut required = one.required.clone();
+    required.extend(another.required.iter().filter(|name| !one.required.contains(name)).cloned());
+    Object {
+        is_open: properties.is_empty() || (one.is_open && another.is_open),
+        properties,
+        required,
+        others: all_of(&one.others, &another.others),
+        least: one.least.max(another.least),
+        most: longest_of(one.most, another.most),
+    }
+}

@@ -1,0 +1,269 @@
+//! Texts that a schema allows, as terminals of llguidance's Lark.
+//!
+//! Its JSON strings are llguidance's own. Where a format of calls writes texts otherwise (bare between tags, between tokens,
+//! as Python does), they are put together here: `patterns` search, as JSON Schema says, and terminals match a whole text.
+
+use llguidance::derivre::{RegexAst, RegexBuilder};
+use llguidance::regex_to_lark;
+use regex_syntax::hir::{Hir, HirKind, Look};
+use serde_json::Value as Json;
+
+use crate::ffi::{Failure, Outcome};
+
+/// What it may take to find out whether a regular expression matches anything.
+const MAX_FUEL: u64 = 200_000;
+const MAX_ALTERNATIVES: usize = 64;
+const ANYTHING: &str = "(?s:.*)";
+
+/// What a schema says of a text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    /// It is this one; the rest has been looked at.
+    pub literal: Option<String>,
+    pub shortest: u64,
+    pub longest: Option<u64>,
+    /// As the schema has them: each is found somewhere in the text.
+    pub patterns: Vec<String>,
+}
+
+impl Text {
+    pub fn of(literal: &str) -> Text {
+        Text { literal: Some(literal.to_string()), ..Text::default() }
+    }
+
+    /// What both allow; nothing where that is none.
+    pub fn and(&self, other: &Text) -> Outcome<Option<Text>> {
+        let both = Text {
+            literal: self.literal.clone().or_else(|| other.literal.clone()),
+            shortest: self.shortest.max(other.shortest),
+            longest: match (self.longest, other.longest) {
+                (Some(one), Some(another)) => Some(one.min(another)),
+                (one, another) => one.or(another),
+            },
+            patterns: self.patterns.iter().chain(&other.patterns).cloned().collect(),
+        };
+        if both.longest.is_some_and(|longest| longest < both.shortest) {
+            return Ok(None);
+        }
+        let Some(literal) = &both.literal else { return Ok(Some(both)) };
+        let same = other.literal.as_ref().is_none_or(|text| text == literal);
+        let bounded = Text { literal: None, ..both.clone() };
+        let allowed = same && Terminal(vec![bounded.conditions()?]).matches(literal)?;
+        Ok(allowed.then(|| Text::of(literal)))
+    }
+
+    /// The text as it is, without quotes or escapes.
+    pub fn conditions(&self) -> Outcome<Vec<Condition>> {
+        if let Some(literal) = &self.literal {
+            return Ok(vec![Condition::Is(literal.clone())]);
+        }
+        let mut conditions = vec![Condition::Matches(format!("(?s:.{})", self.repeated()))];
+        for pattern in &self.patterns {
+            conditions.push(Condition::Matches(searched(pattern)?));
+        }
+        Ok(conditions)
+    }
+
+    /// The number of characters, behind what matches one.
+    pub fn repeated(&self) -> String {
+        match (self.shortest, self.longest) {
+            (0, None) => "*".to_string(),
+            (shortest, None) => format!("{{{shortest},}}"),
+            (shortest, Some(longest)) => format!("{{{shortest},{longest}}}"),
+        }
+    }
+}
+
+/// Of a whole text. Regular expressions are in the syntax of Rust's regex crate.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    Is(String),
+    Matches(String),
+    Differs(String),
+}
+
+impl Condition {
+    pub fn lacks(part: &str) -> Condition {
+        Condition::Differs(format!("{ANYTHING}{}{ANYTHING}", regex_syntax::escape(part)))
+    }
+
+    pub fn has(part: &str) -> Condition {
+        Condition::Matches(format!("{ANYTHING}{}{ANYTHING}", regex_syntax::escape(part)))
+    }
+
+    fn lark(&self) -> String {
+        match self {
+            Condition::Is(text) => Json::String(text.clone()).to_string(),
+            Condition::Matches(regex) => format!("/{}/", regex_to_lark(regex, "")),
+            Condition::Differs(regex) => format!("~/{}/", regex_to_lark(regex, "")),
+        }
+    }
+
+    fn ast(&self) -> RegexAst {
+        match self {
+            Condition::Is(text) => RegexAst::Literal(text.clone()),
+            Condition::Matches(regex) => RegexAst::Regex(regex.clone()),
+            Condition::Differs(regex) => RegexAst::Not(Box::new(RegexAst::Regex(regex.clone()))),
+        }
+    }
+}
+
+/// Alternatives, each of conditions that hold together.
+#[derive(Clone, Debug, Default)]
+pub struct Terminal(pub Vec<Vec<Condition>>);
+
+impl Terminal {
+    pub fn lark(&self) -> String {
+        let all = |conditions: &Vec<Condition>| {
+            conditions.iter().map(Condition::lark).collect::<Vec<_>>().join(" & ")
+        };
+        self.0.iter().map(all).collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Adds a condition to each alternative.
+    pub fn and(&mut self, condition: &Condition) {
+        for alternative in &mut self.0 {
+            alternative.push(condition.clone());
+        }
+    }
+
+    /// Leaves out alternatives that no text meets.
+    pub fn prune(&mut self) -> Outcome<()> {
+        let mut kept = Vec::new();
+        for alternative in self.0.drain(..) {
+            if !is_empty(&alternative)? {
+                kept.push(alternative);
+            }
+        }
+        self.0 = kept;
+        Ok(())
+    }
+
+    pub fn matches(&self, text: &str) -> Outcome<bool> {
+        let any = self.0.iter().map(|alternative| conjunction(alternative)).collect();
+        let mut builder = RegexBuilder::new();
+        let expression = builder.mk(&RegexAst::Or(any)).map_err(too_complex)?;
+        let mut regex = builder.to_regex_limited(expression, MAX_FUEL).map_err(too_complex)?;
+        Ok(regex.is_match(text))
+    }
+}
+
+/// Whether no text meets all of them.
+pub fn is_empty(conditions: &[Condition]) -> Outcome<bool> {
+    let mut builder = RegexBuilder::new();
+    let expression = builder.mk(&conjunction(conditions)).map_err(too_complex)?;
+    if builder.exprset().is_positive(expression) {
+        return Ok(false);
+    }
+    let mut regex = builder.to_regex_limited(expression, MAX_FUEL).map_err(too_complex)?;
+    Ok(regex.always_empty())
+}
+
+fn conjunction(conditions: &[Condition]) -> RegexAst {
+    RegexAst::And(conditions.iter().map(Condition::ast).collect())
+}
+
+fn too_complex(error: impl std::fmt::Display) -> Failure {
+    Failure::invalid(format!("a 'pattern' or 'format' can't be kept to: {error}"))
+}
+
+/// A pattern that may be found anywhere, as a regular expression for the whole text.
+fn searched(pattern: &str) -> Outcome<String> {
+    let parsed = regex_syntax::parse(&regex_to_lark(pattern, "dw")).map_err(too_complex)?;
+    let mut alternatives = Vec::new();
+    for (at_start, rest) in without_anchor(&parsed, Side::Start) {
+        for (at_end, body) in without_anchor(&rest, Side::End) {
+            if !body.properties().look_set().is_empty() {
+                return Err(too_complex("it looks around"));
+            }
+            let (before, behind) =
+                (if at_start { "" } else { ANYTHING }, if at_end { "" } else { ANYTHING });
+            alternatives.push(format!("{before}(?:{body}){behind}"));
+        }
+    }
+    if alternatives.len() > MAX_ALTERNATIVES {
+        return Err(too_complex("it has too many alternatives"));
+    }
+    Ok(format!("(?:{})", alternatives.join("|")))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Start,
+    End,
+}
+
+/// The alternatives that an expression begins (or ends) with: whether an anchor was there, and the expression without it.
+fn without_anchor(hir: &Hir, side: Side) -> Vec<(bool, Hir)> {
+    let anchor = if side == Side::Start { Look::Start } else { Look::End };
+    match hir.kind() {
+        HirKind::Look(look) if *look == anchor => vec![(true, Hir::empty())],
+        HirKind::Capture(capture) => without_anchor(&capture.sub, side),
+        HirKind::Alternation(options) => {
+            options.iter().flat_map(|option| without_anchor(option, side)).collect()
+        }
+        HirKind::Concat(parts) => {
+            let at = if side == Side::Start { 0 } else { parts.len() - 1 };
+            let joined = |part: Hir| {
+                let mut all = parts.clone();
+                all[at] = part;
+                Hir::concat(all)
+            };
+            let outer = without_anchor(&parts[at], side);
+            outer.into_iter().map(|(anchored, part)| (anchored, joined(part))).collect()
+        }
+        _ => vec![(false, hir.clone())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finds(pattern: &str, text: &str) -> bool {
+        let searches = Text { patterns: vec![pattern.to_string()], ..Text::default() };
+        Terminal(vec![searches.conditions().unwrap()]).matches(text).unwrap()
+    }
+
+    #[test]
+    fn patterns_search() {
+        for (pattern, found, missed) in [
+            ("b", "abc", "ac"),
+            ("^b", "bc", "abc"),
+            ("b$", "ab", "abc"),
+            ("^b$", "b", "ab"),
+            ("^a|b$", "ax", "bx"),
+            ("^a|b$", "xb", "xa"),
+            ("(^a|b)c", "xbc", "xac"),
+            ("^(red|green)$", "red", "red green"),
+            (r"^\d+(\.\d{1,2})?$", "12.5", "12.555"),
+            (r"\d", "x1", "x\u{661}"),
+            ("^[^/]+$", "a b", "a/b"),
+            ("", "anything", "\u{0}"),
+        ] {
+            assert!(finds(pattern, found), "{pattern} {found}");
+            assert!(pattern.is_empty() || !finds(pattern, missed), "{pattern} {missed}");
+        }
+        assert!(searched(r"\bword\b").is_err() && searched("(?=a)").is_err());
+    }
+
+    #[test]
+    fn bounds_are_met_together() {
+        let short = Text { longest: Some(3), ..Text::default() };
+        let long = Text { shortest: 4, ..Text::default() };
+        let digits = Text { patterns: vec!["^[0-9]+$".to_string()], ..Text::default() };
+        assert_eq!(short.and(&long).unwrap(), None);
+        assert_eq!(short.and(&Text::of("12")).unwrap(), Some(Text::of("12")));
+        assert_eq!(short.and(&Text::of("1234")).unwrap(), None);
+        assert_eq!(Text::of("ab").and(&digits).unwrap(), None);
+        assert_eq!(Text::of("ab").and(&Text::of("cd")).unwrap(), None);
+        let both = short.and(&digits).unwrap().unwrap();
+        let mut terminal = Terminal(vec![both.conditions().unwrap()]);
+        assert!(terminal.matches("123").unwrap() && !terminal.matches("1234").unwrap());
+        terminal.and(&Condition::lacks("2"));
+        assert!(terminal.matches("13").unwrap() && !terminal.matches("123").unwrap());
+        terminal.and(&Condition::Differs("[0-9]+".to_string()));
+        terminal.prune().unwrap();
+        assert!(terminal.0.is_empty());
+    }
+}

@@ -1,0 +1,579 @@
+//! Values that a schema allows, and arguments of calls, as rules of a grammar in a notation that is not JSON.
+
+use std::collections::HashMap;
+
+use serde_json::{json, Map, Value as Json};
+
+use crate::alternatives::{alternatives, is_any, Alternative, Array, Number, Object};
+use crate::call_grammar::Writer;
+use crate::ffi::{Failure, Outcome};
+use crate::notation::{Frame, Notation, Texts};
+use crate::schema;
+use crate::texts::{is_empty, Condition, Terminal, Text};
+
+/// Schemas in a schema, each of which becomes a rule.
+const MAX_VALUES: usize = 2000;
+
+/// Numbers without bounds: as long as every reader of JSON keeps them.
+const INTEGER: &str = "(?:0|-?[1-9][0-9]{0,14})";
+const NUMBER: &str = r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?";
+/// A key of a member that the schema does not name, without quotes.
+const BARE_KEY: &str = "[A-Za-z_][A-Za-z0-9_]{0,39}";
+
+pub struct Values<'a, 'b> {
+    pub notation: Notation,
+    pub frame: Frame,
+    /// What references lead into.
+    pub root: &'a Json,
+    pub writer: &'a mut Writer<'b>,
+    known: HashMap<String, Option<String>>,
+}
+
+/// A literal of the grammar, whose markup stays text.
+fn literal(text: &str) -> String {
+    Json::String(text.to_string()).to_string()
+}
+
+/// What no argument can be.
+fn unmet<T>(what: &str) -> Outcome<T> {
+    Err(Failure::invalid(format!("{what} can't be met in this format of calls")))
+}
+
+impl<'a, 'b> Values<'a, 'b> {
+    pub fn new(
+        (notation, frame): (Notation, Frame),
+        root: &'a Json,
+        writer: &'a mut Writer<'b>,
+    ) -> Values<'a, 'b> {
+        Values { notation, frame, root, writer, known: HashMap::new() }
+    }
+
+    /// All arguments of a call, whose schema is the root.
+    pub fn arguments(&mut self) -> Outcome<String> {
+        let mut options = Vec::new();
+        for option in alternatives(self.root, self.root)? {
+            if let Alternative::Object(object) = option {
+                options.extend(self.members(&object, true)?);
+            }
+        }
+        if options.is_empty() {
+            return unmet("the schema of the arguments");
+        }
+        Ok(format!("({})", options.join(" | ")))
+    }
+
+    /// A rule's name; nothing where no value meets the schema.
+    pub fn value(&mut self, schema: &Json) -> Outcome<Option<String>> {
+        let key = if is_any(schema) { "true".to_string() } else { schema.to_string() };
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        if self.known.len() >= MAX_VALUES {
+            return Err(Failure::invalid("the schema is too large"));
+        }
+        let name = self.writer.name("value");
+        self.known.insert(key.clone(), Some(name.clone()));
+        let mut options = Vec::new();
+        let mut texts = Vec::new();
+        for option in alternatives(schema, self.root)? {
+            match option {
+                Alternative::Text(text) => texts.push(text),
+                other => options.extend(self.option(&other)?),
+            }
+        }
+        options.extend(self.texts(&texts)?);
+        if options.is_empty() {
+            self.known.insert(key, None);
+            return Ok(None);
+        }
+        self.writer.define(&name, &options.join(" | "));
+        Ok(Some(name))
+    }
+
+    /// Of one that is no text.
+    fn option(&mut self, option: &Alternative) -> Outcome<Option<String>> {
+        Ok(match option {
+            Alternative::Null => Some(literal(self.notation.null)),
+            Alternative::Boolean(which) => Some(match which {
+                Some(which) => literal(self.notation.booleans[usize::from(*which)]),
+                None => self.notation.booleans.map(literal).join(" | "),
+            }),
+            Alternative::Number(number) => Some(self.number(number)?),
+            Alternative::Array(array) => self.array(array)?,
+            Alternative::Object(object) => self
+                .members(object, false)?
+                .map(|members| format!("\"{{\" ({members}) \"}}\"")),
+            Alternative::Text(_) => None,
+        })
+    }
+
+    // ---- numbers
+
+    fn number(&mut self, number: &Number) -> Outcome<String> {
+        if let Some(condition) = simple(number) {
+            return Ok(Terminal(vec![vec![condition]]).lark());
+        }
+        let all: Vec<Json> = number.schemas.iter().cloned().map(Json::Object).collect();
+        self.json(json!({ "allOf": all }))
+    }
+
+    /// A rule of llguidance's own, for what is written as in JSON.
+    fn json(&mut self, mut schema: Json) -> Outcome<String> {
+        let options = json!({ "whitespace_flexible": false, "json_allowed_escapes": schema::ESCAPES });
+        schema["x-guidance"] = options;
+        let key = format!("%json {schema}");
+        if let Some(Some(known)) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        let name = self.writer.name("json");
+        self.writer.define(&name, &key);
+        self.known.insert(key, Some(name.clone()));
+        Ok(name)
+    }
+
+    // ---- texts
+
+    fn texts(&mut self, texts: &[Text]) -> Outcome<Vec<String>> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (searched, plain): (Vec<&Text>, Vec<&Text>) =
+            texts.iter().partition(|text| !text.patterns.is_empty());
+        let mut options = Vec::new();
+        let mut terminal = Terminal::default();
+        match &self.notation.texts {
+            Texts::Between(quote) => {
+                let quote = quote.clone();
+                for text in texts {
+                    terminal.0.push(text.conditions()?);
+                }
+                terminal.and(&Condition::lacks(&quote));
+                terminal.prune()?;
+                if !terminal.0.is_empty() {
+                    let rest = self.ended(&terminal, &quote)?;
+                    options.push(format!("{} {rest}", self.writer.spelled(&quote)));
+                }
+                return Ok(options);
+            }
+            Texts::Python => {
+                for text in plain {
+                    terminal.0.extend(in_quotes(text, '"'));
+                    terminal.0.extend(in_quotes(text, '\''));
+                }
+            }
+            Texts::Quoted { closing } => {
+                let lacks = Condition::lacks(closing);
+                for text in plain {
+                    terminal.0.extend(in_quotes(text, '"'));
+                }
+                terminal.and(&lacks);
+                terminal.prune()?;
+            }
+        }
+        if !terminal.0.is_empty() {
+            options.push(self.writer.terminal(&terminal.lark()));
+        }
+        for text in searched {
+            options.extend(self.searched(text)?);
+        }
+        Ok(options)
+    }
+
+    /// In quotes, a text that has a pattern: escapes are llguidance's, unless they could spell what closes the argument.
+    fn searched(&mut self, text: &Text) -> Outcome<Option<String>> {
+        let mut conditions = text.conditions()?;
+        if let Texts::Quoted { closing } = &self.notation.texts {
+            let lacks = Condition::lacks(closing);
+            conditions.push(Condition::has(closing));
+            if !is_empty(&conditions)? {
+                conditions.pop();
+                conditions.push(lacks);
+                conditions.push(Condition::Matches(r#"[^"\\\x00-\x1F\x7F]*"#.to_string()));
+                if is_empty(&conditions)? {
+                    return Ok(None);
+                }
+                let inner = Terminal(vec![conditions]).lark();
+                return Ok(Some(self.writer.terminal(&format!(r#""\"" ({inner}) "\"""#))));
+            }
+        }
+        let mut all: Vec<Json> = text.patterns.iter().map(|it| json!({ "pattern": it })).collect();
+        let mut bounds = json!({ "minLength": text.shortest });
+        if let Some(longest) = text.longest {
+            bounds["maxLength"] = json!(longest);
+        }
+        all.push(bounds);
+        all.iter_mut().for_each(|schema| schema["type"] = json!("string"));
+        self.json(json!({ "allOf": all })).map(Some)
+    }
+
+    /// A text and what ends it, which no text has. As a token the end needs no other mark.
+    fn ended(&mut self, terminal: &Terminal, end: &str) -> Outcome<String> {
+        let Some(at) = self.writer.markup_in(end) else {
+            let name = self.writer.name("until");
+            let head = format!("{name}[suffix={}]", literal(end));
+            self.writer.define(&head, &terminal.lark());
+            return Ok(name);
+        };
+        let behind = self.writer.spelled(&end[at..]);
+        if at > 0 {
+            let before = literal(&end[..at]);
+            let name = self.writer.terminal(&format!("({}) {before}", terminal.lark()));
+            return Ok(format!("{name} {behind}"));
+        }
+        // No terminal may be empty.
+        let maybe = if terminal.matches("")? { "?" } else { "" };
+        let mut filled = terminal.clone();
+        filled.and(&Condition::Matches("(?s:.+)".to_string()));
+        filled.prune()?;
+        if filled.0.is_empty() {
+            return Ok(behind);
+        }
+        let name = self.writer.terminal(&filled.lark());
+        Ok(format!("{name}{maybe} {behind}"))
+    }
+
+    // ---- arrays and objects
+
+    fn array(&mut self, array: &Array) -> Outcome<Option<String>> {
+        let mut longest = array.longest;
+        let mut first = Vec::new();
+        for schema in &array.first {
+            if longest.is_some_and(|most| first.len() as u64 >= most) {
+                break;
+            }
+            match self.value(schema)? {
+                Some(item) => first.push(item),
+                None => {
+                    longest = Some(first.len() as u64);
+                    break;
+                }
+            }
+        }
+        let count = first.len() as u64;
+        let may_go_on = longest.is_none_or(|most| most > count);
+        let rest = if may_go_on { self.value(&array.rest)? } else { None };
+        let longest = if rest.is_none() { Some(count) } else { longest };
+        if longest.is_some_and(|most| array.shortest > most) {
+            return Ok(None);
+        }
+        let items = match rest {
+            Some(rest) => sequence(&first, &rest, array.shortest, longest, self.notation.comma),
+            None => sequence(&first, "", array.shortest, longest, self.notation.comma),
+        };
+        Ok(Some(format!("\"[\" {items} \"]\"")))
+    }
+
+    /// The members of an object or, at the top, the arguments of a call.
+    fn members(&mut self, object: &Object, at_top: bool) -> Outcome<Option<String>> {
+        let mut named: Vec<(String, Json)> =
+            object.properties.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect();
+        for name in &object.required {
+            if !object.properties.contains_key(name) {
+                named.push((name.clone(), object.others.clone()));
+            }
+        }
+        if self.notation.is_sorted {
+            named.sort_by_key(|(name, _)| name.to_lowercase());
+        }
+        let mut members = Vec::new();
+        for (name, schema) in &named {
+            let required = object.required.contains(name);
+            match self.member(name, schema, at_top)? {
+                Some(member) => members.push((member, required)),
+                None if required => return Ok(None),
+                None => {}
+            }
+        }
+        if at_top && matches!(self.frame, Frame::Tags { .. }) {
+            check_count(object, members.len(), false)?;
+            return Ok(Some(concatenated(&members)));
+        }
+        // Arguments that the tool does not name don't come.
+        let others =
+            if object.is_open && !at_top { self.other_member(object)? } else { None };
+        check_count(object, members.len(), !members.is_empty() || others.is_some())?;
+        Ok(Some(joined(&members, others, object, self.notation.comma)))
+    }
+
+    fn member(&mut self, name: &str, schema: &Json, at_top: bool) -> Outcome<Option<String>> {
+        let key = self.key(name, at_top)?;
+        let value = match &self.frame {
+            Frame::Tags { .. } if at_top => self.tagged(name, schema)?,
+            _ => self.value(schema)?,
+        };
+        let Some(value) = value else { return Ok(None) };
+        let member = self.writer.name("member");
+        self.writer.define(&member, &format!("{key} {value}"));
+        Ok(Some(member))
+    }
+
+    fn key(&self, name: &str, at_top: bool) -> Outcome<String> {
+        let refused = || {
+            Err(Failure::invalid(format!("the argument's name '{name}' can't be forced in this format of calls")))
+        };
+        match &self.frame {
+            Frame::Tags { key, .. } if at_top => {
+                let is_plain = |c: char| c > ' ' && !"\"<>".contains(c);
+                if name.is_empty() || !name.chars().all(is_plain) {
+                    return refused();
+                }
+                return Ok(self.writer.spelled(&key.replacen("KEY", name, 1)));
+            }
+            Frame::Python if at_top => {
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-:/".contains(c);
+                if name.is_empty() || !name.chars().all(is_plain) {
+                    return refused();
+                }
+                return Ok(literal(&format!("{name}=")));
+            }
+            _ => {}
+        }
+        match &self.notation.texts {
+            Texts::Between(quote) => {
+                if !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || ",:()[]{}'\"=<".contains(c)) {
+                    return Ok(literal(&format!("{name}:")));
+                }
+                if name.contains(quote.as_str()) {
+                    return refused();
+                }
+                let quote = self.writer.spelled(quote);
+                let name = if name.is_empty() { String::new() } else { literal(name) };
+                Ok(format!("{quote} {name} {quote} \":\""))
+            }
+            Texts::Quoted { closing } if name.contains(closing.as_str()) => refused(),
+            _ => Ok(literal(&format!("{}{}", literal(name), self.notation.colon))),
+        }
+    }
+
+    /// One that the schema does not name; nothing where there can't be one.
+    fn other_member(&mut self, object: &Object) -> Outcome<Option<String>> {
+        if object.others == Json::Bool(false) {
+            return Ok(None);
+        }
+        let Some(value) = self.value(&object.others)? else { return Ok(None) };
+        let is_bare = matches!(self.notation.texts, Texts::Between(_));
+        let mut key = Terminal(vec![if is_bare {
+            vec![Condition::Matches(BARE_KEY.to_string())]
+        } else {
+            in_quotes(&Text { longest: Some(40), ..Text::default() }, '"').remove(0)
+        }]);
+        for name in object.properties.keys().chain(&object.required) {
+            let spelled = if is_bare { name.clone() } else { literal(name) };
+            key.and(&Condition::Differs(regex_syntax::escape(&spelled)));
+        }
+        if let Texts::Quoted { closing } = &self.notation.texts {
+            key.and(&Condition::lacks(closing));
+        }
+        let key = self.writer.terminal(&key.lark());
+        let member = self.writer.name("member");
+        self.writer.define(&member, &format!("{key} {} {value}", literal(self.notation.colon)));
+        Ok(Some(member))
+    }
+
+    // ---- arguments between tags
+
+    /// A bare text, or JSON, and the tag that ends it. What the parser would take for JSON is no text.
+    fn tagged(&mut self, name: &str, schema: &Json) -> Outcome<Option<String>> {
+        let Frame::Tags { end, closing, types, .. } = &self.frame else { return Ok(None) };
+        let (end, lacks, types) = (end.clone(), Condition::lacks(closing), types[name].clone());
+        if is_any(schema) {
+            let any = vec![Condition::Matches("(?s:.*)".to_string()), lacks];
+            return self.ended(&Terminal(vec![any]), &end).map(Some);
+        }
+        let mut terminal = Terminal::default();
+        let mut words = Vec::new();
+        let mut others = Vec::new();
+        let mut differs = readings(&types);
+        for option in alternatives(schema, self.root)? {
+            match &option {
+                Alternative::Text(text) => terminal.0.push(text.conditions()?),
+                Alternative::Null => words.push(vec![Condition::Is("null".to_string())]),
+                Alternative::Boolean(which) => words.extend(
+                    [false, true]
+                        .iter()
+                        .filter(|value| which.is_none_or(|which| which == **value))
+                        .map(|value| vec![Condition::Is(value.to_string())]),
+                ),
+                Alternative::Number(number) if simple(number).is_some() => {
+                    words.extend(simple(number).map(|condition| vec![condition]));
+                }
+                other => {
+                    // The text's terminal may not begin as they do: the longest terminal wins.
+                    differs.push(match other {
+                        Alternative::Number(_) => "[-0-9](?s:.*)".to_string(),
+                        Alternative::Array(_) => r"\[(?s:.*)".to_string(),
+                        _ => r"\{(?s:.*)".to_string(),
+                    });
+                    others.extend(self.option(other)?);
+                }
+            }
+        }
+        let has_texts = !terminal.0.is_empty();
+        if has_texts {
+            terminal.and(&lacks);
+            differs.into_iter().for_each(|regex| terminal.and(&Condition::Differs(regex)));
+            terminal.prune()?;
+        }
+        terminal.0.extend(words);
+        let mut options = Vec::new();
+        if !terminal.0.is_empty() {
+            options.push(self.ended(&terminal, &end)?);
+        }
+        if !others.is_empty() {
+            options.push(format!("({}) {}", others.join(" | "), self.writer.spelled(&end)));
+        }
+        Ok((!options.is_empty()).then(|| format!("({})", options.join(" | "))))
+    }
+}
+
+/// A number as a terminal's condition, where it has no bounds or is a certain one.
+fn simple(number: &Number) -> Option<Condition> {
+    if let Some(value) = &number.literal {
+        return Some(Condition::Is(plain(value)));
+    }
+    let is_integer = |schema: &Map<String, Json>| schema["type"] == "integer";
+    let boundless = number.schemas.iter().all(schema::is_boundless);
+    boundless.then(|| {
+        let regex = if number.schemas.iter().any(is_integer) { INTEGER } else { NUMBER };
+        Condition::Matches(regex.to_string())
+    })
+}
+
+/// A number as anyone would write it, however the schema does.
+fn plain(number: &Json) -> String {
+    match (number.as_i64(), number.as_f64()) {
+        (None, Some(value)) => value.to_string(),
+        _ => number.to_string(),
+    }
+}
+
+/// Texts without patterns.
+fn in_quotes(text: &Text, quote: char) -> Vec<Vec<Condition>> {
+    if let Some(value) = &text.literal {
+        let json = literal(value);
+        let inner = &json[1..json.len() - 1];
+        return match quote {
+            '"' => vec![vec![Condition::Is(json)]],
+            _ if inner.contains(['\\', '\'']) => Vec::new(),
+            _ => vec![vec![Condition::Is(format!("'{inner}'"))]],
+        };
+    }
+    let character = format!(r"(?:[^{quote}\\\x00-\x1F\x7F]|\\[{quote}\\nrbtf])");
+    vec![vec![Condition::Matches(format!("{quote}{character}{}{quote}", text.repeated()))]]
+}
+
+/// Texts that the parser reads as values of these types (of any, where none is named).
+fn readings(types: &Json) -> Vec<String> {
+    let names: Vec<&str> = types.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let space = r"[ \n\r\t]*";
+    let word = |words: &str| format!("{space}(?:{words}){space}");
+    let head = |heads: &str| format!("{space}{heads}(?s:.*)");
+    let mut found = Vec::new();
+    for (name, reading) in [
+        ("null", word("null|None")),
+        ("boolean", word("true|false|True|False")),
+        ("number", word(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")),
+        ("array", head(r"[\[(]")),
+        ("object", head(r"\{")),
+    ] {
+        if names.is_empty() || names.contains(&name) {
+            found.push(reading);
+        }
+    }
+    if names.is_empty() {
+        found.push(head(r#"["']"#));
+    }
+    found
+}
+
+// ---- what follows one another
+
+fn repeated(item: &str, least: u64, most: Option<u64>) -> String {
+    match (least, most) {
+        (_, Some(0)) => String::new(),
+        (0, None) => format!("({item})*"),
+        (least, None) => format!("({item}){{{least},}}"),
+        (least, Some(most)) => format!("({item}){{{least},{most}}}"),
+    }
+}
+
+/// Items with commas between them: the first ones, and any number of `rest`, so that there are at least `least`.
+fn sequence(first: &[String], rest: &str, least: u64, most: Option<u64>, comma: &str) -> String {
+    let comma = literal(comma);
+    let count = first.len() as u64;
+    let left = most.map(|most| most.saturating_sub(count));
+    let optional = |is: bool, items: String| {
+        if is && !items.is_empty() { format!("({items})?") } else { items }
+    };
+    if first.is_empty() {
+        if rest.is_empty() || left == Some(0) {
+            return String::new();
+        }
+        let more = left.map(|left| left - 1);
+        let behind = repeated(&format!("{comma} {rest}"), least.saturating_sub(1), more);
+        return optional(least == 0, format!("{rest} {behind}"));
+    }
+    let mut items = match rest {
+        "" => String::new(),
+        rest => repeated(&format!("{comma} {rest}"), least.saturating_sub(count), left),
+    };
+    for (at, item) in first.iter().enumerate().rev() {
+        let before = if at == 0 { String::new() } else { format!("{comma} ") };
+        items = optional(at as u64 >= least, format!("{before}{item} {items}"));
+    }
+    items
+}
+
+/// `can_force_one`: where none is required, one can be made to come.
+fn check_count(object: &Object, members: usize, can_force_one: bool) -> Outcome<()> {
+    let required = object.required.len() as u64;
+    let one = object.least == 1 && can_force_one;
+    if object.least > required && !one {
+        return unmet("'minProperties' of more than the required ones");
+    }
+    if object.most.is_some_and(|most| members as u64 > most) {
+        return unmet("'maxProperties' of fewer than all properties");
+    }
+    Ok(())
+}
+
+type Members = [(String, bool)];
+
+fn concatenated(members: &Members) -> String {
+    let optional = |(member, required): &(String, bool)| {
+        if *required { member.clone() } else { format!("({member})?") }
+    };
+    members.iter().map(optional).collect::<Vec<_>>().join(" ")
+}
+
+/// Members in their order, each there if it is required, with commas between them, and any number of others behind.
+fn joined(members: &Members, others: Option<String>, object: &Object, comma: &str) -> String {
+    let comma = literal(comma);
+    let left = object.most.map(|most| most - members.len() as u64);
+    let others = others.filter(|_| left != Some(0));
+    let behind = |from: usize| {
+        let mut text = String::new();
+        for (member, required) in &members[from..] {
+            text += &format!(" ({comma} {member}){}", if *required { "" } else { "?" });
+        }
+        if let Some(other) = &others {
+            text += &format!(" {}", repeated(&format!("{comma} {other}"), 0, left));
+        }
+        text
+    };
+    let mut options = Vec::new();
+    for (at, (member, required)) in members.iter().enumerate() {
+        options.push(format!("{member}{}", behind(at + 1)));
+        if *required {
+            return options.join(" | ");
+        }
+    }
+    if let Some(other) = &others {
+        let more = repeated(&format!("{comma} {other}"), 0, left.map(|left| left - 1));
+        options.push(format!("{other} {more}"));
+    }
+    if object.least == 0 {
+        options.push(String::new());
+    }
+    options.join(" | ")
+}
