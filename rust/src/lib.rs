@@ -13,6 +13,7 @@ mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;
+mod namespaces;
 mod pymethods;
 mod schema;
 mod strftime;
