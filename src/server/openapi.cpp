@@ -11,7 +11,7 @@
 #include "server/error_table.h"
 #include "server/field_schemas.h"
 #include "server/responses_call.h"
-#include "server/utilities.h"
+#include "server/utility_calls.h"
 
 namespace pippin::server {
 namespace {
