@@ -163,7 +163,7 @@ def grammars() -> Iterator[bytes]:
     for lark in ('start: "a"+ "b"', 'start: expr\nexpr: term ("+" term)*\nterm: NUMBER | "(" expr ")"\nNUMBER: /[0-9]+/\n%ignore " "',
                  'start: %json {"type": "integer"}', 'start: A | b\nA: /x{1,3}/i\nb: "y"? ["z"]', 'start[max_tokens=5]: /.*/'):
         yield headed("lark", lark)
-    for name in ("hermes", "llama3_json", "mistral", "nemotron", "granite"):
+    for name in ("hermes", "llama3_json", "mistral", "nemotron", "granite", "harmony"):
         for rules in ("", " text", " text one"):
             yield headed(f"calls {name}{rules}", json.dumps([TOOL, {"type": "function", "function": {"name": "now"}}]))
 
