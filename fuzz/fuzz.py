@@ -27,10 +27,8 @@ HASH = re.compile("[0-9a-f]{12}")  # names of found inputs
 # The longest input: long enough for what a target looks for, short enough for many a second.
 LONGEST = {"http": 4096, "requests": 8192, "parsers": 1024, "messages": 8192, "templates": 8192, "grammars": 2048,
            "images": 4096, "videos": 8192, "data_urls": 2048}
-# Where leaks are not looked for. A template that puts a namespace into itself is never freed, as the engine counts references:
-# templates come with a model, not with requests, and each rendering of such a one loses a kilobyte. Grammars compile on a thread
-# whose end nobody waits for, so its list of destructors may still be there.
-OPTIONS = {"templates": ["-detect_leaks=0"], "grammars": ["-detect_leaks=0"]}
+# Where leaks are not looked for: grammars compile on a thread whose end nobody waits for, so its list of destructors may still be there.
+OPTIONS = {"grammars": ["-detect_leaks=0"]}
 
 
 def build(targets: list[str]) -> None:

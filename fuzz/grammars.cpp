@@ -25,7 +25,8 @@ constexpr int max_steps = 48;
 
 const std::array<std::string, 6> kinds{"json_object", "json_schema", "regex",
                                        "choice",      "lark",        "calls"};
-const std::array<std::string, 5> formats{"hermes", "llama3_json", "mistral", "nemotron", "granite"};
+const std::array<std::string, 6> formats{"hermes",   "llama3_json", "mistral",
+                                         "nemotron", "granite",     "harmony"};
 
 const std::shared_ptr<const text::Tokenizer>& tokenizer() {
   static const auto loaded =
@@ -44,6 +45,7 @@ text::Grammar grammar_of(Input& input) {
   if (kind != Kind::calls) return {kind, std::string(input.rest)};
   const std::string& format = formats[index_of(input.word(), formats)];
   const text::CallRules rules{{}, hash_of(input.line) % 2 == 0, !input.word().empty(), ""};
+  if (format == "harmony") return text::channel_call_grammar(input.rest, rules);
   return text::call_grammar(format, input.rest, rules, false);
 }
 

@@ -1,7 +1,9 @@
 #include "request_readers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -13,6 +15,7 @@
 #include "server/openai/completion_call.h"
 #include "server/request_fields.h"
 #include "server/responses/call.h"
+#include "server/utility_calls.h"
 #include "text/messages.h"
 
 namespace pippin::fuzz {
@@ -49,6 +52,8 @@ void check_format(const ResponseFormat& format) {
     check_json(format.text, json::kind::array, "choices");
 }
 
+constexpr std::size_t max_checked_alone = 8;  // of a list of prompts, for speed
+
 void check_media(const server::ChatCall& call) {
   for (const server::MediaSource& source : call.media) {
     require(source.message < call.request.messages.size(), "media of no message");
@@ -71,9 +76,30 @@ void check_chat(server::ChatCall call) {
   require(server::remove_volatile_lines(call.request.messages) == 0, "volatile lines are left");
 }
 
+// A list of prompts is so many requests: each is what it is alone.
+void check_batch(std::string_view body, const server::CompletionCall& call) {
+  json::object alone = parse_json(body, "body").as_object();
+  const json::array* list = alone.at("prompt").if_array();
+  if (!list || list->front().is_number()) return require(call.requests.size() == 1, "one prompt");
+  const json::array prompts = *list;
+  require(prompts.size() == call.requests.size(), "another number of prompts");
+  for (std::size_t i = 0; i < std::min(prompts.size(), max_checked_alone); ++i) {
+    alone["prompt"] = prompts[i];
+    const auto one = server::parse_completion(json::serialize(alone));
+    require(one.requests.size() == 1, "a prompt that is several");
+    require(one.requests[0].text == call.requests[i].text &&
+                one.requests[0].tokens == call.requests[i].tokens,
+            "another prompt alone");
+    require(one.requests[0].stop.max_tokens == call.requests[i].stop.max_tokens &&
+                one.requests[0].suffix == call.requests[i].suffix,
+            "other options alone");
+  }
+}
+
 void read_completion(std::string_view body) {
   const server::CompletionCall call = server::parse_completion(body);
   require(!call.requests.empty() && call.num_choices >= 1, "no prompt");
+  check_batch(body, call);
   for (const CompletionRequest& request : call.requests) {
     require(request.text.empty() != request.tokens.empty(), "a prompt that is two or none");
     check_sampling(request.sampling);
@@ -94,7 +120,21 @@ void read_responses(std::string_view body) {
   server::read_items(next, items, none);
 }
 
+void read_tokenize(std::string_view body) {
+  server::TokenizeCall call = server::parse_tokenize(body);
+  require(!call.chat || (call.text.empty() && !call.add_special), "a text beside a chat");
+  if (call.chat) check_chat(std::move(*call.chat));
+}
+
+void read_detokenize(std::string_view body) {
+  const server::DetokenizeCall call = server::parse_detokenize(body);
+  for (const auto token : call.tokens) require(token >= 0, "a token below 0");
+}
+
 void read(const std::string& path, std::string_view body) {
+  if (path == "/tokenize") return read_tokenize(body);
+  if (path == "/detokenize") return read_detokenize(body);
+  if (path == "/apply-template") return check_chat(server::parse_apply_template(body));
   if (path == "/v1/chat/completions") return check_chat(server::parse_chat(body));
   if (path == "/v1/completions") return read_completion(body);
   if (path == "/v1/responses") return read_responses(body);

@@ -48,6 +48,8 @@ COMPLETIONS = [
     {"prompt": ["a", "b"], "n": 2, "best_of": 2, "logprobs": 2, "suffix": "end"},
     {"prompt": [1, 2, 3], "stream": True, "stream_options": {"include_usage": False}, "guided_choice": ["a"]},
     {"prompt": [[1, 2], [3]], "temperature": 0, "guided_json": {"type": "object"}},
+    {"prompt": ["a", [1, 2], "é"], "max_tokens": 0, "echo": True, "n": 3},
+    {"prompt": [[5]], "prompt_logprobs": 1, "min_tokens": 20},
 ]
 RESPONSES = [
     {"model": "m", "input": "hi", "instructions": "Be brief.", "max_output_tokens": 9, "store": False, "stream": True},
@@ -84,8 +86,18 @@ MESSAGES = [
      "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
      "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
 ]
+TOKENIZE = [
+    {"model": "m", "prompt": "Once", "add_special_tokens": False, "return_token_strs": True},
+    {"content": "Once", "add_special": True, "parse_special": True, "with_pieces": False},
+    {"messages": CHATS[1]["messages"], "tools": [TOOL], "chat_template_kwargs": {"enable_thinking": False}, "mm_processor_kwargs": {"fps": 2},
+     "add_generation_prompt": True, "continue_final_message": False, "add_special_tokens": False},
+]
+DETOKENIZE = [{"model": "m", "tokens": [0, 1, 4095, 2147483647]}, {"tokens": []}]
+APPLY_TEMPLATE = [{"model": "m", "messages": CHATS[2]["messages"], "tools": [TOOL], "reasoning_effort": "high"},
+                  {"messages": CHATS[0]["messages"], "chat_template_kwargs": {"a": [1]}, "chat_template": None}]
 BODIES = {"/v1/chat/completions": CHATS, "/v1/completions": COMPLETIONS, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES,
-          "/v1/messages/count_tokens": MESSAGES[1:]}
+          "/v1/messages/count_tokens": MESSAGES[1:], "/tokenize": TOKENIZE, "/detokenize": DETOKENIZE,
+          "/apply-template": APPLY_TEMPLATE}
 
 
 def headed(line: str, rest: str | bytes) -> bytes:
@@ -151,7 +163,7 @@ def grammars() -> Iterator[bytes]:
     for lark in ('start: "a"+ "b"', 'start: expr\nexpr: term ("+" term)*\nterm: NUMBER | "(" expr ")"\nNUMBER: /[0-9]+/\n%ignore " "',
                  'start: %json {"type": "integer"}', 'start: A | b\nA: /x{1,3}/i\nb: "y"? ["z"]', 'start[max_tokens=5]: /.*/'):
         yield headed("lark", lark)
-    for name in ("hermes", "llama3_json", "mistral", "nemotron", "granite"):
+    for name in ("hermes", "llama3_json", "mistral", "nemotron", "granite", "harmony"):
         for rules in ("", " text", " text one"):
             yield headed(f"calls {name}{rules}", json.dumps([TOOL, {"type": "function", "function": {"name": "now"}}]))
 

@@ -11,7 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use crate::{filters, json, pymethods};
+use crate::{filters, json, namespaces, pymethods};
 
 /// Instructions a rendering may run, or 64 bytes each of data it may produce: a few tenths of a second
 /// of work, and many times what a chat of a million tokens needs.
@@ -55,6 +55,7 @@ fn add_functions(env: &mut Environment) {
     env.add_function("raise_exception", |message: &Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, python_str(message)).with_source(Raised))
     });
+    env.add_function("namespace", namespaces::namespace);
     env.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }

@@ -17,6 +17,7 @@ mod jinja;
 mod json;
 mod masks;
 mod matcher;
+mod namespaces;
 mod notation;
 mod pymethods;
 mod schema;

@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use crate::ffi::{guard, panic_message, put_text, text, Buffer, Failure, Outcome, Status};
 use crate::jinja::{environment, python_str, Raised};
 use crate::json::to_value;
+use crate::namespaces::free_circles;
 use crate::strftime::{parse_now, strftime};
 
 const NAME: &str = "chat_template";
@@ -88,7 +89,9 @@ fn internal(panic: Box<dyn Any + Send>) -> Failure {
 fn render_with(env: &Environment<'static>, variables: Value) -> Outcome<String> {
     let mut output = Bounded(Vec::new());
     let template = env.get_template(NAME).map_err(describe)?;
-    template.render_captured_to(variables, &mut output).map_err(describe)?;
+    let outcome = template.render_captured_to(variables, &mut output).map(drop);
+    free_circles(env);
+    outcome.map_err(describe)?;
     String::from_utf8(output.0).map_err(|e| Failure::invalid(e.to_string()))
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "pippin/error.h"
-#include "text/parsers/call_grammar.h"
+#include "text/parsers/channels.h"
 #include "text/parsers/input.h"
 #include "text/parsers/sections.h"
 
@@ -11,6 +11,9 @@ namespace pippin::engine {
 namespace {
 
 using Start = AnswerConstraint::Start;
+using text::Thoughts;
+
+constexpr std::string_view harmony = "harmony";  // the format of messages in channels
 
 [[noreturn]] void refuse(const std::string& field, const std::string& why) {
   throw Error(Code::invalid_argument, "'" + field + "' " + why, field);
@@ -63,6 +66,24 @@ std::string answer_schema_of(const ResponseFormat& format) {
   }
 }
 
+[[noreturn]] void refuse_budget() {
+  refuse("thinking_budget", "needs a model whose reasoning is marked by tokens of their own");
+}
+
+// The field that asks for the grammar.
+std::string field_of(const text::Grammar& grammar, const ChatRequest& request) {
+  const bool of_tools = grammar.kind == text::Grammar::Kind::calls && !request.tools_json.empty();
+  return of_tools ? "tools" : request.format.field;
+}
+
+// What of the answer's grammar the prompt has written already: the header of a message that it leaves open.
+std::string begun_by(std::string_view prompt) {
+  const auto open = text::channels::open_message(prompt);
+  const auto channel = open.header.find(text::channels::channel);
+  if (!open.in_body || channel == std::string_view::npos) return {};
+  return std::string(open.header.substr(channel)).append(text::channels::message);
+}
+
 }  // namespace
 
 ConstraintMaker::ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenizer,
@@ -70,30 +91,63 @@ ConstraintMaker::ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenize
     : tokenizer_(std::move(tokenizer)),
       format_(std::move(format)),
       end_tokens_(std::move(end_tokens)),
-      marks_(marks_of(*tokenizer_, format_.reasoning_tags())) {}
+      marks_(marks_of(*tokenizer_, format_.reasoning_tags())),
+      channel_marks_(ChannelMarks::find(*tokenizer_)) {}
 
 std::unique_ptr<Constraint> ConstraintMaker::make(const ChatRequest& request,
                                                   std::string_view prompt) {
+  if (request.thinking_budget && *request.thinking_budget < 0)
+    refuse("thinking_budget", "must be at least 0");
+  return format_.has_channels() ? make_in_channels(request, prompt) : make_in_text(request, prompt);
+}
+
+std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& request,
+                                                          std::string_view prompt) {
   const auto grammar = grammar_of(request);
   const auto& budget = request.thinking_budget;
   const bool limits = budget && !marks_.open.empty();
-  if (budget && *budget < 0) refuse("thinking_budget", "must be at least 0");
-  if (budget && format_.has_channels())
-    refuse("thinking_budget", "is not supported with this model's format of reasoning");
   if (!grammar && !limits) return nullptr;
 
-  if (limits && !marks_are_tokens())
-    refuse("thinking_budget", "needs a model whose reasoning is marked by tokens of their own");
+  if (limits && !marks_are_tokens()) refuse_budget();
   AnswerConstraint::Options options{start_of(prompt), marks_, {}, {}, end_tokens_};
   if (limits) options.budget = budget;
   if (grammar) {
-    const bool of_tools =
-        grammar->kind == text::Grammar::Kind::calls && !request.tools_json.empty();
-    const auto& field = of_tools ? "tools" : request.format.field;
-    options.matcher = compile(*grammar, field);
+    options.matcher = compile(*grammar, field_of(*grammar, request));
     if (budget == 0 && options.start == Start::undecided) options.start = Start::answer;
   }
   return std::make_unique<AnswerConstraint>(std::move(options));
+}
+
+std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest& request,
+                                                              std::string_view prompt) {
+  const auto grammar = grammar_of(request);
+  auto budget = budget_in_channels(request, prompt);
+  std::optional<text::Matcher> matcher;
+  if (grammar) {
+    const auto field = field_of(*grammar, request);
+    matcher = compile(*grammar, field);
+    for (const auto token : tokenizer_->encode(begun_by(prompt))) {
+      if (!matcher->allows(token))
+        refuse(field, "can't follow the message that this model's template begins");
+      matcher->accept(token);
+    }
+  }
+  if (!matcher && !budget) return nullptr;
+  return std::make_unique<ChannelConstraint>(std::move(matcher), std::move(budget));
+}
+
+std::optional<ChannelConstraint::Budget> ConstraintMaker::budget_in_channels(
+    const ChatRequest& request, std::string_view prompt) {
+  if (!request.thinking_budget || format_.reasoning_parser() != harmony) return {};
+  if (!channel_marks_) refuse_budget();
+  const bool with_calls = format_.tool_parser() == harmony && !request.tools_json.empty();
+  ChannelConstraint::Budget budget{*request.thinking_budget,
+                                   {tokenizer_, *channel_marks_, prompt, with_calls},
+                                   tokenizer_->encode(text::channels::next_message),
+                                   tokenizer_->encode(text::channels::final_header)};
+  if (const auto grammar = grammar_behind_thoughts(request))
+    budget.answer = compile(*grammar, field_of(*grammar, request));
+  return budget;
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format) {
@@ -106,9 +160,24 @@ std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format) 
 std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& request) const {
   const auto& choice = request.tool_choice;
   const bool offers = !request.tools_json.empty();
-  const bool calls = choice.required || (offers && (choice.strict || restricts(request.format)));
-  if (!calls && !restricts(request.format)) return {};
-  if (!calls) return in_channel(engine::grammar_of(request.format));
+  if (choice.required || (offers && (choice.strict || restricts(request.format))))
+    return grammar_of_calls(request, Thoughts::first);
+  if (!restricts(request.format)) return {};
+  return grammar_of_answer(request.format, Thoughts::first);
+}
+
+// Where tools are offered they may be called there, too.
+std::optional<text::Grammar> ConstraintMaker::grammar_behind_thoughts(
+    const ChatRequest& request) const {
+  if (!request.tools_json.empty() && format_.tool_parser() == harmony)
+    return grammar_of_calls(request, Thoughts::none);
+  if (!restricts(request.format)) return {};
+  return grammar_of_answer(request.format, Thoughts::none);
+}
+
+text::Grammar ConstraintMaker::grammar_of_calls(const ChatRequest& request,
+                                                Thoughts thoughts) const {
+  const auto& choice = request.tool_choice;
   if (choice.required && restricts(request.format))
     refuse(request.format.field, "and a required call exclude each other");
   if (format_.tool_parser() == "none")
@@ -116,13 +185,17 @@ std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& requ
   text::CallRules rules{choice.allowed, request.parallel_tool_calls, false, ""};
   if (!choice.required) rules.answer_schema = answer_schema_of(request.format);
   rules.text = !choice.required && !restricts(request.format);
-  if (format_.has_channels()) return text::channel_call_grammar(request.tools_json, rules);
+  if (format_.has_channels())
+    return text::channel_call_grammar(request.tools_json, rules, thoughts);
   return text::call_grammar(format_.tool_parser(), request.tools_json, rules,
                             tokenizer_->token_to_id("[ARGS]").has_value());
 }
 
-text::Grammar ConstraintMaker::in_channel(text::Grammar answer) const {
-  return format_.has_channels() ? text::channel_answer_grammar(answer) : std::move(answer);
+text::Grammar ConstraintMaker::grammar_of_answer(const ResponseFormat& format,
+                                                 Thoughts thoughts) const {
+  auto answer = engine::grammar_of(format);
+  return format_.has_channels() ? text::channel_answer_grammar(answer, thoughts)
+                                : std::move(answer);
 }
 
 text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field) {

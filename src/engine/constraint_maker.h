@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "engine/answer_constraint.h"
+#include "engine/channel_constraint.h"
 #include "pippin/request.h"
 #include "text/grammar.h"
+#include "text/parsers/call_grammar.h"
 #include "text/parsers/registry.h"
 #include "text/tokenizer.h"
 
@@ -32,8 +34,16 @@ class ConstraintMaker {
 
  private:
   std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
-  text::Grammar in_channel(text::Grammar answer) const;
+  text::Grammar grammar_of_calls(const ChatRequest& request, text::Thoughts thoughts) const;
+  text::Grammar grammar_of_answer(const ResponseFormat& format, text::Thoughts thoughts) const;
+  /// Of what may follow thoughts that were closed by force, in a format of messages.
+  std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
   text::Matcher compile(const text::Grammar& grammar, const std::string& field);
+
+  std::unique_ptr<Constraint> make_in_text(const ChatRequest& request, std::string_view prompt);
+  std::unique_ptr<Constraint> make_in_channels(const ChatRequest& request, std::string_view prompt);
+  std::optional<ChannelConstraint::Budget> budget_in_channels(const ChatRequest& request,
+                                                              std::string_view prompt);
   AnswerConstraint::Start start_of(std::string_view prompt) const;
   bool marks_are_tokens() const;
 
@@ -41,6 +51,7 @@ class ConstraintMaker {
   const text::OutputFormat format_;
   const std::vector<std::int32_t> end_tokens_;
   ReasoningMarks marks_;
+  std::optional<ChannelMarks> channel_marks_;
   std::once_flag made_;
   std::unique_ptr<text::GrammarCompiler> compiler_;  ///< made when the first grammar comes
 };

@@ -181,6 +181,17 @@ std::shared_ptr<const text::ChatTemplate> load_template(const std::filesystem::p
   }
 }
 
+// A checkpoint may name fewer tokens that end an answer than its format has.
+void add_end_marks(const text::OutputFormat& format, const text::Tokenizer& tokenizer,
+                   std::int64_t vocab_size, std::vector<std::int32_t>& ends) {
+  for (const auto mark : format.end_marks()) {
+    const auto id = tokenizer.token_to_id(mark);
+    if (id && tokenizer.is_special(*id) && *id < vocab_size &&
+        std::find(ends.begin(), ends.end(), *id) == ends.end())
+      ends.push_back(*id);
+  }
+}
+
 std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
                                        const models::ModelTraits& traits,
                                        const text::Tokenizer& tokenizer) {
@@ -229,6 +240,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})
     if (chat && chat->source(true).find(name) != std::string::npos)
       info_.thinking_switches.emplace_back(name);
+  add_end_marks(output_format_, *prompts_.tokenizer, prompts_.vocab_size, end_tokens_);
   constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);

@@ -11,7 +11,7 @@
 #include "server/openai/chat_fields.h"
 #include "server/openai/completion_call.h"
 #include "server/responses/call.h"
-#include "server/utilities.h"
+#include "server/utility_calls.h"
 
 namespace pippin::server {
 namespace {

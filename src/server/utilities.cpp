@@ -1,72 +1,23 @@
 #include "server/utilities.h"
 
-#include <limits>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/json.h"
 #include "server/anthropic/call.h"
 #include "server/openai/chat_fields.h"
-#include "server/openai/chat_parser.h"
 #include "server/openai/completion_call.h"
 #include "server/openapi.h"
-#include "server/request_json.h"
 #include "server/responses/call.h"
 #include "server/utf8.h"
+#include "server/utility_calls.h"
 
 namespace pippin::server {
 namespace {
 
-using namespace field_tests;
-
-// clang-format off
-constexpr Field of_tokenize[] = {
-    {"model", any, ""}, {"prompt", any, ""}, {"content", any, ""}, {"messages", any, ""},
-    {"add_special_tokens", any, ""}, {"add_special", any, ""}, {"return_token_strs", any, ""},
-    {"tools", any, ""}, {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
-    {"add_generation_prompt", is_true, "true"},
-    {"continue_final_message", is_false, "false"},
-    {"chat_template", never, "absent"},
-    {"parse_special", is_true, "true"},
-    {"with_pieces", is_false, "false (see 'return_token_strs')"},
-};
-constexpr Field of_detokenize[] = {{"model", any, ""}, {"tokens", any, ""}};
-constexpr Field of_template[] = {
-    {"model", any, ""}, {"messages", any, ""}, {"tools", any, ""}, {"chat_template_kwargs", any, ""},
-    {"mm_processor_kwargs", any, ""}, {"reasoning_effort", any, ""},
-    {"add_generation_prompt", is_true, "true"},
-    {"continue_final_message", is_false, "false"},
-    {"chat_template", never, "absent"},
-};
-// clang-format on
-
-// The chat of a body that has other fields beside it.
-ChatCall chat_of(const json::object& body) {
-  json::object chat;
-  for (const char* name : {"model", "messages", "tools", "chat_template_kwargs",
-                           "mm_processor_kwargs", "reasoning_effort"})
-    if (const auto* value = body.if_contains(name)) chat[name] = *value;
-  return parse_chat(json::serialize(chat));
-}
-
-std::vector<std::int32_t> parse_tokens(const Members& body) {
-  const json::array* list = body.array("tokens");
-  if (!list) refuse("tokens", "is missing");
-  std::vector<std::int32_t> tokens;
-  for (const json::value& id : *list) {
-    const bool fits = id.is_int64() && id.as_int64() >= 0 &&
-                      id.as_int64() <= std::numeric_limits<std::int32_t>::max();
-    if (!fits) refuse("tokens", "must be an array of token ids");
-    tokens.push_back(static_cast<std::int32_t>(id.as_int64()));
-  }
-  return tokens;
-}
-
 json::array names_of(std::span<const Field> fields) {
   json::array names;
   for (const Field& field : fields)
-    if (field.allowed != never) names.emplace_back(field.name);
+    if (field.allowed != field_tests::never) names.emplace_back(field.name);
   return names;
 }
 
@@ -78,10 +29,6 @@ json::array inputs_of(const ModelInfo& info) {
 }
 
 }  // namespace
-
-std::span<const Field> tokenize_fields() { return of_tokenize; }
-std::span<const Field> detokenize_fields() { return of_detokenize; }
-std::span<const Field> template_fields() { return of_template; }
 
 void Utilities::add_routes(Router& router) {
   router.add("POST", "/tokenize", [this](auto exchange) { tokenize(std::move(exchange)); });
@@ -104,31 +51,16 @@ void Utilities::add_routes(Router& router) {
 
 void Utilities::tokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
-  const json::object object = parse_body(exchange->request().body);
-  check_fields(object, of_tokenize);
-  const Members body(object);
-  service_.check_model(body.string("model").value_or(""));
-  const auto prompt = body.string(body.find("content") ? "content" : "prompt");
-  if (!prompt) return tokenize_chat(std::move(exchange), object);
-  if (body.find("messages")) refuse("messages", "can't be there beside a prompt");
-  const bool special = body.boolean("add_special_tokens")
-                           .value_or(body.boolean("add_special").value_or(!body.find("content")));
-  const bool with_strings = body.boolean("return_token_strs").value_or(false);
-  service_.post(exchange, [this, exchange, text = *prompt, special, with_strings] {
-    exchange->respond(
-        json_response(200, token_list(backend_.tokenize(text, special), with_strings)));
-  });
-}
-
-void Utilities::tokenize_chat(std::shared_ptr<Exchange> exchange, const json::object& body) const {
-  if (!body.contains("messages")) refuse("prompt", "is missing");
-  const Members members(body);
-  // A rendered template has its own.
-  if (members.boolean("add_special_tokens").value_or(false))
-    refuse("add_special_tokens", "must be false for messages");
-  const bool with_strings = members.boolean("return_token_strs").value_or(false);
-  service_.render(exchange, chat_of(body), [this, exchange, with_strings](RenderedPrompt prompt) {
-    exchange->respond(json_response(200, token_list(prompt.tokens, with_strings)));
+  TokenizeCall call = parse_tokenize(exchange->request().body);
+  const auto tell = [this, exchange, with_strings = call.with_strings](const auto& tokens) {
+    exchange->respond(json_response(200, token_list(tokens, with_strings)));
+  };
+  if (call.chat)
+    return service_.render(exchange, std::move(*call.chat),
+                           [tell](const RenderedPrompt& prompt) { tell(prompt.tokens); });
+  service_.check_model(call.model);
+  service_.post(exchange, [this, tell, call = std::move(call)] {
+    tell(backend_.tokenize(call.text, call.add_special));
   });
 }
 
@@ -147,11 +79,9 @@ std::string Utilities::token_list(const std::vector<std::int32_t>& tokens,
 
 void Utilities::detokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
-  const json::object object = parse_body(exchange->request().body);
-  check_fields(object, of_detokenize);
-  const Members body(object);
-  service_.check_model(body.string("model").value_or(""));
-  service_.post(exchange, [this, exchange, tokens = parse_tokens(body)] {
+  DetokenizeCall call = parse_detokenize(exchange->request().body);
+  service_.check_model(call.model);
+  service_.post(exchange, [this, exchange, tokens = std::move(call.tokens)] {
     const std::string text = valid_utf8(backend_.detokenize(tokens));
     exchange->respond(
         json_response(200, json::serialize(json::object{{"prompt", text}, {"content", text}})));
@@ -160,12 +90,11 @@ void Utilities::detokenize(std::shared_ptr<Exchange> exchange) const {
 
 void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
-  const json::object body = parse_body(exchange->request().body);
-  check_fields(body, of_template);
-  service_.render(exchange, chat_of(body), [exchange](RenderedPrompt prompt) {
-    exchange->respond(
-        json_response(200, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}})));
-  });
+  service_.render(
+      exchange, parse_apply_template(exchange->request().body), [exchange](RenderedPrompt prompt) {
+        exchange->respond(
+            json_response(200, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}})));
+      });
 }
 
 std::string Utilities::capabilities(const Router& router) const {

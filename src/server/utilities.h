@@ -3,23 +3,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
 #include "server/backend.h"
 #include "server/chat_service.h"
-#include "server/field_table.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
 
 namespace pippin::server {
-
-/// What requests of each route may carry.
-std::span<const Field> tokenize_fields();
-std::span<const Field> detokenize_fields();
-std::span<const Field> template_fields();
 
 /// POST /tokenize, /detokenize (both as vLLM has them, and with llama.cpp's "content"), /apply-template; GET /v1/capabilities,
 /// /version, /openapi.json. Thread-safe. Backend and service must outlive it.
@@ -32,7 +24,6 @@ class Utilities {
 
  private:
   void tokenize(std::shared_ptr<Exchange> exchange) const;
-  void tokenize_chat(std::shared_ptr<Exchange> exchange, const json::object& body) const;
   void detokenize(std::shared_ptr<Exchange> exchange) const;
   void apply_template(std::shared_ptr<Exchange> exchange) const;
   std::string token_list(const std::vector<std::int32_t>& tokens, bool with_strings) const;

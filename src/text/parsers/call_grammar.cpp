@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "pippin/error.h"
 #include "text/parsers/argument_pieces.h"
+#include "text/parsers/channels.h"
 #include "text/parsers/named_calls.h"
 #include "text/parsers/python_calls.h"
 
@@ -103,8 +104,6 @@ constexpr Layout layouts[] = {
 constexpr Layout channel_layout = {
     "harmony", "",  "<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>", "", "",
     "",        true};
-// What ends a message of thoughts and begins the next one's header.
-constexpr std::string_view next_message = "<|end|><|start|>assistant";
 
 std::vector<Layout> layouts_of(std::string_view format, bool spells_arguments_tag) {
   const auto name = format == "mistral" && spells_arguments_tag ? "mistral, named" : format;
@@ -224,13 +223,21 @@ json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_
   return spec;
 }
 
-void add_channels(json::object& spec) {
+// A message of the commentary channel without a recipient is for the user: it may precede calls, but not an answer in a form of its
+// own, which it would be part of.
+void add_thoughts(json::object& spec) {
+  json::array before;
+  before.emplace_back(pieces_of("<|channel|>analysis<|message|>"));
+  if (!spec.contains("answer")) before.emplace_back(pieces_of("<|channel|>commentary<|message|>"));
   spec["thought"] =
-      json::object{{"before", json::array{pieces_of("<|channel|>analysis<|message|>"),
-                                          pieces_of("<|channel|>commentary<|message|>")}},
-                   {"after", pieces_of(next_message)}};
+      json::object{{"before", std::move(before)}, {"after", pieces_of(channels::next_message)}};
+}
+
+Grammar in_channels(json::object spec, Thoughts thoughts) {
+  if (thoughts == Thoughts::first) add_thoughts(spec);
   spec["frame"] = json::array{"<|channel|>final", json::object{{"optional", " <|constrain|>json"}},
                               "<|message|>"};
+  return {Grammar::Kind::calls, json::serialize(spec)};
 }
 
 json::object answer_of(const Grammar& answer) {
@@ -264,17 +271,15 @@ Grammar call_grammar(std::string_view format, std::string_view tools_json, const
 }
 
 // A call ends such an answer.
-Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules) {
+Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules,
+                             Thoughts thoughts) {
   json::object spec = spec_of({channel_layout}, tools_json, rules);
   spec["many"] = false;
-  add_channels(spec);
-  return {Grammar::Kind::calls, json::serialize(spec)};
+  return in_channels(std::move(spec), thoughts);
 }
 
-Grammar channel_answer_grammar(const Grammar& answer) {
-  json::object spec{{"answer", answer_of(answer)}};
-  add_channels(spec);
-  return {Grammar::Kind::calls, json::serialize(spec)};
+Grammar channel_answer_grammar(const Grammar& answer, Thoughts thoughts) {
+  return in_channels(json::object{{"answer", answer_of(answer)}}, thoughts);
 }
 
 std::string call_grammar_formats() {

@@ -25,10 +25,14 @@ struct CallRules {
 Grammar call_grammar(std::string_view format, std::string_view tools_json, const CallRules& rules,
                      bool spells_arguments_tag);
 
-/// The same for gpt-oss' answers, which are messages of several channels: the model may think first, in as many messages as it likes.
-Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules);
+/// Whether an answer of several messages may begin with what the model thinks, in as many messages as it likes.
+enum class Thoughts { first, none };
+
+/// The same for gpt-oss' answers, which are messages of several channels.
+Grammar channel_call_grammar(std::string_view tools_json, const CallRules& rules,
+                             Thoughts thoughts = Thoughts::first);
 /// An answer (not calls) in the final channel.
-Grammar channel_answer_grammar(const Grammar& answer);
+Grammar channel_answer_grammar(const Grammar& answer, Thoughts thoughts = Thoughts::first);
 
 /// The formats that calls can be forced in, for messages.
 std::string call_grammar_formats();

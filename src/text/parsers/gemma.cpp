@@ -39,7 +39,8 @@ class GemmaCalls final : public CallReader {
   enum class State { head, arguments, behind };
 
   Progress read_head(Input& input, OutputWriter& writer) {
-    while (!input.empty() && input.front() != '{') head_ += input.take_byte();
+    while (!input.empty() && input.front() != '{' && head_.size() <= max_head_bytes)
+      head_ += input.take_byte();
     if (head_.size() > max_head_bytes) return Progress::broken;
     if (input.empty()) return Progress::more;
     auto name = trimmed(head_);

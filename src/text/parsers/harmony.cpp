@@ -3,9 +3,9 @@
 //   <|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>
 //   <|start|>assistant<|channel|>final<|message|>I say.<|return|>
 // A header names the channel and the recipient, in either order. Commentary without a recipient is for the user.
-#include <optional>
 #include <string>
 
+#include "text/parsers/channels.h"
 #include "text/parsers/formats.h"
 #include "text/parsers/input.h"
 #include "text/parsers/writer.h"
@@ -15,29 +15,14 @@ namespace {
 
 using Kind = OutputEvent::Kind;
 
-constexpr std::string_view start = "<|start|>";
-constexpr std::string_view channel = "<|channel|>";
-constexpr std::string_view message = "<|message|>";
 constexpr std::string_view recipient = "to=";
 constexpr std::string_view functions = "functions.";
 
-std::string_view first_word(std::string_view text) {
-  text = trimmed(text);
-  return text.substr(0, text.find_first_of(" \n\t\r<"));
-}
-
 class HarmonyParser final : public OutputParser {
  public:
-  HarmonyParser(bool in_header, bool with_calls, bool with_reasoning)
-      : with_calls_(with_calls),
-        with_reasoning_(with_reasoning),
-        state_(in_header ? State::opening : State::body) {}
+  HarmonyParser(std::string_view prompt, bool with_calls, bool with_reasoning);
 
-  const std::vector<std::string_view>& markers() const override {
-    static const std::vector<std::string_view> all{
-        start, channel, message, "<|end|>", "<|call|>", "<|return|>", "<|constrain|>"};
-    return all;
-  }
+  const std::vector<std::string_view>& markers() const override { return channels::marks(); }
   OutputEvents feed(std::string_view text) override;
   OutputEvents feed_marker(std::string_view marker) override;
   OutputEvents finish() override;
@@ -55,11 +40,19 @@ class HarmonyParser final : public OutputParser {
   }
 
   const bool with_calls_, with_reasoning_;
-  State state_;
+  State state_ = State::opening;
   std::string header_;  ///< so far, with its marks
   Kind body_ = Kind::text;
   OutputWriter writer_;
 };
+
+HarmonyParser::HarmonyParser(std::string_view prompt, bool with_calls, bool with_reasoning)
+    : with_calls_(with_calls), with_reasoning_(with_reasoning) {
+  const auto open = channels::open_message(prompt);
+  if (open.header.find(channels::channel) != std::string_view::npos)
+    open_header(std::string(open.header));
+  if (open.in_body) begin_body();
+}
 
 OutputEvents HarmonyParser::feed(std::string_view text) {
   switch (state_) {
@@ -87,14 +80,14 @@ OutputEvents HarmonyParser::feed(std::string_view text) {
 
 OutputEvents HarmonyParser::feed_marker(std::string_view marker) {
   const bool in_header = state_ == State::opening || state_ == State::header;
-  if (in_header && marker == message) {
+  if (in_header && marker == channels::message) {
     begin_body();
   } else if (in_header) {
     open_header(header_ + std::string(marker));
   } else {
     end_body();
-    if (marker == start || marker == channel) open_header(std::string(marker));
-    if (marker == message) state_ = State::body;
+    if (marker == channels::start || marker == channels::channel) open_header(std::string(marker));
+    if (marker == channels::message) state_ = State::body;
   }
   return writer_.take();
 }
@@ -107,22 +100,18 @@ OutputEvents HarmonyParser::finish() {
 }
 
 void HarmonyParser::begin_body() {
-  const auto at = header_.find(channel);
-  const auto name = at == std::string::npos
-                        ? ""
-                        : first_word(std::string_view(header_).substr(at + channel.size()));
-  body_ = with_reasoning_ && name == "analysis" ? Kind::reasoning : Kind::text;
+  const auto header = channels::read_header(header_);
+  body_ = with_reasoning_ && header.channel == "analysis" ? Kind::reasoning : Kind::text;
   state_ = State::body;
-  const auto to = header_.find(recipient);
-  if (to == std::string::npos || !with_calls_) return;
-  auto tool = first_word(std::string_view(header_).substr(to + recipient.size()));
+  auto tool = header.recipient;
   if (tool.starts_with(functions)) tool.remove_prefix(functions.size());
-  if (!tool.empty()) writer_.begin_call(std::string(tool));
+  if (with_calls_ && !tool.empty()) writer_.begin_call(std::string(tool));
 }
 
 void HarmonyParser::end_body() {
   writer_.end_call();
   writer_.end_section();
+  body_ = Kind::text;
   state_ = State::between;
 }
 
@@ -137,7 +126,7 @@ void HarmonyParser::say(std::string_view text) {
 
 std::unique_ptr<OutputParser> harmony_parser(std::string_view prompt, bool with_calls,
                                              bool with_reasoning) {
-  return std::make_unique<HarmonyParser>(!prompt.ends_with(message), with_calls, with_reasoning);
+  return std::make_unique<HarmonyParser>(prompt, with_calls, with_reasoning);
 }
 
 }  // namespace pippin::text

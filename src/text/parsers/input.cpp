@@ -47,6 +47,11 @@ std::string Input::take(std::size_t size) {
   return text;
 }
 
+void Input::move(std::size_t size, std::string& text, std::size_t limit) {
+  const auto room = limit + 1 - std::min(text.size(), limit + 1);
+  text += take(std::min(size, room));
+}
+
 char Input::take_byte() {
   const char byte = front();
   advance(1);

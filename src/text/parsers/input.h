@@ -35,6 +35,9 @@ class Input {
   Found find(std::span<const std::string_view> tags) const;
 
   std::string take(std::size_t size);
+  /// Moves so many bytes behind `text`, but for those that would make it longer than `limit` by more than one: a text that gets
+  /// too long does so at the same byte, however much has arrived.
+  void move(std::size_t size, std::string& text, std::size_t limit);
   char take_byte();
   void skip_space();
 

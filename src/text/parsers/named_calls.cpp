@@ -62,7 +62,7 @@ Progress NamedCalls::read_between(Input& input) {
 Progress NamedCalls::read_head(Input& input, OutputWriter& writer) {
   const std::array<std::string_view, 2> stops{"{", layout_.call_end};
   const auto found = input.find(std::span(stops).first(layout_.call_end.empty() ? 1 : 2));
-  head_ += input.take(found.before);
+  input.move(found.before, head_, max_head_bytes);
   if (head_.size() > max_head_bytes) return Progress::broken;
   if (!found.tag) return Progress::more;
   auto head = parse_(head_);

@@ -114,6 +114,26 @@ TEST_P(Family, ReadsTheSameHoweverItIsSplit) {
   }
 }
 
+// A name that never ends is given up at the same byte, and a call behind it is read or not, however it is split.
+TEST_P(Family, ReadsTheSameHoweverLongANameIs) {
+  for (const auto& value : file_.at("transcripts").as_array()) {
+    const auto& transcript = value.as_object();
+    const auto subject = this->subject(transcript);
+    const auto output = text_in(transcript, "output");
+    const auto name = output.find("get_weather");
+    if (name == std::string::npos) continue;
+    for (const std::size_t size : {250u, 300u, 1010u, 1500u}) {
+      const auto text = output.substr(0, name + 1) + std::string(size, 'x') + output;
+      SCOPED_TRACE(text);
+      for (const auto& pieces : {subject.cut(text), std::vector<Piece>{{text}}}) {
+        const auto whole = subject.parse(pieces);
+        EXPECT_EQ(subject.parse(split_everywhere(pieces)), whole);
+        EXPECT_EQ(subject.parse(split_at(pieces, name + size)), whole);
+      }
+    }
+  }
+}
+
 /// Scraps of the family's markup in any order, with bytes between.
 std::string random_mixture(const std::vector<std::string>& scraps, std::mt19937& rng) {
   std::string text;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pippin/error.h"
+#include "text/parsers/channels.h"
 #include "text/parsers/formats.h"
 
 namespace pippin::text {
@@ -132,6 +133,10 @@ ReasoningTags OutputFormat::reasoning_tags() const {
 
 bool OutputFormat::has_channels() const {
   return tool_parser_ == harmony || reasoning_parser_ == harmony;
+}
+
+std::vector<std::string_view> OutputFormat::end_marks() const {
+  return has_channels() ? channels::end_marks() : std::vector<std::string_view>{};
 }
 
 std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,

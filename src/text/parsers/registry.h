@@ -27,6 +27,8 @@ class OutputFormat {
   ReasoningTags reasoning_tags() const;
   /// Reasoning and calls are messages of their own kinds (gpt-oss), not stretches of the text.
   bool has_channels() const;
+  /// Spellings of the special tokens by which the format itself ends an answer, whatever the checkpoint says beside.
+  std::vector<std::string_view> end_marks() const;
 
   /// For one answer to `prompt`, the rendered text; without tools (JSON as in ChatRequest, or empty) calls stay text. Null
   /// where there is nothing to tell apart.

@@ -72,7 +72,7 @@ Progress XmlCalls::read_between(Input& input) {
 Progress XmlCalls::read_name(Input& input, OutputWriter& writer) {
   if (trimmed(name_).empty()) input.skip_space();
   const auto found = input.find(layout_.name_end);
-  name_ += input.take(found.before);
+  input.move(found.before, name_, max_name_bytes);
   if (name_.size() > max_name_bytes) return Progress::broken;
   if (!found.tag) return Progress::more;
   name_ = trimmed(name_);
