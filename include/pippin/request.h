@@ -131,8 +131,10 @@ struct Message {
 
 struct ChatRequest {
   std::vector<Message> messages;
-  std::string
-      tools_json;  ///< JSON array of tools as OpenAI defines them, for the template; empty for none
+  /// JSON array of the tools that may be called, as OpenAI defines them; empty for none.
+  std::string tools_json;
+  /// Those of them that the template is given, where not all: the messages tell of the others.
+  std::optional<std::string> template_tools_json;
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
   ToolChoice tool_choice;
   /// Of the answer, behind what the model thinks. With tools (JSON alone then) it is that or calls.

@@ -76,7 +76,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
   PromptMedia media(request, vision ? &*vision : nullptr);
   text::ChatInput input;
   input.messages_json = text::messages_json(request.messages);
-  input.tools_json = request.tools_json;
+  input.tools_json = request.template_tools_json.value_or(request.tools_json);
   input.kwargs_json = request.template_kwargs_json;
   auto prompt = chat_template->render(input);
   const auto rendered = encode(media.expand(prompt), false, "messages");

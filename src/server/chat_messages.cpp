@@ -91,10 +91,11 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
   const json::object& object = object_at(value, path);
   const Members part(object, path);
   const std::string type = required_string(part, "type");
-  note_unknown(object, path,
-               {"type", "text", "image_url", "video_url", "video", "fps", "min_frames",
-                "max_frames", "num_frames", "file", "refusal", "cache_control"},
-               out_.ignored);
+  note_unknown(
+      object, path,
+      {"type", "text", "image_url", "video_url", "video", "fps", "min_frames", "max_frames",
+       "num_frames", "file", "refusal", "cache_control", "prompt_cache_breakpoint"},
+      out_.ignored);
   if (type == "text")
     message_.content.push_back({required_string(part, "text"), nullptr});
   else if (type == "refusal" && role_ == "assistant")
@@ -119,8 +120,9 @@ void MessageParser::parse_image(const Members& part, const std::string& path) {
   if (!image) refuse(field, "is missing");
   const Members members(*image, field);
   const std::string detail = members.string("detail").value_or("auto");
-  if (detail != "auto" && detail != "low" && detail != "high")
-    refuse(members.path_of("detail"), "must be auto, low or high, got '" + excerpt(detail) + "'");
+  if (detail != "auto" && detail != "low" && detail != "high" && detail != "original")
+    refuse(members.path_of("detail"),
+           "must be auto, low, high or original, got '" + excerpt(detail) + "'");
   note_unknown(*image, field, {"url", "detail"}, out_.ignored);
   MediaSource source;
   source.urls = {required_string(members, "url")};
@@ -221,18 +223,7 @@ json::object MessageParser::tool_call(const json::value& value, const std::strin
   if (!function) refuse(members.path_of("function"), "is missing");
   const Members inner(*function, members.path_of("function"));
   json::object named{{"name", required_string(inner, "name")}};
-  // OpenAI sends the arguments as a string of JSON; templates write them out themselves, from an object.
-  const std::string arguments = inner.string("arguments").value_or("");
-  json::value parsed = json::object();
-  if (!arguments.empty()) {
-    try {
-      parsed = parse_json(arguments, "arguments");
-    } catch (const Error& error) {
-      refuse(inner.path_of("arguments"), std::string("must be JSON: ") + error.what());
-    }
-  }
-  if (!parsed.is_object()) refuse(inner.path_of("arguments"), "must be a JSON object");
-  named["arguments"] = std::move(parsed);
+  named["arguments"] = call_arguments(inner.string("arguments").value_or(""));
   json::object out;
   if (auto id = members.string("id")) out["id"] = *id;
   out["type"] = "function";
@@ -256,6 +247,16 @@ void check_tool(const json::value& value, const std::string& path) {
 }
 
 }  // namespace
+
+json::value call_arguments(const std::string& text) {
+  if (text.empty()) return json::object();
+  try {
+    json::value parsed = parse_json(text, "arguments");
+    if (parsed.is_object()) return parsed;
+  } catch (const Error&) {
+  }
+  return json::string(text);
+}
 
 VideoWishes VideoWishes::or_else(const VideoWishes& others) const {
   VideoWishes all = *this;

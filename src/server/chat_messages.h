@@ -50,6 +50,10 @@ VideoWishes parse_video_wishes(const Members& members);
 /// Checks and converts "messages". Throws Error(invalid_argument) naming the path of what is wrong.
 ParsedMessages parse_messages(const json::array& messages);
 
+/// A call's arguments, which clients send as a string of JSON, as templates write them: as an object. What a model left broken,
+/// cut off by max_tokens as it may be, stays the string that it was, since the client can't mend it.
+json::value call_arguments(const std::string& text);
+
 /// Checks "tools" and returns them as the template gets them, or "" for none. Throws as above.
 std::string parse_tools(const json::array& tools);
 

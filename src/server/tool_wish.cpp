@@ -8,13 +8,30 @@
 namespace pippin::server {
 namespace {
 
-bool offers(const ChatRequest& request, const std::string& name) {
-  if (request.tools_json.empty()) return false;
-  const json::value tools = parse_json(request.tools_json, "tools");
-  const json::array& list = tools.as_array();
-  return std::any_of(list.begin(), list.end(), [&](const json::value& tool) {
-    return tool.at("function").at("name") == json::string_view(name);
-  });
+json::array offered(const ChatRequest& request) {
+  if (request.tools_json.empty()) return {};
+  return parse_json(request.tools_json, "tools").as_array();
+}
+
+bool has_name(const json::value& tool, const std::string& name) {
+  return tool.at("function").at("name") == json::string_view(name);
+}
+
+void check_names(const json::array& tools, const std::vector<std::string>& names,
+                 const std::string& field) {
+  for (const std::string& name : names)
+    if (std::none_of(tools.begin(), tools.end(),
+                     [&](const json::value& tool) { return has_name(tool, name); }))
+      refuse(field, "names the tool '" + excerpt(name) + "', which 'tools' does not offer");
+}
+
+json::array those_of(const json::array& tools, const std::vector<std::string>& names) {
+  json::array kept;
+  for (const json::value& tool : tools)
+    if (std::any_of(names.begin(), names.end(),
+                    [&](const std::string& name) { return has_name(tool, name); }))
+      kept.push_back(tool);
+  return kept;
 }
 
 }  // namespace
@@ -27,24 +44,22 @@ bool any_strict(const json::array& tools) {
 }
 
 void apply(const ToolWish& choice, const std::string& field, ChatRequest& request) {
+  if (!choice.names.empty()) check_names(offered(request), choice.names, field);
   switch (choice.kind) {
     case ToolWish::Kind::automatic:
+      // A model that does not see a tool does not call it.
+      if (!choice.names.empty())
+        request.tools_json = json::serialize(those_of(offered(request), choice.names));
       return;
     case ToolWish::Kind::none:
-      // A model that does not see the tools does not call them.
       request.tools_json.clear();
+      request.template_tools_json.reset();
       request.tool_choice.strict = false;
       return;
     case ToolWish::Kind::required:
       if (request.tools_json.empty()) refuse(field, "needs 'tools' to choose from");
       request.tool_choice.required = true;
-      return;
-    case ToolWish::Kind::named:
-      if (!offers(request, choice.name))
-        refuse(field,
-               "names the tool '" + excerpt(choice.name) + "', which 'tools' does not offer");
-      request.tool_choice.required = true;
-      request.tool_choice.allowed = {choice.name};
+      request.tool_choice.allowed = choice.names;
   }
 }
 

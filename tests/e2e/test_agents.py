@@ -162,3 +162,45 @@ def test_codex(agents_server):
     items += [*said, {"type": "function_call_output", "call_id": said[-1]["call_id"], "output": RESULT}]
     said, second = codex_turn(agents_server, items, session)
     assert said and second["input_tokens_details"]["cached_tokens"] >= first["total_tokens"] - 2
+
+
+def test_claude_code_loads_tools(agents_server):
+    """Newer ones keep tools back until the model searches for them; then they stand among the others, in the order of their names. The
+    prompt begins as before all the same, and the model is told of them where they were found."""
+    headers, body = claude_code([{"role": "user", "content": [{"type": "text", "text": QUESTION}]}], "s")
+    body["tools"] = [{"name": "ToolSearch", "description": "Finds tools.", "input_schema": {"type": "object", "properties": {"query": {"type": "string"}}}},
+                     {"name": "DeferredToolPlaceholder", "description": "Never call it.", "input_schema": {"type": "object", "properties": {}},
+                      "defer_loading": True}]
+    body["messages"].append({"role": "system", "content": "The following deferred tools are now available: get_weather"})
+    body["thinking"] = {"type": "adaptive", "display": "omitted"}
+    headers["anthropic-beta"] += ",mid-conversation-tool-changes-2026-07-01,advanced-tool-use-2025-11-20"
+    _, first, _ = folded_message(stream_of(agents_server, "/v1/messages?beta=true", body, headers))
+    read = first["input_tokens"] + first["cache_read_input_tokens"]
+
+    weather = next(tool for tool in tools() if tool[0] == "get_weather")
+    body["tools"].append({"name": weather[0], "description": weather[1], "input_schema": weather[2], "defer_loading": True})
+    body["messages"] += [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "ToolSearch", "input": {"query": "select:get_weather"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [
+            {"type": "tool_reference", "tool_name": "get_weather"}]}, {"type": "text", "text": QUESTION}]}]
+    _, second, _ = folded_message(stream_of(agents_server, "/v1/messages?beta=true", body, headers))
+    assert second["cache_read_input_tokens"] >= read - 16
+    assert second["input_tokens"] + second["cache_read_input_tokens"] > read + 40  # the definition is read
+
+
+def test_codex_groups_tools(agents_server):
+    """Newer ones send functions of several agents in a namespace."""
+    agents = {"type": "namespace", "name": "weather", "description": "Of the weather.", "tools": [
+        {"type": "function", "name": "get_weather", "description": "Get the weather in a city", "strict": False, "parameters": {
+            "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}}]}
+    body = codex([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]}], "s")
+    body |= {"tools": [agents], "tool_choice": "required", "parallel_tool_calls": True}
+    first = stream_of(agents_server, "/v1/responses", body)[-1]["response"]
+    call = first["output"][-1]
+    assert (call["type"], call["namespace"], call["name"]) == ("function_call", "weather", "get_weather")
+    assert list(json.loads(call["arguments"])) == ["city"]
+    kept = [{key: value for key, value in item.items() if key not in ("id", "status")} for item in first["output"]]
+    body["input"] += [*kept, {"type": "function_call_output", "call_id": call["call_id"], "output": RESULT}]
+    body["tool_choice"] = "auto"
+    usage = stream_of(agents_server, "/v1/responses", body)[-1]["response"]["usage"]
+    assert usage["input_tokens_details"]["cached_tokens"] >= first["usage"]["input_tokens"] - 1

@@ -189,7 +189,7 @@ def test_tokens_are_counted_beyond_the_context(server):
 
 
 @pytest.mark.parametrize("options, field", [
-    ({"max_tokens": 0}, "max_tokens"), ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
+    ({"max_tokens": -1}, "max_tokens"), ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
     ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "media_type": "application/pdf",
                                                                                "data": "JVBERi0="}}]}]}, "messages.0.content.0.source.data"),
     ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "other"}}, "tool_choice")])

@@ -18,10 +18,11 @@ void Anthropic::add_routes(Router& router) {
 void Anthropic::answer(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   MessagesCall call = parse_messages_call(exchange->request().body, sampling_);
-  auto make_reply = [stops = call.chat.request.stop.strings,
-                     omit = call.omit_thinking](const ReplyFacts& facts) {
-    return std::make_unique<AnthropicReply>(AnthropicReply::Options{
-        "msg_" + text::random_letters(24), facts.request_id, facts.model, stops, omit});
+  auto make_reply = [stops = call.chat.request.stop.strings, omit = call.omit_thinking,
+                     prompt_only = call.prompt_only](const ReplyFacts& facts) {
+    return std::make_unique<AnthropicReply>(
+        AnthropicReply::Options{"msg_" + text::random_letters(24), facts.request_id, facts.model,
+                                stops, omit, prompt_only});
   };
   Headers headers{{"Request-Id", exchange->request().id}};
   service_.answer(std::move(exchange), std::move(call.chat), std::move(make_reply),

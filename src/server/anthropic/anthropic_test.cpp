@@ -196,6 +196,102 @@ TEST_F(AnthropicTest, TellsOfErrorsInItsShape) {
   EXPECT_EQ(parse_json(large.body, "body").at("error").at("type"), "request_too_large");
 }
 
+TEST_F(AnthropicTest, ReadsAPromptAheadForNoTokens) {
+  start();
+  const json::value message = answer(R"(, "max_tokens": 0)");
+  EXPECT_EQ(message.at("content"), json::array());
+  EXPECT_EQ(message.at("stop_reason"), "max_tokens");
+  EXPECT_EQ(message.at("usage").at("output_tokens"), 0);
+  EXPECT_EQ(message.at("usage").at("cache_read_input_tokens"), 3);
+  EXPECT_EQ(backend_.last_.stop.max_tokens, 1);
+}
+
+TEST_F(AnthropicTest, ShowsSystemMessagesUntilTheUserSaysMore) {
+  start();
+  const auto texts = [&](const std::string& tail) {
+    EXPECT_EQ(
+        refused_message(
+            R"({"role": "user", "content": "a"}, {"role": "system", "content": "b", "clear_at": "next_user_message"})" +
+            tail),
+        "");
+    std::vector<std::string> all;
+    for (const Message& message : backend_.last_.messages)
+      all.push_back(message.content.at(0).text);
+    return all;
+  };
+  EXPECT_EQ(texts(""), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(texts(R"(, {"role": "assistant", "content": "c"}, {"role": "user", "content": "d"})"),
+            (std::vector<std::string>{"a", "c", "d"}));
+  EXPECT_EQ(refused_message(R"({"role": "user", "content": "a", "clear_at": "next_user_message"})"),
+            "messages.0.clear_at");
+  EXPECT_EQ(refused_message(R"({"role": "user", "content": "a"}, {"role": "system", "content": "b",
+      "output_config": {"effort": "low"}})"),
+            "messages.1.output_config");
+}
+
+TEST_F(AnthropicTest, ShowsWhatWasFound) {
+  start();
+  const std::string found =
+      R"({"type": "search_result", "title": "T", "source": "https://x", "content": [{"type": "text", "text": "One."}]})";
+  EXPECT_EQ(
+      refused_message(
+          R"({"role": "user", "content": [)" + found +
+          R"(, {"type": "tool_result", "tool_use_id": "t", "toolset_name": "s", "content": [)" +
+          found + R"(, {"type": "tool_reference", "tool_name": "f"}]}]})"),
+      "");
+  const auto& messages = backend_.last_.messages;
+  ASSERT_EQ(messages.size(), 2u);
+  for (const Message& message : messages) {
+    std::string text;
+    for (const auto& part : message.content) text += part.text;
+    EXPECT_TRUE(text.starts_with("<document title=\"T\">\nhttps://x\nOne.\n</document>")) << text;
+    EXPECT_EQ(text.ends_with("f\n"), message.role == "tool");
+  }
+  EXPECT_EQ(refused_message(R"({"role": "user", "content": [{"type": "search_result", "title": "T",
+      "source": "x", "content": [], "citations": {"enabled": true}}]})"),
+            "messages.0.content.0.citations.enabled");
+}
+
+// So that a conversation which loads tools goes on as it began, and is cached.
+TEST_F(AnthropicTest, ShowsToolsThatAreLoadedLaterWhereMessagesReferToThem) {
+  start();
+  const std::string tools =
+      R"({"model": "tiny", "max_tokens": 9, "tools": [{"name": "a", "input_schema": {"type": "object"}, "defer_loading": true},
+          {"name": "b", "input_schema": {}}, {"name": "c", "input_schema": {}, "defer_loading": true}], "messages": [
+          {"role": "user", "content": "hi"})";
+  const std::string a =
+      R"({"type":"function","function":{"name":"a","parameters":{"type":"object"}}})";
+  const std::string found =
+      R"(, {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "b", "input": {}}]},
+      {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "a"}]}]})";
+  for (const std::string& tail : {std::string(), found}) {
+    EXPECT_EQ(refused(tools + tail + "]}"), "");
+    EXPECT_EQ(backend_.last_.template_tools_json,
+              R"([{"type":"function","function":{"name":"b","parameters":{}}}])");
+    EXPECT_TRUE(backend_.last_.tools_json.starts_with("[" + a));
+  }
+  EXPECT_EQ(backend_.last_.messages.at(2).content.at(0).text, "<tools>\n" + a + "\n</tools>\n");
+
+  const auto change = [&](const std::string& type, const std::string& tool) {
+    return refused(tools + R"(, {"role": "system", "content": [{"type": ")" + type +
+                   R"(", "tool": )" + tool + "}]}]}");
+  };
+  EXPECT_EQ(change("tool_addition", R"({"type": "tool_reference", "name": "a"})"), "");
+  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text,
+            "The tool a can be called now.\n<tools>\n" + a + "\n</tools>\n");
+  EXPECT_EQ(change("tool_removal", R"({"type": "tool_reference", "name": "b"})"), "");
+  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text,
+            "The tool b can't be called any more.\n");
+  EXPECT_EQ(change("tool_addition", R"({"type": "mcp_tool_reference", "name": "a"})"),
+            "messages.1.content.0.tool.type");
+  EXPECT_EQ(
+      answer(
+          R"(, "tools": [{"name": "a", "input_schema": {}, "defer_loading": true}], "tool_choice": {"type": "none"})")
+          .at("type"),
+      "message");
+  EXPECT_EQ(backend_.last_.template_tools_json, std::nullopt);
+}
+
 TEST_F(AnthropicTest, CountsTokens) {
   start();
   const TestResponse response = post(
@@ -317,7 +413,8 @@ TEST_F(AnthropicTest, TakesWhatAgentsSend) {
   const TestResponse response = post(asking(
       R"(, "metadata": {"user_id": "u"}, "service_tier": "auto", "temperature": 1, "top_k": 5, "top_p": 0.9,
       "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}, "speed": "standard",
-      "cache_control": {"type": "ephemeral"}, "mcp_servers": [], "no_such_field": 1)"));
+      "cache_control": {"type": "ephemeral"}, "mcp_servers": [], "fallbacks": "default", "billing_policy":
+      {"type": "billing_policy"}, "thinking": {"type": "adaptive", "block_binding": {}}, "no_such_field": 1)"));
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(response.headers.at("x-pippin-ignored"), "no_such_field");
   EXPECT_EQ(backend_.last_.sampling.top_k, 5);
@@ -329,7 +426,8 @@ TEST_F(AnthropicTest, NamesWhatIsWrong) {
   EXPECT_EQ(refused(R"({"max_tokens": 1})"), "messages");
   EXPECT_EQ(refused(R"({"messages": [{"role": "user", "content": "x"}]})"), "max_tokens");
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"max_tokens", R"("max_tokens": 0)"},
+      {"max_tokens", R"("max_tokens": -1)"},
+      {"max_tokens", R"("max_tokens": 0, "stream": true)"},
       {"temperature", R"("temperature": 2.5)"},
       {"top_k", R"("top_k": -1)"},
       {"stop_sequences", R"("stop_sequences": [""])"},
@@ -337,10 +435,14 @@ TEST_F(AnthropicTest, NamesWhatIsWrong) {
       {"thinking.budget_tokens", R"("thinking": {"type": "enabled"})"},
       {"thinking.display", R"("thinking": {"type": "adaptive", "display": "x"})"},
       {"output_config.effort", R"("output_config": {"effort": "huge"})"},
+      {"output_config.task_budget",
+       R"("output_config": {"task_budget": {"type": "tokens", "total": 9}})"},
       {"context_management.edits.0.type",
        R"("context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]})"},
       {"mcp_servers", R"("mcp_servers": [{}])"},
       {"container", R"("container": "c")"},
+      {"thread", R"("thread": {"type": "create"})"},
+      {"compaction", R"("compaction": {"type": "summarize"})"},
       {"metadata", R"("metadata": 1)"},
       {"system.0.type", R"("system": [{"type": "image"}])"},
       {"tools.0.type", R"("tools": [{"type": "web_search_20250305", "name": "web_search"}])"},
@@ -378,6 +480,9 @@ TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
   EXPECT_EQ(block(R"({"type": "image"})"), "messages.0.content.0.source");
   EXPECT_EQ(block(R"({"type": "image", "source": {"type": "file", "file_id": "f"}})"),
             "messages.0.content.0.source.type");
+  EXPECT_EQ(block(R"({"type": "image", "source": {"type": "url", "url": "x"},
+      "transformations": {"oversized_image": "error"}})"),
+            "messages.0.content.0.transformations.oversized_image");
   EXPECT_EQ(block(R"({"type": "image", "source": {"type": "url", "url": "nonsense"}})"),
             "messages.0.content.0.source");
   EXPECT_EQ(block(R"({"type": "tool_result", "content": "x"})"),

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/anthropic/messages.h"
+#include "server/anthropic/tools.h"
 #include "server/field_table.h"
 #include "server/request_json.h"
 #include "server/thinking.h"
@@ -17,6 +18,8 @@ namespace {
 using namespace field_tests;
 
 constexpr std::size_t max_stop_sequences = 64;
+
+bool is_fallbacks(const json::value& value) { return value.is_array() || value == "default"; }
 
 // clang-format off
 constexpr Field fields[] = {
@@ -35,9 +38,15 @@ constexpr Field fields[] = {
     {"diagnostics", is_object, "an object"},
     {"speed", is_string, "a string"},
     {"cache_control", is_object, "an object"},  // all prompts are cached
+    {"billing_policy", is_object, "an object"},
+    // What to do where Anthropic's models decline: nothing here does.
+    {"fallbacks", is_fallbacks, "a list or \"default\""},
+    {"fallback_credit_token", is_object, "an object"},
 
     // That would change the answer.
     {"container", never, "absent"},
+    {"thread", never, "absent"},
+    {"compaction", never, "absent"},
     {"mcp_servers", is_empty, "empty"},
 };
 // clang-format on
@@ -46,8 +55,9 @@ StopOptions parse_stop(const Members& body, bool to_count) {
   StopOptions stop;
   const auto limit = body.integer("max_tokens");
   if (!limit && !to_count) refuse("max_tokens", "is missing");
-  if (limit && *limit < 1) refuse("max_tokens", "must be at least 1");
-  stop.max_tokens = limit.value_or(0);
+  if (limit && *limit < 0) refuse("max_tokens", "must be at least 0");
+  // 0 is for reading a prompt ahead; the engine always answers a token.
+  if (limit) stop.max_tokens = std::max<std::int64_t>(*limit, 1);
   const json::array* sequences = body.array("stop_sequences");
   if (!sequences) return stop;
   if (sequences->size() > max_stop_sequences)
@@ -79,7 +89,9 @@ void parse_thinking(const Members& body, json::object& kwargs, MessagesCall& cal
   const json::object* object = body.object("thinking");
   if (!object) return set_thinking(kwargs, false);
   const Members thinking(*object, "thinking");
-  note_unknown(*object, "thinking", {"type", "budget_tokens", "display"}, call.chat.ignored);
+  // block_binding says what to do where a signature is wrong: none is looked at.
+  note_unknown(*object, "thinking", {"type", "budget_tokens", "display", "block_binding"},
+               call.chat.ignored);
   const std::string type = required_string(thinking, "type");
   if (type != "enabled" && type != "adaptive" && type != "disabled")
     refuse("thinking.type", "must be enabled, adaptive or disabled, got '" + excerpt(type) + "'");
@@ -109,7 +121,10 @@ void parse_output_config(const Members& body, json::object& kwargs, ChatCall& ca
   const json::object* object = body.object("output_config");
   if (!object) return;
   const Members config(*object, "output_config");
-  note_unknown(*object, "output_config", {"effort", "format"}, call.ignored);
+  note_unknown(*object, "output_config", {"effort", "format", "task_budget"}, call.ignored);
+  if (config.find("task_budget"))
+    refuse("output_config.task_budget",
+           "is not supported (no chat template can tell a model of it)");
   if (const auto effort = config.string("effort"))
     set_effort(kwargs, *effort, "output_config.effort");
   if (const json::object* format = config.object("format"))
@@ -138,15 +153,21 @@ ToolWish parse_choice(const Members& choice) {
   if (type == "auto") return {};
   if (type == "none") return {ToolWish::Kind::none};
   if (type == "any") return {ToolWish::Kind::required};
-  if (type == "tool") return {ToolWish::Kind::named, required_string(choice, "name")};
+  if (type == "tool") return {ToolWish::Kind::required, {required_string(choice, "name")}};
   refuse(choice.path_of("type"), "must be auto, any, tool or none, got '" + excerpt(type) + "'");
 }
 
-void parse_tool_fields(const Members& body, ChatCall& call) {
-  if (const json::array* tools = body.array("tools")) {
-    call.request.tools_json = parse_anthropic_tools(*tools, call.ignored);
-    call.request.tool_choice.strict = any_strict(*tools);
-  }
+AnthropicTools parse_tools(const Members& body, ChatCall& call) {
+  const json::array* list = body.array("tools");
+  if (!list) return {};
+  AnthropicTools tools = parse_anthropic_tools(*list, call.ignored);
+  call.request.tools_json = tools.json;
+  call.request.template_tools_json = tools.template_json;
+  call.request.tool_choice.strict = any_strict(*list);
+  return tools;
+}
+
+void parse_tool_choice(const Members& body, ChatCall& call) {
   const json::object* object = body.object("tool_choice");
   if (!object) return;
   const Members choice(*object, "tool_choice");
@@ -169,6 +190,9 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   chat.model = body.string("model").value_or("");
   chat.stream = body.boolean("stream").value_or(false);
   chat.request.stop = parse_stop(body, to_count);
+  call.prompt_only = body.integer_or("max_tokens", 1) == 0;
+  if (call.prompt_only && chat.stream)
+    refuse("max_tokens", "must be at least 1 when 'stream' is true");
   chat.request.sampling = parse_sampling(body, defaults);
   json::object kwargs;
   parse_thinking(body, kwargs, call);
@@ -178,10 +202,11 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   parse_output_config(body, kwargs, chat);
   check_context_management(body);
   chat.request.template_kwargs_json = json::serialize(kwargs);
-  parse_tool_fields(body, chat);
+  const AnthropicTools tools = parse_tools(body, chat);
+  parse_tool_choice(body, chat);
   const json::array* messages = body.array("messages");
   if (!messages) refuse("messages", "is missing");
-  ParsedMessages parsed = parse_anthropic_messages(body.find("system"), *messages);
+  ParsedMessages parsed = parse_anthropic_messages(body.find("system"), *messages, tools);
   chat.request.messages = std::move(parsed.messages);
   chat.media = std::move(parsed.media);
   chat.ignored.insert(chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());

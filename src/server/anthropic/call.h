@@ -13,6 +13,7 @@ namespace pippin::server {
 struct MessagesCall {
   ChatCall chat;  ///< its stop strings are the request's stop_sequences
   bool omit_thinking = false;
+  bool prompt_only = false;  ///< max_tokens 0: the prompt is read, and nothing answered
 };
 
 /// Without `thinking` the model is told not to think, as the API has it. `defaults` is how the answer is sampled where the request

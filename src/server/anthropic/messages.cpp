@@ -1,5 +1,7 @@
 #include "server/anthropic/messages.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "server/documents.h"
@@ -9,11 +11,35 @@
 namespace pippin::server {
 namespace {
 
+bool is_users(const json::value& message) {
+  const json::object* object = message.if_object();
+  const json::value* role = object ? object->if_contains("role") : nullptr;
+  return role && *role == "user";
+}
+
+void refuse_citations(const Members& block) {
+  if (const json::object* citations = block.object("citations"))
+    if (const Members members(*citations, block.path_of("citations"));
+        members.boolean("enabled").value_or(false))
+      refuse(members.path_of("enabled"), "must be false (citations are not supported)");
+}
+
+// Pictures are made smaller where they are too large; "error" would have it told instead.
+void check_transformations(const Members& block) {
+  const json::object* object = block.object("transformations");
+  if (!object) return;
+  const Members transformations(*object, block.path_of("transformations"));
+  if (const auto oversized = transformations.string("oversized_image").value_or("downsize");
+      oversized != "downsize")
+    refuse(transformations.path_of("oversized_image"),
+           "must be downsize (others are not supported), got '" + excerpt(oversized) + "'");
+}
+
 // Converts what one entry of "messages" says, or "system".
 class TurnParser {
  public:
-  TurnParser(std::string role, std::string path, ParsedMessages& out)
-      : role_(std::move(role)), path_(std::move(path)), out_(out) {}
+  TurnParser(std::string role, std::string path, const AnthropicTools& tools, ParsedMessages& out)
+      : role_(std::move(role)), path_(std::move(path)), tools_(tools), out_(out) {}
 
   /// A string or an array of blocks.
   void parse(const json::value& content);
@@ -23,10 +49,14 @@ class TurnParser {
   bool parse_anyones(const std::string& type, const Members& block);
   bool parse_users(const std::string& type, const Members& block);
   bool parse_assistants(const std::string& type, const Members& block);
+  bool parse_systems(const std::string& type, const Members& block);
   void parse_result(const Members& block);
   void parse_result_part(const json::value& value, const std::string& path);
   void add_document(const Members& block);
   void add_document_content(const Members& source);
+  void add_search_result(const Members& block);
+  void add_reference(const Members& part);
+  std::string definition(const std::string& name) const;
   void add_call(const Members& block);
   void add_text(std::string text);
   void add_image(const Members& block);
@@ -37,6 +67,7 @@ class TurnParser {
 
   const std::string role_;
   const std::string path_;
+  const AnthropicTools& tools_;
   ParsedMessages& out_;
   bool open_ = false;  // the last message takes further parts
   std::string thinking_;
@@ -68,14 +99,16 @@ void TurnParser::parse_block(const json::value& value, const std::string& path) 
   const json::object& object = object_at(value, path);
   const Members block(object, path);
   const std::string type = required_string(block, "type");
-  note_unknown(
-      object, path,
-      {"type", "text", "source", "id", "name", "input", "tool_use_id", "content", "is_error",
-       "thinking", "signature", "data", "title", "context", "cache_control", "citations", "caller"},
-      out_.ignored);
+  note_unknown(object, path, {"type",     "text",         "source",          "id",
+                              "name",     "input",        "tool_use_id",     "content",
+                              "is_error", "thinking",     "signature",       "data",
+                              "title",    "context",      "cache_control",   "citations",
+                              "caller",   "toolset_name", "transformations", "tool"},
+               out_.ignored);
   if (parse_anyones(type, block)) return;
   if (role_ == "user" && parse_users(type, block)) return;
   if (role_ == "assistant" && parse_assistants(type, block)) return;
+  if (role_ == "system" && parse_systems(type, block)) return;
   refuse(block.path_of("type"),
          "can't be " + excerpt(type) + " in what the " + role_ + " says here (not supported)");
 }
@@ -91,6 +124,8 @@ bool TurnParser::parse_users(const std::string& type, const Members& block) {
     add_image(block);
   else if (type == "document")
     add_document(block);
+  else if (type == "search_result")
+    add_search_result(block);
   else if (type == "tool_result")
     parse_result(block);
   else
@@ -109,10 +144,41 @@ bool TurnParser::parse_assistants(const std::string& type, const Members& block)
   return true;
 }
 
+// {"type": "tool_addition" | "tool_removal", "tool": {"type": "tool_reference", "name"}}: a tool comes or goes within a conversation.
+bool TurnParser::parse_systems(const std::string& type, const Members& block) {
+  if (type != "tool_addition" && type != "tool_removal") return false;
+  const json::object* object = block.object("tool");
+  if (!object) refuse(block.path_of("tool"), "is missing");
+  const Members tool(*object, block.path_of("tool"));
+  if (const std::string kind = required_string(tool, "type"); kind != "tool_reference")
+    refuse(tool.path_of("type"),
+           "must be tool_reference (others are not supported), got '" + excerpt(kind) + "'");
+  const std::string name = required_string(tool, "name");
+  if (type == "tool_removal")
+    add_text("The tool " + name + " can't be called any more.\n");
+  else
+    add_text("The tool " + name + " can be called now.\n" + definition(name));
+  return true;
+}
+
+// Of a tool that is loaded later; of others, which the template shows, nothing.
+std::string TurnParser::definition(const std::string& name) const {
+  const auto found = tools_.later.find(name);
+  return found == tools_.later.end() ? "" : "<tools>\n" + found->second + "\n</tools>\n";
+}
+
+// {"type": "tool_reference", "tool_name"}: what a search for tools found.
+void TurnParser::add_reference(const Members& part) {
+  const std::string name = required_string(part, "tool_name");
+  const std::string defined = definition(name);
+  add_text(defined.empty() ? name + "\n" : defined);
+}
+
 void TurnParser::add_image(const Members& block) {
   const json::object* object = block.object("source");
   const std::string field = block.path_of("source");
   if (!object) refuse(field, "is missing");
+  check_transformations(block);
   const Members source(*object, field);
   const std::string type = required_string(source, "type");
   MediaSource picture;
@@ -157,7 +223,8 @@ void TurnParser::parse_result_part(const json::value& value, const std::string& 
   const Members part(object, path);
   const std::string type = required_string(part, "type");
   note_unknown(object, path,
-               {"type", "text", "source", "title", "context", "cache_control", "citations"},
+               {"type", "text", "source", "title", "context", "cache_control", "citations",
+                "content", "tool_name", "transformations"},
                out_.ignored);
   if (type == "text")
     add_text(required_string(part, "text"));
@@ -165,18 +232,20 @@ void TurnParser::parse_result_part(const json::value& value, const std::string& 
     add_image(part);
   else if (type == "document")
     add_document(part);
+  else if (type == "search_result")
+    add_search_result(part);
+  else if (type == "tool_reference")
+    add_reference(part);
   else
     refuse(part.path_of("type"),
-           "must be text, image or document here (others are not supported), got '" +
+           "must be text, image, document, search_result or tool_reference here (others are not "
+           "supported), got '" +
                excerpt(type) + "'");
 }
 
 // {"type": "document", "source": {"type": "text" | "base64" | "content", ...}, "title", "context"}: its text.
 void TurnParser::add_document(const Members& block) {
-  if (const json::object* citations = block.object("citations"))
-    if (const Members members(*citations, block.path_of("citations"));
-        members.boolean("enabled").value_or(false))
-      refuse(members.path_of("enabled"), "must be false (citations are not supported)");
+  refuse_citations(block);
   const json::object* object = block.object("source");
   const std::string field = block.path_of("source");
   if (!object) refuse(field, "is missing");
@@ -197,6 +266,15 @@ void TurnParser::add_document(const Members& block) {
     refuse(source.path_of("type"),
            "must be text, base64 or content here, got '" + excerpt(type) + "'");
   }
+}
+
+// {"type": "search_result", "title", "source", "content": blocks of text}: as a document that says where it is from.
+void TurnParser::add_search_result(const Members& block) {
+  refuse_citations(block);
+  add_text(document_head(required_string(block, "title")) + required_string(block, "source") +
+           "\n");
+  add_document_content(block);
+  add_text(std::string(document_tail));
 }
 
 // A string, or blocks of text and images.
@@ -227,60 +305,49 @@ void TurnParser::add_extra() {
   if (!extra.empty()) said.extra_json = json::serialize(extra);
 }
 
-void parse_turn(const json::value& value, const std::string& path, ParsedMessages& out) {
+// {"role": "system", "clear_at": "next_user_message"} is shown until the user says more.
+bool is_shown(const Members& members, const std::string& role, bool user_follows) {
+  const std::string until = members.string("clear_at").value_or("never");
+  if (until != "never" && until != "next_user_message")
+    refuse(members.path_of("clear_at"),
+           "must be never or next_user_message, got '" + excerpt(until) + "'");
+  if (until == "never") return true;
+  if (role != "system") refuse(members.path_of("clear_at"), "may only be in a system message");
+  return !user_follows;
+}
+
+void parse_turn(const json::value& value, const std::string& path, bool user_follows,
+                const AnthropicTools& tools, ParsedMessages& out) {
   const json::object& object = object_at(value, path);
   const Members members(object, path);
   const std::string role = required_string(members, "role");
   if (role != "user" && role != "assistant" && role != "system")
     refuse(members.path_of("role"), "must be user or assistant, got '" + excerpt(role) + "'");
-  note_unknown(object, path, {"role", "content"}, out.ignored);
+  note_unknown(object, path, {"role", "content", "clear_at", "output_config"}, out.ignored);
+  if (const json::object* config = members.object("output_config"); config && !config->empty())
+    refuse(members.path_of("output_config"), "is not supported; use the request's own");
+  if (!is_shown(members, role, user_follows)) return;
   const json::value* content = members.find("content");
   if (!content) refuse(members.path_of("content"), "is missing");
-  TurnParser(role, members.path_of("content"), out).parse(*content);
-}
-
-json::object converted_tool(const json::value& value, const std::string& path,
-                            std::vector<std::string>& ignored) {
-  const json::object& object = object_at(value, path);
-  const Members tool(object, path);
-  const std::string type = tool.string("type").value_or("custom");
-  if (type != "custom")
-    refuse(tool.path_of("type"),
-           "must be custom here (tools of other types are not supported), got '" + excerpt(type) +
-               "'");
-  note_unknown(object, path,
-               {"type", "name", "description", "input_schema", "cache_control", "strict",
-                "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming"},
-               ignored);
-  json::object function{{"name", required_string(tool, "name")}};
-  if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
-  if (auto description = tool.string("description")) function["description"] = *description;
-  const json::object* schema = tool.object("input_schema");
-  if (!schema) refuse(tool.path_of("input_schema"), "is missing");
-  function["parameters"] = *schema;
-  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
-  return {{"type", "function"}, {"function", std::move(function)}};
+  TurnParser(role, members.path_of("content"), tools, out).parse(*content);
 }
 
 }  // namespace
 
-ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages) {
+ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages,
+                                        const AnthropicTools& tools) {
   if (messages.empty()) refuse("messages", "must not be empty");
   ParsedMessages out;
   const bool silent = !system || *system == "" || *system == json::array();
-  if (!silent) TurnParser("system", "system", out).parse(*system);
-  for (std::size_t i = 0; i < messages.size(); ++i) parse_turn(messages[i], at("messages", i), out);
+  if (!silent) TurnParser("system", "system", tools, out).parse(*system);
+  const auto last_user = std::find_if(messages.rbegin(), messages.rend(), is_users);
+  const auto users_end = static_cast<std::size_t>(messages.rend() - last_user);
+  for (std::size_t i = 0; i < messages.size(); ++i)
+    parse_turn(messages[i], at("messages", i), i + 1 < users_end, tools, out);
   if (out.messages.back().role == "assistant")
     refuse(at("messages", messages.size() - 1) + ".role",
            "must not be assistant in the last message (answers can't be begun for the model)");
   return out;
-}
-
-std::string parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored) {
-  json::array out;
-  for (std::size_t i = 0; i < tools.size(); ++i)
-    out.push_back(converted_tool(tools[i], at("tools", i), ignored));
-  return out.empty() ? "" : json::serialize(out);
 }
 
 }  // namespace pippin::server

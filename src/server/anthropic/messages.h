@@ -1,9 +1,10 @@
-// The system prompt, messages and tools of Anthropic's Messages API: JSON -> native types.
+// The system prompt and messages of Anthropic's Messages API: JSON -> native types.
 #pragma once
 
 #include <string>
 
 #include "base/json.h"
+#include "server/anthropic/tools.h"
 #include "server/chat_messages.h"
 
 namespace pippin::server {
@@ -12,10 +13,9 @@ namespace pippin::server {
 /// of role "tool", before and after which what else it says has a message each; a result that is an error begins with
 /// "Error: ". What an assistant thought goes to templates as reasoning_content; redacted thinking can't be read and goes
 /// nowhere. Throws Error(invalid_argument) naming the path of what is wrong, or of a block that can't be shown to a model.
-ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages);
-
-/// The tools as templates get them, in OpenAI's shape; "" for none. Tools that Anthropic's servers run, or whose schema only its
-/// models know, are refused by their type. Adds unknown members to `ignored`. Throws as above.
-std::string parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored);
+/// Where a result or system message refers to one of the `tools` that are loaded later, its definition stands, between <tools> and
+/// </tools>.
+ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages,
+                                        const AnthropicTools& tools);
 
 }  // namespace pippin::server

@@ -44,7 +44,7 @@ json::object AnthropicReply::usage_object() const {
   return {{"input_tokens", usage().prompt_tokens - usage().cached_tokens},
           {"cache_creation_input_tokens", 0},
           {"cache_read_input_tokens", usage().cached_tokens},
-          {"output_tokens", usage().completion_tokens},
+          {"output_tokens", options_.prompt_only ? 0 : usage().completion_tokens},
           {"output_tokens_details", {{"thinking_tokens", usage().reasoning_tokens}}},
           {"service_tier", "standard"}};
 }
@@ -63,7 +63,7 @@ json::object AnthropicReply::block_object(const AnswerBlock& block) const {
 
 void AnthropicReply::add_stop(json::object& object) const {
   object["stop_sequence"] = nullptr;
-  if (finish() == FinishReason::length) {
+  if (finish() == FinishReason::length || options_.prompt_only) {
     object["stop_reason"] = "max_tokens";
   } else if (stop_string() && *stop_string() < options_.stop_sequences.size()) {
     object["stop_reason"] = "stop_sequence";
@@ -133,7 +133,8 @@ std::string AnthropicReply::fail(const Error& error) {
 
 std::string AnthropicReply::whole() {
   json::array content;
-  for (const AnswerBlock& block : blocks()) content.push_back(block_object(block));
+  if (!options_.prompt_only)
+    for (const AnswerBlock& block : blocks()) content.push_back(block_object(block));
   json::object message{{"id", options_.id},
                        {"type", "message"},
                        {"role", "assistant"},

@@ -22,6 +22,7 @@ class AnthropicReply final : public BlockReply {
     std::string model;
     std::vector<std::string> stop_sequences;  ///< as the request gave them
     bool omit_thinking = false;               ///< blocks of thinking are there, but empty
+    bool prompt_only = false;                 ///< nothing of the answer is told; not in a stream
   };
 
   explicit AnthropicReply(Options options);

@@ -22,12 +22,14 @@ constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, st
     {"safety_identifier", is_string, "a string"},
     {"prompt_cache_key", is_string, "a string"},
     {"prompt_cache_retention", is_string, "a string"},
+    {"prompt_cache_options", is_object, "an object"},
     {"prediction", is_object, "an object"},  // a hint for speed
 
     // OpenAI's that would change the answer.
     {"modalities", is_text_only, "[\"text\"]"},
     {"audio", never, "absent"},
     {"web_search_options", never, "absent"},
+    {"moderation", never, "absent"},
     {"verbosity", is_medium, "\"medium\""},
     {"functions", is_empty, "empty (see 'tools')"},
     {"function_call", is_auto_or_none, "\"auto\" or \"none\" (see 'tool_choice')"},

@@ -257,7 +257,7 @@ TEST(ChatCall, NamesMessagesThatAreWrong) {
             "messages.0.tool_calls");
   EXPECT_EQ(
       refused_message(
-          R"({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]})"),
+          R"({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]})"),
       "messages.0.tool_calls.0.function.arguments");
   EXPECT_EQ(refused_message(R"({"role": "assistant", "tool_calls": [{"function": {}}]})"),
             "messages.0.tool_calls.0.function.name");
@@ -343,6 +343,20 @@ TEST(ChatCall, GivesTemplatesToolCallsAsObjects) {
   EXPECT_EQ(parse_json(call.request.messages[1].extra_json, "extra").at("tool_call_id"), "c1");
 }
 
+// A conversation must go on after an answer that max_tokens cut off.
+TEST(ChatCall, GivesTemplatesBrokenArgumentsAsTheyWere) {
+  for (const std::string broken : {R"({"x": 1)", "[1]", "7"}) {
+    json::object function{{"name", "f"}, {"arguments", broken}};
+    json::object message{
+        {"role", "assistant"},
+        {"tool_calls", json::array{json::object{{"id", "c1"}, {"function", function}}}}};
+    const ChatCall call =
+        parse_chat(json::serialize(json::object{{"messages", json::array{std::move(message)}}}));
+    const json::value extra = parse_json(call.request.messages[0].extra_json, "extra");
+    EXPECT_EQ(extra.at("tool_calls").at(0).at("function").at("arguments"), json::string(broken));
+  }
+}
+
 // Some templates print a call as it is: what a client adds to it would make the prompt another than the answer was.
 TEST(ChatCall, GivesTemplatesNothingElseOfToolCalls) {
   const ChatCall call =
@@ -358,7 +372,8 @@ TEST(ChatCall, GivesTemplatesNothingElseOfToolCalls) {
 TEST(ChatCall, BreakpointsOfCachesSayNothing) {
   const ChatCall call = parse_chat(R"({"messages": [
       {"role": "system", "content": "a", "cache_control": {"type": "ephemeral"}},
-      {"role": "user", "content": [{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}]}]})");
+      {"role": "user", "content": [{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"},
+        "prompt_cache_breakpoint": {"mode": "explicit"}}]}], "prompt_cache_options": {"mode": "explicit"}})");
   EXPECT_EQ(call.ignored, std::vector<std::string>{});
   EXPECT_EQ(call.request.messages[0].extra_json, "");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/chat_messages.h"
@@ -42,14 +43,6 @@ std::string named_function(const json::object& object, const std::string& path) 
   return *name;
 }
 
-std::string serialize_allowed(const json::array& tools, const std::vector<std::string>& allowed) {
-  json::array kept;
-  for (const auto& tool : tools)
-    if (std::find(allowed.begin(), allowed.end(), name_of(tool)) != allowed.end())
-      kept.push_back(tool);
-  return parse_tools(kept);
-}
-
 void parse_allowed_tools(const json::object& choice, const json::array& tools,
                          ChatRequest& request) {
   const json::object* allowed = Members(choice, "tool_choice").object("allowed_tools");
@@ -67,12 +60,8 @@ void parse_allowed_tools(const json::object& choice, const json::array& tools,
     names.push_back(named_function((*list)[i].as_object(), path));
     check_offered(tools, names.back(), path);
   }
-  request.tool_choice.required = mode == "required";
-  // A model that does not see a tool does not call it; one that must call is held to the names.
-  if (request.tool_choice.required)
-    request.tool_choice.allowed = std::move(names);
-  else
-    request.tools_json = serialize_allowed(tools, names);
+  const auto kind = mode == "required" ? ToolWish::Kind::required : ToolWish::Kind::automatic;
+  apply({kind, std::move(names)}, members.path_of("tools"), request);
 }
 
 void parse_choice(const json::value& choice, const json::array& tools, ChatRequest& request) {
@@ -87,7 +76,7 @@ void parse_choice(const json::value& choice, const json::array& tools, ChatReque
   } else if (Members(choice.as_object(), "tool_choice").string("type") == "allowed_tools") {
     parse_allowed_tools(choice.as_object(), tools, request);
   } else {
-    apply({ToolWish::Kind::named, named_function(choice.as_object(), "tool_choice")},
+    apply({ToolWish::Kind::required, {named_function(choice.as_object(), "tool_choice")}},
           "tool_choice.function.name", request);
   }
 }

@@ -6,7 +6,6 @@
 #include "server/field_table.h"
 #include "server/request_json.h"
 #include "server/thinking.h"
-#include "server/tool_wish.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -15,6 +14,13 @@ namespace {
 using namespace field_tests;
 
 bool is_truncation(const json::value& value) { return value == "auto" || value == "disabled"; }
+
+// {"mode", "ttl", "comparison_response_id", "prewarm"}: the last asks for no answer at all.
+bool asks_for_no_prewarming(const json::value& value) {
+  if (!value.is_object()) return false;
+  const json::value* prewarm = value.as_object().if_contains("prewarm");
+  return !prewarm || prewarm->is_null() || is_false(*prewarm);
+}
 
 // clang-format off
 constexpr Field fields[] = {
@@ -32,7 +38,9 @@ constexpr Field fields[] = {
     {"service_tier", is_string, "a string"},
     {"prompt_cache_key", is_string, "a string"},
     {"prompt_cache_retention", is_string, "a string"},
-    {"prompt_cache_options", is_object, "an object"},
+    {"prompt_cache_options", asks_for_no_prewarming, "an object without prewarm"},
+    {"access_programs", is_object, "an object"},
+    {"background_options", is_object, "an object"},
     {"max_tool_calls", is_number, "a number"},  // of tools that the server runs: there are none
     {"client_metadata", is_object, "an object"},
 
@@ -64,67 +72,22 @@ const json::object& repeated_defaults() {
   return defaults;
 }
 
-// The tool as templates get it.
-json::object converted_tool(const json::value& value, const std::string& path,
-                            std::vector<std::string>& ignored) {
-  const json::object& object = object_at(value, path);
-  const Members tool(object, path);
-  const std::string type = required_string(tool, "type");
-  if (type != "function")
-    refuse(
-        tool.path_of("type"),
-        "must be function (tools of other types are not supported), got '" + excerpt(type) + "'");
-  note_unknown(object, path,
-               {"type", "name", "description", "parameters", "strict", "defer_loading"}, ignored);
-  json::object function{{"name", required_string(tool, "name")}};
-  if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
-  if (auto description = tool.string("description")) function["description"] = *description;
-  if (const json::object* parameters = tool.object("parameters"))
-    function["parameters"] = *parameters;
-  if (tool.boolean("strict").value_or(false)) function["strict"] = true;
-  return {{"type", "function"}, {"function", std::move(function)}};
-}
-
-ToolWish parse_choice(const json::value& choice) {
-  if (choice == "auto") return {};
-  if (choice == "none") return {ToolWish::Kind::none};
-  if (choice == "required") return {ToolWish::Kind::required};
-  if (!choice.is_object())
-    refuse("tool_choice",
-           "must be auto, none, required or {\"type\": \"function\", \"name\": ...}");
-  const Members members(choice.as_object(), "tool_choice");
-  const std::string type = required_string(members, "type");
-  if (type != "function")
-    refuse("tool_choice.type",
-           "must be function (others are not supported), got '" + excerpt(type) + "'");
-  return {ToolWish::Kind::named, required_string(members, "name")};
-}
-
-void parse_tool_fields(const Members& body, ResponsesCall& call) {
-  json::array shown, repeated;
-  if (const json::array* tools = body.array("tools")) {
-    for (std::size_t i = 0; i < tools->size(); ++i) {
-      shown.push_back(converted_tool((*tools)[i], at("tools", i), call.chat.ignored));
-      json::object tool = (*tools)[i].as_object();
-      if (!tool.contains("parameters")) tool["parameters"] = nullptr;
-      if (!tool.contains("strict")) tool["strict"] = false;
-      repeated.push_back(std::move(tool));
-    }
-    call.chat.request.tool_choice.strict = any_strict(*tools);
-  }
-  if (!shown.empty()) call.chat.request.tools_json = json::serialize(shown);
-  call.repeated["tools"] = std::move(repeated);
-  if (const json::value* choice = body.find("tool_choice"))
-    apply(parse_choice(*choice), "tool_choice", call.chat.request);
-  call.chat.request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
+// A member that is supported with one value alone.
+void refuse_unless(const Members& members, std::string_view key, std::string_view only) {
+  if (const auto value = members.string(key); value && *value != only)
+    refuse(members.path_of(key), "must be " + std::string(only) +
+                                     " (others are not supported), got '" + excerpt(*value) + "'");
 }
 
 void parse_reasoning(const Members& body, ResponsesCall& call) {
   json::object repeated{{"effort", nullptr}, {"summary", nullptr}};
   if (const json::object* object = body.object("reasoning")) {
     const Members reasoning(*object, "reasoning");
-    note_unknown(*object, "reasoning", {"effort", "summary", "generate_summary"},
+    note_unknown(*object, "reasoning", {"effort", "summary", "generate_summary", "context", "mode"},
                  call.chat.ignored);
+    refuse_unless(reasoning, "mode", "standard");
+    // Which thoughts of earlier turns a model sees again is its chat template's to say.
+    refuse_unless(reasoning, "context", "auto");
     json::object kwargs;
     if (const auto effort = reasoning.string("effort")) {
       set_effort(kwargs, *effort, "reasoning.effort");
@@ -166,9 +129,7 @@ void parse_text(const Members& body, ResponsesCall& call) {
       call.chat.request.format = parse_format(Members(*format, "text.format"));
       repeated["format"] = *format;
     }
-    if (const auto verbosity = text.string("verbosity"); verbosity && *verbosity != "medium")
-      refuse("text.verbosity",
-             "must be medium (others are not supported), got '" + excerpt(*verbosity) + "'");
+    refuse_unless(text, "verbosity", "medium");
   }
   call.repeated["text"] = std::move(repeated);
 }
@@ -262,7 +223,9 @@ ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
   call.store = body.boolean("store").value_or(true);
   parse_streaming(body, call.chat);
   parse_sampling(body, defaults, call);
-  parse_tool_fields(body, call);
+  ResponsesTools tools = parse_responses_tools(body, call.chat);
+  call.repeated["tools"] = std::move(tools.repeated);
+  call.namespaces = std::move(tools.namespaces);
   parse_reasoning(body, call);
   parse_text(body, call);
   parse_include(body, call);

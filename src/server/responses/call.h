@@ -8,6 +8,7 @@
 #include "server/chat_call.h"
 #include "server/field_table.h"
 #include "server/responses/items.h"
+#include "server/responses/tools.h"
 
 namespace pippin::server {
 
@@ -21,6 +22,7 @@ struct ResponsesCall {
   bool encrypt = false;   ///< reasoning items have an encrypted_content
   json::array input;      ///< the items, each with an id; a string has become one
   json::object repeated;  ///< members of the request that the response repeats
+  Namespaces namespaces;  ///< of its tools
 };
 
 /// `id` names the response and, with numbers behind it, its items. `defaults` is how the answer is sampled where the request

@@ -6,6 +6,7 @@
 #include "pippin/error.h"
 #include "server/documents.h"
 #include "server/request_json.h"
+#include "server/responses/tools.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -53,7 +54,7 @@ void ItemReader::read(const json::value& value, const std::string& path) {
   const Members item(object, path);
   note_unknown(object, path,
                {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace",
-                "arguments", "output", "summary", "encrypted_content", "caller"},
+                "arguments", "output", "summary", "encrypted_content", "caller", "async"},
                out_.ignored);
   const std::string type = item.string("type").value_or(item.find("role") ? "message" : "");
   if (type == "message")
@@ -151,16 +152,9 @@ void ItemReader::add_image(const Members& part) {
 
 void ItemReader::read_call(const Members& item) {
   if (!in_assistant_) begin_assistant();
-  json::object function{{"name", required_string(item, "name")}};
-  const std::string arguments = item.string("arguments").value_or("");
-  // Templates write objects; what a model left broken stays as it was.
-  json::value parsed = json::object();
-  try {
-    if (!arguments.empty()) parsed = parse_json(arguments, "arguments");
-  } catch (const Error&) {
-    parsed = json::string(arguments);
-  }
-  function["arguments"] = parsed.is_object() ? std::move(parsed) : json::string(arguments);
+  json::object function{{"name", qualified_name(item.string("namespace").value_or(""),
+                                                required_string(item, "name"))}};
+  function["arguments"] = call_arguments(item.string("arguments").value_or(""));
   calls_.push_back({{"id", required_string(item, "call_id")},
                     {"type", "function"},
                     {"function", std::move(function)}});

@@ -35,6 +35,11 @@ std::string ResponsesReply::item_id(std::size_t index) const {
   return prefix + options_.id + "_" + std::to_string(index);
 }
 
+NamespacedName ResponsesReply::called(const AnswerBlock& block) const {
+  const auto found = options_.namespaces.find(block.name);
+  return found == options_.namespaces.end() ? NamespacedName{"", block.name} : found->second;
+}
+
 json::object ResponsesReply::part(const AnswerBlock& block, bool empty) const {
   const std::string text = empty ? "" : valid_utf8(block.text);
   if (block.kind == Kind::reasoning)
@@ -65,11 +70,13 @@ json::object ResponsesReply::item(std::size_t index, std::string_view status) co
     if (options_.encrypt)
       out["encrypted_content"] = begins ? "" : encrypted_content(valid_utf8(block.text));
   } else {
+    const NamespacedName function = called(block);
     append(out, {{"type", "function_call"},
                  {"status", status},
                  {"call_id", valid_utf8(block.id)},
-                 {"name", valid_utf8(block.name)},
+                 {"name", valid_utf8(function.name)},
                  {"arguments", begins ? "" : valid_utf8(block.text)}});
+    if (!function.space.empty()) out["namespace"] = valid_utf8(function.space);
   }
   return out;
 }
@@ -165,7 +172,7 @@ std::string ResponsesReply::end() {
   std::string out;
   if (block.kind == Kind::call) {
     out += part_event("response.function_call_arguments.done",
-                      {{"name", valid_utf8(block.name)}, {"arguments", text}});
+                      {{"name", valid_utf8(called(block).name)}, {"arguments", text}});
   } else if (block.kind == Kind::text) {
     out += part_event("response.output_text.done", {{"text", text}, {"logprobs", json::array()}});
     out += part_event("response.content_part.done", {{"part", part(block, false)}});

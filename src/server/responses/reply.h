@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "server/block_reply.h"
+#include "server/responses/tools.h"
 
 namespace pippin::server {
 
@@ -25,6 +26,7 @@ class ResponsesReply final : public BlockReply {
     bool summarize = false;    ///< see ResponsesCall
     bool encrypt = false;      ///< see ResponsesCall
     json::object repeated;     ///< see ResponsesCall
+    Namespaces namespaces;     ///< see ResponsesCall
     Keep keep;                 ///< may be null
   };
 
@@ -50,6 +52,8 @@ class ResponsesReply final : public BlockReply {
   json::object item(std::size_t index, std::string_view status) const;
   json::object part(const AnswerBlock& block, bool empty) const;
   std::string item_id(std::size_t index) const;
+  /// The called function as the request named it.
+  NamespacedName called(const AnswerBlock& block) const;
 
   const Options options_;
   std::int64_t sequence_number_ = 0;

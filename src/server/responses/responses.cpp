@@ -103,7 +103,7 @@ void Responses::answer(std::shared_ptr<Exchange> exchange) {
     if (!call->store) keep = nullptr;
     return std::make_unique<ResponsesReply>(
         ResponsesReply::Options{id, facts.model, facts.created, call->summarize, call->encrypt,
-                                call->repeated, std::move(keep)});
+                                call->repeated, call->namespaces, std::move(keep)});
   };
   service_.answer(std::move(exchange), std::move(chat), std::move(make_reply));
 }

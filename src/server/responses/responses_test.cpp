@@ -353,6 +353,45 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
   EXPECT_EQ(backend_.last_.tools_json, "");
 }
 
+TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
+  start();
+  auto script = backend_.next_ = std::make_shared<Script>();
+  script->push({"", {}, {}, "", ToolCallDelta{0, "call_a", "agents__spawn", ""}});
+  script->push({"", {}, {}, "", ToolCallDelta{0, "", "", "{}"}});
+  script->push({"", FinishReason::tool_calls, {}});
+  const std::string body =
+      R"({"model": "tiny", "stream": true, "input": [{"role": "user", "content": "hi"},
+          {"type": "function_call", "call_id": "c", "namespace": "agents", "name": "close", "arguments": "{}"},
+          {"type": "function_call_output", "call_id": "c", "output": "done"}],
+      "tools": [{"type": "function", "name": "spawn"}, {"type": "namespace", "name": "agents", "description": "Of agents.", "tools": [
+          {"type": "function", "name": "spawn", "description": "One.", "parameters": {"type": "object"}, "strict": true},
+          {"type": "function", "name": "close", "description": "Two."}]}]})";
+  const auto events = stream(body);
+  EXPECT_EQ(
+      backend_.last_.tools_json,
+      R"([{"type":"function","function":{"name":"spawn"}},)"
+      R"({"type":"function","function":{"name":"agents__spawn","description":"Of agents.\n\nOne.","parameters":{"type":"object"},"strict":true}},)"
+      R"({"type":"function","function":{"name":"agents__close","description":"Two."}}])");
+  EXPECT_TRUE(backend_.last_.tool_choice.strict);
+  EXPECT_EQ(parse_json(backend_.last_.messages.at(1).extra_json, "extra")
+                .at("tool_calls")
+                .at(0)
+                .at("function")
+                .at("name"),
+            "agents__close");
+  const json::value& response = events.back().at("response");
+  EXPECT_EQ(response.at("output").at(0).at("name"), "spawn");
+  EXPECT_EQ(response.at("output").at(0).at("namespace"), "agents");
+  EXPECT_EQ(response.at("tools").at(1).at("type"), "namespace");
+  const auto space = [&](const std::string& members) {
+    return refused_with(R"(, "tools": [{"type": "namespace")" + members + "}]");
+  };
+  EXPECT_EQ(space(""), "tools.0.name");
+  EXPECT_EQ(space(R"(, "name": "a")"), "tools.0.tools");
+  EXPECT_EQ(space(R"(, "name": "a", "tools": [{"type": "custom", "name": "c"}])"),
+            "tools.0.tools.0.type");
+}
+
 TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
   start();
   const std::string tools =
@@ -366,6 +405,18 @@ TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
   EXPECT_EQ(refused_with(tools + R"(, "tool_choice": {"type": "function", "name": "h"})"),
             "tool_choice");
   EXPECT_EQ(refused_with(R"(, "tool_choice": "required")"), "tool_choice");
+  const std::string some = tools + R"(, "tool_choice": {"type": "allowed_tools", "mode": )";
+  const std::string g = R"(, "tools": [{"type": "function", "name": "g"}]})";
+  answer(asking(some + R"("required")" + g));
+  EXPECT_TRUE(backend_.last_.tool_choice.required);
+  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  answer(asking(some + R"("auto")" + g));
+  EXPECT_FALSE(backend_.last_.tool_choice.required);
+  EXPECT_EQ(backend_.last_.tools_json, R"([{"type":"function","function":{"name":"g"}}])");
+  EXPECT_EQ(refused_with(some + R"("some")" + g), "tool_choice.mode");
+  EXPECT_EQ(refused_with(some + R"("auto"})"), "tool_choice.tools");
+  EXPECT_EQ(refused_with(some + R"("auto", "tools": [{"type": "mcp"}]})"),
+            "tool_choice.tools.0.type");
 
   const json::value response = answer(asking(
       R"(, "text": {"format": {"type": "json_schema", "name": "n", "strict": true, "schema": {"type": "object"}}})"));
@@ -390,13 +441,17 @@ TEST_F(ResponsesTest, NameWhatIsWrong) {
       {"truncation", R"("truncation": "some")"},
       {"conversation", R"("conversation": "c")"},
       {"prompt", R"("prompt": {"id": "p"})"},
+      {"prompt_cache_options", R"("prompt_cache_options": {"prewarm": true})"},
       {"top_logprobs", R"("top_logprobs": 2)"},
       {"include.0", R"("include": ["message.output_text.logprobs"])"},
       {"reasoning.effort", R"("reasoning": {"effort": "huge"})"},
       {"reasoning.summary", R"("reasoning": {"summary": "long"})"},
+      {"reasoning.mode", R"("reasoning": {"mode": "pro"})"},
+      {"reasoning.context", R"("reasoning": {"context": "all_turns"})"},
       {"text.verbosity", R"("text": {"verbosity": "low"})"},
       {"tools.0.type", R"("tools": [{"type": "web_search"}])"},
       {"tools.0.name", R"("tools": [{"type": "function"}])"},
+      {"tools.0.async", R"("tools": [{"type": "function", "name": "f", "async": true}])"},
       {"tool_choice", R"("tool_choice": "some")"},
       {"tool_choice.type", R"("tool_choice": {"type": "mcp"})"},
       {"stream_options", R"("stream_options": {})"}};
