@@ -90,10 +90,10 @@ impl Compiler {
     /// Refuses a schema that JSON can't be held to.
     fn check(&self, schema: &Json) -> Outcome<()> {
         let grammar = TopLevelGrammar::from_json_schema(schema.clone());
-        match LlgMatcher::new(self.factory.create_parser(grammar)).get_error() {
-            Some(error) => Err(Failure::invalid(words_of(&error))),
-            None => Ok(()),
-        }
+        self.factory
+            .create_parser(grammar)
+            .map(drop)
+            .map_err(|error| Failure::invalid(schema::words_of(&error.to_string())))
     }
 
     fn grammar(&self, kind: Kind, text: &str) -> Outcome<TopLevelGrammar> {

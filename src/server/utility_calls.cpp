@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/json.h"
+#include "server/openai/chat_parser.h"
 #include "server/request_json.h"
 
 namespace pippin::server {
