@@ -129,6 +129,8 @@ fn slices() -> Vec<String> {
     let within = |most: u32| format!(r#"[^"\\\x00-\x1F\x7F]{{1,{most}}}"#);
     slices.extend([2, 3, 4, 5, 6, 7, 8, 14, 20].map(within));
     slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
+    // Of texts that a tag or a single quote ends.
+    slices.extend([10, 30].map(|most: u32| format!(r#"[^<'"\\\x00-\x1F\x7F]{{1,{most}}}"#)));
     slices
 }
 

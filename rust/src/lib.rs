@@ -18,6 +18,7 @@ mod json;
 mod notation;
 mod pymethods;
 mod schema;
+mod sequences;
 mod strftime;
 pub mod template;
 mod texts;
