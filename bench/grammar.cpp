@@ -24,6 +24,7 @@
 #include "base/json.h"
 #include "pippin/engine.h"
 #include "text/grammar.h"
+#include "text/parsers/call_grammar.h"
 
 namespace {
 
@@ -166,6 +167,11 @@ struct Case {
   std::string answer;
 };
 
+constexpr std::string_view tools =
+    R"([{"type": "function", "function": {"name": "write", "parameters": {"type": "object", "properties": {
+       "path": {"type": "string", "maxLength": 60}, "text": {"type": "string"}, "mode": {"anyOf": [{"type": "string", "maxLength": 9},
+       {"type": "null"}]}}, "required": ["path", "text", "mode"]}}}])";
+
 std::vector<Case> cases() {
   return {
       {"flat object",
@@ -197,6 +203,18 @@ std::vector<Case> cases() {
       {"regex",
        {Kind::regex, R"([a-z]+(, [a-z]+)* and [a-z]+\.)"},
        "apples, pears, plums and cherries."},
+      {"a call between tags", text::call_grammar("qwen3_coder", tools, {}, false),
+       "<tool_call>\n<function=write>\n<parameter=path>\nnotes/apples.txt\n</"
+       "parameter>\n<parameter=text>\nAn apple grows "
+       "from a seed,\nif only you "
+       "wait.\n</parameter>\n<parameter=mode>\nnull\n</parameter>\n</function>\n</tool_call>"},
+      {"a call in Python", text::call_grammar("pythonic", tools, {}, false),
+       "[write(path=\"notes/apples.txt\", text='An apple grows from a seed, if only you wait.', "
+       "mode=None)]"},
+      {"a call of Gemma 4", text::call_grammar("gemma4", tools, {}, false),
+       "<|tool_call>call:write{mode:null,path:<|\"|>notes/apples.txt<|\"|>,text:<|\"|>An apple "
+       "grows from a seed,\nif only you "
+       "wait.<|\"|>}<tool_call|>"},
   };
 }
 

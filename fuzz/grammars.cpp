@@ -25,8 +25,9 @@ constexpr int max_steps = 48;
 
 const std::array<std::string, 6> kinds{"json_object", "json_schema", "regex",
                                        "choice",      "lark",        "calls"};
-const std::array<std::string, 6> formats{"hermes",   "llama3_json", "mistral",
-                                         "nemotron", "granite",     "harmony"};
+const std::array<std::string, 10> formats{"hermes",  "llama3_json", "mistral", "nemotron",
+                                          "granite", "pythonic",    "gemma4",  "qwen3_coder",
+                                          "glm",     "harmony"};
 
 const std::shared_ptr<const text::Tokenizer>& tokenizer() {
   static const auto loaded =

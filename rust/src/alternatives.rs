@@ -16,10 +16,33 @@ const NUMBER_KEYWORDS: [&str; 5] =
     ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 /// Those that say something of a value.
 const KEYWORDS: [&str; 27] = [
-    "type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required",
-    "additionalProperties", "patternProperties", "minProperties", "maxProperties", "items",
-    "prefixItems", "additionalItems", "minItems", "maxItems", "minLength", "maxLength", "pattern",
-    "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+    "type",
+    "enum",
+    "const",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "$ref",
+    "properties",
+    "required",
+    "additionalProperties",
+    "patternProperties",
+    "minProperties",
+    "maxProperties",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
 ];
 
 /// A kind of value that a schema allows.
@@ -188,7 +211,9 @@ fn array(map: &Map<String, Json>) -> Array {
 
 fn object(map: &Map<String, Json>) -> Outcome<Object> {
     if map.get("patternProperties").and_then(Json::as_object).is_some_and(|some| !some.is_empty()) {
-        return Err(Failure::invalid("'patternProperties' is not supported in this format of calls"));
+        return Err(Failure::invalid(
+            "'patternProperties' is not supported in this format of calls",
+        ));
     }
     let properties = map.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
     let others = map.get("additionalProperties");
@@ -323,9 +348,8 @@ fn merged_arrays(one: &Array, another: &Array) -> Array {
 }
 
 fn merged_objects(one: &Object, another: &Object) -> Object {
-    let member = |object: &Object, name: &str| {
-        object.properties.get(name).unwrap_or(&object.others).clone()
-    };
+    let member =
+        |object: &Object, name: &str| object.properties.get(name).unwrap_or(&object.others).clone();
     let mut properties = Map::new();
     for name in one.properties.keys().chain(another.properties.keys()) {
         if !properties.contains_key(name) {

@@ -78,6 +78,11 @@ pub fn lark(
     Ok(format!("start: {thoughts} ({start})\n{}", writer.rules))
 }
 
+/// A literal of the grammar, whose markup stays text.
+pub fn literal(text: &str) -> String {
+    Json::String(text.to_string()).to_string()
+}
+
 /// Owns the rules written so far.
 pub struct Writer<'a> {
     markup: &'a [(String, TokenId)],

@@ -10,7 +10,7 @@ use super::*;
 
 /// Behind the model's own vocabulary, where the library puts tokens that are not in it.
 pub(crate) const END: i32 = 259;
-const CALL: i32 = 260;
+pub(crate) const CALL: i32 = 260;
 const END_OF_CALL: i32 = 261;
 const NAME: i32 = 258;
 

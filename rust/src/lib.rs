@@ -21,6 +21,7 @@ mod namespaces;
 mod notation;
 mod pymethods;
 mod schema;
+mod sequences;
 mod strftime;
 pub mod template;
 mod texts;

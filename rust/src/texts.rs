@@ -64,6 +64,16 @@ impl Text {
         Ok(conditions)
     }
 
+    /// The same, without `closing` in it.
+    pub fn conditions_without(&self, closing: &str) -> Outcome<Vec<Condition>> {
+        if let (true, Some(regex)) = (self == &Text::default(), lacking(closing)) {
+            return Ok(vec![Condition::Matches(regex)]);
+        }
+        let mut conditions = self.conditions()?;
+        conditions.push(Condition::lacks(closing));
+        Ok(conditions)
+    }
+
     /// The number of characters, behind what matches one.
     pub fn repeated(&self) -> String {
         match (self.shortest, self.longest) {
@@ -167,6 +177,29 @@ fn too_complex(error: impl std::fmt::Display) -> Failure {
     Failure::invalid(format!("a 'pattern' or 'format' can't be kept to: {error}"))
 }
 
+/// Any text without this part, which has its first character nowhere else. It says the same as `Condition::lacks`, but as a
+/// repetition: of that llguidance knows without a look at each token which words it may hold.
+fn lacking(part: &str) -> Option<String> {
+    let mut characters = part.chars();
+    let first = characters.next()?;
+    let rest: Vec<char> = characters.collect();
+    if rest.is_empty() || rest.contains(&first) {
+        return None;
+    }
+    let escape = |c: char| regex_syntax::escape(&c.to_string());
+    let first = escape(first);
+    // What begins as the part does and then goes on otherwise, or breaks off.
+    let (mut other, mut begun) = (String::new(), String::new());
+    for (at, next) in rest.iter().map(|c| escape(*c)).enumerate().rev() {
+        let differs = format!(r"[^{first}{next}]");
+        let is_last = at + 1 == rest.len();
+        other = if is_last { differs } else { format!("(?:{differs}|{next}{other})") };
+        begun = if is_last { String::new() } else { format!("(?:{next}{begun})?") };
+    }
+    let begun = format!("(?:{first}{begun})*");
+    Some(format!("(?:[^{first}]|{begun}{first}{other})*{begun}"))
+}
+
 /// A pattern that may be found anywhere, as a regular expression for the whole text.
 fn searched(pattern: &str) -> Outcome<String> {
     let parsed = regex_syntax::parse(&regex_to_lark(pattern, "dw")).map_err(too_complex)?;
@@ -245,6 +278,25 @@ mod tests {
             assert!(pattern.is_empty() || !finds(pattern, missed), "{pattern} {missed}");
         }
         assert!(searched(r"\bword\b").is_err() && searched("(?=a)").is_err());
+    }
+
+    #[test]
+    fn a_part_can_be_lacking() {
+        let mut seed = 7u32;
+        for part in ["</p>", "<|\"|>", "<]"] {
+            let characters: Vec<char> = part.chars().chain(['x', '\n', 'é']).collect();
+            let regex = Terminal(vec![vec![Condition::Matches(lacking(part).unwrap())]]);
+            for _ in 0..500 {
+                let text: String = (0..12)
+                    .map(|_| {
+                        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        characters[(seed >> 16) as usize % characters.len()]
+                    })
+                    .collect();
+                assert_eq!(regex.matches(&text).unwrap(), !text.contains(part), "{text:?} {part}");
+            }
+        }
+        assert_eq!(lacking("aba"), None);
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use serde_json::{json, Map, Value as Json};
 
 use crate::alternatives::{alternatives, is_any, Alternative, Array, Number, Object};
-use crate::call_grammar::Writer;
+use crate::call_grammar::{literal, Writer};
 use crate::ffi::{Failure, Outcome};
 use crate::notation::{Frame, Notation, Texts};
 use crate::schema;
+use crate::sequences::{concatenated, joined, sequence};
 use crate::texts::{is_empty, Condition, Terminal, Text};
 
 /// Schemas in a schema, each of which becomes a rule.
@@ -27,11 +28,6 @@ pub struct Values<'a, 'b> {
     pub root: &'a Json,
     pub writer: &'a mut Writer<'b>,
     known: HashMap<String, Option<String>>,
-}
-
-/// A literal of the grammar, whose markup stays text.
-fn literal(text: &str) -> String {
-    Json::String(text.to_string()).to_string()
 }
 
 /// What no argument can be.
@@ -100,9 +96,9 @@ impl<'a, 'b> Values<'a, 'b> {
             }),
             Alternative::Number(number) => Some(self.number(number)?),
             Alternative::Array(array) => self.array(array)?,
-            Alternative::Object(object) => self
-                .members(object, false)?
-                .map(|members| format!("\"{{\" ({members}) \"}}\"")),
+            Alternative::Object(object) => {
+                self.members(object, false)?.map(|members| format!("\"{{\" ({members}) \"}}\""))
+            }
             Alternative::Text(_) => None,
         })
     }
@@ -119,7 +115,8 @@ impl<'a, 'b> Values<'a, 'b> {
 
     /// A rule of llguidance's own, for what is written as in JSON.
     fn json(&mut self, mut schema: Json) -> Outcome<String> {
-        let options = json!({ "whitespace_flexible": false, "json_allowed_escapes": schema::ESCAPES });
+        let options =
+            json!({ "whitespace_flexible": false, "json_allowed_escapes": schema::ESCAPES });
         schema["x-guidance"] = options;
         let key = format!("%json {schema}");
         if let Some(Some(known)) = self.known.get(&key) {
@@ -145,9 +142,8 @@ impl<'a, 'b> Values<'a, 'b> {
             Texts::Between(quote) => {
                 let quote = quote.clone();
                 for text in texts {
-                    terminal.0.push(text.conditions()?);
+                    terminal.0.push(text.conditions_without(&quote)?);
                 }
-                terminal.and(&Condition::lacks(&quote));
                 terminal.prune()?;
                 if !terminal.0.is_empty() {
                     let rest = self.ended(&terminal, &quote)?;
@@ -206,14 +202,17 @@ impl<'a, 'b> Values<'a, 'b> {
         self.json(json!({ "allOf": all })).map(Some)
     }
 
-    /// A text and what ends it, which no text has. As a token the end needs no other mark.
+    /// A text and what ends it, which no text has. As a token the end needs no other mark; else both are one terminal. Where the
+    /// text is told by what it is not, the terminal must end with the first match: what can't go on does not show there.
     fn ended(&mut self, terminal: &Terminal, end: &str) -> Outcome<String> {
-        let Some(at) = self.writer.markup_in(end) else {
+        let is_plain = |condition: &Condition| !matches!(condition, Condition::Differs(_));
+        let at = self.writer.markup_in(end).unwrap_or(end.len());
+        if at == end.len() && !terminal.0.iter().flatten().all(is_plain) {
             let name = self.writer.name("until");
             let head = format!("{name}[suffix={}]", literal(end));
             self.writer.define(&head, &terminal.lark());
             return Ok(name);
-        };
+        }
         let behind = self.writer.spelled(&end[at..]);
         if at > 0 {
             let before = literal(&end[..at]);
@@ -289,8 +288,7 @@ impl<'a, 'b> Values<'a, 'b> {
             return Ok(Some(concatenated(&members)));
         }
         // Arguments that the tool does not name don't come.
-        let others =
-            if object.is_open && !at_top { self.other_member(object)? } else { None };
+        let others = if object.is_open && !at_top { self.other_member(object)? } else { None };
         check_count(object, members.len(), !members.is_empty() || others.is_some())?;
         Ok(Some(joined(&members, others, object, self.notation.comma)))
     }
@@ -309,7 +307,9 @@ impl<'a, 'b> Values<'a, 'b> {
 
     fn key(&self, name: &str, at_top: bool) -> Outcome<String> {
         let refused = || {
-            Err(Failure::invalid(format!("the argument's name '{name}' can't be forced in this format of calls")))
+            Err(Failure::invalid(format!(
+                "the argument's name '{name}' can't be forced in this format of calls"
+            )))
         };
         match &self.frame {
             Frame::Tags { key, .. } if at_top => {
@@ -330,7 +330,9 @@ impl<'a, 'b> Values<'a, 'b> {
         }
         match &self.notation.texts {
             Texts::Between(quote) => {
-                if !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || ",:()[]{}'\"=<".contains(c)) {
+                if !name.is_empty()
+                    && !name.contains(|c: char| c.is_whitespace() || ",:()[]{}'\"=<".contains(c))
+                {
                     return Ok(literal(&format!("{name}:")));
                 }
                 if name.contains(quote.as_str()) {
@@ -375,9 +377,9 @@ impl<'a, 'b> Values<'a, 'b> {
     /// A bare text, or JSON, and the tag that ends it. What the parser would take for JSON is no text.
     fn tagged(&mut self, name: &str, schema: &Json) -> Outcome<Option<String>> {
         let Frame::Tags { end, closing, types, .. } = &self.frame else { return Ok(None) };
-        let (end, lacks, types) = (end.clone(), Condition::lacks(closing), types[name].clone());
+        let (end, closing, types) = (end.clone(), closing.clone(), types[name].clone());
         if is_any(schema) {
-            let any = vec![Condition::Matches("(?s:.*)".to_string()), lacks];
+            let any = Text::default().conditions_without(&closing)?;
             return self.ended(&Terminal(vec![any]), &end).map(Some);
         }
         let mut terminal = Terminal::default();
@@ -386,7 +388,7 @@ impl<'a, 'b> Values<'a, 'b> {
         let mut differs = readings(&types);
         for option in alternatives(schema, self.root)? {
             match &option {
-                Alternative::Text(text) => terminal.0.push(text.conditions()?),
+                Alternative::Text(text) => terminal.0.push(text.conditions_without(&closing)?),
                 Alternative::Null => words.push(vec![Condition::Is("null".to_string())]),
                 Alternative::Boolean(which) => words.extend(
                     [false, true]
@@ -408,12 +410,8 @@ impl<'a, 'b> Values<'a, 'b> {
                 }
             }
         }
-        let has_texts = !terminal.0.is_empty();
-        if has_texts {
-            terminal.and(&lacks);
-            differs.into_iter().for_each(|regex| terminal.and(&Condition::Differs(regex)));
-            terminal.prune()?;
-        }
+        differs.into_iter().for_each(|regex| terminal.and(&Condition::Differs(regex)));
+        terminal.prune()?;
         terminal.0.extend(words);
         let mut options = Vec::new();
         if !terminal.0.is_empty() {
@@ -464,7 +462,8 @@ fn in_quotes(text: &Text, quote: char) -> Vec<Vec<Condition>> {
 
 /// Texts that the parser reads as values of these types (of any, where none is named).
 fn readings(types: &Json) -> Vec<String> {
-    let names: Vec<&str> = types.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let names: Vec<&str> =
+        types.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let space = r"[ \n\r\t]*";
     let word = |words: &str| format!("{space}(?:{words}){space}");
     let head = |heads: &str| format!("{space}{heads}(?s:.*)");
@@ -486,44 +485,6 @@ fn readings(types: &Json) -> Vec<String> {
     found
 }
 
-// ---- what follows one another
-
-fn repeated(item: &str, least: u64, most: Option<u64>) -> String {
-    match (least, most) {
-        (_, Some(0)) => String::new(),
-        (0, None) => format!("({item})*"),
-        (least, None) => format!("({item}){{{least},}}"),
-        (least, Some(most)) => format!("({item}){{{least},{most}}}"),
-    }
-}
-
-/// Items with commas between them: the first ones, and any number of `rest`, so that there are at least `least`.
-fn sequence(first: &[String], rest: &str, least: u64, most: Option<u64>, comma: &str) -> String {
-    let comma = literal(comma);
-    let count = first.len() as u64;
-    let left = most.map(|most| most.saturating_sub(count));
-    let optional = |is: bool, items: String| {
-        if is && !items.is_empty() { format!("({items})?") } else { items }
-    };
-    if first.is_empty() {
-        if rest.is_empty() || left == Some(0) {
-            return String::new();
-        }
-        let more = left.map(|left| left - 1);
-        let behind = repeated(&format!("{comma} {rest}"), least.saturating_sub(1), more);
-        return optional(least == 0, format!("{rest} {behind}"));
-    }
-    let mut items = match rest {
-        "" => String::new(),
-        rest => repeated(&format!("{comma} {rest}"), least.saturating_sub(count), left),
-    };
-    for (at, item) in first.iter().enumerate().rev() {
-        let before = if at == 0 { String::new() } else { format!("{comma} ") };
-        items = optional(at as u64 >= least, format!("{before}{item} {items}"));
-    }
-    items
-}
-
 /// `can_force_one`: where none is required, one can be made to come.
 fn check_count(object: &Object, members: usize, can_force_one: bool) -> Outcome<()> {
     let required = object.required.len() as u64;
@@ -537,43 +498,6 @@ fn check_count(object: &Object, members: usize, can_force_one: bool) -> Outcome<
     Ok(())
 }
 
-type Members = [(String, bool)];
-
-fn concatenated(members: &Members) -> String {
-    let optional = |(member, required): &(String, bool)| {
-        if *required { member.clone() } else { format!("({member})?") }
-    };
-    members.iter().map(optional).collect::<Vec<_>>().join(" ")
-}
-
-/// Members in their order, each there if it is required, with commas between them, and any number of others behind.
-fn joined(members: &Members, others: Option<String>, object: &Object, comma: &str) -> String {
-    let comma = literal(comma);
-    let left = object.most.map(|most| most - members.len() as u64);
-    let others = others.filter(|_| left != Some(0));
-    let behind = |from: usize| {
-        let mut text = String::new();
-        for (member, required) in &members[from..] {
-            text += &format!(" ({comma} {member}){}", if *required { "" } else { "?" });
-        }
-        if let Some(other) = &others {
-            text += &format!(" {}", repeated(&format!("{comma} {other}"), 0, left));
-        }
-        text
-    };
-    let mut options = Vec::new();
-    for (at, (member, required)) in members.iter().enumerate() {
-        options.push(format!("{member}{}", behind(at + 1)));
-        if *required {
-            return options.join(" | ");
-        }
-    }
-    if let Some(other) = &others {
-        let more = repeated(&format!("{comma} {other}"), 0, left.map(|left| left - 1));
-        options.push(format!("{other} {more}"));
-    }
-    if object.least == 0 {
-        options.push(String::new());
-    }
-    options.join(" | ")
-}
+#[cfg(test)]
+#[path = "values_test.rs"]
+mod tests;

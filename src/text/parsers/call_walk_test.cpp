@@ -37,7 +37,8 @@ json::value text_schema(Dice& dice) {
            R"({"type": "string", "pattern": "^[a-z]{2,5}$"})",
            R"({"type": "string", "pattern": "b|^a"})",
            R"({"type": "string", "pattern": "^[\"'\\\\<]?\\w+$", "maxLength": 9})",
-           R"({"type": "string", "format": "date"})", R"({"type": "string", "format": "email"})",
+           R"({"type": "string", "format": "date"})",
+           R"({"type": "string", "format": "email", "maxLength": 24})",
            R"({"enum": ["red", "a \"quoted\" word", "it's", "é", "line\nbreak", "null", "12"]})"},
           dice),
       "schema");

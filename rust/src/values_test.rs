@@ -1,0 +1,150 @@
+//! Arguments in notations that are not JSON, byte by byte and with markup that is a token.
+
+use serde_json::json;
+
+use super::*;
+use crate::grammar::tests::{compiler, CALL};
+use crate::grammar::{Kind, Matcher};
+
+fn arguments(schema: Json, layout: Json) -> Matcher {
+    let parameters = json!({ "type": "object", "properties": { "x": schema }, "required": ["x"] });
+    let mut piece = layout;
+    piece["arguments"] = parameters;
+    compiler().compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string()).unwrap()
+}
+
+fn between_tags(schema: Json, types: Json) -> Matcher {
+    arguments(
+        schema,
+        json!({ "notation": "tags", "key": "<KEY>", "end": "\n</p>\n", "closing": "</p>", "types": { "x": types } }),
+    )
+}
+
+/// How many bytes of the text may come, and whether that is a whole.
+fn taken(matcher: &Matcher, text: &str) -> (usize, bool) {
+    let mut matcher = matcher.copy();
+    for (at, byte) in text.bytes().enumerate() {
+        if matcher.is_finished() || !matcher.allows(byte.into()).unwrap() {
+            return (at, false);
+        }
+        matcher.consume(byte.into()).unwrap();
+    }
+    (text.len(), matcher.is_accepting())
+}
+
+fn accepts(matcher: &Matcher, text: &str) -> bool {
+    taken(matcher, text) == (text.len(), true)
+}
+
+#[test]
+fn a_text_does_not_run_into_its_tag() {
+    for schema in [
+        json!({ "type": "string" }),
+        json!({ "type": "string", "maxLength": 20 }),
+        json!({ "type": "string", "pattern": "^a", "minLength": 2 }),
+        json!({ "type": "string", "pattern": "b|^a" }),
+    ] {
+        let matcher = between_tags(schema.clone(), json!(["string"]));
+        assert!(accepts(&matcher, "<x>ab </ </p\n</p>\n"), "{schema}");
+        assert_eq!(taken(&matcher, "<x>ab</p>"), ("<x>ab</p".len(), false), "{schema}");
+    }
+}
+
+#[test]
+fn what_the_parser_takes_for_another_type_is_no_text() {
+    let schema = json!({ "anyOf": [{ "type": "string", "maxLength": 5 }, { "type": "number", "minimum": 3 }, { "type": "null" }] });
+    let matcher = between_tags(schema, json!(["string", "number", "null"]));
+    for (text, good) in [
+        ("ab", true),
+        ("null", true),
+        ("3.5", true),
+        ("12", true),
+        ("", true),
+        ("2", false),
+        ("None", false),
+        (" 7", false),
+    ] {
+        assert_eq!(accepts(&matcher, &format!("<x>{text}\n</p>\n")), good, "{text}");
+    }
+    let unknown = between_tags(json!({ "pattern": "^[a-z\"0-9]+$" }), json!([]));
+    assert!(accepts(&unknown, "<x>ab\n</p>\n") && accepts(&unknown, "<x>{\"a\": [1]}\n</p>\n"));
+    assert!(!accepts(&unknown, "<x>\"A\"\n</p>\n"));
+}
+
+#[test]
+fn texts_end_at_tokens() {
+    for (schema, right, wrong) in [
+        (json!({ "type": "string" }), vec!["", "a\"b\n"], vec!["<call>"]),
+        (
+            json!({ "type": "string", "minLength": 1, "maxLength": 2 }),
+            vec!["a", "éé"],
+            vec!["", "abc"],
+        ),
+        (json!({ "enum": ["red", "a b"] }), vec!["red", "a b"], vec!["re", ""]),
+        (json!({ "type": "string", "maxLength": 0 }), vec![""], vec!["a"]),
+    ] {
+        let matcher = arguments(schema.clone(), json!({ "notation": "gemma", "quote": "<call>" }));
+        let quoted = |text: &str| {
+            let mut matcher = matcher.copy();
+            let mut tokens: Vec<i32> = "x:".bytes().map(i32::from).collect();
+            tokens.push(CALL);
+            tokens.extend(text.bytes().map(i32::from));
+            tokens.push(CALL);
+            tokens.into_iter().all(|token| {
+                !matcher.is_finished()
+                    && matcher.allows(token).unwrap()
+                    && matcher.consume(token).is_ok()
+            }) && matcher.is_accepting()
+        };
+        right.iter().for_each(|text| assert!(quoted(text), "{schema} {text:?}"));
+        wrong.iter().for_each(|text| assert!(!quoted(text), "{schema} {text:?}"));
+    }
+}
+
+#[test]
+fn members_and_items_are_counted() {
+    let python = |schema: Json| arguments(schema, json!({ "notation": "python" }));
+    let counted = python(json!({ "type": "object", "additionalProperties": { "type": "null" },
+        "minProperties": 1, "maxProperties": 2 }));
+    let open = python(json!({ "type": "object", "properties": { "a": { "type": "integer" } },
+        "additionalProperties": { "type": "null" } }));
+    for (text, as_counted, as_open) in [
+        ("{'a': 1}", false, false),
+        ("{\"a\": 1}", false, true),
+        ("{\"b\": None}", true, true),
+        ("{\"a\": 1, \"b\": None}", false, true),
+        ("{\"b\": None, \"c\": None}", true, true),
+        ("{}", false, true),
+        ("{\"a\": None}", true, false),
+        ("{\"a\": None, \"b\": None, \"c\": None}", false, false),
+    ] {
+        assert_eq!(accepts(&counted, &format!("x={text}")), as_counted, "{text}");
+        assert_eq!(accepts(&open, &format!("x={text}")), as_open, "{text}");
+    }
+    let list = python(json!({ "type": "array", "prefixItems": [{ "const": 1 }, { "const": "b" }],
+        "items": { "type": "boolean" }, "minItems": 1, "maxItems": 4 }));
+    for (text, good) in [
+        ("[1]", true),
+        ("[1, 'b']", true),
+        ("[1, \"b\", True, False]", true),
+        ("[]", false),
+        ("[1, True]", false),
+        ("[1, 'b', True, False, True]", false),
+    ] {
+        assert_eq!(accepts(&list, &format!("x={text}")), good, "{text}");
+    }
+    let all = python(json!({ "allOf": [{ "type": "integer", "minimum": 3 }, { "maximum": 5 }] }));
+    assert!(accepts(&all, "x=4") && !accepts(&all, "x=6") && !accepts(&all, "x=2"));
+}
+
+#[test]
+fn json_between_tags_lacks_the_tag() {
+    let list =
+        between_tags(json!({ "type": "array", "items": { "type": "string" } }), json!(["array"]));
+    assert!(accepts(&list, "<x>[\"a\\\"b</\", \"\"]\n</p>\n"));
+    assert!(!accepts(&list, "<x>[\"</p>\"]\n</p>\n"));
+    let any = json!({ "type": "array", "items": { "type": "string", "pattern": "p>?" } });
+    let list = between_tags(any, json!(["array"]));
+    assert!(accepts(&list, "<x>[\"</p\"]\n</p>\n"));
+    assert!(!accepts(&list, "<x>[\"</p>\"]\n</p>\n"));
+}
