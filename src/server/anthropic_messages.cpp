@@ -270,6 +270,7 @@ ParsedMessages parse_anthropic_messages(const json::value* system, const json::a
   const bool silent = !system || *system == "" || *system == json::array();
   if (!silent) TurnParser("system", "system", out).parse(*system);
   for (std::size_t i = 0; i < messages.size(); ++i) parse_turn(messages[i], at("messages", i), out);
+  if (out.messages.empty()) refuse("messages", "must not all be empty");
   if (out.messages.back().role == "assistant")
     refuse(at("messages", messages.size() - 1) + ".role",
            "must not be assistant in the last message (answers can't be begun for the model)");
