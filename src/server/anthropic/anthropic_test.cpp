@@ -460,6 +460,7 @@ TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
   EXPECT_EQ(refused_message(R"({"role": "robot", "content": "x"})"), "messages.0.role");
   EXPECT_EQ(refused_message(R"({"role": "user"})"), "messages.0.content");
   EXPECT_EQ(refused_message(R"({"role": "user", "content": []})"), "messages.0.content");
+  EXPECT_EQ(refused_message(R"({"role": "system", "content": []})"), "messages");
   EXPECT_EQ(
       refused_message(R"({"role": "user", "content": "x"}, {"role": "assistant", "content": "{"})"),
       "messages.1.role");

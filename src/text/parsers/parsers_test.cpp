@@ -191,6 +191,19 @@ TEST_P(Family, GivesValidEventsForAnything) {
   }
 }
 
+// Calls that begin with a mere bracket beside reasoning whose tag does, too: no model's, but one that the flags may name.
+TEST(Parsers, ABracketMayBeginReasoningOrACall) {
+  const auto format = OutputFormat::choose("pythonic", "mistral", "", "");
+  const Subject subject(format, "", tools_json());
+  const std::string thought = "[THINK]Hm.[/THINK]", call = "[now()]";
+  for (const auto& text : {thought + call, call, thought + "No.", std::string("[THIN")}) {
+    const std::vector<Piece> pieces{Piece{text}};
+    const auto whole = subject.parse(pieces);
+    EXPECT_EQ(whole.reasoning, text.starts_with(thought) ? "Hm." : "") << text;
+    EXPECT_EQ(subject.parse(split_everywhere(pieces)), whole) << text;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, Family,
                          testing::Values("hermes", "qwen3_coder", "glm", "minimax", "llama3_json",
                                          "pythonic", "gemma3", "gemma4", "functiongemma", "mistral",

@@ -105,7 +105,8 @@ bool SectionParser::begin_section() {
     state_ = State::reasoning;
     return true;
   }
-  if (!calls_) return false;
+  // A bare tag ('[') may be the beginning of that of reasoning ("[THINK]").
+  if (!calls_ || input_.at(reasoning_.open) == Input::Match::maybe) return false;
   for (const auto tag : calls_->tags().bare)
     if (input_.at(tag) == Input::Match::yes) return begin_calls(tag, true);
   return false;
