@@ -275,7 +275,6 @@ pub fn is_boundless(schema: &Map<String, Json>) -> bool {
 // ---- formats
 
 /// As patterns: some are stricter than llguidance's own, and other notations than JSON need them, too.
-
 fn spell_out_format(schema: &mut Map<String, Json>) {
     let Some(pattern) = schema.get("format").and_then(Json::as_str).and_then(formats::pattern)
     else {
