@@ -3,9 +3,9 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "base/files.h"
-#include "base/json.h"
 #include "text/parsers/channels.h"
 #include "text/test_files.h"
 #include "text/tokenizer.h"
@@ -17,18 +17,16 @@ inline std::shared_ptr<const Tokenizer> harmony_tokenizer() {
   static const auto made = [] {
     const auto model = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
     auto id = Tokenizer::load(model)->vocab_size();
-    json::value document = parse_json(read_text(model / "tokenizer.json"), "tokenizer.json");
-    json::array& added = document.at("added_tokens").as_array();
+    std::string document = read_text(model / "tokenizer.json");
+    std::string added;
     for (const auto mark : channels::marks())
-      added.push_back({{"id", id++},
-                       {"content", mark},
-                       {"special", true},
-                       {"normalized", false},
-                       {"lstrip", false},
-                       {"rstrip", false},
-                       {"single_word", false}});
+      added += R"(, {"id": )" + std::to_string(id++) + R"(, "content": ")" + std::string(mark) +
+               R"(", "special": true, "normalized": false, "lstrip": false, "rstrip": false, )"
+               R"("single_word": false})";
+    // The list of added tokens comes before the normalizer.
+    document.insert(document.rfind(']', document.find("\"normalizer\": ")), added);
     const TemporaryDirectory folder;
-    folder.write("tokenizer.json", json::serialize(document));
+    folder.write("tokenizer.json", document);
     folder.write("tokenizer_config.json", read_text(model / "tokenizer_config.json"));
     return Tokenizer::load(folder.path());
   }();
