@@ -109,11 +109,10 @@ std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& requ
   const bool calls = choice.required || (offers && (choice.strict || restricts(request.format)));
   if (!calls && !restricts(request.format)) return {};
   if (!calls) return in_channel(engine::grammar_of(request.format));
-  if (choice.required && restricts(request.format))
-    refuse(request.format.field, "and a required call exclude each other");
   if (format_.tool_parser() == "none")
     refuse("tool_choice", "can't be kept to: this model's format of calls is not known");
   text::CallRules rules{choice.allowed, request.parallel_tool_calls, false, ""};
+  // An answer that must call has no text, which is what a format speaks of.
   if (!choice.required) rules.answer_schema = answer_schema_of(request.format);
   rules.text = !choice.required && !restricts(request.format);
   if (format_.has_channels()) return text::channel_call_grammar(request.tools_json, rules);

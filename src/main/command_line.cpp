@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -412,6 +413,12 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
+      std::cerr << "There is no command '" << argv[1]
+                << "'; there are serve, run, bench and bench-serve.\n";
+      status = 2;
+      return {};
+    }
     // CLI11's own statuses are all different; a script only wants to know whether the usage was wrong.
     status = app.exit(error) == 0 ? 0 : 2;
     return {};
