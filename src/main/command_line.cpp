@@ -413,9 +413,11 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
+    const auto named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty()) {
       std::cerr << "There is no command '" << argv[1]
-                << "'; there are serve, run, bench and bench-serve.\n";
+                << "'; there are serve, run, bench and bench-serve.\nRun with --help for more "
+                   "information.\n";
       status = 2;
       return {};
     }
