@@ -44,16 +44,22 @@ bool is_plain(const std::string& text) {
   return !text.empty() && text.find_first_of(" =\"\n") == std::string::npos;
 }
 
+std::string as_word(const json::value& value) {
+  if (value.is_string() && is_plain(std::string(value.as_string())))
+    return std::string(value.as_string());
+  // 34918.3, where JSON is written as 3.49183E4.
+  if (value.is_double()) return fmt::format("{}", value.as_double());
+  return json::serialize(value);
+}
+
 // "key=value key="two words"", for people and for grep.
 std::string as_words(const json::object& values) {
   std::string out;
   for (const auto& [key, value] : values) {
     if (value.is_null()) continue;
-    const std::string quoted = json::serialize(value);
-    const bool bare = value.is_string() && is_plain(std::string(value.as_string()));
     out += ' ';
     out.append(key.data(), key.size());
-    out += '=' + (bare ? std::string(value.as_string()) : quoted);
+    out += '=' + as_word(value);
   }
   return out;
 }

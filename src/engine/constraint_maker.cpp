@@ -178,11 +178,10 @@ std::optional<text::Grammar> ConstraintMaker::grammar_behind_thoughts(
 text::Grammar ConstraintMaker::grammar_of_calls(const ChatRequest& request,
                                                 Thoughts thoughts) const {
   const auto& choice = request.tool_choice;
-  if (choice.required && restricts(request.format))
-    refuse(request.format.field, "and a required call exclude each other");
   if (format_.tool_parser() == "none")
     refuse("tool_choice", "can't be kept to: this model's format of calls is not known");
   text::CallRules rules{choice.allowed, request.parallel_tool_calls, false, ""};
+  // An answer that must call has no text, which is what a format speaks of.
   if (!choice.required) rules.answer_schema = answer_schema_of(request.format);
   rules.text = !choice.required && !restricts(request.format);
   if (format_.has_channels())

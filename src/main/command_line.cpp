@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -412,6 +413,14 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty()) {
+      std::cerr << "There is no command '" << argv[1]
+                << "'; there are serve, run, bench and bench-serve.\nRun with --help for more "
+                   "information.\n";
+      status = 2;
+      return {};
+    }
     // CLI11's own statuses are all different; a script only wants to know whether the usage was wrong.
     status = app.exit(error) == 0 ? 0 : 2;
     return {};

@@ -82,3 +82,8 @@ def test_the_describe_image_example(server: Server):
     described, counted = result.stdout.strip().splitlines()
     assert server.text(question("Describe the picture.", SHAPES.read_bytes())) in described
     assert " [0 of " not in counted, "the second question read the picture again"
+
+
+def test_an_unknown_command_is_named():
+    ended = run_program("serv", "demo")
+    assert ended.returncode == 2 and "no command 'serv'" in ended.stderr and "bench-serve" in ended.stderr

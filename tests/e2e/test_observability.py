@@ -47,6 +47,7 @@ def test_a_client_that_leaves_is_counted_as_such():
         connection.close()
         wait_for(lambda: server.metric("request_success_total", "abort") == 1, "the client that left")
         assert server.metric("request_success_total") == 1
+        assert " status=200 complete=false " in server.logged()
 
 
 def test_the_dashboard_and_the_documentation_know_every_metric(server: Server):
@@ -88,6 +89,7 @@ def test_the_log_is_for_people_by_default():
         wait_for(lambda: "id=ticket-17" in server.logged(), "the request's line")
         assert re.search(r"info \[request\] id=ticket-17 client=127\.0\.0\.1:\d+ method=POST path=/v1/chat/completions status=200 ",
                          server.logged())
+        assert re.search(r" queue_ms=[\d.]+ ttft_ms=[\d.]+ total_ms=[\d.]+\n", server.logged())
 
 
 def test_a_trace_shows_steps_and_requests(tmp_path):

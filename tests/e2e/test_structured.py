@@ -173,6 +173,13 @@ def test_a_forced_call_is_sensible(server):
     assert json.loads(call.function.arguments) == {"city": "Paris"}
 
 
+def test_a_forced_call_needs_no_format(server):
+    """Some clients send both, with the same schema: an answer that calls has no text for the format to speak of."""
+    schema = {"name": "city", "schema": {"type": "object", "properties": {"town": {"type": "string"}}}}
+    answer = sampled(server, "Hello!", tools=[WEATHER], tool_choice="required", response_format={"type": "json_schema", "json_schema": schema})
+    check_calls(answer, {"get_weather"})
+
+
 def test_strict_tools_keep_to_their_schemas(server):
     strict = {**WEATHER, "function": {**WEATHER["function"], "strict": True}}
     answer = sampled(server, "What is the weather in Paris?", tools=[strict], temperature=0)

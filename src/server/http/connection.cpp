@@ -199,7 +199,7 @@ asio::awaitable<bool> HttpConnection::answer() {
       if (quiet) send_piece(*out_, out_->idle_piece, {});
     }
   }
-  const bool complete = out_->ended && out_->bytes.empty() && !broken_;
+  const bool complete = out_->ended && !out_->abandoned && out_->bytes.empty() && !broken_;
   if (!complete) {
     peer_closed_ = true;
     tell_if_gone();
@@ -387,6 +387,7 @@ void HttpConnection::cut_off(Outgoing& out) {
                                     "internal error: the request was left unanswered"));
   }
   out.ended = true;
+  out.abandoned = true;
   out.keep_alive = false;
 }
 

@@ -21,7 +21,8 @@ struct Outgoing {
   bool keep_alive = true;
   bool chunked = true;  ///< false for HTTP/1.0
   bool started = false;
-  bool ended = false;  ///< nothing more will be produced
+  bool ended = false;      ///< nothing more will be produced
+  bool abandoned = false;  ///< it ended before the handler said so
   std::string request_id;
   std::shared_ptr<RequestRecord> record;  ///< shared with the exchange
   std::string bytes;                      ///< to be sent
