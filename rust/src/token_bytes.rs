@@ -14,7 +14,8 @@ struct Spelling {
 
 impl Spelling {
     fn of(tokenizer: &Tokenizer) -> Spelling {
-        let config = tokenizer.decoder_config().map(|config| config.to_string()).unwrap_or_default();
+        let config =
+            tokenizer.decoder_config().map(|config| config.to_string()).unwrap_or_default();
         Spelling {
             byte_level: config.contains(r#""ByteLevel""#),
             byte_fallback: config.contains(r#""ByteFallback""#),

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::grammar::tests::{compiler, CALL};
-use crate::grammar::{Kind, Matcher};
+use crate::grammar::Kind;
+use crate::matcher::Matcher;
 
 fn arguments(schema: Json, layout: Json) -> Matcher {
     let parameters = json!({ "type": "object", "properties": { "x": schema }, "required": ["x"] });
