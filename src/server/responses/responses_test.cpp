@@ -353,6 +353,19 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
   EXPECT_EQ(backend_.last_.tools_json, "");
 }
 
+TEST_F(ResponsesTest, LeaveOutAWebSearchBesideTools) {
+  start();
+  const TestResponse response = post(
+      asking(R"(, "tools": [{"type": "web_search", "external_web_access": false},
+                          {"type": "function", "name": "f"}])"));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.headers.at("x-pippin-ignored"), "tools.0");
+  const json::value tools = parse_json(response.body, "body").at("tools");
+  ASSERT_EQ(tools.as_array().size(), 1u);
+  EXPECT_EQ(tools.at(0).at("name"), "f");
+  EXPECT_EQ(parse_json(backend_.last_.tools_json, "tools").as_array().size(), 1u);
+}
+
 TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
   start();
   auto script = backend_.next_ = std::make_shared<Script>();
@@ -450,6 +463,8 @@ TEST_F(ResponsesTest, NameWhatIsWrong) {
       {"reasoning.context", R"("reasoning": {"context": "all_turns"})"},
       {"text.verbosity", R"("text": {"verbosity": "low"})"},
       {"tools.0.type", R"("tools": [{"type": "web_search"}])"},
+      {"tools.1.type",
+       R"("tools": [{"type": "function", "name": "f"}, {"type": "code_interpreter"}])"},
       {"tools.0.name", R"("tools": [{"type": "function"}])"},
       {"tools.0.async", R"("tools": [{"type": "function", "name": "f", "async": true}])"},
       {"tool_choice", R"("tool_choice": "some")"},

@@ -30,6 +30,9 @@ json::object converted_function(const json::object& object, const std::string& p
   return function;
 }
 
+// Agents offer it unasked beside their own tools, and go on without it.
+bool is_web_search(std::string_view type) { return type.starts_with("web_search"); }
+
 void refuse_type(const Members& tool, const std::string& type, std::string_view supported) {
   refuse(tool.path_of("type"), "must be " + std::string(supported) +
                                    " (tools of other types are not supported), got '" +
@@ -41,7 +44,8 @@ class ToolReader {
  public:
   explicit ToolReader(ChatCall& call) : call_(call) {}
 
-  void read(const json::value& value, const std::string& path);
+  /// Whether the tool is `alone`, the request's only one.
+  void read(const json::value& value, const std::string& path, bool alone);
 
   json::array shown;
   Namespaces namespaces;
@@ -53,7 +57,7 @@ class ToolReader {
   ChatCall& call_;
 };
 
-void ToolReader::read(const json::value& value, const std::string& path) {
+void ToolReader::read(const json::value& value, const std::string& path, bool alone) {
   const json::object& object = object_at(value, path);
   const Members tool(object, path);
   const std::string type = required_string(tool, "type");
@@ -61,6 +65,8 @@ void ToolReader::read(const json::value& value, const std::string& path) {
     add(converted_function(object, path, call_.ignored));
   else if (type == "namespace")
     read_namespace(object, path);
+  else if (is_web_search(type) && !alone)
+    call_.ignored.push_back(path);
   else
     refuse_type(tool, type, "function or namespace");
 }
@@ -154,8 +160,9 @@ ResponsesTools parse_responses_tools(const Members& body, ChatCall& call) {
   json::array repeated;
   const json::array* tools = body.array("tools");
   for (std::size_t i = 0; tools && i < tools->size(); ++i) {
-    reader.read((*tools)[i], at("tools", i));
-    repeated.push_back(repeated_tool((*tools)[i]));
+    reader.read((*tools)[i], at("tools", i), tools->size() == 1);
+    if (!is_web_search(tools->at(i).at("type").as_string()))
+      repeated.push_back(repeated_tool((*tools)[i]));
   }
   if (!reader.shown.empty()) call.request.tools_json = json::serialize(reader.shown);
   if (const json::value* choice = body.find("tool_choice"))
