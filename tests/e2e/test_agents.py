@@ -135,8 +135,7 @@ def codex(items: list[dict], session: str) -> dict:
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "<environment_context>\n  <cwd>/work</cwd>"}]}]
     return {"model": MODEL.name, "instructions": SYSTEM, "input": head + items, "tool_choice": "auto", "parallel_tool_calls": False,
             "tools": [{"type": "function", "name": name, "description": description, "strict": False, "parameters": schema}
-                      for name, description, schema in tools()]
-            + [{"type": "web_search", "external_web_access": False}],  # unless its settings say otherwise
+                      for name, description, schema in tools()],
             "reasoning": {"effort": "medium", "summary": "auto"}, "store": False, "stream": True,
             "include": ["reasoning.encrypted_content"], "prompt_cache_key": session, "text": {"verbosity": "medium"}}
 

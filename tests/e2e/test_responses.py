@@ -92,6 +92,14 @@ def test_a_call_can_be_forced(server, choice):
     assert call.type == "function_call" and list(json.loads(call.arguments)) == ["city"]
 
 
+def test_a_web_search_beside_a_tool_is_left_out_and_told(server):
+    raw = client(server).responses.with_raw_response.create(
+        model=MODEL.name, input=WEATHER_IN_PARIS, temperature=0, max_output_tokens=96, tools=[{"type": "web_search"}, WEATHER])
+    response = raw.parse()
+    assert raw.headers["x-pippin-ignored"] == "tools.0" and [tool.name for tool in response.tools] == ["get_weather"]
+    assert json.loads(response.output[-1].arguments) == {"city": "Paris"}
+
+
 def test_json_of_a_schema_is_parsed(server):
     class Sky(pydantic.BaseModel):
         colour: Literal["red", "blue"]
