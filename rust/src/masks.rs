@@ -66,6 +66,11 @@ impl Class {
         Class::new(ascii, true, slice, trie)
     }
 
+    /// What no tag begins with, in texts without quotes.
+    fn of_texts(trie: &TokTrie) -> Class {
+        Class::new((0x20..0x7F).filter(|&byte| byte != b'<').collect(), true, None, trie)
+    }
+
     fn of_ascii(holds: impl Fn(u8) -> bool, trie: &TokTrie) -> Class {
         let ascii = (0x20..0x7F).filter(|&byte| holds(byte)).collect();
         Class::new(ascii, false, None, trie)
@@ -211,6 +216,7 @@ impl MaskTables {
         let of_ascii = |holds: fn(u8) -> bool| Class::of_ascii(holds, trie);
         let classes = vec![
             Class::of_strings(trie, &slices.extra_lexemes()),
+            Class::of_texts(trie),
             of_ascii(|byte| !b"\"\\".contains(&byte)),
             of_ascii(|byte| byte.is_ascii_alphanumeric() || byte == b' '),
             of_ascii(|byte| byte.is_ascii_alphanumeric()),

@@ -60,6 +60,11 @@ fn tokens() -> Vec<Vec<u8>> {
         "12",
         "-",
         "e5",
+        "<",
+        "</",
+        "</p",
+        "</p>",
+        "<p></p>",
     ];
     let cut: [&[u8]; 6] =
         [b"\xc3", b"\xa9", b"\xe6\xbc", b"\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc0\x80"];
@@ -234,6 +239,20 @@ fn masks_of_other_grammars_are_llguidances_own() {
     compare(&compiler, Kind::JsonObject, "", 60);
 }
 
+/// A text of so many characters without its closing tag.
+fn between_tags(bounds: &str) -> String {
+    let tag = r"(?s:.*)<\/p>(?s:.*)";
+    format!("start: TEXT \"</p>\"\nTEXT: /(?s:.{bounds})/ & ~/{tag}/")
+}
+
+#[test]
+fn masks_of_texts_between_tags_are_llguidances_own() {
+    let compiler = compiler();
+    for bounds in ["*", "{0,13}", "{5,9}", "{3,100}", "{31,}"] {
+        compare(&compiler, Kind::Lark, &between_tags(bounds), 40);
+    }
+}
+
 /// How many characters of each class may come after an answer's beginning.
 fn reaches(compiler: &Compiler, kind: Kind, text: &str, answer: &str) -> Vec<Option<usize>> {
     let grammar = compiler.grammar(kind, text).unwrap();
@@ -266,12 +285,19 @@ fn lengths_tell_what_may_come_up_to_a_bound() {
         Some(11)
     );
     assert_eq!(string(json!({ "type": "string", "pattern": "^[ab]{1,5}$" }), "\"a"), None);
-    let word = |regex: &str, answer: &str| reaches(&compiler, Kind::Regex, regex, answer)[5];
+    let word = |regex: &str, answer: &str| reaches(&compiler, Kind::Regex, regex, answer)[6];
     assert_eq!(word("[a-z]{1,9}", "ab"), Some(7));
     assert_eq!(word("([a-z]{1,9}, )*", "ab"), Some(7));
     assert_eq!(word("[a-z]+[0-9]", "ab"), Some(30));
     assert_eq!(word("[a-y]{1,9}", "ab"), None);
     let name = json!({ "type": "string", "pattern": "^[A-Za-z0-9 ]{1,9}$" }).to_string();
     let names = reaches(&compiler, Kind::JsonSchema, &name, "\"ab");
-    assert_eq!(names, [None, None, Some(7), Some(7), Some(7), Some(7)]);
+    assert_eq!(names, [None, None, None, Some(7), Some(7), Some(7), Some(7)]);
+    let text = |bounds: &str, answer: &str| {
+        reaches(&compiler, Kind::Lark, &between_tags(bounds), answer)[1]
+    };
+    assert_eq!(text("{0,13}", "ab\"\\\n"), Some(8));
+    assert_eq!(text("{0,13}", "ab</"), None);
+    assert_eq!(text("{0,13}", "ab</q"), Some(8));
+    assert_eq!(text("*", "ab"), Some(30));
 }
