@@ -10,6 +10,10 @@ use crate::texts::Text;
 
 /// References in place, one behind the other.
 const MAX_DEPTH: usize = 64;
+/// What it may take to tell a schema's alternatives apart: they multiply where options lead to options.
+const MAX_STEPS: usize = 20_000;
+/// Most pairs of alternatives are of two types and told apart at once.
+const PAIRS_A_STEP: usize = 8;
 
 const TYPES: [&str; 6] = ["null", "boolean", "number", "string", "array", "object"];
 const NUMBER_KEYWORDS: [&str; 5] =
@@ -98,15 +102,24 @@ pub fn is_any(schema: &Json) -> bool {
 
 /// What the schema allows; nothing where no value meets it. References lead into `root`.
 pub fn alternatives(schema: &Json, root: &Json) -> Outcome<Vec<Alternative>> {
-    Resolver { root }.resolve(schema, 0)
+    Resolver { root, steps_left: MAX_STEPS }.resolve(schema, 0)
 }
 
 struct Resolver<'a> {
     root: &'a Json,
+    steps_left: usize,
 }
 
 impl Resolver<'_> {
-    fn resolve(&self, schema: &Json, depth: usize) -> Outcome<Vec<Alternative>> {
+    fn spend(&mut self, steps: usize) -> Outcome<()> {
+        let left = self.steps_left.checked_sub(steps);
+        let too_many = || Failure::invalid("the schema is too large: it has too many alternatives");
+        self.steps_left = left.ok_or_else(too_many)?;
+        Ok(())
+    }
+
+    fn resolve(&mut self, schema: &Json, depth: usize) -> Outcome<Vec<Alternative>> {
+        self.spend(1)?;
         if depth > MAX_DEPTH {
             return Err(Failure::invalid("the schema refers to itself without an end"));
         }
@@ -115,13 +128,14 @@ impl Resolver<'_> {
         };
         let mut found = own(map)?;
         if let Some(value) = map.get("const") {
-            found = both(&found, &[constant(value)])?;
+            found = self.both(&found, &[constant(value)])?;
         }
         if let Some(values) = map.get("enum").and_then(Json::as_array) {
-            found = both(&found, &values.iter().map(constant).collect::<Vec<_>>())?;
+            found = self.both(&found, &values.iter().map(constant).collect::<Vec<_>>())?;
         }
         for part in list(map, "allOf") {
-            found = both(&found, &self.resolve(part, depth + 1)?)?;
+            let part = self.resolve(part, depth + 1)?;
+            found = self.both(&found, &part)?;
         }
         for key in ["anyOf", "oneOf"] {
             if map.contains_key(key) {
@@ -129,7 +143,7 @@ impl Resolver<'_> {
                 for option in list(map, key) {
                     options.extend(self.resolve(option, depth + 1)?);
                 }
-                found = both(&found, &options)?;
+                found = self.both(&found, &options)?;
             }
         }
         if let Some(reference) = map.get("$ref").and_then(Json::as_str) {
@@ -137,7 +151,23 @@ impl Resolver<'_> {
             let Some(target) = self.root.pointer(path) else {
                 return Err(Failure::invalid(format!("'$ref' to {reference}, where nothing is")));
             };
-            found = both(&found, &self.resolve(target, depth + 1)?)?;
+            let target = self.resolve(target, depth + 1)?;
+            found = self.both(&found, &target)?;
+        }
+        Ok(found)
+    }
+
+    /// What two schemas allow together.
+    fn both(&mut self, some: &[Alternative], others: &[Alternative]) -> Outcome<Vec<Alternative>> {
+        self.spend(some.len() * others.len() / PAIRS_A_STEP)?;
+        let mut found = Vec::new();
+        for one in some {
+            for another in others {
+                if let Some(alternative) = merged(one, another)? {
+                    self.spend(1)?;
+                    found.push(alternative);
+                }
+            }
         }
         Ok(found)
     }
@@ -255,16 +285,6 @@ fn constant(value: &Json) -> Alternative {
 
 // ---- what several schemas allow together
 
-fn both(some: &[Alternative], others: &[Alternative]) -> Outcome<Vec<Alternative>> {
-    let mut found = Vec::new();
-    for one in some {
-        for another in others {
-            found.extend(merged(one, another)?);
-        }
-    }
-    Ok(found)
-}
-
 fn merged(one: &Alternative, another: &Alternative) -> Outcome<Option<Alternative>> {
     use Alternative::*;
     Ok(match (one, another) {
@@ -365,5 +385,41 @@ fn merged_objects(one: &Object, another: &Object) -> Object {
         others: all_of(&one.others, &another.others),
         least: one.least.max(another.least),
         most: longest_of(one.most, another.most),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Schemas of which each has the next one twice under a keyword.
+    fn doubled(keyword: &str) -> Json {
+        let mut schemas = Map::new();
+        for at in 0..28 {
+            let next = json!({ "$ref": format!("#/$defs/a{}", at + 1) });
+            schemas.insert(format!("a{at}"), json!({ keyword: [next, next] }));
+        }
+        schemas.insert("a28".to_string(), json!({ "type": "string" }));
+        json!({ "$ref": "#/$defs/a0", "$defs": schemas })
+    }
+
+    #[test]
+    fn alternatives_do_not_multiply_without_an_end() {
+        for keyword in ["anyOf", "oneOf", "allOf"] {
+            let schema = doubled(keyword);
+            let failure = alternatives(&schema, &schema).unwrap_err();
+            assert!(failure.message.contains("too large"), "{keyword}: {}", failure.message);
+        }
+        let options: Vec<Json> = (0..10).map(|at| json!({ "maxLength": at + 1 })).collect();
+        let factor = json!({ "type": "string", "anyOf": options });
+        let product = json!({ "allOf": vec![factor; 8] });
+        assert!(alternatives(&product, &product).is_err());
+    }
+
+    #[test]
+    fn long_lists_of_constants_are_taken() {
+        let values: Vec<String> = (0..5000).map(|at| format!("value {at}")).collect();
+        let schema = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "enum": values } } });
+        assert_eq!(alternatives(&schema, &schema).unwrap().len(), 5000);
     }
 }

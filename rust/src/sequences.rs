@@ -1,7 +1,10 @@
 //! What follows one another in a grammar: items and members, of which some may be left out.
+//!
+//! Where there are many, rules halve them: parentheses may not be nested deep, nor may rules that lead to each other, and what
+//! follows each of them is not written out.
 
 use crate::alternatives::Object;
-use crate::call_grammar::literal;
+use crate::call_grammar::{literal, Writer};
 
 fn repeated(item: &str, least: u64, most: Option<u64>) -> String {
     match (least, most) {
@@ -14,39 +17,67 @@ fn repeated(item: &str, least: u64, most: Option<u64>) -> String {
 
 /// Items with commas between them: the first ones, and any number of `rest`, so that there are at least `least`.
 pub fn sequence(
+    writer: &mut Writer,
     first: &[String],
     rest: &str,
-    least: u64,
-    most: Option<u64>,
+    (least, most): (u64, Option<u64>),
     comma: &str,
 ) -> String {
     let comma = literal(comma);
     let count = first.len() as u64;
     let left = most.map(|most| most.saturating_sub(count));
-    let optional = |is: bool, items: String| {
-        if is && !items.is_empty() {
-            format!("({items})?")
-        } else {
-            items
-        }
-    };
     if first.is_empty() {
         if rest.is_empty() || left == Some(0) {
             return String::new();
         }
         let more = left.map(|left| left - 1);
         let behind = repeated(&format!("{comma} {rest}"), least.saturating_sub(1), more);
-        return optional(least == 0, format!("{rest} {behind}"));
+        let items = format!("{rest} {behind}");
+        return if least == 0 { format!("({items})?") } else { items };
     }
-    let mut items = match rest {
+    let behind = match rest {
         "" => String::new(),
         rest => repeated(&format!("{comma} {rest}"), least.saturating_sub(count), left),
     };
-    for (at, item) in first.iter().enumerate().rev() {
-        let before = if at == 0 { String::new() } else { format!("{comma} ") };
-        items = optional(at as u64 >= least, format!("{before}{item} {items}"));
+    let joint = format!(" {comma} ");
+    let (needed, optional) = first.split_at(least.min(count) as usize);
+    if optional.is_empty() {
+        return format!("{} {behind}", needed.join(&joint));
     }
-    items
+    let start = Start { writer, comma: &comma }.of(optional);
+    let options = format!("{} | {} {behind}", start.some, start.all);
+    if needed.is_empty() {
+        format!("({options})?")
+    } else {
+        format!("{} ({comma} ({options}))?", needed.join(&joint))
+    }
+}
+
+/// Rules for items with commas between them.
+struct Started {
+    /// One or more of them from the first on, maybe all.
+    some: String,
+    all: String,
+}
+
+struct Start<'a, 'b, 'c> {
+    writer: &'a mut Writer<'b>,
+    comma: &'c str,
+}
+
+impl Start<'_, '_, '_> {
+    fn of(&mut self, items: &[String]) -> Started {
+        if let [item] = items {
+            return Started { some: item.clone(), all: item.clone() };
+        }
+        let (left, right) = items.split_at(items.len() / 2);
+        let (left, right) = (self.of(left), self.of(right));
+        let (some, all) = (self.writer.name("some"), self.writer.name("all"));
+        let behind = format!("{} {}", left.all, self.comma);
+        self.writer.define(&some, &format!("{} | {behind} {}", left.some, right.some));
+        self.writer.define(&all, &format!("{behind} {}", right.all));
+        Started { some, all }
+    }
 }
 
 /// Rules, and whether each must come.
@@ -64,33 +95,53 @@ pub fn concatenated(members: &Members) -> String {
 }
 
 /// Members in their order, each there if it is required, with commas between them, and any number of others behind.
-pub fn joined(members: &Members, others: Option<String>, object: &Object, comma: &str) -> String {
+pub fn joined(
+    writer: &mut Writer,
+    members: &Members,
+    others: Option<String>,
+    object: &Object,
+    comma: &str,
+) -> String {
     let comma = literal(comma);
     let left = object.most.map(|most| most - members.len() as u64);
     let others = others.filter(|_| left != Some(0));
-    let behind = |from: usize| {
-        let mut text = String::new();
-        for (member, required) in &members[from..] {
-            text += &format!(" ({comma} {member}){}", if *required { "" } else { "?" });
-        }
-        if let Some(other) = &others {
-            text += &format!(" {}", repeated(&format!("{comma} {other}"), 0, left));
-        }
-        text
-    };
     let mut options = Vec::new();
-    for (at, (member, required)) in members.iter().enumerate() {
-        options.push(format!("{member}{}", behind(at + 1)));
-        if *required {
-            return options.join(" | ");
+    if !members.is_empty() {
+        let some = some_of(writer, members, &comma);
+        let behind = others
+            .as_ref()
+            .map_or(String::new(), |other| repeated(&format!("{comma} {other}"), 0, left));
+        options.push(format!("{some} {behind}"));
+    }
+    if !is_needed(members) {
+        if let Some(other) = &others {
+            let more = repeated(&format!("{comma} {other}"), 0, left.map(|left| left - 1));
+            options.push(format!("{other} {more}"));
         }
-    }
-    if let Some(other) = &others {
-        let more = repeated(&format!("{comma} {other}"), 0, left.map(|left| left - 1));
-        options.push(format!("{other} {more}"));
-    }
-    if object.least == 0 {
-        options.push(String::new());
+        if object.least == 0 {
+            options.push(String::new());
+        }
     }
     options.join(" | ")
+}
+
+fn is_needed(members: &Members) -> bool {
+    members.iter().any(|(_, required)| *required)
+}
+
+/// A rule for at least one of them, and all that are required.
+fn some_of(writer: &mut Writer, members: &Members, comma: &str) -> String {
+    if let [(member, _)] = members {
+        return member.clone();
+    }
+    let (left, right) = members.split_at(members.len() / 2);
+    let (from_left, from_right) = (some_of(writer, left, comma), some_of(writer, right, comma));
+    let behind = if is_needed(right) { "" } else { "?" };
+    let mut body = format!("{from_left} ({comma} {from_right}){behind}");
+    if !is_needed(left) {
+        body += &format!(" | {from_right}");
+    }
+    let name = writer.name("members");
+    writer.define(&name, &body);
+    name
 }

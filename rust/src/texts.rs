@@ -204,20 +204,24 @@ fn lacking(part: &str) -> Option<String> {
 fn searched(pattern: &str) -> Outcome<String> {
     let parsed = regex_syntax::parse(&regex_to_lark(pattern, "dw")).map_err(too_complex)?;
     let mut alternatives = Vec::new();
-    for (at_start, rest) in without_anchor(&parsed, Side::Start) {
-        for (at_end, body) in without_anchor(&rest, Side::End) {
+    for (at_start, rest) in without_anchor(&parsed, Side::Start)? {
+        for (at_end, body) in without_anchor(&rest, Side::End)? {
             if !body.properties().look_set().is_empty() {
                 return Err(too_complex("it looks around"));
+            }
+            if alternatives.len() >= MAX_ALTERNATIVES {
+                return Err(too_many_alternatives());
             }
             let (before, behind) =
                 (if at_start { "" } else { ANYTHING }, if at_end { "" } else { ANYTHING });
             alternatives.push(format!("{before}(?:{body}){behind}"));
         }
     }
-    if alternatives.len() > MAX_ALTERNATIVES {
-        return Err(too_complex("it has too many alternatives"));
-    }
     Ok(format!("(?:{})", alternatives.join("|")))
+}
+
+fn too_many_alternatives() -> Failure {
+    too_complex("it has too many alternatives")
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -227,13 +231,29 @@ enum Side {
 }
 
 /// The alternatives that an expression begins (or ends) with: whether an anchor was there, and the expression without it.
-fn without_anchor(hir: &Hir, side: Side) -> Vec<(bool, Hir)> {
+/// Those without anchors stay together.
+fn without_anchor(hir: &Hir, side: Side) -> Outcome<Vec<(bool, Hir)>> {
+    if hir.properties().look_set().is_empty() {
+        return Ok(vec![(false, hir.clone())]);
+    }
     let anchor = if side == Side::Start { Look::Start } else { Look::End };
-    match hir.kind() {
+    Ok(match hir.kind() {
         HirKind::Look(look) if *look == anchor => vec![(true, Hir::empty())],
-        HirKind::Capture(capture) => without_anchor(&capture.sub, side),
+        HirKind::Capture(capture) => without_anchor(&capture.sub, side)?,
         HirKind::Alternation(options) => {
-            options.iter().flat_map(|option| without_anchor(option, side)).collect()
+            let (free, others): (Vec<&Hir>, Vec<&Hir>) =
+                options.iter().partition(|option| option.properties().look_set().is_empty());
+            let mut found = Vec::new();
+            if !free.is_empty() {
+                found.push((false, Hir::alternation(free.into_iter().cloned().collect())));
+            }
+            for option in others {
+                found.extend(without_anchor(option, side)?);
+                if found.len() > MAX_ALTERNATIVES {
+                    return Err(too_many_alternatives());
+                }
+            }
+            found
         }
         HirKind::Concat(parts) => {
             let at = if side == Side::Start { 0 } else { parts.len() - 1 };
@@ -242,11 +262,11 @@ fn without_anchor(hir: &Hir, side: Side) -> Vec<(bool, Hir)> {
                 all[at] = part;
                 Hir::concat(all)
             };
-            let outer = without_anchor(&parts[at], side);
+            let outer = without_anchor(&parts[at], side)?;
             outer.into_iter().map(|(anchored, part)| (anchored, joined(part))).collect()
         }
         _ => vec![(false, hir.clone())],
-    }
+    })
 }
 
 #[cfg(test)]
@@ -278,6 +298,29 @@ mod tests {
             assert!(pattern.is_empty() || !finds(pattern, missed), "{pattern} {missed}");
         }
         assert!(searched(r"\bword\b").is_err() && searched("(?=a)").is_err());
+    }
+
+    #[test]
+    fn only_anchors_split_a_pattern() {
+        let words = |many: usize| (0..many).map(|at| format!("w{at}x")).collect::<Vec<_>>();
+        assert!(finds(&words(100).join("|"), "so w99x is found"));
+        assert!(!finds(&words(100).join("|"), "w100x is not"));
+        let some = format!("^a|{}|b$", words(100).join("|"));
+        for (text, found) in [("a ", true), (" w7x ", true), (" b", true), (" a b ", false)] {
+            assert_eq!(finds(&some, text), found, "{text}");
+        }
+        let list = words(3000).join("|");
+        let long = format!("(?:{list}){}(?:{list})", "-".repeat(5000));
+        assert!(searched(&long).unwrap().len() < 100_000);
+        let anchored: Vec<String> = words(3000).iter().map(|word| format!("^{word}$")).collect();
+        let failure = searched(&format!("(?:{list}|{}){list}", anchored.join("|"))).unwrap_err();
+        assert!(failure.message.contains("too many alternatives"), "{}", failure.message);
+        let ends =
+            |side: fn(&String) -> String| words(60).iter().map(side).collect::<Vec<_>>().join("|");
+        let (before, behind) =
+            (ends(|word| format!("(^{word})")), ends(|word| format!("({word}$)")));
+        let failure = searched(&format!("(?:{before})-(?:{behind})")).unwrap_err();
+        assert!(failure.message.contains("too many alternatives"), "{}", failure.message);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::texts::{is_empty, Condition, Terminal, Text};
 
 /// Schemas in a schema, each of which becomes a rule.
 const MAX_VALUES: usize = 2000;
+/// Members behind one another of which any may come next: llguidance keeps all in sight, and fails beyond its limit only once
+/// the model comes to them.
+const MAX_OPTIONAL: usize = 700;
 
 /// Numbers without bounds: as long as every reader of JSON keeps them.
 const INTEGER: &str = "(?:0|-?[1-9][0-9]{0,14})";
@@ -255,10 +258,9 @@ impl<'a, 'b> Values<'a, 'b> {
         if longest.is_some_and(|most| array.shortest > most) {
             return Ok(None);
         }
-        let items = match rest {
-            Some(rest) => sequence(&first, &rest, array.shortest, longest, self.notation.comma),
-            None => sequence(&first, "", array.shortest, longest, self.notation.comma),
-        };
+        let rest = rest.unwrap_or_default();
+        let counts = (array.shortest, longest);
+        let items = sequence(self.writer, &first, &rest, counts, self.notation.comma);
         Ok(Some(format!("\"[\" {items} \"]\"")))
     }
 
@@ -283,6 +285,12 @@ impl<'a, 'b> Values<'a, 'b> {
                 None => {}
             }
         }
+        let runs = members.split(|(_, required)| *required);
+        if runs.map(<[_]>::len).max() > Some(MAX_OPTIONAL) {
+            return Err(Failure::invalid(format!(
+                "more than {MAX_OPTIONAL} properties of which any may be left out are not supported in this format of calls"
+            )));
+        }
         if at_top && matches!(self.frame, Frame::Tags { .. }) {
             check_count(object, members.len(), false)?;
             return Ok(Some(concatenated(&members)));
@@ -290,7 +298,7 @@ impl<'a, 'b> Values<'a, 'b> {
         // Arguments that the tool does not name don't come.
         let others = if object.is_open && !at_top { self.other_member(object)? } else { None };
         check_count(object, members.len(), !members.is_empty() || others.is_some())?;
-        Ok(Some(joined(&members, others, object, self.notation.comma)))
+        Ok(Some(joined(self.writer, &members, others, object, self.notation.comma)))
     }
 
     fn member(&mut self, name: &str, schema: &Json, at_top: bool) -> Outcome<Option<String>> {

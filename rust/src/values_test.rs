@@ -7,11 +7,18 @@ use crate::grammar::tests::{compiler, CALL};
 use crate::grammar::Kind;
 use crate::matcher::Matcher;
 
+fn in_x(schema: Json) -> Json {
+    json!({ "type": "object", "properties": { "x": schema }, "required": ["x"] })
+}
+
 fn arguments(schema: Json, layout: Json) -> Matcher {
-    let parameters = json!({ "type": "object", "properties": { "x": schema }, "required": ["x"] });
     let mut piece = layout;
-    piece["arguments"] = parameters;
+    piece["arguments"] = in_x(schema);
     compiler().compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string()).unwrap()
+}
+
+fn python(schema: Json) -> Matcher {
+    arguments(schema, json!({ "notation": "python" }))
 }
 
 fn between_tags(schema: Json, types: Json) -> Matcher {
@@ -104,7 +111,6 @@ fn texts_end_at_tokens() {
 
 #[test]
 fn members_and_items_are_counted() {
-    let python = |schema: Json| arguments(schema, json!({ "notation": "python" }));
     let counted = python(json!({ "type": "object", "additionalProperties": { "type": "null" },
         "minProperties": 1, "maxProperties": 2 }));
     let open = python(json!({ "type": "object", "properties": { "a": { "type": "integer" } },
@@ -148,4 +154,102 @@ fn json_between_tags_lacks_the_tag() {
     let list = between_tags(any, json!(["array"]));
     assert!(accepts(&list, "<x>[\"</p\"]\n</p>\n"));
     assert!(!accepts(&list, "<x>[\"</p>\"]\n</p>\n"));
+}
+
+#[test]
+fn any_of_the_optional_members_come() {
+    let names = ["a", "b", "c", "d", "e"];
+    for required in 0..1u32 << names.len() {
+        let is_in = |set: u32, at: usize| set >> at & 1 == 1;
+        let needed: Vec<&str> =
+            (0..names.len()).filter(|at| is_in(required, *at)).map(|at| names[at]).collect();
+        let properties: Map<String, Json> =
+            names.iter().map(|name| (name.to_string(), json!({ "type": "null" }))).collect();
+        let matcher = python(json!({ "type": "object", "properties": properties,
+            "required": needed, "additionalProperties": { "type": "boolean" } }));
+        for come in 0..1u32 << names.len() {
+            let members: Vec<String> = (0..names.len())
+                .filter(|at| is_in(come, *at))
+                .map(|at| format!("\"{}\": None", names[at]))
+                .collect();
+            let members = members.join(", ");
+            let good = come & required == required;
+            assert_eq!(
+                accepts(&matcher, &format!("x={{{members}}}")),
+                good,
+                "{needed:?} {members}"
+            );
+            let comma = if come == 0 { "" } else { ", " };
+            let more = format!("x={{{members}{comma}\"o\": True, \"p\": True}}");
+            assert_eq!(accepts(&matcher, &more), good, "{needed:?} {more}");
+        }
+    }
+}
+
+fn members_named(count: usize) -> Map<String, Json> {
+    (0..count).map(|at| (format!("p{at}"), json!({ "type": "null" }))).collect()
+}
+
+#[test]
+fn many_members_are_optional() {
+    let many = |count: usize| {
+        let properties = members_named(count);
+        python(json!({ "type": "object", "properties": properties, "additionalProperties": false }))
+    };
+    let matcher = many(MAX_OPTIONAL);
+    for (members, good) in [
+        ("", true),
+        ("\"p0\": None, \"p1\": None, \"p300\": None, \"p699\": None", true),
+        ("\"p699\": None", true),
+        ("\"p699\": None, \"p1\": None", false),
+        ("\"p700\": None", false),
+    ] {
+        assert_eq!(accepts(&matcher, &format!("x={{{members}}}")), good, "{members}");
+    }
+}
+
+#[test]
+fn too_many_optional_members_are_refused() {
+    let properties = members_named(5000);
+    for (step, good) in [(1, true), (500, true), (5000, false)] {
+        let required: Vec<&String> = properties.keys().step_by(step).collect();
+        let schema = json!({ "type": "object", "properties": properties, "required": required,
+            "additionalProperties": false });
+        for schema in [schema.clone(), in_x(schema)] {
+            let piece = json!({ "notation": "python", "arguments": schema });
+            let calls = json!({ "calls": [[piece]] }).to_string();
+            match compiler().compile(Kind::Calls, &calls) {
+                Ok(_) => assert!(good, "{step}"),
+                Err(failure) => {
+                    assert!(!good, "{step}: {}", failure.message);
+                    assert!(failure.message.contains("may be left out"), "{}", failure.message);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_number_of_the_first_items_come() {
+    let schemas: Vec<Json> = (0..40).map(|at| json!({ "const": at })).collect();
+    for (least, most) in [(0, None), (0, Some(40)), (3, None), (37, Some(42)), (42, None)] {
+        let mut schema = json!({ "type": "array", "prefixItems": schemas, "minItems": least,
+            "items": { "type": "null" } });
+        if let Some(most) = most {
+            schema["maxItems"] = json!(most);
+        }
+        let matcher = python(schema);
+        for count in 0..45 {
+            let items: Vec<String> = (0..count)
+                .map(|at| if at < 40 { at.to_string() } else { "None".to_string() })
+                .collect();
+            let good = count >= least && most.is_none_or(|most| count <= most);
+            let text = format!("x=[{}]", items.join(", "));
+            assert_eq!(accepts(&matcher, &text), good, "{least} {most:?} {count}");
+        }
+        assert!(!accepts(&matcher, "x=[1]") && !accepts(&matcher, "x=[0, 2]"));
+    }
+    let long =
+        python(json!({ "type": "array", "prefixItems": vec![json!({ "type": "null" }); 5000] }));
+    assert!(accepts(&long, "x=[None, None]"));
 }
