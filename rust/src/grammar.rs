@@ -14,6 +14,7 @@ use crate::ffi::{guard, guard_value, text, Buffer, Failure, Ids, Outcome, Status
 use crate::gbnf;
 use crate::masks::{MaskTables, Masks};
 use crate::matcher::Matcher;
+use crate::rule_depth::longest_way;
 use crate::schema;
 use crate::token_trie::TokenEnv;
 use crate::tokenizer::Tokenizer;
@@ -121,9 +122,8 @@ impl Compiler {
     }
 }
 
-/// Refuses what could be too deep for the compiler, each rule being compiled within the first that refers to it.
+/// Refuses what could be too deep for the compiler.
 fn from_lark(text: String) -> Outcome<TopLevelGrammar> {
-    let rules = text.lines().filter(|line| defines(line)).count();
     let (mut open, mut deepest) = (0usize, 0);
     for byte in text.bytes() {
         match byte {
@@ -133,17 +133,10 @@ fn from_lark(text: String) -> Outcome<TopLevelGrammar> {
         }
         deepest = deepest.max(open.min(MAX_PARENTHESES));
     }
-    if rules * (deepest + 1) > MAX_LEVELS {
-        return Err(Failure::invalid("the grammar has too many rules for its depth"));
+    if longest_way(&text).saturating_mul(deepest + 1) > MAX_LEVELS {
+        return Err(Failure::invalid("the grammar has too many rules within one another"));
     }
     Ok(TopLevelGrammar::from_lark(text))
-}
-
-/// Whether a line of Lark begins a rule or terminal: `name:`, `?name:`, `name[attributes]:`, `name.1:`.
-fn defines(line: &str) -> bool {
-    let name = line.trim_start().trim_start_matches(['?', '!']);
-    let behind = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    behind.len() < name.len() && behind.trim_start().starts_with([':', '[', '.', '{'])
 }
 
 /// In llguidance's dialect, also of what is written in llama.cpp's.

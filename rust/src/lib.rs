@@ -20,6 +20,7 @@ mod matcher;
 mod namespaces;
 mod notation;
 mod pymethods;
+mod rule_depth;
 mod schema;
 mod sequences;
 mod strftime;
