@@ -167,12 +167,21 @@ impl Resolver<'_> {
         for one in some {
             for another in others {
                 if let Some(alternative) = merged(one, another)? {
-                    self.spend(1)?;
+                    self.spend(1 + parts_of(&alternative))?;
                     found.push(alternative);
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// The schemas that it holds.
+fn parts_of(alternative: &Alternative) -> usize {
+    match alternative {
+        Alternative::Array(array) => array.first.len(),
+        Alternative::Object(object) => object.properties.len(),
+        _ => 0,
     }
 }
 

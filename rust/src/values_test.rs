@@ -297,3 +297,39 @@ fn a_name_required_twice_counts_once() {
     assert!(accepts(&matcher, "x={\"a\": None, \"b\": None}"));
     assert!(!accepts(&matcher, "x={\"b\": None}"));
 }
+
+#[test]
+fn options_of_options_are_refused() {
+    let many = json!({ "type": "object", "properties": members_named(100) });
+    for (keyword, last) in
+        [("anyOf", json!({ "type": "string" })), ("allOf", json!({})), ("anyOf", many)]
+    {
+        let mut schemas = Map::new();
+        for at in 0..28 {
+            let next = json!({ "$ref": format!("#/$defs/a{}", at + 1) });
+            schemas.insert(format!("a{at}"), json!({ keyword: [next, next] }));
+        }
+        schemas.insert("a28".to_string(), last);
+        // The first ones lead to too many, the last to few, but there are many that lead there.
+        for first in [0, 24] {
+            let properties: Map<String, Json> = (0..100)
+                .map(|at| {
+                    let reference = format!("#/$defs/a{first}");
+                    (format!("x{at}"), json!({ "$ref": reference, "description": at.to_string() }))
+                })
+                .collect();
+            let parameters =
+                json!({ "type": "object", "properties": properties, "$defs": schemas });
+            let piece = json!({ "notation": "python", "arguments": parameters });
+            let calls = json!({ "calls": [[piece]] }).to_string();
+            let is_many = schemas["a28"].get("properties").is_some();
+            match compiler().compile(Kind::Calls, &calls) {
+                Ok(_) => assert!(first == 24 && !is_many, "{keyword}"),
+                Err(failure) => {
+                    assert!(first == 0 || is_many, "{keyword}: {}", failure.message);
+                    assert!(failure.message.contains("too large"), "{}", failure.message);
+                }
+            }
+        }
+    }
+}
