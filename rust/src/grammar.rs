@@ -20,8 +20,13 @@ use crate::tokenizer::Tokenizer;
 
 /// How many may be compiled at once, those included that nobody waits for any longer.
 const MAX_COMPILING: usize = 16;
-/// A grammar's nesting is walked by recursion.
-const COMPILER_STACK: usize = 32 << 20;
+/// A grammar's nesting is walked by recursion, and what it refers to where it first does. Address space, of which what is used takes
+/// memory.
+const COMPILER_STACK: usize = 256 << 20;
+/// So deep at most: a quarter of that stack has been seen to do (see the tests).
+pub const MAX_LEVELS: usize = 20_000;
+/// Parentheses within one another; llguidance takes no more.
+const MAX_PARENTHESES: usize = 30;
 
 /// What the text of a grammar is; the values are part of the ABI.
 #[repr(i32)]
@@ -82,7 +87,7 @@ impl Compiler {
     pub fn compile(&self, kind: Kind, text: &str) -> Outcome<Matcher> {
         let grammar = self.grammar(kind, text)?;
         match self.factory.create_parser(grammar) {
-            Ok(parser) => Ok(Matcher::new(parser, Masks::new(self.masks.clone()))),
+            Ok(parser) => Matcher::new(parser, Masks::new(self.masks.clone())),
             Err(error) => Err(Failure::invalid(schema::words_of(&error.to_string()))),
         }
     }
@@ -106,14 +111,39 @@ impl Compiler {
             }
             Kind::Regex => TopLevelGrammar::from_regex(whole(text)),
             Kind::Choice => TopLevelGrammar::from_lark(choice(&parse(text, "the choice")?)?),
-            Kind::Lark => TopLevelGrammar::from_lark(lark(text)?),
-            Kind::Calls => TopLevelGrammar::from_lark(call_grammar::lark(
+            Kind::Lark => from_lark(lark(text)?)?,
+            Kind::Calls => from_lark(call_grammar::lark(
                 &parse(text, "the calls")?,
                 &self.markup,
                 &|schema| self.check(schema),
-            )?),
+            )?)?,
         })
     }
+}
+
+/// Refuses what could be too deep for the compiler, each rule being compiled within the first that refers to it.
+fn from_lark(text: String) -> Outcome<TopLevelGrammar> {
+    let rules = text.lines().filter(|line| defines(line)).count();
+    let (mut open, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' => open += 1,
+            b')' | b']' => open = open.saturating_sub(1),
+            _ => (),
+        }
+        deepest = deepest.max(open.min(MAX_PARENTHESES));
+    }
+    if rules * (deepest + 1) > MAX_LEVELS {
+        return Err(Failure::invalid("the grammar has too many rules for its depth"));
+    }
+    Ok(TopLevelGrammar::from_lark(text))
+}
+
+/// Whether a line of Lark begins a rule or terminal: `name:`, `?name:`, `name[attributes]:`, `name.1:`.
+fn defines(line: &str) -> bool {
+    let name = line.trim_start().trim_start_matches(['?', '!']);
+    let behind = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    behind.len() < name.len() && behind.trim_start().starts_with([':', '[', '.', '{'])
 }
 
 /// In llguidance's dialect, also of what is written in llama.cpp's.
@@ -152,7 +182,7 @@ fn choice(options: &Json) -> Outcome<String> {
     Ok(format!("start: CHOICE\nCHOICE: {}", call_grammar::choices(options)?))
 }
 
-/// Runs `work` on a thread of its own for at most `limit`. What takes longer is left behind; llguidance's own limits end it.
+/// Runs `work` on a thread of its own for at most `limit`. What takes longer is left behind; limits of llguidance's and ours end it.
 fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Outcome<T> + Send + 'static,

@@ -404,5 +404,48 @@ fn what_explodes_is_refused() {
     let nested = (0..4000).fold("1".to_string(), |inner, _| format!("[{inner}]"));
     refusal(Kind::JsonSchema, &format!("{{\"const\": {nested}}}"));
     refusal(Kind::Regex, &"(".repeat(100_000));
+    refusal(Kind::JsonSchema, &references(45_000));
+    refusal(Kind::Lark, &rules(200_000));
+    let name = "x".repeat(500_000);
+    let parts: String = (0..5000).map(|i| format!(r#""a{i}": {{}}, "#)).collect();
+    let long = format!(r#"{{"properties": {{"{name}": {{"properties": {{{parts}"b": {{}}}}}}}}}}"#);
+    refusal(Kind::JsonSchema, &long);
+}
+
+#[test]
+fn only_integers_have_bounds_of_ours() {
+    let bounds = |kind: &str| {
+        let most = 9_007_199_254_740_991i64;
+        let schema = json!({ "type": kind, "minimum": -most, "maximum": most });
+        schema::is_boundless(schema.as_object().unwrap())
+    };
+    assert!(bounds("integer") && !bounds("number"));
+}
+
+/// A chain of so many definitions.
+fn references(count: usize) -> String {
+    let defs: String =
+        (0..count).map(|i| format!(r##""a{i}": {{"$ref": "#/$defs/a{}"}}, "##, i + 1)).collect();
+    format!(r##"{{"$ref": "#/$defs/a0", "$defs": {{{defs}"a{count}": {{"type": "string"}}}}}}"##)
+}
+
+fn rules(count: usize) -> String {
+    let chain: String = (0..count).map(|i| format!("a{i}: \"x\" a{}\n", i + 1)).collect();
+    format!("start: a0\n{chain}a{count}: \"a\"\n")
+}
+
+#[test]
+fn what_is_as_deep_as_may_be_takes_a_quarter_of_the_stack() {
+    let deep = || {
+        let compiler = Compiler::new(tokenizer(), &[END]).unwrap();
+        compiler.compile(Kind::JsonSchema, &references(9_990)).map(drop).unwrap();
+        compiler.compile(Kind::Lark, &rules(19_990)).map(drop).unwrap();
+        let within = |i: usize| format!("a{i}: {}a{}{}\n", "(".repeat(28), i + 1, ")".repeat(28));
+        let chain: String = (0..680).map(within).collect();
+        let nested = format!("start: a0\n{chain}a680: \"a\"\n");
+        compiler.compile(Kind::Lark, &nested).map(drop).unwrap();
+    };
+    let stack = COMPILER_STACK / 4;
+    std::thread::Builder::new().stack_size(stack).spawn(deep).unwrap().join().unwrap();
     refusal(Kind::Lark, &format!("start: {}\"a\"{}", "(".repeat(100_000), ")".repeat(100_000)));
 }

@@ -80,13 +80,20 @@ const _: fn() = || {
 
 impl Matcher {
     /// At the beginning. The first mask is found here once: it is the slowest, and whoever compiles a grammar expects to wait.
-    pub fn new(mut parser: TokenParser, masks: Masks) -> Matcher {
+    /// Refuses a grammar for which that can't be done.
+    pub fn new(mut parser: TokenParser, masks: Masks) -> Outcome<Matcher> {
         parser.start_without_prompt();
         let beginning = Place::new(parser, masks);
         let mut first = beginning.shallow_copy().parser;
-        let _ = panic_utils::catch_unwind(AssertUnwindSafe(|| first.compute_mask()));
+        let mask = panic_utils::catch_unwind(AssertUnwindSafe(|| match first.stopped() {
+            true => Ok(()),
+            false => first.compute_mask().map(drop),
+        }));
+        if let Err(error) = mask {
+            return Err(Failure::invalid(schema::words_of(&first.augment_err(error))));
+        }
         let learnt = Arc::new(Learnt::of(beginning.copy()));
-        Matcher::at(beginning, Arc::new(Mutex::new(learnt)))
+        Ok(Matcher::at(beginning, Arc::new(Mutex::new(learnt))))
     }
 
     fn at(beginning: Place, shared: Arc<Shared>) -> Matcher {
@@ -114,12 +121,15 @@ impl Matcher {
             return;
         }
         let lexer = parser.lexer_stats();
-        let known = lock(&self.shared).num_states;
-        if lexer.num_bytes <= MAX_LEARNT_BYTES && lexer.num_states > known + known / WORTH_SHARING {
-            let learnt = Arc::new(Learnt::of(beginning));
-            let before = std::mem::replace(&mut *lock(&self.shared), learnt);
-            drop(before); // without the lock
+        if lexer.num_bytes > MAX_LEARNT_BYTES {
+            return;
         }
+        let mut learnt = Arc::new(Learnt::of(beginning));
+        let mut shared = lock(&self.shared);
+        if lexer.num_states > shared.num_states + shared.num_states / WORTH_SHARING {
+            std::mem::swap(&mut *shared, &mut learnt);
+        }
+        drop(shared); // before the one that is not kept
     }
 
     /// Sets the bits of the tokens that may come next, bit t % 32 of word t / 32; end tokens are among them where the

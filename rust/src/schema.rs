@@ -7,6 +7,7 @@ use serde_json::{json, Map, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
 use crate::formats;
+use crate::grammar::MAX_LEVELS;
 
 /// Between two parts of a JSON text: nothing, a space, or a line break and its indentation. It can't go on for ever.
 const WHITESPACE: &str = r"\x20|\r?\n[\x20\x09]{0,24}";
@@ -55,10 +56,17 @@ pub fn prepare(mut schema: Json) -> Outcome<Json> {
     Ok(schema)
 }
 
+/// Bytes of all parts' paths, which are kept: a long name above many parts would fill the memory.
+const MAX_PATHS: usize = 16 << 20;
+
 #[derive(Default)]
 struct Visitor {
     visited: HashSet<String>,
+    paths_size: usize,
     refs: Vec<String>,
+    targets: HashSet<String>,
+    /// Of parts within one another.
+    deepest: usize,
     /// Whether decimals may be limited.
     limits_decimals: bool,
 }
@@ -68,6 +76,11 @@ impl Visitor {
     fn visit_all(mut self, root: &mut Json) -> Outcome<()> {
         self.visit(root, "")?;
         while let Some(path) = self.refs.pop() {
+            // What is referred to is compiled once, within what refers to it first.
+            self.targets.insert(path.clone());
+            if self.deepest.saturating_mul(self.targets.len() + 1) > MAX_LEVELS {
+                return refuse("", "too many '$ref's for its depth");
+            }
             if self.visited.contains(&path) {
                 continue;
             }
@@ -88,9 +101,14 @@ impl Visitor {
     }
 
     fn visit(&mut self, node: &mut Json, path: &str) -> Outcome<()> {
+        self.paths_size += path.len();
+        if self.paths_size > MAX_PATHS {
+            return refuse("", "too many parts for the length of their names");
+        }
         if !self.visited.insert(path.to_string()) {
             return Ok(());
         }
+        self.deepest = self.deepest.max(1 + path.bytes().filter(|&byte| byte == b'/').count() / 2);
         let Some(schema) = node.as_object_mut() else {
             return if node.is_boolean() {
                 Ok(())
@@ -185,7 +203,8 @@ fn is_exact(value: &Json) -> bool {
 /// Members that the schema does not name may come twice, and count once.
 fn check_min_properties(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
     let least = schema.get("minProperties").and_then(Json::as_u64).unwrap_or(0);
-    let required = schema.get("required").and_then(Json::as_array).map_or(0, Vec::len) as u64;
+    let required = schema.get("required").and_then(Json::as_array);
+    let required = required.map_or(0, |names| names.iter().collect::<HashSet<_>>().len()) as u64;
     let open = schema.contains_key("patternProperties")
         || schema.get("additionalProperties") != Some(&Json::Bool(false));
     if open && least > required + 1 {
@@ -264,10 +283,11 @@ fn bound_numbers(schema: &mut Map<String, Json>, limits_decimals: bool) {
 
 /// Without bounds but those that integers get here.
 pub fn is_boundless(schema: &Map<String, Json>) -> bool {
+    let integer = schema.get("type").is_some_and(|kind| kind == "integer");
     schema.iter().all(|(key, value)| match key.as_str() {
         "type" => true,
-        "minimum" => value == &json!(-MAX_INTEGER),
-        "maximum" => value == &json!(MAX_INTEGER),
+        "minimum" => integer && value == &json!(-MAX_INTEGER),
+        "maximum" => integer && value == &json!(MAX_INTEGER),
         _ => false,
     })
 }

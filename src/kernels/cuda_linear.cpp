@@ -177,6 +177,10 @@ constexpr int shared_bytes(int bits, int m_tiles, int n_tiles) {
   return std::max(stages, sums);
 }
 
+// Of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
+constexpr int max_shared_bytes = 99 << 10;
+static_assert(shared_bytes(8, 1, 4) <= max_shared_bytes && shared_bytes(4, 2, 4) <= max_shared_bytes);
+
 bool ampere_or_newer() {
   const auto& info = mx::device_info(mx::Device::gpu);
   const auto found = info.find("compute_capability_major");  // CUDA alone has it
@@ -188,7 +192,8 @@ mx::array call(const mx::array& x, const QuantizedWeight& w) {
   const int n_tiles = rows <= 8 ? 1 : rows <= 16 ? 2 : 4;
   // Each variant takes a second or two to compile, at every start. More outputs a block read x less often, which has little to
   // say for 8 rows.
-  const int m_tiles = n_tiles > 1 && outputs % 32 == 0 ? 2 : 1;
+  const bool fits = shared_bytes(w.bits, 2, n_tiles) <= max_shared_bytes;
+  const int m_tiles = n_tiles > 1 && outputs % 32 == 0 && fits ? 2 : 1;
   const int row_blocks = (rows + rows_of_a_block - 1) / rows_of_a_block;
   const auto kernel =
       mx::fast::cuda_kernel("few_rows", {"x", "w", "scales", "biases"}, {"out"}, body, header, true,

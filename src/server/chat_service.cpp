@@ -48,15 +48,15 @@ std::string join_ignored(const std::vector<std::string>& names) {
   return out;
 }
 
+}  // namespace
+
 void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
                     Headers& headers) {
   if (ignored.empty()) return;
   const std::string list = join_ignored(ignored);
-  spdlog::warn("[chat] {}: unknown fields are ignored: {}", request_id, list);
+  spdlog::warn("[server] {}: unknown fields are ignored: {}", request_id, list);
   headers.add("X-Pippin-Ignored", list);
 }
-
-}  // namespace
 
 ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
                          ThreadPool& loaders)

@@ -78,6 +78,9 @@ class ChatService {
   void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                     std::function<void(std::int64_t)> tell);
 
+  /// Throws Error for a model that is not served and, where told to, for unknown fields.
+  void check(const std::string& model, const std::vector<std::string>& ignored) const;
+
   /// Never empty.
   const std::vector<std::string>& model_names() const { return names_; }
   /// Throws Error(not_found) where no model has that name; an empty one is any.
@@ -87,7 +90,6 @@ class ChatService {
   void clear_decoded() { decoded_.clear(); }
 
  private:
-  void check(const std::string& model, const std::vector<std::string>& ignored) const;
   ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
   int load(const Exchange& exchange, ChatCall& call);
   void truncate(ChatRequest& request) const;
@@ -103,6 +105,10 @@ class ChatService {
   ThreadPool& loaders_;
   std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts
 };
+
+/// Tells of unknown fields in the log and in the answer's X-Pippin-Ignored.
+void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
+                    Headers& headers);
 
 /// Answers a request whose body is compressed, which nothing here reads, and returns whether it was.
 bool refuse_compressed(Exchange& exchange);

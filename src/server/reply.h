@@ -1,4 +1,4 @@
-// How an API says an answer. One subclass an API: chat_reply, anthropic_reply, responses_reply.
+// How an API says an answer. One subclass an API: a reply.h, or NAME_reply.h, in each API's folder.
 #pragma once
 
 #include <cstddef>

@@ -28,6 +28,12 @@ json::array inputs_of(const ModelInfo& info) {
   return inputs;
 }
 
+void respond(Exchange& exchange, const std::vector<std::string>& ignored, std::string body) {
+  HttpResponse response = json_response(200, std::move(body));
+  report_ignored(ignored, exchange.request().id, response.headers);
+  exchange.respond(std::move(response));
+}
+
 }  // namespace
 
 void Utilities::add_routes(Router& router) {
@@ -52,13 +58,15 @@ void Utilities::add_routes(Router& router) {
 void Utilities::tokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   TokenizeCall call = parse_tokenize(exchange->request().body);
-  const auto tell = [this, exchange, with_strings = call.with_strings](const auto& tokens) {
-    exchange->respond(json_response(200, token_list(tokens, with_strings)));
+  const auto ignored = call.chat ? call.chat->ignored : call.ignored;
+  const auto tell = [this, exchange, ignored,
+                     with_strings = call.with_strings](const auto& tokens) {
+    respond(*exchange, ignored, token_list(tokens, with_strings));
   };
   if (call.chat)
     return service_.render(exchange, std::move(*call.chat),
                            [tell](const RenderedPrompt& prompt) { tell(prompt.tokens); });
-  service_.check_model(call.model);
+  service_.check(call.model, call.ignored);
   service_.post(exchange, [this, tell, call = std::move(call)] {
     tell(backend_.tokenize(call.text, call.add_special));
   });
@@ -80,21 +88,21 @@ std::string Utilities::token_list(const std::vector<std::int32_t>& tokens,
 void Utilities::detokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   DetokenizeCall call = parse_detokenize(exchange->request().body);
-  service_.check_model(call.model);
-  service_.post(exchange, [this, exchange, tokens = std::move(call.tokens)] {
-    const std::string text = valid_utf8(backend_.detokenize(tokens));
-    exchange->respond(
-        json_response(200, json::serialize(json::object{{"prompt", text}, {"content", text}})));
+  service_.check(call.model, call.ignored);
+  service_.post(exchange, [this, exchange, call = std::move(call)] {
+    const std::string text = valid_utf8(backend_.detokenize(call.tokens));
+    respond(*exchange, call.ignored,
+            json::serialize(json::object{{"prompt", text}, {"content", text}}));
   });
 }
 
 void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
-  service_.render(
-      exchange, parse_apply_template(exchange->request().body), [exchange](RenderedPrompt prompt) {
-        exchange->respond(
-            json_response(200, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}})));
-      });
+  ChatCall call = parse_apply_template(exchange->request().body);
+  const auto tell = [exchange, ignored = call.ignored](const RenderedPrompt& prompt) {
+    respond(*exchange, ignored, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}}));
+  };
+  service_.render(exchange, std::move(call), tell);
 }
 
 std::string Utilities::capabilities(const Router& router) const {

@@ -12,9 +12,12 @@ using namespace testing;
 
 class UtilitiesTest : public ApiTest {
  protected:
+  TestResponse post(const std::string& path, const std::string& body) {
+    return send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
   json::value ask(const std::string& path, const std::string& body, int status = 200) {
-    const auto response = send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
-                               std::to_string(body.size()) + "\r\n\r\n" + body);
+    const auto response = post(path, body);
     EXPECT_EQ(response.status, status) << response.body;
     return parse_json(response.body, "body");
   }
@@ -44,12 +47,26 @@ TEST_F(UtilitiesTest, DetokenizesAndAppliesTheTemplate) {
   EXPECT_EQ(ask("/apply-template", "{" + hi + "}").at("prompt"), "hi");
 }
 
+TEST_F(UtilitiesTest, NamesWhatIsUnknown) {
+  start();
+  const std::vector<std::pair<std::string, std::string>> bodies{
+      {"/tokenize", R"({"prompt": "hi", "foo": 1})"},
+      {"/tokenize", "{" + hi + R"(, "foo": 1})"},
+      {"/detokenize", R"({"tokens": [1], "foo": 1})"},
+      {"/apply-template", "{" + hi + R"(, "foo": 1})"},
+      {"/v1/messages/count_tokens", "{" + hi + R"(, "foo": 1})"}};
+  for (const auto& [path, body] : bodies)
+    EXPECT_EQ(post(path, body).headers.at("x-pippin-ignored"), "foo") << path;
+}
+
 TEST_F(UtilitiesTest, RefusesByName) {
   start();
   for (const auto& [path, body, field] : std::vector<std::array<std::string, 3>>{
            {"/tokenize", "{}", "prompt"},
            {"/tokenize", R"({"prompt": 5})", "prompt"},
            {"/tokenize", R"({"prompt": "a", "messages": []})", "messages"},
+           {"/tokenize", R"({"prompt": "a", "tools": []})", "tools"},
+           {"/tokenize", R"({"prompt": "a", "content": "b"})", "prompt"},
            {"/tokenize", R"({"messages": "x"})", "messages"},
            {"/tokenize", R"({"prompt": "a", "with_pieces": true})", "with_pieces"},
            {"/detokenize", R"({"tokens": ["a"]})", "tokens"},

@@ -1,6 +1,8 @@
 #include "server/utility_calls.h"
 
+#include <iterator>
 #include <limits>
+#include <utility>
 
 #include "base/json.h"
 #include "server/openai/chat_parser.h"
@@ -16,6 +18,7 @@ constexpr Field of_tokenize[] = {
     {"model", any, ""}, {"prompt", any, ""}, {"content", any, ""}, {"messages", any, ""},
     {"add_special_tokens", any, ""}, {"add_special", any, ""}, {"return_token_strs", any, ""},
     {"tools", any, ""}, {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
+    {"reasoning_effort", any, ""},
     {"add_generation_prompt", is_true, "true"},
     {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
@@ -32,13 +35,16 @@ constexpr Field of_template[] = {
 };
 // clang-format on
 
-// The chat of a body that has other fields beside it.
-ChatCall chat_of(const json::object& body) {
+// The chat of a body that has other fields beside it; `ignored` are those that are unknown.
+ChatCall chat_of(const json::object& body, std::vector<std::string> ignored) {
   json::object chat;
   for (const char* name : {"model", "messages", "tools", "chat_template_kwargs",
                            "mm_processor_kwargs", "reasoning_effort"})
     if (const auto* value = body.if_contains(name)) chat[name] = *value;
-  return parse_chat(json::serialize(chat));
+  ChatCall call = parse_chat(json::serialize(chat));
+  call.ignored.insert(call.ignored.begin(), std::make_move_iterator(ignored.begin()),
+                      std::make_move_iterator(ignored.end()));
+  return call;
 }
 
 std::vector<std::int32_t> parse_tokens(const Members& body) {
@@ -62,9 +68,9 @@ std::span<const Field> template_fields() { return of_template; }
 
 TokenizeCall parse_tokenize(std::string_view text) {
   const json::object object = parse_body(text);
-  check_fields(object, of_tokenize);
-  const Members body(object);
   TokenizeCall call;
+  call.ignored = check_fields(object, of_tokenize);
+  const Members body(object);
   call.model = body.string("model").value_or("");
   call.with_strings = body.boolean("return_token_strs").value_or(false);
   const bool is_llama_cpps = body.find("content");
@@ -72,7 +78,10 @@ TokenizeCall parse_tokenize(std::string_view text) {
   const auto special = body.boolean("add_special_tokens");
   const auto other_special = body.boolean("add_special");
   if (prompt) {
-    if (body.find("messages")) refuse("messages", "can't be there beside a prompt");
+    for (const char* other :
+         {"messages", "tools", "chat_template_kwargs", "mm_processor_kwargs", "reasoning_effort"})
+      if (body.find(other)) refuse(other, "can't be there beside a prompt");
+    if (is_llama_cpps && body.find("prompt")) refuse("prompt", "can't be there beside 'content'");
     call.text = *prompt;
     call.add_special = special.value_or(other_special.value_or(!is_llama_cpps));
     return call;
@@ -80,21 +89,21 @@ TokenizeCall parse_tokenize(std::string_view text) {
   if (!body.find("messages")) refuse("prompt", "is missing");
   // A rendered template has its own.
   if (special.value_or(false)) refuse("add_special_tokens", "must be false for messages");
-  call.chat = chat_of(object);
+  call.chat = chat_of(object, call.ignored);
   return call;
 }
 
 DetokenizeCall parse_detokenize(std::string_view text) {
   const json::object object = parse_body(text);
-  check_fields(object, of_detokenize);
+  auto ignored = check_fields(object, of_detokenize);
   const Members body(object);
-  return {body.string("model").value_or(""), parse_tokens(body)};
+  return {body.string("model").value_or(""), parse_tokens(body), std::move(ignored)};
 }
 
 ChatCall parse_apply_template(std::string_view text) {
   const json::object body = parse_body(text);
-  check_fields(body, of_template);
-  return chat_of(body);
+  auto ignored = check_fields(body, of_template);
+  return chat_of(body, std::move(ignored));
 }
 
 }  // namespace pippin::server

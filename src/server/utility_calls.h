@@ -15,17 +15,19 @@ namespace pippin::server {
 
 /// POST /tokenize, understood: of a text or of a chat.
 struct TokenizeCall {
-  std::string model;             ///< as sent; empty where absent
-  std::string text;              ///< where there is no chat
-  bool add_special = false;      ///< what the tokenizer puts around a text (BOS ...)
-  std::optional<ChatCall> chat;  ///< whose prompt is meant
-  bool with_strings = false;     ///< each token's text, too
+  std::string model;                      ///< as sent; empty where absent
+  std::string text;                       ///< where there is no chat
+  bool add_special = false;               ///< what the tokenizer puts around a text (BOS ...)
+  std::optional<ChatCall> chat;           ///< whose prompt is meant
+  bool with_strings = false;              ///< each token's text, too
+  std::vector<std::string> ignored = {};  ///< names that are unknown
 };
 
 /// POST /detokenize.
 struct DetokenizeCall {
   std::string model;
   std::vector<std::int32_t> tokens;
+  std::vector<std::string> ignored;  ///< names that are unknown
 };
 
 /// Each throws Error(invalid_argument) naming what is wrong with the body, JSON.

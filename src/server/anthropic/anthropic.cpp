@@ -32,12 +32,14 @@ void Anthropic::answer(std::shared_ptr<Exchange> exchange) {
 void Anthropic::count_tokens(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   MessagesCall call = parse_messages_call(exchange->request().body, sampling_, true);
-  service_.count_tokens(exchange, std::move(call.chat), [exchange](std::int64_t count) {
+  const auto tell = [exchange, ignored = call.chat.ignored](std::int64_t count) {
     HttpResponse response =
         json_response(200, json::serialize(json::object{{"input_tokens", count}}));
     response.headers.add("Request-Id", exchange->request().id);
+    report_ignored(ignored, exchange->request().id, response.headers);
     exchange->respond(std::move(response));
-  });
+  };
+  service_.count_tokens(exchange, std::move(call.chat), tell);
 }
 
 }  // namespace pippin::server

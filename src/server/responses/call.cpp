@@ -241,7 +241,10 @@ void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) 
   ItemReader reader(parsed, std::move(find));
   for (std::size_t i = 0; i < earlier.size(); ++i)
     reader.read(earlier[i], at("previous_response_id", i));
-  for (std::size_t i = 0; i < call.input.size(); ++i) reader.read(call.input[i], at("input", i));
+  for (std::size_t i = 0; i < call.input.size(); ++i) {
+    reader.resolve(call.input[i], at("input", i));
+    reader.read(call.input[i], at("input", i));
+  }
   reader.finish();
   call.chat.request.messages = std::move(parsed.messages);
   call.chat.media = std::move(parsed.media);

@@ -33,8 +33,8 @@ ResponsesCall parse_responses_call(std::string_view body, const std::string& id,
 /// Every field that a request may carry.
 std::span<const Field> responses_fields();
 
-/// Fills the messages: the instructions, `earlier` items of the conversation, then the call's own. Throws as above, and
-/// Error(not_found) for a reference to an item that `find` doesn't know.
+/// Fills the messages: the instructions, `earlier` items of the conversation, then the call's own, of which references become the
+/// items that they refer to. Throws as above, and Error(not_found) for a reference to an item that `find` doesn't know.
 void read_items(ResponsesCall& call, const json::array& earlier, FindItem find);
 
 }  // namespace pippin::server

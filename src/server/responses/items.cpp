@@ -66,7 +66,7 @@ void ItemReader::read(const json::value& value, const std::string& path) {
   else if (type == "reasoning")
     read_reasoning(item);
   else if (type == "item_reference")
-    read_reference(item, path);
+    read(referred(item), path);
   else
     refuse(
         item.path_of("type"),
@@ -179,13 +179,17 @@ void ItemReader::read_reasoning(const Members& item) {
   reasoning_ += text;
 }
 
-void ItemReader::read_reference(const Members& item, const std::string& path) {
-  const std::string id = required_string(item, "id");
-  const auto found = find_(id);
-  if (!found)
-    throw Error(Code::not_found, "item '" + excerpt(id) + "' is not known (any more)",
-                item.path_of("id"));
-  read(*found, path);
+void ItemReader::resolve(json::value& item, const std::string& path) const {
+  const Members reference(object_at(item, path), path);
+  if (reference.string("type") == "item_reference") item = referred(reference);
+}
+
+// Never a reference.
+json::object ItemReader::referred(const Members& reference) const {
+  const std::string id = required_string(reference, "id");
+  if (auto found = find_(id)) return *std::move(found);
+  throw Error(Code::not_found, "item '" + excerpt(id) + "' is not known (any more)",
+              reference.path_of("id"));
 }
 
 }  // namespace pippin::server

@@ -27,6 +27,8 @@ class ItemReader {
   /// Throws Error(invalid_argument) naming the path of what is wrong, or of an item that can't be shown to a model. `path` is the
   /// item's: "input.3".
   void read(const json::value& item, const std::string& path);
+  /// Puts the item in place of a reference to it. Throws Error(not_found) for one that is not known.
+  void resolve(json::value& item, const std::string& path) const;
   /// After the last item.
   void finish();
 
@@ -35,13 +37,13 @@ class ItemReader {
   void read_call(const Members& item);
   void read_call_output(const Members& item);
   void read_reasoning(const Members& item);
-  void read_reference(const Members& item, const std::string& path);
   void read_content(const json::value& content, const std::string& path, const std::string& role);
   void read_part(const json::value& value, const std::string& path, const std::string& role);
   void add_image(const Members& part);
   void add_text(std::string text);
   void begin(const std::string& role, std::string extra_json = "");
   void begin_assistant();
+  json::object referred(const Members& reference) const;
 
   ParsedMessages& out_;
   const FindItem find_;

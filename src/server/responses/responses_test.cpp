@@ -256,6 +256,11 @@ TEST_F(ResponsesTest, FindItemsByReference) {
       {"type": "item_reference", "id": ")" +
          id + R"("}, {"type": "function_call_output", "call_id": "call_a", "output": "7"}]})");
   EXPECT_NE(backend_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
+  // What was stored then holds the item, not the reference, which has the id as well.
+  answer(R"({"model": "tiny", "input": [{"role": "user", "content": "x"},
+      {"type": "item_reference", "id": ")" +
+         id + R"("}, {"type": "function_call_output", "call_id": "call_a", "output": "8"}]})");
+  EXPECT_NE(backend_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
   EXPECT_EQ(refused(R"({"model": "tiny", "input": [{"type": "item_reference", "id": "no"}]})", 404),
             "input.0.id");
 }
@@ -355,8 +360,8 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
 
 TEST_F(ResponsesTest, LeaveOutAWebSearchBesideTools) {
   start();
-  const TestResponse response = post(
-      asking(R"(, "tools": [{"type": "web_search", "external_web_access": false},
+  const TestResponse response =
+      post(asking(R"(, "tools": [{"type": "web_search", "external_web_access": false},
                           {"type": "function", "name": "f"}])"));
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(response.headers.at("x-pippin-ignored"), "tools.0");
@@ -364,6 +369,14 @@ TEST_F(ResponsesTest, LeaveOutAWebSearchBesideTools) {
   ASSERT_EQ(tools.as_array().size(), 1u);
   EXPECT_EQ(tools.at(0).at("name"), "f");
   EXPECT_EQ(parse_json(backend_.last_.tools_json, "tools").as_array().size(), 1u);
+}
+
+TEST_F(ResponsesTest, ChooseWithinNamespaces) {
+  start();
+  answer(asking(R"(, "tools": [{"type": "function", "name": "f"},
+      {"type": "namespace", "name": "a", "tools": [{"type": "function", "name": "f"}]}],
+      "tool_choice": {"type": "function", "namespace": "a", "name": "f"})"));
+  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"a__f"});
 }
 
 TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
@@ -463,6 +476,12 @@ TEST_F(ResponsesTest, NameWhatIsWrong) {
       {"reasoning.context", R"("reasoning": {"context": "all_turns"})"},
       {"text.verbosity", R"("text": {"verbosity": "low"})"},
       {"tools.0.type", R"("tools": [{"type": "web_search"}])"},
+      {"tools.0.type", R"("tools": [{"type": "web_search"}, {"type": "web_search_preview"}])"},
+      {"tools.1.name",
+       R"("tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "f"}])"},
+      {"tools.1.tools.0.name",
+       R"("tools": [{"type": "function", "name": "a__f"},
+          {"type": "namespace", "name": "a", "tools": [{"type": "function", "name": "f"}]}])"},
       {"tools.1.type",
        R"("tools": [{"type": "function", "name": "f"}, {"type": "code_interpreter"}])"},
       {"tools.0.name", R"("tools": [{"type": "function"}])"},

@@ -103,8 +103,10 @@ std::optional<json::object> ResponseStore::find_item(const std::string& id) cons
   for (const StoredResponsePtr& response : entries_)
     for (const json::array* items : {&response->output, &response->input})
       for (const json::value& item : *items) {
-        const json::value* name = item.as_object().if_contains("id");
-        if (name && *name == json::string_view(id)) return item.as_object();
+        const json::object& object = item.as_object();
+        const json::value *name = object.if_contains("id"), *type = object.if_contains("type");
+        const bool refers = type && *type == "item_reference";  // it has the id of another
+        if (!refers && name && *name == json::string_view(id)) return object;
       }
   return {};
 }

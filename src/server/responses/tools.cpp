@@ -1,6 +1,9 @@
 #include "server/responses/tools.h"
 
 #include <cstddef>
+#include <functional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,31 +47,41 @@ class ToolReader {
  public:
   explicit ToolReader(ChatCall& call) : call_(call) {}
 
-  /// Whether the tool is `alone`, the request's only one.
-  void read(const json::value& value, const std::string& path, bool alone);
+  void read(const json::value& value, const std::string& path);
+  /// After the last tool.
+  void leave_out_web_searches();
 
   json::array shown;
   Namespaces namespaces;
 
  private:
   void read_namespace(const json::object& object, const std::string& path);
-  void add(json::object function);
+  void add(json::object function, const std::string& path);
 
   ChatCall& call_;
+  std::set<std::string, std::less<>> names_;
+  std::vector<std::string> web_searches_;  // their paths
 };
 
-void ToolReader::read(const json::value& value, const std::string& path, bool alone) {
+void ToolReader::read(const json::value& value, const std::string& path) {
   const json::object& object = object_at(value, path);
   const Members tool(object, path);
   const std::string type = required_string(tool, "type");
   if (type == "function")
-    add(converted_function(object, path, call_.ignored));
+    add(converted_function(object, path, call_.ignored), path);
   else if (type == "namespace")
     read_namespace(object, path);
-  else if (is_web_search(type) && !alone)
-    call_.ignored.push_back(path);
+  else if (is_web_search(type))
+    web_searches_.push_back(path);
   else
     refuse_type(tool, type, "function or namespace");
+}
+
+void ToolReader::leave_out_web_searches() {
+  if (shown.empty() && !web_searches_.empty())
+    refuse(web_searches_.front() + ".type",
+           "must be function or namespace, as no other tool is offered");
+  for (const std::string& path : web_searches_) call_.ignored.push_back(path);
 }
 
 void ToolReader::read_namespace(const json::object& object, const std::string& path) {
@@ -93,11 +106,14 @@ void ToolReader::read_namespace(const json::object& object, const std::string& p
       if (auto own = tool.string("description")) description += "\n\n" + *own;
       function["description"] = std::exchange(description, {});
     }
-    add(std::move(function));
+    add(std::move(function), where);
   }
 }
 
-void ToolReader::add(json::object function) {
+void ToolReader::add(json::object function, const std::string& path) {
+  const std::string name(function.at("name").as_string());
+  if (!names_.insert(name).second)
+    refuse(path + ".name", "is another tool's ('" + excerpt(name) + "'), too");
   if (function.contains("strict")) call_.request.tool_choice.strict = true;
   shown.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
 }
@@ -110,13 +126,13 @@ json::object repeated_tool(const json::value& value) {
   return tool;
 }
 
-// {"type": "function", "name": ...}
+// {"type": "function", "name": ..., "namespace": ...}
 std::string function_name(const Members& choice) {
   const std::string type = required_string(choice, "type");
   if (type != "function")
     refuse(choice.path_of("type"),
            "must be function (others are not supported), got '" + excerpt(type) + "'");
-  return required_string(choice, "name");
+  return qualified_name(choice.string("namespace").value_or(""), required_string(choice, "name"));
 }
 
 // {"type": "allowed_tools", "mode": "auto" | "required", "tools": [{"type": "function", "name": ...}, ...]}
@@ -129,8 +145,10 @@ ToolWish parse_allowed(const Members& choice) {
   if (!tools || tools->empty()) refuse(choice.path_of("tools"), "must be an array, not empty");
   for (std::size_t i = 0; i < tools->size(); ++i) {
     const std::string path = at(choice.path_of("tools"), i);
-    wish.names.push_back(function_name(Members(object_at((*tools)[i], path), path)));
+    const Members tool(object_at((*tools)[i], path), path);
+    if (!is_web_search(required_string(tool, "type"))) wish.names.push_back(function_name(tool));
   }
+  if (wish.names.empty()) refuse(choice.path_of("tools"), "must name a function");
   return wish;
 }
 
@@ -160,10 +178,11 @@ ResponsesTools parse_responses_tools(const Members& body, ChatCall& call) {
   json::array repeated;
   const json::array* tools = body.array("tools");
   for (std::size_t i = 0; tools && i < tools->size(); ++i) {
-    reader.read((*tools)[i], at("tools", i), tools->size() == 1);
+    reader.read((*tools)[i], at("tools", i));
     if (!is_web_search(tools->at(i).at("type").as_string()))
       repeated.push_back(repeated_tool((*tools)[i]));
   }
+  reader.leave_out_web_searches();
   if (!reader.shown.empty()) call.request.tools_json = json::serialize(reader.shown);
   if (const json::value* choice = body.find("tool_choice"))
     apply(parse_choice(*choice), "tool_choice", call.request);
