@@ -3,6 +3,8 @@
 //! The schema has been through `schema::prepare` and llguidance's own compiler, which refuse what can't be kept to; so only
 //! keywords are met here that both know.
 
+use std::collections::HashSet;
+
 use serde_json::{json, Map, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
@@ -82,6 +84,7 @@ pub struct Array {
 #[derive(Clone, Debug)]
 pub struct Object {
     pub properties: Map<String, Json>,
+    /// Each once.
     pub required: Vec<String>,
     /// The schema of other members; false for none.
     pub others: Json,
@@ -164,12 +167,21 @@ impl Resolver<'_> {
         for one in some {
             for another in others {
                 if let Some(alternative) = merged(one, another)? {
-                    self.spend(1)?;
+                    self.spend(1 + parts_of(&alternative))?;
                     found.push(alternative);
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// The schemas that it holds.
+fn parts_of(alternative: &Alternative) -> usize {
+    match alternative {
+        Alternative::Array(array) => array.first.len(),
+        Alternative::Object(object) => object.properties.len(),
+        _ => 0,
     }
 }
 
@@ -186,7 +198,7 @@ fn own(map: &Map<String, Json>) -> Outcome<Vec<Alternative>> {
     };
     let mut found = Vec::new();
     for name in &types {
-        found.push(match *name {
+        let alternative = match *name {
             "null" => Alternative::Null,
             "boolean" => Alternative::Boolean(None),
             "integer" if types.contains(&"number") => continue,
@@ -195,9 +207,26 @@ fn own(map: &Map<String, Json>) -> Outcome<Vec<Alternative>> {
             "array" => Alternative::Array(array(map)),
             "object" => Alternative::Object(object(map)?),
             _ => return Err(Failure::invalid(format!("there is no type '{name}'"))),
-        });
+        };
+        if !has_crossed_bounds(&alternative) {
+            found.push(alternative);
+        }
     }
     Ok(found)
+}
+
+/// The least of it is more than the most, so that there is none.
+fn has_crossed_bounds(alternative: &Alternative) -> bool {
+    let crossed = |least: u64, most: Option<u64>| most.is_some_and(|most| least > most);
+    match alternative {
+        Alternative::Null | Alternative::Boolean(_) => false,
+        Alternative::Number(number) => is_empty_range(&number.schemas),
+        Alternative::Text(text) => crossed(text.shortest, text.longest),
+        Alternative::Array(array) => crossed(array.shortest, array.longest),
+        Alternative::Object(object) => {
+            crossed(object.least.max(object.required.len() as u64), object.most)
+        }
+    }
 }
 
 fn count(map: &Map<String, Json>, key: &str) -> Option<u64> {
@@ -247,10 +276,12 @@ fn object(map: &Map<String, Json>) -> Outcome<Object> {
     }
     let properties = map.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
     let others = map.get("additionalProperties");
+    let mut known = HashSet::new();
+    let required = list(map, "required").filter_map(Json::as_str);
     Ok(Object {
         is_open: others.is_some() || properties.is_empty(),
         properties,
-        required: list(map, "required").filter_map(Json::as_str).map(String::from).collect(),
+        required: required.filter(|name| known.insert(*name)).map(String::from).collect(),
         others: others.cloned().unwrap_or(Json::Bool(true)),
         least: count(map, "minProperties").unwrap_or(0),
         most: count(map, "maxProperties"),

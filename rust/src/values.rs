@@ -14,6 +14,8 @@ use crate::texts::{is_empty, Condition, Terminal, Text};
 
 /// Schemas in a schema, each of which becomes a rule.
 const MAX_VALUES: usize = 2000;
+/// And members of objects, in every alternative.
+const MAX_MEMBERS: usize = 20_000;
 /// Members behind one another of which any may come next: llguidance keeps all in sight, and fails beyond its limit only once
 /// the model comes to them.
 const MAX_OPTIONAL: usize = 700;
@@ -31,6 +33,7 @@ pub struct Values<'a, 'b> {
     pub root: &'a Json,
     pub writer: &'a mut Writer<'b>,
     known: HashMap<String, Option<String>>,
+    num_members: usize,
 }
 
 /// What no argument can be.
@@ -44,7 +47,7 @@ impl<'a, 'b> Values<'a, 'b> {
         root: &'a Json,
         writer: &'a mut Writer<'b>,
     ) -> Values<'a, 'b> {
-        Values { notation, frame, root, writer, known: HashMap::new() }
+        Values { notation, frame, root, writer, known: HashMap::new(), num_members: 0 }
     }
 
     /// All arguments of a call, whose schema is the root.
@@ -302,6 +305,10 @@ impl<'a, 'b> Values<'a, 'b> {
     }
 
     fn member(&mut self, name: &str, schema: &Json, at_top: bool) -> Outcome<Option<String>> {
+        self.num_members += 1;
+        if self.num_members > MAX_MEMBERS {
+            return Err(Failure::invalid("the schema is too large"));
+        }
         let key = self.key(name, at_top)?;
         let value = match &self.frame {
             Frame::Tags { .. } if at_top => self.tagged(name, schema)?,

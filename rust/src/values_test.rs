@@ -253,3 +253,83 @@ fn any_number_of_the_first_items_come() {
         python(json!({ "type": "array", "prefixItems": vec![json!({ "type": "null" }); 5000] }));
     assert!(accepts(&long, "x=[None, None]"));
 }
+
+#[test]
+fn what_nothing_meets_is_left_out() {
+    for schema in [
+        json!({ "type": "string", "minLength": 5, "maxLength": 3 }),
+        json!({ "type": "string", "minLength": 5, "maxLength": 3, "pattern": "a" }),
+        json!({ "type": "number", "minimum": 5, "maximum": 3 }),
+        json!({ "type": "array", "minItems": 5, "maxItems": 3 }),
+    ] {
+        let option = json!({ "anyOf": [schema, { "type": "boolean" }] });
+        let matcher = python(option.clone());
+        assert!(accepts(&matcher, "x=True") && !accepts(&matcher, "x=\"abcd\""), "{schema}");
+        let matcher = between_tags(option, json!(["string"]));
+        assert!(accepts(&matcher, "<x>true\n</p>\n") && !accepts(&matcher, "<x>abcd\n</p>\n"));
+
+        let mut or_null = schema.clone();
+        or_null["type"] = json!([schema["type"], "null"]);
+        let matcher = python(or_null.clone());
+        assert!(accepts(&matcher, "x=None") && !accepts(&matcher, "x=\"abcd\""), "{or_null}");
+        let matcher = between_tags(or_null, json!(["string"]));
+        assert!(accepts(&matcher, "<x>null\n</p>\n") && !accepts(&matcher, "<x>abcd\n</p>\n"));
+
+        let member = json!({ "type": "object", "properties": { "a": schema } });
+        let matcher = python(member);
+        assert!(accepts(&matcher, "x={}") && !accepts(&matcher, "x={\"a\": 4}"), "{schema}");
+        let list = json!({ "type": "array", "items": schema });
+        let matcher = python(list);
+        assert!(accepts(&matcher, "x=[]") && !accepts(&matcher, "x=[4]"), "{schema}");
+    }
+}
+
+#[test]
+fn a_name_required_twice_counts_once() {
+    let open = |required: Json| {
+        let schema = json!({ "type": "object", "properties": { "a": { "type": "null" }, "b": { "type": "null" } },
+            "required": required, "additionalProperties": false, "minProperties": 2 });
+        let piece = json!({ "notation": "python", "arguments": in_x(schema) });
+        compiler().compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string())
+    };
+    assert!(open(json!(["a", "a"])).is_err());
+    let matcher = open(json!(["b", "a", "b"])).unwrap();
+    assert!(accepts(&matcher, "x={\"a\": None, \"b\": None}"));
+    assert!(!accepts(&matcher, "x={\"b\": None}"));
+}
+
+#[test]
+fn options_of_options_are_refused() {
+    let many = json!({ "type": "object", "properties": members_named(100) });
+    for (keyword, last) in
+        [("anyOf", json!({ "type": "string" })), ("allOf", json!({})), ("anyOf", many)]
+    {
+        let mut schemas = Map::new();
+        for at in 0..28 {
+            let next = json!({ "$ref": format!("#/$defs/a{}", at + 1) });
+            schemas.insert(format!("a{at}"), json!({ keyword: [next, next] }));
+        }
+        schemas.insert("a28".to_string(), last);
+        // The first ones lead to too many, the last to few, but there are many that lead there.
+        for first in [0, 24] {
+            let properties: Map<String, Json> = (0..100)
+                .map(|at| {
+                    let reference = format!("#/$defs/a{first}");
+                    (format!("x{at}"), json!({ "$ref": reference, "description": at.to_string() }))
+                })
+                .collect();
+            let parameters =
+                json!({ "type": "object", "properties": properties, "$defs": schemas });
+            let piece = json!({ "notation": "python", "arguments": parameters });
+            let calls = json!({ "calls": [[piece]] }).to_string();
+            let is_many = schemas["a28"].get("properties").is_some();
+            match compiler().compile(Kind::Calls, &calls) {
+                Ok(_) => assert!(first == 24 && !is_many, "{keyword}"),
+                Err(failure) => {
+                    assert!(first == 0 || is_many, "{keyword}: {}", failure.message);
+                    assert!(failure.message.contains("too large"), "{}", failure.message);
+                }
+            }
+        }
+    }
+}
