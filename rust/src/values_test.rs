@@ -158,8 +158,13 @@ fn json_between_tags_lacks_the_tag() {
 
 #[test]
 fn any_of_the_optional_members_come() {
-    let names = ["a", "b", "c", "d", "e"];
-    for required in 0..1u32 << names.len() {
+    any_come(&["a", "b", "c", "d", "e"], 1);
+    any_come(&["a", "b", "c", "d", "e", "f", "g", "h", "i"], 37); // more than are written out
+}
+
+/// Every so many sets of the required ones are looked at.
+fn any_come(names: &[&str], step: usize) {
+    for required in (0..1u32 << names.len()).step_by(step) {
         let is_in = |set: u32, at: usize| set >> at & 1 == 1;
         let needed: Vec<&str> =
             (0..names.len()).filter(|at| is_in(required, *at)).map(|at| names[at]).collect();
@@ -210,8 +215,8 @@ fn many_members_are_optional() {
 
 #[test]
 fn too_many_optional_members_are_refused() {
-    let properties = members_named(5000);
-    for (step, good) in [(1, true), (500, true), (5000, false)] {
+    let properties = members_named(1500);
+    for (step, good) in [(1, true), (500, true), (1500, false)] {
         let required: Vec<&String> = properties.keys().step_by(step).collect();
         let schema = json!({ "type": "object", "properties": properties, "required": required,
             "additionalProperties": false });
@@ -250,7 +255,7 @@ fn any_number_of_the_first_items_come() {
         assert!(!accepts(&matcher, "x=[1]") && !accepts(&matcher, "x=[0, 2]"));
     }
     let long =
-        python(json!({ "type": "array", "prefixItems": vec![json!({ "type": "null" }); 5000] }));
+        python(json!({ "type": "array", "prefixItems": vec![json!({ "type": "null" }); 1000] }));
     assert!(accepts(&long, "x=[None, None]"));
 }
 
