@@ -179,7 +179,8 @@ constexpr int shared_bytes(int bits, int m_tiles, int n_tiles) {
 
 // Of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
 constexpr int max_shared_bytes = 99 << 10;
-static_assert(shared_bytes(8, 1, 4) <= max_shared_bytes && shared_bytes(4, 2, 4) <= max_shared_bytes);
+static_assert(shared_bytes(8, 1, 4) <= max_shared_bytes &&
+              shared_bytes(4, 2, 4) <= max_shared_bytes);
 
 bool ampere_or_newer() {
   const auto& info = mx::device_info(mx::Device::gpu);
