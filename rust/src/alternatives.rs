@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde_json::{json, Map, Value as Json};
 
 use crate::ffi::{Failure, Outcome};
-use crate::texts::Text;
+use crate::texts::{longest_of, Text};
 
 /// References in place, one behind the other.
 const MAX_DEPTH: usize = 64;
@@ -338,13 +338,6 @@ fn all_of(one: &Json, another: &Json) -> Json {
         (_, true) => one.clone(),
         _ if one == &Json::Bool(false) || another == &Json::Bool(false) => Json::Bool(false),
         _ => json!({ "allOf": [one, another] }),
-    }
-}
-
-fn longest_of(one: Option<u64>, another: Option<u64>) -> Option<u64> {
-    match (one, another) {
-        (Some(one), Some(another)) => Some(one.min(another)),
-        _ => one.or(another),
     }
 }
 

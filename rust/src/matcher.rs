@@ -4,14 +4,14 @@
 //! that answers share no lock; when one has ended, the next ones to the same grammar begin with copies of its lexer.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use llguidance::api::StopReason;
 use llguidance::toktrie::TokenId;
 use llguidance::{panic_utils, TokenParser};
 
 use crate::ffi::{Failure, Outcome};
-use crate::masks::Masks;
+use crate::masks::{lock, Masks};
 use crate::schema;
 
 /// Of a lexer that others begin with.
@@ -58,10 +58,6 @@ impl Learnt {
 
 /// Of one grammar. Copies are made without the lock.
 type Shared = Mutex<Arc<Learnt>>;
-
-fn lock(shared: &Shared) -> MutexGuard<'_, Arc<Learnt>> {
-    shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// Follows one answer through a grammar. One thread at a time.
 pub struct Matcher {

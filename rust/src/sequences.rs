@@ -129,43 +129,19 @@ fn is_needed(members: &Members) -> bool {
     members.iter().any(|(_, required)| *required)
 }
 
-/// So many are written out: rules are counted, too.
-const FEW: usize = 8;
-
 /// A rule for at least one of them, and all that are required.
 fn some_of(writer: &mut Writer, members: &Members, comma: &str) -> String {
     if let [(member, _)] = members {
         return member.clone();
     }
-    let body = if members.len() <= FEW {
-        few_of(members, comma)
-    } else {
-        let (left, right) = members.split_at(members.len() / 2);
-        let (from_left, from_right) = (some_of(writer, left, comma), some_of(writer, right, comma));
-        let behind = if is_needed(right) { "" } else { "?" };
-        let options = format!("{from_left} ({comma} {from_right}){behind}");
-        if is_needed(left) {
-            options
-        } else {
-            format!("{options} | {from_right}")
-        }
-    };
+    let (left, right) = members.split_at(members.len() / 2);
+    let (from_left, from_right) = (some_of(writer, left, comma), some_of(writer, right, comma));
+    let behind = if is_needed(right) { "" } else { "?" };
+    let mut body = format!("{from_left} ({comma} {from_right}){behind}");
+    if !is_needed(left) {
+        body += &format!(" | {from_right}");
+    }
     let name = writer.name("members");
     writer.define(&name, &body);
     name
-}
-
-fn few_of(members: &Members, comma: &str) -> String {
-    let mut options = Vec::new();
-    for (at, (member, required)) in members.iter().enumerate() {
-        let mut option = member.clone();
-        for (next, required) in &members[at + 1..] {
-            option += &format!(" ({comma} {next}){}", if *required { "" } else { "?" });
-        }
-        options.push(option);
-        if *required {
-            break;
-        }
-    }
-    options.join(" | ")
 }

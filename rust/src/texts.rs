@@ -36,10 +36,7 @@ impl Text {
         let both = Text {
             literal: self.literal.clone().or_else(|| other.literal.clone()),
             shortest: self.shortest.max(other.shortest),
-            longest: match (self.longest, other.longest) {
-                (Some(one), Some(another)) => Some(one.min(another)),
-                (one, another) => one.or(another),
-            },
+            longest: longest_of(self.longest, other.longest),
             patterns: self.patterns.iter().chain(&other.patterns).cloned().collect(),
         };
         if both.longest.is_some_and(|longest| longest < both.shortest) {
@@ -81,6 +78,14 @@ impl Text {
             (shortest, None) => format!("{{{shortest},}}"),
             (shortest, Some(longest)) => format!("{{{shortest},{longest}}}"),
         }
+    }
+}
+
+/// What two limits leave; none is no limit.
+pub fn longest_of(one: Option<u64>, another: Option<u64>) -> Option<u64> {
+    match (one, another) {
+        (Some(one), Some(another)) => Some(one.min(another)),
+        _ => one.or(another),
     }
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/constraint_maker.h"
+#include "engine/constraint_testing.h"
 #include "pippin/error.h"
 
 namespace pippin::engine {
@@ -27,26 +28,15 @@ ConstraintMaker& maker() {
 }
 
 std::vector<std::int32_t> allowed(Constraint& constraint) {
-  std::vector<std::uint32_t> words(128);
-  constraint.fill(words);
-  std::vector<std::int32_t> tokens;
-  for (std::int32_t t = 0; t < 4096; ++t)
-    if ((words[static_cast<std::size_t>(t) / 32] >> (t % 32)) & 1u) tokens.push_back(t);
-  return tokens;
+  return testing::allowed(constraint, tokenizer()->vocab_size());
 }
 
 bool allows(Constraint& constraint, std::int32_t token) {
-  const auto tokens = allowed(constraint);
-  return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+  return testing::allows(constraint, tokenizer()->vocab_size(), token);
 }
 
 void accept(Constraint& constraint, std::string_view text) {
-  for (const auto token : tokenizer()->encode(text)) {
-    if (constraint.restricts() && token != constraint.escape()) {
-      EXPECT_TRUE(allows(constraint, token)) << text << ": " << token;
-    }
-    constraint.accept(token);
-  }
+  testing::accept(constraint, *tokenizer(), text);
 }
 
 std::int32_t token(std::string_view text) {

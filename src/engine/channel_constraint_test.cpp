@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/constraint_maker.h"
+#include "engine/constraint_testing.h"
 #include "pippin/error.h"
 #include "text/harmony_testing.h"
 
@@ -31,28 +32,15 @@ ConstraintMaker& maker() {
 }
 
 Tokens allowed(Constraint& constraint) {
-  std::vector<std::uint32_t> words(
-      static_cast<std::size_t>(harmony_tokenizer()->vocab_size()) / 32 + 1);
-  constraint.fill(words);
-  Tokens tokens;
-  for (std::int32_t t = 0; t < harmony_tokenizer()->vocab_size(); ++t)
-    if ((words[static_cast<std::size_t>(t) / 32] >> (t % 32)) & 1u) tokens.push_back(t);
-  return tokens;
+  return testing::allowed(constraint, harmony_tokenizer()->vocab_size());
 }
 
 bool allows(Constraint& constraint, std::int32_t token) {
-  const auto tokens = allowed(constraint);
-  return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+  return testing::allows(constraint, harmony_tokenizer()->vocab_size(), token);
 }
 
-/// The text comes, token by token, each of them allowed.
 void accept(Constraint& constraint, std::string_view text) {
-  for (const auto token : tokens_of(text)) {
-    if (constraint.restricts()) {
-      EXPECT_TRUE(allows(constraint, token)) << text << ": " << token;
-    }
-    constraint.accept(token);
-  }
+  testing::accept(constraint, *harmony_tokenizer(), text);
 }
 
 /// Takes what must come, as the scheduler does, and spells it.
