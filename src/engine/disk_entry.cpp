@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/digest.h"
 #include "pippin/error.h"
 
@@ -73,21 +74,6 @@ Digest checksum_of(Header header, const std::string& description) {
   const int error = errno;
   throw Error(Code::unavailable, "cannot write " + path.string() + ": " + std::strerror(error));
 }
-
-// An open file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 void make_folder(const fs::path& folder) {
   // For the owner alone: entries tell what was asked.

@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #include "pippin/error.h"
 
@@ -85,6 +88,100 @@ TEST_F(LocalFile, RefusesWhatLiesOutside) {
   EXPECT_NE(refusal("/no/such/file").find(rule), std::string::npos);
   EXPECT_NE(refusal("leak.png").find("symbolic link"), std::string::npos);
   EXPECT_NE(refusal("up/secret.png").find("symbolic link"), std::string::npos);
+}
+
+TEST_F(LocalFile, FollowsLinksWithinTheRoot) {
+  fs::create_symlink("../cat.png", root_ / "sub dir" / "parent.png");
+  fs::create_symlink(root_ / "sub dir" / "dog.png", root_ / "absolute.png");
+  fs::create_directory_symlink("sub dir", root_ / "dir");
+  EXPECT_EQ(read("sub dir/parent.png"), "cat");
+  EXPECT_EQ(read("absolute.png"), "dog");
+  EXPECT_EQ(read("dir/dog.png"), "dog");
+  EXPECT_EQ(read("dir/parent.png"), "cat");
+  fs::create_symlink("circle.png", root_ / "circle.png");
+  refusal("circle.png");
+  fs::create_symlink("sub dir/../../secret.png", root_ / "out.png");
+  EXPECT_NE(refusal("out.png").find("symbolic link"), std::string::npos);
+}
+
+// Beside an attacker who swaps a folder and a link out of the root, and a file and such a link, as fast as the system can.
+TEST_F(LocalFile, ASwapMeanwhileLeadsNowhere) {
+  fs::create_directories(root_ / "inner");
+  write(root_ / "inner" / "x.png", "mine");
+  write(folder_ / "x.png", "secret");
+  fs::create_directory_symlink(folder_, root_ / "link");
+  write(root_ / "y.png", "mine");
+  fs::create_symlink(folder_ / "x.png", root_ / "z.png");
+  std::atomic<bool> done = false;
+  std::thread attacker([&] {
+    const auto swap = [&](const char* a, const char* b) {
+      const fs::path x = root_ / a, y = root_ / b, aside = root_ / "aside";
+      std::error_code error;
+      fs::rename(x, aside, error);
+      fs::rename(y, x, error);
+      fs::rename(aside, y, error);
+    };
+    while (!done) {
+      swap("inner", "link");
+      swap("y.png", "z.png");
+    }
+  });
+  int read_whole = 0;
+  for (int i = 0; i < 4000; ++i)
+    for (const char* name : {"inner/x.png", "y.png"}) {
+      try {
+        EXPECT_EQ(read(name), "mine");
+        ++read_whole;
+      } catch (const Error& refused) {
+        EXPECT_EQ(refused.code(), Code::invalid_argument);
+      }
+    }
+  done = true;
+  attacker.join();
+  EXPECT_GT(read_whole, 0);
+}
+
+TEST_F(LocalFile, AGrowingFileIsReadToTheLimitOnly) {
+  write(root_ / "log.png", std::string(90, 'x'));
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    std::ofstream file(root_ / "log.png", std::ios::app);
+    while (!done) file << std::string(1000, 'x') << std::flush;
+  });
+  int refused = 0;
+  for (int i = 0; i < 200; ++i) {
+    try {
+      EXPECT_LE(read("log.png").size(), 100u);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::payload_too_large);
+      ++refused;
+    }
+    fs::resize_file(root_ / "log.png", 90);
+  }
+  done = true;
+  writer.join();
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(LocalFile, ErrorsTellNoPathOfTheServers) {
+  ASSERT_EQ(mkfifo((root_ / "pipe.png").c_str(), 0600), 0);
+  write(root_ / "large.png", std::string(101, 'x'));
+  for (const char* name :
+       {"missing.png", "sub dir", "pipe.png", "leak.png", "cat.png/x", "large.png"}) {
+    try {
+      read(name);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find(folder_.string()), std::string::npos)
+          << error.what();
+    }
+  }
+  try {
+    read("cat.png", folder_ / "gone");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find(folder_.string()), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(LocalFile, RefusesDotsHoweverSpelt) {
