@@ -113,7 +113,7 @@ struct EngineOptions {
 
   /// Directory where KV pages and encoded pictures are kept beyond the process's end, to be found again by the next one; made where
   /// it is missing, may be shared by models and processes. Its files tell what was asked, so they are the owner's alone.
-  /// Empty: kept in memory alone.
+  /// Empty, or where it can't be used (which the log says): kept in memory alone.
   std::filesystem::path cache_dir;
 
   /// Size of that directory at most, in bytes, over all models; what was used least recently is removed.

@@ -42,6 +42,24 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& file) {
 
 std::string read_text(const std::filesystem::path& file) { return read_all<std::string>(file); }
 
+void write_file(const std::filesystem::path& file, std::string_view text) {
+  std::string temporary = file.string() + ".XXXXXX";
+  const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
+  int error = fd < 0 ? errno : 0;
+  while (error == 0 && !text.empty()) {
+    const auto written = ::write(fd, text.data(), text.size());
+    if (written > 0)
+      text.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
+  if (error == 0 && ::rename(temporary.c_str(), file.c_str()) != 0) error = errno;
+  if (error == 0) return;
+  if (fd >= 0) ::unlink(temporary.c_str());
+  throw Error(Code::unavailable, "cannot write " + file.string() + ": " + std::strerror(error));
+}
+
 MappedFile::MappedFile(const std::filesystem::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw_unreadable(file, std::strerror(errno));

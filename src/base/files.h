@@ -1,4 +1,4 @@
-// Reading files: whole, or mapped into memory.
+// Files: read whole or mapped into memory, and written whole.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pippin {
@@ -13,6 +14,10 @@ namespace pippin {
 /// The file's bytes. Throws Error(not_found) where it cannot be opened or read.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& file);
 std::string read_text(const std::filesystem::path& file);
+
+/// Writes a file that its user alone may read: under a temporary name beside it, then renamed, so that others see all of it or nothing.
+/// Throws Error(unavailable) where the system refuses; nothing is left then.
+void write_file(const std::filesystem::path& file, std::string_view text);
 
 /// A file mapped privately; the pages are the kernel's until touched. Move-only; unmaps on
 /// destruction. The mapping is copy-on-write, so that an array library which recycles a buffer in

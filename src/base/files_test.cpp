@@ -39,5 +39,20 @@ TEST(Files, NameTheFileThatCannotBeRead) {
   EXPECT_THROW(MappedFile(write_temp("pippin_empty", "")), Error);
 }
 
+TEST(Files, AreWrittenWholeAndForTheUserAlone) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "pippin_write_file_test";
+  std::filesystem::remove_all(folder);
+  EXPECT_THROW(write_file(folder / "a", "x"), Error);
+  std::filesystem::create_directory(folder);
+  write_file(folder / "a", "first");
+  write_file(folder / "a", "second");
+  EXPECT_EQ(read_text(folder / "a"), "second");
+  EXPECT_EQ(std::filesystem::status(folder / "a").permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  std::filesystem::create_directory(folder / "b");
+  EXPECT_THROW(write_file(folder / "b", "x"), Error);  // it is a folder
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 2);
+}
+
 }  // namespace
 }  // namespace pippin

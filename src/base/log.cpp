@@ -1,15 +1,18 @@
 #include "base/log.h"
 
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "base/json.h"
 #include "base/log_event.h"
+#include "base/log_writer.h"
 #include "pippin/error.h"
 
 namespace pippin {
@@ -40,6 +43,58 @@ std::unique_ptr<spdlog::formatter> json_formatter(const std::string& rest) {
 // Of the logger that there is when events are written as JSON: its lines end with what it is given, the members.
 constexpr const char* event_logger = "pippin events";
 
+// What a log says of lines that it lost, as a logger's message.
+using DroppedMessage = std::string (*)(std::int64_t);
+
+std::string dropped_in_words(std::int64_t lines) {
+  return fmt::format("[log] {} lines were dropped so far: nobody read them in time", lines);
+}
+
+std::string dropped_in_json(std::int64_t lines) {
+  return fmt::format(R"("event":"log","dropped_lines":{})", lines);
+}
+
+// Never waits for the reader. Says how many lines were dropped once there is room again.
+class WriterSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  WriterSink(std::shared_ptr<LogWriter> writer, DroppedMessage dropped_message)
+      : writer_(std::move(writer)), dropped_message_(dropped_message) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (!write(message)) return;
+    const std::int64_t dropped = writer_->num_dropped();
+    if (dropped == std::exchange(told_, dropped)) return;
+    const std::string text = dropped_message_(dropped);
+    write({message.logger_name, spdlog::level::warn, text});
+  }
+  void flush_() override {}
+
+ private:
+  bool write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return writer_->write({line.data(), line.size()});
+  }
+
+  const std::shared_ptr<LogWriter> writer_;
+  const DroppedMessage dropped_message_;
+  std::int64_t told_ = 0;
+};
+
+std::shared_ptr<spdlog::logger> make_logger(const std::string& name, DroppedMessage dropped) {
+  // All loggers share it: each has to know what room the others took.
+  static const auto writer = std::make_shared<LogWriter>(STDERR_FILENO);
+  spdlog::sink_ptr sink;
+  if (::isatty(STDERR_FILENO) != 0)
+    sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  else
+    sink = std::make_shared<WriterSink>(writer, dropped);
+  auto logger = std::make_shared<spdlog::logger>(name, std::move(sink));
+  spdlog::initialize_logger(logger);
+  return logger;
+}
+
 bool is_plain(const std::string& text) {
   return !text.empty() && text.find_first_of(" =\"\n") == std::string::npos;
 }
@@ -69,7 +124,7 @@ std::string as_words(const json::object& values) {
 void init_default_log() {
   static std::once_flag once;
   std::call_once(once, [] {
-    spdlog::set_default_logger(spdlog::stderr_color_mt("pippin"));
+    spdlog::set_default_logger(make_logger("pippin", dropped_in_words));
     spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
   });
 }
@@ -85,7 +140,7 @@ void init_log(const std::string& level, LogFormat format) {
   if (format == LogFormat::text) return;
   spdlog::default_logger()->set_formatter(json_formatter(R"("message":%Q})"));
   const auto events = spdlog::get(event_logger) ? spdlog::get(event_logger)
-                                                : spdlog::stderr_logger_mt(event_logger);
+                                                : make_logger(event_logger, dropped_in_json);
   events->set_formatter(json_formatter("%v}"));
   events->set_level(parsed);
 }

@@ -151,7 +151,12 @@ std::shared_ptr<DiskStore> open_disk_store(const std::filesystem::path& model_di
   disk.directory = options.cache_dir;
   disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu));
   disk.max_bytes = options.cache_disk_bytes;
-  return std::make_shared<DiskStore>(std::move(disk));
+  try {
+    return std::make_shared<DiskStore>(std::move(disk));
+  } catch (const Error& unusable) {
+    spdlog::warn("[engine] {}; going on without it", unusable.what());
+    return nullptr;
+  }
 }
 
 std::uint64_t random_seed() {

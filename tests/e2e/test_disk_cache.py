@@ -1,11 +1,17 @@
 """What one server has read and seen, the next one on the same folder need not."""
+import http.client
+import json
+import os
 import pathlib
 import random
+import resource
+import socket
+import subprocess
 import time
 
 import pytest
 
-from e2e_harness import MODEL, SLOWDOWN, Server, run_program
+from e2e_harness import BINARY, MODEL, SLOWDOWN, Server, wait_for
 from e2e_pictures import BLUE_SQUARE, RED_CIRCLE, question
 
 DESCRIBE = question("Describe the picture.", RED_CIRCLE)
@@ -101,6 +107,39 @@ def test_the_folder_keeps_to_its_size(tmp_path):
     assert limit // 2 < sum(file.stat().st_size for file in entries(tmp_path)) <= limit * 1.001
 
 
-def test_an_unusable_folder_is_named():
-    result = run_program("serve", MODEL, "--port", "0", "--cache-dir", "/proc/nowhere")
-    assert result.returncode == 1 and "/proc/nowhere" in result.stderr
+def test_a_folder_that_cannot_be_used_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    for folder in ("/proc/nowhere", str(tmp_path / "file")):
+        with Server("--cache-dir", folder, "--response-dir", folder) as server:
+            assert "warning" in server.logged() and folder in server.logged()
+            answer = server.client().responses.create(model=MODEL.name, input="What is Pippin?", max_output_tokens=4)
+            assert server.client().responses.retrieve(answer.id).output_text == answer.output_text
+
+
+def test_a_full_disk_is_done_without(tmp_path):
+    """Full from the start: no file of this process may have a byte."""
+    read, write = os.pipe()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([BINARY, "serve", MODEL, "--port", str(port), "--cache-dir", tmp_path / "cache", "--response-dir",
+                                tmp_path / "responses"], stderr=write,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    os.close(write)
+
+    def status(method: str, path: str, body: dict | None = None) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60 * SLOWDOWN)
+        try:
+            connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    wait_for(lambda: process.poll() is not None or status("GET", "/health") == 200, "an answer")
+    assert status("POST", "/v1/responses", {"input": "What is Pippin?", "max_output_tokens": 4}) == 200
+    process.terminate()
+    assert process.wait(timeout=60 * SLOWDOWN) == 0
+    with os.fdopen(read) as log:
+        assert "cannot keep a cache" in log.read()

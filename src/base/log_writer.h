@@ -1,0 +1,33 @@
+// Lines to a file descriptor that nobody may be reading.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+namespace pippin {
+
+/// Writes lines and never waits: a line that a pipe has no room for is dropped and counted, so that whoever logs goes on when the reader
+/// of the log does not. Neither changes the descriptor's flags, which other processes share. Thread-safe.
+class LogWriter {
+ public:
+  /// The descriptor stays open and the caller's.
+  explicit LogWriter(int fd);
+
+  /// Returns whether all of the line was written.
+  bool write(std::string_view line);
+  /// Of all lines so far.
+  std::int64_t num_dropped() const;
+
+ private:
+  bool has_room() const;
+  bool write_now(std::string_view text);
+  bool write_pieces(std::string_view line);
+
+  const int fd_;
+  mutable std::mutex mutex_;
+  std::int64_t num_dropped_ = 0;  // guarded
+  bool line_is_cut_ = false;      // guarded; the last one's end was dropped
+};
+
+}  // namespace pippin
