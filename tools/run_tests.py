@@ -99,7 +99,7 @@ def main() -> None:
         good &= run("Instruction sets", [sys.executable, "tools/check_isa/check_isa.py", f"build/{args.preset}"])
     good &= run_units(args.preset, results)
     if not args.units_only:
-        folders = ["tests"] + [folder for folder in TOOL_TESTS if args.checks and (ROOT / folder).is_dir()]
+        folders = ["tests/e2e"] + ["tests/hostile"] * (args.preset == "release") + [folder for folder in TOOL_TESTS if args.checks and (ROOT / folder).is_dir()]
         good &= run_pytest(args.preset, folders, results)
     passed, failed = count(results)
     if not good:

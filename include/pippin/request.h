@@ -144,6 +144,8 @@ struct ChatRequest {
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
   int priority = 0;  ///< lower ones go first, of those that wait and of those that run
+  /// Requests share cached pages and encoded pictures only with requests of the same salt, in memory and on disk.
+  std::string cache_salt = {};
   /// Events tell the answer's tokens, as they do with sampling.top_logprobs, and the first one the prompt's.
   bool list_tokens = false;
   SamplingOptions sampling;
@@ -156,8 +158,9 @@ struct CompletionRequest {
   std::vector<std::int32_t> tokens;  ///< where not empty, the prompt instead
   std::string
       suffix;  ///< what follows the gap that is to be filled; empty: the text goes on at its end
-  int priority = 0;          ///< as in ChatRequest
-  bool list_tokens = false;  ///< as in ChatRequest
+  int priority = 0;             ///< as in ChatRequest
+  std::string cache_salt = {};  ///< as in ChatRequest
+  bool list_tokens = false;     ///< as in ChatRequest
   SamplingOptions sampling;
   StopOptions stop;
   ResponseFormat format;  ///< what the text that is added may be

@@ -68,6 +68,36 @@ TEST_P(Restart, FindsAPictureUnderOtherWords) {
   EXPECT_EQ(idle_stats(*loop).encoder_runs, 0);
 }
 
+TEST_P(Restart, WhatAnotherSaltComputedIsNotFound) {
+  const auto asked = [](std::string_view salt) {
+    auto sequence = make_sequence(100, 1, {3});
+    part_cache(*sequence, salt);
+    return sequence;
+  };
+  std::vector<std::int32_t> expected;
+  {
+    const auto loop = start();
+    for (const char* salt : {"a", "b", ""}) {
+      const auto first = asked(salt), second = asked(salt);
+      const auto tokens = answer(*loop, first);
+      if (expected.empty()) expected = tokens;
+      EXPECT_EQ(tokens, expected);
+      EXPECT_EQ(first->output->cached_tokens(), 0) << salt;
+      EXPECT_EQ(answer(*loop, second), expected);
+      EXPECT_GE(second->output->cached_tokens(), 96) << salt;
+    }
+    EXPECT_EQ(idle_stats(*loop).encoder_runs, 3);
+  }
+  const auto loop = start();
+  const auto known = asked("b"), other = asked("c");
+  EXPECT_EQ(answer(*loop, known), expected);
+  EXPECT_GE(known->output->cached_tokens(), 96);
+  EXPECT_EQ(idle_stats(*loop).encoder_runs, 0);
+  EXPECT_EQ(answer(*loop, other), expected);
+  EXPECT_EQ(other->output->cached_tokens(), 0);
+  EXPECT_EQ(idle_stats(*loop).encoder_runs, 1);
+}
+
 TEST_P(Restart, DamagedFilesAreComputedAgain) {
   const auto expected = first_answers();
   std::mt19937 random(1);

@@ -11,6 +11,13 @@ namespace {
 // Siblings that find_beginning looks at: the newest are the likeliest, and a prompt that many texts go on from has many.
 constexpr int max_siblings = 8;
 
+// Longer than a key, which is what the bytes behind a page's key begin with: so no page has a root's key.
+constexpr std::string_view salt_domain = "pippin: the root of what shares one salt\n";
+
+std::span<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
 template <class T>
 void update(Hasher& hasher, const std::vector<T>& values) {
   hasher.update_value(static_cast<std::uint64_t>(values.size()));
@@ -34,6 +41,22 @@ int common_tokens(const PageContent& a, const PageContent& b) {
     break;
   }
   return common;
+}
+
+PageKey cache_root(std::string_view salt) {
+  if (salt.empty()) return root_key;
+  Hasher hasher;
+  hasher.update(bytes_of(salt_domain));
+  hasher.update(bytes_of(salt));
+  return hasher.finish();
+}
+
+Digest salted(const PageKey& root, const Digest& digest) {
+  if (root == root_key) return digest;
+  Hasher hasher;
+  hasher.update(root);
+  hasher.update(digest);
+  return hasher.finish();
 }
 
 PageKey page_key(const PageKey& parent, const PageContent& content) {
@@ -229,7 +252,7 @@ void PageCache::remember_evicted(const PageKey& key) {
   evicted_order_.pop_front();
 }
 
-std::string PageCache::check(std::span<const PageId> used) const {
+std::string PageCache::check(std::span<const PageId> used, std::span<const PageKey> roots) const {
   std::vector<int> references(pages_.size(), 0);
   for (const PageId id : used) ++references[static_cast<std::size_t>(id)];
   std::vector<bool> is_free(pages_.size(), false);
@@ -245,7 +268,7 @@ std::string PageCache::check(std::span<const PageId> used) const {
     if (!is_free[i] && page.references == 0 && !page.published) return "a page is lost";
     if (!page.published) continue;
     cached += page.references == 0;
-    if (page.parent == root_key) continue;
+    if (std::find(roots.begin(), roots.end(), page.parent) != roots.end()) continue;
     const auto parent = published_.find(page.parent);
     if (parent == published_.end()) return "a page outlives its parent";
     if (page.references > 0 && at(parent->second).references == 0)

@@ -19,6 +19,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
@@ -32,8 +33,14 @@ namespace pippin::engine {
 using PageId = std::int32_t;
 /// Stands for a page's content and all that comes before it.
 using PageKey = Digest;
-/// The parent of a sequence's first page.
+/// The parent of a sequence's first page, where no salt parts the cache.
 inline constexpr PageKey root_key{};
+
+/// The parent of the first pages of sequences with this salt: chains of different salts have no key in common. Empty: root_key.
+PageKey cache_root(std::string_view salt);
+
+/// The key of a medium's features in the part of the cache that `root` begins.
+Digest salted(const PageKey& root, const Digest& digest);
 
 /// What the first tokens of a page are.
 struct PageContent {
@@ -112,7 +119,7 @@ class PageCache {
   /// Whether the page of this key has been evicted lately.
   bool evicted_lately(const PageKey& key) const { return evicted_.count(key) > 0; }
 
-  /// Makes a page findable; it must be in use and unpublished, its parent published (or the root), and the caller no
+  /// Makes a page findable; it must be in use and unpublished, its parent published (or a root), and the caller no
   /// longer write to the tokens in `content`. cost: of computing it, in pages at the beginning of a context. Returns the page that holds the
   /// content now: where it is published already, that one, and the caller's reference has moved to it. nullopt
   /// when it can't be published (no reuse, or another content's key is the same): nor can what follows.
@@ -128,8 +135,10 @@ class PageCache {
   /// Frees every cached page: nothing published before is found again, unless a sequence still uses it.
   void forget_cached();
 
-  /// The first rule of the above that does not hold, or "" (for tests). `used`: the sequences' pages, one entry a reference.
-  std::string check(std::span<const PageId> used) const;
+  /// The first rule of the above that does not hold, or "" (for tests). `used`: the sequences' pages, one entry a reference;
+  /// `roots`: the parents of first pages.
+  std::string check(std::span<const PageId> used,
+                    std::span<const PageKey> roots = {&root_key, 1}) const;
 
  private:
   struct Page {

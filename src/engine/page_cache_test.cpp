@@ -53,6 +53,21 @@ class Cache : public PageCache {
   }
 };
 
+TEST(PageCache, SaltsHaveChainsOfTheirOwn) {
+  EXPECT_EQ(cache_root(""), root_key);
+  const PageKey a = cache_root("a"), b = cache_root("b");
+  EXPECT_NE(a, b);
+  EXPECT_NE(a, root_key);
+  PageCache cache(2, 4);
+  const PageContent content{{1, 2, 3, 4}, {}, ""};
+  cache.publish(*cache.allocate(), a, cache.key_of(a, content), content);
+  EXPECT_TRUE(cache.find(cache.key_of(a, content), a, content));
+  EXPECT_FALSE(cache.find(cache.key_of(b, content), b, content));
+  EXPECT_FALSE(cache.find_beginning(b, content));
+  EXPECT_EQ(cache.continuation(b, content), nullptr);
+  EXPECT_TRUE(cache.find_beginning(a, {{1, 2, 5, 6}, {}, ""}));
+}
+
 TEST(PageCache, FindsWhatWasPublishedUnderItsParentOnly) {
   Cache cache(4);
   const auto a = *cache.allocate(), b = *cache.allocate();

@@ -242,14 +242,15 @@ const PageKey& Placement::key_of(Sequence& sequence, std::size_t index) {
   auto& keys = sequence.page_keys;
   while (keys.size() <= index) {
     const auto begin = static_cast<std::int64_t>(keys.size()) * pages_.page_size();
-    keys.push_back(pages_.key_of(keys.empty() ? root_key : keys.back(),
+    keys.push_back(pages_.key_of(keys.empty() ? sequence.root : keys.back(),
                                  page_content(sequence, begin, begin + pages_.page_size())));
   }
   return keys[index];
 }
 
 PageKey Placement::parent_key(const Sequence& sequence) const {
-  return sequence.num_published == 0 ? root_key : sequence.page_keys[sequence.num_published - 1];
+  return sequence.num_published == 0 ? sequence.root
+                                     : sequence.page_keys[sequence.num_published - 1];
 }
 
 double Placement::page_cost(std::int64_t begin) const {

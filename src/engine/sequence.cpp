@@ -2,6 +2,11 @@
 
 namespace pippin::engine {
 
+void part_cache(Sequence& sequence, std::string_view salt) {
+  sequence.root = cache_root(salt);
+  for (auto& item : sequence.media) item.digest = salted(sequence.root, item.digest);
+}
+
 PageContent page_content(const Sequence& sequence, std::int64_t begin, std::int64_t end) {
   PageContent content;
   content.tokens.assign(sequence.tokens.begin() + begin, sequence.tokens.begin() + end);

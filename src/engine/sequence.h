@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -61,7 +62,8 @@ class LazyPatches {
 /// A picture in a prompt, or a temporal patch of a video.
 struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
-  Digest digest;  ///< of the decoded pixels and what is made of them (media::patches_digest)
+  /// Of the decoded pixels and what is made of them (media::patches_digest), and of the salt where there is one.
+  Digest digest;
   std::shared_ptr<const LazyPatches> patches;
 
   // Set by the engine's thread.
@@ -88,6 +90,7 @@ struct Sequence {
   /// By the scheduler's clock: fails where it has not ended by then.
   double deadline_ms = std::numeric_limits<double>::infinity();
   std::string adapter;                     ///< its id; empty: the model as it is
+  PageKey root = root_key;                 ///< parent of its first page (see part_cache)
   std::shared_ptr<Constraint> constraint;  ///< of its answer, this sequence's alone; null: none
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
@@ -141,6 +144,10 @@ struct Sequence {
     return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
   }
 };
+
+/// Parts the caches: from now on the sequence shares pages and media features, in memory and on disk, only with sequences of the
+/// same salt. Called once, when its media are known and before it is submitted; an empty salt changes nothing.
+void part_cache(Sequence& sequence, std::string_view salt);
 
 /// What the sequence's tokens [begin, end) are, as the page cache compares them; they lie in one page, which begins at
 /// `begin`.

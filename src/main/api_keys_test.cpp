@@ -40,5 +40,22 @@ TEST_F(ApiKeys, AreNeverDroppedInSilence) {
   EXPECT_THROW(collect_api_keys({"a b"}, {}), Error);
 }
 
+TEST_F(ApiKeys, AVariableThatHoldsNoneIsRefused) {
+  for (const char* value : {"", " ", ",", " , ,\t"}) {
+    ::setenv("PIPPIN_API_KEYS", value, 1);
+    EXPECT_THROW(collect_api_keys({}, {}), Error) << '"' << value << '"';
+    EXPECT_THROW(collect_api_keys({"flag"}, {}), Error) << '"' << value << '"';
+  }
+}
+
+TEST_F(ApiKeys, OfAdminsComeFromTheirOwnOptions) {
+  write("root\n");
+  ::setenv("PIPPIN_API_KEYS", "a", 1);
+  EXPECT_EQ(collect_admin_keys({"flag"}, file_), (std::vector<std::string>{"flag", "root"}));
+  EXPECT_THROW(collect_admin_keys({""}, {}), Error);
+  write("");
+  EXPECT_THROW(collect_admin_keys({}, file_), Error);
+}
+
 }  // namespace
 }  // namespace pippin

@@ -178,6 +178,15 @@ void add_access_options(CLI::App& app, ServeCommand& serve) {
       ->allow_extra_args(false);
   group.add("--api-key-file", serve.api_key_file, "FILE", "File with such keys, one a line [none]")
       ->check(CLI::ExistingFile.description(""));
+  group
+      .add("--admin-key", serve.access.admin_keys, "KEY",
+           "A key that may also do what concerns all: empty the caches; may be repeated [the only "
+           "key, where there is one]")
+      ->allow_extra_args(false);
+  group.add("--admin-key-file", serve.admin_key_file, "FILE", "File with such keys [none]")
+      ->check(CLI::ExistingFile.description(""));
+  group.flag("--cache-per-key", serve.api.cache_per_key,
+             "Share no cached prompt or picture between keys");
   group.number("--requests-per-minute", serve.access.requests_per_minute, 1, 1 << 20,
                "Of each key; more are answered 429 [any number]");
   group.number("--max-concurrent", serve.access.max_concurrent, 1, 1 << 20,
@@ -185,6 +194,11 @@ void add_access_options(CLI::App& app, ServeCommand& serve) {
   group
       .add("--cors-origin", serve.access.cors_origins, "ORIGIN",
            "Web pages that may use the server: https://chat.example.com, or *; may be repeated "
+           "[none]")
+      ->allow_extra_args(false);
+  group
+      .add("--allowed-host", serve.access.allowed_hosts, "NAME",
+           "Name by which the server may be asked beside this machine's, or *; may be repeated "
            "[none]")
       ->allow_extra_args(false);
 }

@@ -25,7 +25,7 @@ struct ServeCommand {
   server::HttpOptions http;
   server::ApiOptions api;
   server::AccessOptions access;
-  std::string api_key_file;  ///< further keys, one a line; empty for none
+  std::string api_key_file, admin_key_file;  ///< further keys, one a line; empty for none
   /// Time that running answers get to end after SIGTERM.
   std::chrono::seconds drain{30};
   std::string trace;  ///< file for a trace of steps and requests; empty for none

@@ -155,7 +155,8 @@ TEST(CommandLine, TakesOptionsOfServe) {
 TEST(CommandLine, TakesWhoMayUseTheServer) {
   const auto line =
       parse({"serve", "--api-key", "a", "--api-key", "b", "--requests-per-minute", "60",
-             "--max-concurrent", "4", "--cors-origin", "*", "--unix-socket", "/tmp/p.sock"});
+             "--max-concurrent", "4", "--cors-origin", "*", "--unix-socket", "/tmp/p.sock",
+             "--admin-key", "root", "--allowed-host", "llm.example.com", "--cache-per-key"});
   ASSERT_TRUE(line);
   const auto& serve = std::get<ServeCommand>(line->command);
   EXPECT_EQ(serve.model, "demo");
@@ -163,6 +164,9 @@ TEST(CommandLine, TakesWhoMayUseTheServer) {
   EXPECT_EQ(serve.access.requests_per_minute, 60);
   EXPECT_EQ(serve.access.max_concurrent, 4);
   EXPECT_EQ(serve.access.cors_origins, std::vector<std::string>{"*"});
+  EXPECT_EQ(serve.access.admin_keys, std::vector<std::string>{"root"});
+  EXPECT_EQ(serve.access.allowed_hosts, std::vector<std::string>{"llm.example.com"});
+  EXPECT_TRUE(serve.api.cache_per_key);
   EXPECT_EQ(serve.http.unix_socket, "/tmp/p.sock");
   EXPECT_EQ(turned_down({"serve", "--requests-per-minute", "0"}), 2);
 }

@@ -1,6 +1,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -25,8 +26,12 @@ namespace {
 // What is still being done for clients that are gone (a picture being fetched) gets this long before the process ends anyway.
 constexpr std::chrono::seconds last_patience{25};
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+server::AccessOptions access_options(const ServeCommand& command) {
+  server::AccessOptions options = command.access;
+  options.api_keys = collect_api_keys(command.access.api_keys, command.api_key_file);
+  options.admin_keys = collect_admin_keys(command.access.admin_keys, command.admin_key_file);
+  if (command.http.unix_socket.empty()) options.bound_host = command.http.host;
+  return options;
 }
 
 // Every connection is a file descriptor; the usual soft limit of 1024 (256 on macOS) is less than what the system allows.
@@ -39,15 +44,23 @@ void raise_file_limit(int num_connections) {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void warn_of_exposure(const ServeCommand& command, bool has_keys) {
-  if (!command.http.unix_socket.empty()) return;
-  if (!is_loopback(command.http.host) && !has_keys)
+void warn_of_exposure(const ServeCommand& command, const server::AccessOptions& access) {
+  const bool has_keys = !access.api_keys.empty() || !access.admin_keys.empty();
+  if (command.api.cache_per_key && !has_keys)
+    spdlog::warn("--cache-per-key parts nothing: there are no keys (see --api-key)");
+  if (!command.http.unix_socket.empty() || access.on_loopback) return;
+  if (!has_keys)
     spdlog::warn(
         "listening on {}: whoever reaches this machine can use the server; there is no password "
         "(see --api-key)",
         command.http.host);
-  if (command.api.fetch.allow_private_networks && !is_loopback(command.http.host))
+  if (command.api.fetch.allow_private_networks)
     spdlog::warn("--allow-private-urls lets them fetch media from inside your network");
+}
+
+// Who reads the log may leave, and a disk may have a limit: both are errors of a write then, not the process's end.
+void ignore_signals_of_writes() {
+  for (const int number : {SIGPIPE, SIGXFSZ}) std::signal(number, SIG_IGN);
 }
 
 server::ApiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {
@@ -99,15 +112,16 @@ void announce(const Engine& engine, const std::string& url) {
 
 int serve(const ServeCommand& command, const std::filesystem::path& program) {
   const std::filesystem::path dir = find_model(command.model, program);
+  ignore_signals_of_writes();
   raise_file_limit(command.http.max_connections);
-  server::AccessOptions access_options = command.access;
-  access_options.api_keys = collect_api_keys(command.access.api_keys, command.api_key_file);
-  server::Access access(access_options);
-  warn_of_exposure(command, !access_options.api_keys.empty());
+  server::AccessOptions access_options = pippin::access_options(command);
   const std::size_t num_threads = std::max(2u, std::thread::hardware_concurrency());
   ThreadPool workers(num_threads);
   ThreadPool loaders(num_threads + 2);             // some of them wait for the network
   server::HttpServer http(command.http, workers);  // before the load: a port in use is told at once
+  access_options.on_loopback = http.on_loopback();
+  warn_of_exposure(command, access_options);
+  server::Access access(access_options);
 
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
   const std::unique_ptr<Engine> engine = load_model(dir, engine_options(command, trace.get()));
@@ -127,7 +141,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
         metrics.request_ended(record);
         if (trace) trace->add(record);
       },
-      [&](const server::Exchange& exchange) { return access.judge(exchange); });
+      [&](const server::HttpRequest& head) { return access.judge(head); });
   announce(*engine, url_of(command.http, http.port()));
   http.wait();
   if (!http.wait_for_handlers(last_patience)) {

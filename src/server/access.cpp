@@ -7,6 +7,8 @@
 
 #include "base/digest.h"
 #include "server/errors.h"
+#include "server/http/head.h"
+#include "server/web_origin.h"
 
 namespace pippin::server {
 namespace {
@@ -46,14 +48,39 @@ std::optional<std::string_view> shown_key(const HttpRequest& request) {
   return request.headers.get("x-api-key");
 }
 
-HttpResponse no_key(const Exchange& exchange, bool shown) {
+HttpResponse no_key(const HttpRequest& head, bool shown) {
   HttpResponse response = error_response(
-      place_of(exchange), 401,
+      place_of(head), 401,
       shown ? "the API key is not known to this server"
             : "an API key is needed: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
       "", "invalid_api_key");
   response.headers.add("WWW-Authenticate", "Bearer");
   return response;
+}
+
+// What stands for a key elsewhere: not the digest that it is known by here.
+std::string id_of(const Digest& digest) { return to_hex(blake3(digest)); }
+
+// What a header said, for a message.
+std::string quoted(std::string_view value) {
+  constexpr std::size_t most = 100;
+  return "'" + printable(value.substr(0, most)) + "'";
+}
+
+std::vector<std::string> hosts_of(std::vector<std::string> authorities) {
+  for (std::string& authority : authorities) authority = host_of(authority);
+  return authorities;
+}
+
+std::vector<std::string> without_slash(std::vector<std::string> origins) {
+  for (std::string& origin : origins)
+    if (origin.ends_with('/') && !origin.ends_with("//")) origin.pop_back();
+  return origins;
+}
+
+bool has(const std::vector<std::string>& list, std::string_view wanted) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const std::string& entry) { return entry == "*" || entry == wanted; });
 }
 
 // As OpenAI has it: "1.5s".
@@ -67,6 +94,7 @@ std::string duration_text(double seconds) {
 // A bucket that fills at the allowed rate and holds a minute's requests.
 struct Access::Account {
   Digest digest{};
+  Caller caller;
   double room = 0;          ///< requests
   Clock::time_point as_of;  ///< when that was so
   int running = 0;
@@ -75,22 +103,30 @@ struct Access::Account {
 Access::Access(const AccessOptions& options, std::function<Clock::time_point()> now)
     : requests_per_minute_(options.requests_per_minute),
       max_concurrent_(options.max_concurrent),
-      cors_origins_(options.cors_origins),
+      cors_origins_(without_slash(options.cors_origins)),
+      allowed_hosts_(hosts_of(options.allowed_hosts)),
+      bound_host_(host_of(options.bound_host)),
       now_(std::move(now)),
-      needs_key_(!options.api_keys.empty()) {
-  const auto add = [&](const Digest& digest) {
+      needs_key_(!options.api_keys.empty() || !options.admin_keys.empty()),
+      checks_host_(!options.allowed_hosts.empty() || (options.on_loopback && !needs_key_)) {
+  const auto add = [&](const Digest& digest, Caller caller) {
     accounts_.push_back(std::make_shared<Account>(
-        Account{digest, static_cast<double>(requests_per_minute_), now_(), 0}));
+        Account{digest, std::move(caller), static_cast<double>(requests_per_minute_), now_(), 0}));
   };
-  for (const std::string& key : options.api_keys) add(digest_of(key));
-  if (!needs_key_) add({});
+  // Who is alone disturbs nobody else.
+  const bool alone = options.admin_keys.empty() && options.api_keys.size() == 1;
+  for (const std::string& key : options.api_keys)
+    add(digest_of(key), {id_of(digest_of(key)), alone});
+  for (const std::string& key : options.admin_keys)
+    add(digest_of(key), {id_of(digest_of(key)), true});
+  if (!needs_key_) add({}, {});
 }
 
 Access::~Access() = default;
 
-std::shared_ptr<Access::Account> Access::account_of(const HttpRequest& request) const {
+std::shared_ptr<Access::Account> Access::account_of(const HttpRequest& head) const {
   if (!needs_key_) return accounts_.front();
-  const auto key = shown_key(request);
+  const auto key = shown_key(head);
   const Digest digest = digest_of(key.value_or(""));
   std::shared_ptr<Account> found;
   for (const auto& account : accounts_)
@@ -98,23 +134,31 @@ std::shared_ptr<Access::Account> Access::account_of(const HttpRequest& request) 
   return key ? found : nullptr;
 }
 
-Admission Access::judge(const Exchange& exchange) {
-  const HttpRequest& request = exchange.request();
-  if (request.method == "OPTIONS" && request.headers.get("Access-Control-Request-Method") &&
-      request.headers.get("Origin"))
-    return preflight(request);
+Admission Access::judge(const HttpRequest& head) {
   Admission admission;
-  admission.headers = cors_headers(request);
-  if (request.path == "/health") return admission;
-  const auto account = account_of(request);
+  admission.headers = cors_headers(head);
+  admission.caller.admin = !needs_key_;
+  admission.refusal = refuse_page(head);
+  if (admission.refusal) return admission;
+  if (head.method == "OPTIONS" && head.headers.get("Access-Control-Request-Method") &&
+      head.headers.get("Origin")) {
+    admission.refusal = preflight(head);
+    return admission;
+  }
+  const auto account = account_of(head);
+  if (account) admission.caller = account->caller;
+  if (head.path == "/health") {
+    admission.reads_body = false;
+    return admission;
+  }
   if (!account)
-    admission.refusal = no_key(exchange, shown_key(request).has_value());
-  else if (request.method == "POST")
-    charge(exchange, account, admission);
+    admission.refusal = no_key(head, shown_key(head).has_value());
+  else if (head.method == "POST")
+    charge(head, account, admission);
   return admission;
 }
 
-void Access::charge(const Exchange& exchange, const std::shared_ptr<Account>& account,
+void Access::charge(const HttpRequest& head, const std::shared_ptr<Account>& account,
                     Admission& admission) {
   if (requests_per_minute_ <= 0 && max_concurrent_ <= 0) return;
   std::lock_guard lock(mutex_);
@@ -137,7 +181,7 @@ void Access::charge(const Exchange& exchange, const std::shared_ptr<Account>& ac
   if (too_often || too_many) {
     const double wait = too_often ? (1 - account->room) / per_second : 1;
     admission.refusal = error_response(
-        place_of(exchange), 429,
+        place_of(head), 429,
         too_often
             ? "too many requests: " + std::to_string(requests_per_minute_) + " a minute are allowed"
             : "too many requests at once: " + std::to_string(max_concurrent_) + " are allowed",
@@ -153,32 +197,65 @@ void Access::charge(const Exchange& exchange, const std::shared_ptr<Account>& ac
   });
 }
 
-bool Access::allows_origin(std::string_view origin) const {
-  return std::any_of(cors_origins_.begin(), cors_origins_.end(), [&](const std::string& allowed) {
-    return allowed == "*" || allowed == origin;
-  });
+// ---------------------------------------------------------------------------------------------------------------------
+// Web pages
+
+bool Access::is_listed_host(std::string_view host) const { return has(allowed_hosts_, host); }
+
+bool Access::knows_host(std::string_view host) const {
+  return is_this_machine(host) || (!bound_host_.empty() && host == bound_host_) ||
+         is_listed_host(host);
 }
 
-Headers Access::cors_headers(const HttpRequest& request) const {
-  const auto origin = request.headers.get("Origin");
+bool Access::is_listed_origin(std::string_view origin) const { return has(cors_origins_, origin); }
+
+std::optional<HttpResponse> Access::refuse_page(const HttpRequest& head) const {
+  const auto host = head.headers.get("Host");  // old clients send none; browsers do
+  if (checks_host_ && host && !knows_host(host_of(*host)))
+    return error_response(
+        place_of(head), 403,
+        "the host " + quoted(*host) + " is not this server's; --allowed-host names further ones",
+        "", "host_not_allowed");
+  const auto origin = head.headers.get("Origin");
+  if (!origin || lets_page_ask(*origin, head)) return {};
+  return error_response(
+      place_of(head), 403,
+      "pages of " + quoted(*origin) + " may not ask this server; --cors-origin lets them", "",
+      "origin_not_allowed");
+}
+
+// Without keys whoever asks is answered, so pages of other sites must not be able to ask. With keys they have none to show.
+bool Access::lets_page_ask(std::string_view origin, const HttpRequest& head) const {
+  if (is_listed_origin(origin)) return true;
+  if (is_same_origin(origin, head.headers.get("Host").value_or(""))) return true;
+  const std::string host = host_of(authority_of(origin));
+  if (!host.empty() && is_listed_host(host)) return true;
+  if (!cors_origins_.empty()) return false;
+  return needs_key_ || knows_host(host);
+}
+
+Headers Access::cors_headers(const HttpRequest& head) const {
+  const auto origin = head.headers.get("Origin");
   if (cors_origins_.empty() || !origin) return {};
   // What is kept for one origin is not another's.
-  if (!allows_origin(*origin)) return {{"Vary", "Origin"}};
+  if (!is_listed_origin(*origin)) return {{"Vary", "Origin"}};
   return {{"Access-Control-Allow-Origin", std::string(*origin)},
           {"Vary", "Origin"},
           {"Access-Control-Expose-Headers", exposed_headers}};
 }
 
-Admission Access::preflight(const HttpRequest& request) const {
+HttpResponse Access::preflight(const HttpRequest& head) const {
   HttpResponse response{200, {}, ""};
-  if (allows_origin(*request.headers.get("Origin"))) {
-    response.headers.add("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
-    response.headers.add(
-        "Access-Control-Allow-Headers",
-        std::string(request.headers.get("Access-Control-Request-Headers").value_or("*")));
-    response.headers.add("Access-Control-Max-Age", preflight_age);
-  }
-  return {std::move(response), cors_headers(request), nullptr};
+  if (!is_listed_origin(*head.headers.get("Origin"))) return response;
+  response.headers.add("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
+  response.headers.add(
+      "Access-Control-Allow-Headers",
+      std::string(head.headers.get("Access-Control-Request-Headers").value_or("*")));
+  response.headers.add("Access-Control-Max-Age", preflight_age);
+  // Browsers ask so before a public page may reach a private address.
+  if (head.headers.get("Access-Control-Request-Private-Network") == "true")
+    response.headers.add("Access-Control-Allow-Private-Network", "true");
+  return response;
 }
 
 }  // namespace pippin::server

@@ -32,20 +32,28 @@ class AccessTest : public ::testing::Test {
                [](auto exchange) { exchange->respond(json_response(200, "{}")); });
     router.add("POST", "/v1/messages",
                [](auto exchange) { exchange->respond(json_response(200, "{}")); });
+    router.add("GET", "/who", [](auto exchange) {
+      exchange->respond({200, {}, exchange->caller().id + (exchange->caller().admin ? "!" : "")});
+    });
+    router.add("DELETE", "/v1/cache",
+               [](auto exchange) { exchange->respond(json_response(200, "{}")); });
     router.add("POST", "/wait", [this](auto exchange) { waiting_.set_value(std::move(exchange)); });
     HttpOptions http;
     http.port = 0;
     server_.emplace(http, workers_);
     server_->start(std::move(router), {},
-                   [this](const Exchange& exchange) { return access_->judge(exchange); });
+                   [this](const HttpRequest& head) { return access_->judge(head); });
   }
 
   TestResponse ask(const std::string& method, const std::string& path,
-                   const std::string& headers = "") {
+                   const std::string& headers = "", const std::string& host = "h") {
     TestClient client(server_->port());
-    client.send(method + " " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n" + headers +
-                "\r\n");
+    client.send(method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 0\r\n" +
+                headers + "\r\n");
     return client.receive();
+  }
+  int status_from(const std::string& origin, const std::string& host = "localhost:8000") {
+    return ask("POST", "/v1/chat/completions", "Origin: " + origin + "\r\n", host).status;
   }
 
   std::atomic<std::chrono::seconds> now_{std::chrono::seconds(1000)};
@@ -142,9 +150,180 @@ TEST_F(AccessTest, PagesOfAllowedOriginsMayRead) {
             "https://a.example");
   const auto refused =
       ask("OPTIONS", "/v1/models", other + "Access-Control-Request-Method: GET\r\n");
+  EXPECT_EQ(refused.status, 403);
   EXPECT_FALSE(refused.headers.contains("access-control-allow-origin"));
-  EXPECT_FALSE(ask("GET", "/v1/models", other + "X-Api-Key: one\r\n")
-                   .headers.contains("access-control-allow-origin"));
+  const auto unlisted = ask("GET", "/v1/models", other + "X-Api-Key: one\r\n");
+  EXPECT_EQ(unlisted.status, 403);
+  EXPECT_EQ(error_of(unlisted).at("code"), "origin_not_allowed");
+  EXPECT_FALSE(unlisted.headers.contains("access-control-allow-origin"));
+}
+
+TEST_F(AccessTest, PrivateNetworksAreAllowedToWhoMayAsk) {
+  start({{}, 0, 0, {"https://a.example/"}});
+  const std::string asks =
+      "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Private-Network: true\r\n";
+  const auto mine = ask("OPTIONS", "/v1/models", "Origin: https://a.example\r\n" + asks);
+  EXPECT_EQ(mine.status, 200);
+  EXPECT_EQ(mine.headers.at("access-control-allow-private-network"), "true");
+  const auto other = ask("OPTIONS", "/v1/models", "Origin: https://b.example\r\n" + asks);
+  EXPECT_EQ(other.status, 403);
+  EXPECT_FALSE(other.headers.contains("access-control-allow-private-network"));
+}
+
+TEST_F(AccessTest, OnLoopbackOnlyThisMachinesNamesAreAnswered) {
+  AccessOptions options;
+  options.on_loopback = true;
+  options.bound_host = "127.0.0.1";
+  options.allowed_hosts = {"Chat.example.com:443"};
+  start(options);
+  for (const char* host : {"localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000",
+                           "app.localhost", "chat.example.com", "chat.example.com:8000"})
+    EXPECT_EQ(ask("POST", "/v1/chat/completions", "", host).status, 200) << host;
+  for (const char* host : {"evil.example", "evil.example:8000", "127.0.0.1.evil.example",
+                           "localhost.evil.example", "127.evil", "192.0.2.1", "example.com", ""})
+    for (const char* method : {"GET", "POST", "DELETE", "OPTIONS"})
+      for (const char* path : {"/v1/chat/completions", "/v1/cache", "/health", "/no/such/route"}) {
+        const auto refused = ask(method, path, "", host);
+        EXPECT_EQ(refused.status, 403) << method << path << host;
+        EXPECT_EQ(error_of(refused).at("code"), "host_not_allowed");
+      }
+}
+
+TEST_F(AccessTest, WithoutKeysPagesOfOtherSitesAreRefused) {
+  AccessOptions options;
+  options.on_loopback = true;
+  options.allowed_hosts = {"chat.example.com"};
+  start(options);
+  for (const char* origin : {"http://localhost:8000", "http://localhost:3000",
+                             "http://127.0.0.1:8000", "https://chat.example.com"})
+    EXPECT_EQ(status_from(origin), 200) << origin;
+  for (const char* origin :
+       {"https://evil.example", "http://evil.example:8000", "null", "file://",
+        "http://localhost.evil.example", "chrome-extension://abc", "http://192.0.2.1", "x"}) {
+    EXPECT_EQ(status_from(origin), 403) << origin;
+    EXPECT_EQ(
+        ask("DELETE", "/v1/cache", "Origin: " + std::string(origin) + "\r\n", "localhost").status,
+        403);
+    EXPECT_EQ(
+        ask("OPTIONS", "/v1/cache",
+            "Access-Control-Request-Method: DELETE\r\nOrigin: " + std::string(origin) + "\r\n",
+            "localhost")
+            .status,
+        403);
+  }
+}
+
+TEST_F(AccessTest, EveryOriginMayBeAllowed) {
+  AccessOptions options;
+  options.on_loopback = true;
+  options.cors_origins = {"*"};
+  start(options);
+  EXPECT_EQ(status_from("https://any.example"), 200);
+  EXPECT_EQ(status_from("https://any.example", "any.example"),
+            403);  // a name that was pointed here
+}
+
+// A page has no key of its own, so one that shows it was given it.
+TEST_F(AccessTest, WithKeysPagesAndNamesAreNotLookedAt) {
+  AccessOptions options;
+  options.api_keys = {"one"};
+  options.on_loopback = true;
+  start(options);
+  const std::string page = "X-Api-Key: one\r\nOrigin: https://any.example\r\n";
+  EXPECT_EQ(ask("POST", "/v1/chat/completions", page, "any.example").status, 200);
+  EXPECT_EQ(ask("POST", "/v1/chat/completions", "Origin: https://any.example\r\n").status, 401);
+}
+
+TEST_F(AccessTest, OtherMachinesMayUseAnyName) {
+  start({});
+  EXPECT_EQ(ask("POST", "/v1/chat/completions", "", "server.lan").status, 200);
+  EXPECT_EQ(status_from("http://server.lan:8000", "server.lan:8000"), 200);
+  EXPECT_EQ(status_from("http://evil.example", "server.lan:8000"), 403);
+}
+
+TEST_F(AccessTest, TellsCallersApart) {
+  AccessOptions options;
+  options.api_keys = {"one", "two"};
+  start(options);
+  const auto who = [&](const char* key) {
+    return ask("GET", "/who", "X-Api-Key: " + std::string(key) + "\r\n").body;
+  };
+  EXPECT_NE(who("one"), who("two"));
+  EXPECT_EQ(who("one"), who("one"));
+  for (const char* key : {"one", "two"}) {
+    EXPECT_EQ(who(key).size(), 64u);  // and no admin
+    EXPECT_EQ(who(key).find(key), std::string::npos);
+  }
+}
+
+TEST_F(AccessTest, AdminsAreWhoWasNamed) {
+  AccessOptions options;
+  options.api_keys = {"one"};
+  options.admin_keys = {"root"};
+  start(options);
+  EXPECT_FALSE(ask("GET", "/who", "X-Api-Key: one\r\n").body.ends_with("!"));
+  EXPECT_TRUE(ask("GET", "/who", "X-Api-Key: root\r\n").body.ends_with("!"));
+}
+
+TEST_F(AccessTest, WhoIsAloneIsAdmin) {
+  AccessOptions options;
+  options.api_keys = {"one"};
+  start(options);
+  EXPECT_TRUE(ask("GET", "/who", "X-Api-Key: one\r\n").body.ends_with("!"));
+}
+
+TEST_F(AccessTest, WithoutKeysAllAreOne) {
+  start({});
+  EXPECT_EQ(ask("GET", "/who").body, "!");
+}
+
+TEST_F(AccessTest, AnAdminsKeyAloneIsAskedForToo) {
+  AccessOptions options;
+  options.admin_keys = {"root"};
+  start(options);
+  EXPECT_EQ(ask("GET", "/who").status, 401);
+}
+
+TEST_F(AccessTest, TheKeyIsJudgedBeforeTheBodyIsSent) {
+  start({{"one"}, 0, 0, {}});
+  const auto ask_first = [&](const std::string& headers) {
+    TestClient client(server_->port());
+    client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n" +
+                headers + "\r\n");
+    return client.receive();
+  };
+  for (const char* body : {"Content-Length: 2\r\n", "Content-Length: 15000000\r\n",
+                           "Transfer-Encoding: chunked\r\n"}) {
+    const TestResponse refused = ask_first(body);
+    EXPECT_EQ(refused.status, 401) << body;
+    EXPECT_EQ(refused.headers.at("connection"), "close");
+    EXPECT_EQ(ask_first(std::string("X-Api-Key: one\r\n") + body).status, 100);
+  }
+}
+
+TEST_F(AccessTest, WhoNeedsNoKeyIsNotListenedToEither) {
+  start({{"one"}, 0, 0, {}});
+  TestClient client(server_->port());
+  client.send("POST /health HTTP/1.1\r\nHost: h\r\nContent-Length: 15000000\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 405);
+  TestClient getting(server_->port());
+  getting.send(
+      "GET /health HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+      "15000000\r\n\r\n");
+  const TestResponse answered = getting.receive();
+  EXPECT_EQ(answered.status, 200);
+  EXPECT_EQ(answered.headers.at("connection"), "close");
+}
+
+TEST_F(AccessTest, WhoIsRefusedWithoutABodyMayAskAgain) {
+  start({{"one"}, 0, 0, {}});
+  TestClient client(server_->port());
+  for (int i = 0; i < 2; ++i) {
+    client.send("GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(client.receive().status, 401);
+  }
+  client.send("GET /v1/models HTTP/1.1\r\nHost: h\r\nX-Api-Key: one\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 200);
 }
 
 }  // namespace

@@ -36,6 +36,11 @@ void Api::add_routes(Router& router) {
 
 void Api::show_health(Exchange& exchange) const {
   const EngineStats stats = backend_.stats();
+  const int status = stats.healthy ? 200 : 503;
+  // Whoever shows no key, where one is needed, learns no more than a load balancer has to know.
+  if (exchange.caller().id.empty() && !exchange.caller().admin)
+    return exchange.respond(json_response(
+        status, json::serialize(json::object{{"status", stats.healthy ? "ok" : "unhealthy"}})));
   json::object body{
       {"status", stats.healthy ? "ok" : "unhealthy"},
       {"model", valid_utf8(service_.model_names().front())},
@@ -53,7 +58,7 @@ void Api::show_health(Exchange& exchange) const {
       {"preemptions", stats.preemptions},
       {"steps", stats.steps}};
   if (!stats.healthy) body["reason"] = stats.trouble;
-  exchange.respond(json_response(stats.healthy ? 200 : 503, json::serialize(body)));
+  exchange.respond(json_response(status, json::serialize(body)));
 }
 
 void Api::show_metrics(Exchange& exchange) const {
@@ -72,6 +77,11 @@ void Api::show_cache(Exchange& exchange) const {
 
 // Waits for the engine, hence not on the workers, which running answers need.
 void Api::clear_cache(std::shared_ptr<Exchange> exchange) {
+  if (!exchange->caller().admin)
+    return exchange->respond(
+        error_response(place_of(*exchange), 403,
+                       "the caches are all keys': only a key of --admin-key empties them", "",
+                       "admin_key_needed"));
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
       service_.clear_decoded();  // before the engine, which counts the memory that has come back

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "server/api_testing.h"
 
 namespace pippin::server {
@@ -41,6 +43,79 @@ TEST_F(ApiTest, ClearsTheCaches) {
   EXPECT_EQ(report.at("freed_bytes"), 1000);
   backend_.error_ = Error(Code::unavailable, "stopping");
   EXPECT_EQ(send(request).status, 503);
+}
+
+TEST_F(ApiTest, OnlyAnAdminClearsTheCaches) {
+  gate_ = [](const HttpRequest& head) {
+    Admission admission;
+    admission.caller = {"key", head.headers.get("X-Admin").has_value()};
+    return admission;
+  };
+  start();
+  const TestResponse refused = send("DELETE /v1/cache HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(error_of(refused).at("code"), "admin_key_needed");
+  EXPECT_EQ(send("DELETE /v1/cache HTTP/1.1\r\nHost: h\r\nX-Admin: 1\r\n\r\n").status, 200);
+}
+
+TEST_F(ApiTest, WhoShowsNoKeyLearnsTheHealthAlone) {
+  gate_ = [](const HttpRequest& head) {
+    Admission admission;
+    admission.caller = {std::string(head.headers.get("X-Api-Key").value_or("")), false};
+    return admission;
+  };
+  start();
+  EXPECT_EQ(get("/health").body, R"({"status":"ok"})");
+  backend_.healthy_ = false;
+  EXPECT_EQ(get("/health").status, 503);
+  EXPECT_EQ(get("/health").body, R"({"status":"unhealthy"})");
+  const TestResponse known = send("GET /health HTTP/1.1\r\nHost: h\r\nX-Api-Key: k\r\n\r\n");
+  EXPECT_EQ(parse_json(known.body, "body").at("reason"), "no memory");
+}
+
+TEST_F(ApiTest, SaltsPartTheCaches) {
+  const auto salt = [&](const std::string& path, const std::string& body) {
+    const TestResponse response = send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+                                       std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_EQ(response.status, 200) << response.body;
+    EXPECT_FALSE(response.headers.contains("x-pippin-ignored")) << path;
+    std::lock_guard lock(backend_.mutex_);
+    return path == "/v1/completions" ? backend_.completions_.back().cache_salt
+                                     : backend_.last_.cache_salt;
+  };
+  const std::string messages = R"("messages": [{"role": "user", "content": "hi"}])";
+  const std::pair<const char*, std::string> bodies[] = {
+      {"/v1/chat/completions", messages},
+      {"/v1/completions", R"("prompt": "hi")"},
+      {"/v1/messages", R"("max_tokens": 5, )" + messages},
+      {"/v1/responses", R"("input": "hi")"}};
+  const auto plain = [](const std::string& members) {
+    return R"({"model": "tiny", )" + members + "}";
+  };
+  const auto salted = [](const std::string& members) {
+    return R"({"model": "tiny", "cache_salt": "s", )" + members + "}";
+  };
+  start();
+  for (const auto& [path, members] : bodies) {
+    EXPECT_EQ(salt(path, plain(members)), "");
+    EXPECT_EQ(salt(path, salted(members)), "s");
+  }
+  const TestResponse refused = chat(with(R"(, "cache_salt": "")"));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(error_of(refused).at("param"), "cache_salt");
+  server_.reset();
+  gate_ = [](const HttpRequest&) {
+    Admission admission;
+    admission.caller.id = "key";
+    return admission;
+  };
+  ApiOptions options;
+  options.cache_per_key = true;
+  start(options);
+  for (const auto& [path, members] : bodies) {
+    EXPECT_EQ(salt(path, plain(members)), "key:");
+    EXPECT_EQ(salt(path, salted(members)), "key:s");
+  }
 }
 
 }  // namespace

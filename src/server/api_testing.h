@@ -192,7 +192,7 @@ class ApiTest : public ::testing::Test {
     http.port = 0;
     http.keep_alive_interval = keep_alive_;
     server_.emplace(http, workers_);
-    server_->start(std::move(router));
+    server_->start(std::move(router), {}, gate_);
   }
 
   TestResponse get(const std::string& path) {
@@ -238,6 +238,7 @@ class ApiTest : public ::testing::Test {
     return events;
   }
 
+  Gate gate_;  ///< of the next start()
   milliseconds keep_alive_ = HttpOptions().keep_alive_interval;
   FakeBackend backend_;
   ThreadPool workers_{2};

@@ -89,9 +89,11 @@ void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall ca
     auto session =
         std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
     EventSources sources;
-    for (const CompletionRequest& request : call.requests)
-      for (auto& source : backend_.complete(request, call.num_choices))
+    for (CompletionRequest request : call.requests) {
+      request.cache_salt = cache_salt(*exchange, request.cache_salt);
+      for (auto& source : backend_.complete(std::move(request), call.num_choices))
         sources.push_back(std::move(source));
+    }
     session->start(std::move(sources));
   });
 }
@@ -140,6 +142,11 @@ void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()>
   });
 }
 
+// A key's id has a fixed length, so no salt of one key gives another's.
+std::string ChatService::cache_salt(const Exchange& exchange, const std::string& sent) const {
+  return options_.cache_per_key ? exchange.caller().id + ":" + sent : sent;
+}
+
 // Returns how many audio tracks are not listened to.
 int ChatService::load(const Exchange& exchange, ChatCall& call) {
   const int audio_tracks =
@@ -160,6 +167,7 @@ void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call
                         const MakeReply& make_reply, Headers headers) {
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
   facts.audio_tracks = load(*exchange, call);
+  call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
   if (call.truncate) truncate(call.request);
   report_ignored(call.ignored, facts.request_id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};

@@ -33,6 +33,8 @@ struct ChatServiceOptions {
   bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
+  /// Requests of different API keys share no cached page or encoded picture.
+  bool cache_per_key = false;
   ChatMediaLimits media;
   /// Pixels of decoded pictures and clips that are kept for the next turn.
   std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
@@ -92,6 +94,7 @@ class ChatService {
  private:
   ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
   int load(const Exchange& exchange, ChatCall& call);
+  std::string cache_salt(const Exchange& exchange, const std::string& sent) const;
   void truncate(ChatRequest& request) const;
   void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
              Headers headers);

@@ -59,6 +59,7 @@ json::value or_null(std::string_view text) {
 
 std::string_view error_type(int status) {
   if (status == 401) return "authentication_error";
+  if (status == 403) return "permission_error";
   if (status == 429) return "rate_limit_error";
   return status < 500 ? "invalid_request_error" : "server_error";
 }
@@ -107,9 +108,8 @@ std::string anthropic_error_body(int status, std::string_view message,
       json::object{{"type", "error"}, {"error", error}, {"request_id", valid_utf8(request_id)}});
 }
 
-ErrorPlace place_of(const Exchange& exchange) {
-  return {exchange.request().path, exchange.request().id};
-}
+ErrorPlace place_of(const HttpRequest& request) { return {request.path, request.id}; }
+ErrorPlace place_of(const Exchange& exchange) { return place_of(exchange.request()); }
 
 HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,
                             std::string_view param, std::string_view code) {

@@ -31,7 +31,8 @@ struct ErrorPlace {
   std::string_view request_id;
 };
 
-/// Valid as long as the exchange.
+/// Valid as long as the request or the exchange.
+ErrorPlace place_of(const HttpRequest& request);
 ErrorPlace place_of(const Exchange& exchange);
 
 HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,

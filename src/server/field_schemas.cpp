@@ -38,6 +38,7 @@ constexpr FieldSchema schemas[] = {
     {"", "ignore_eos", R"({"type": "boolean"})", "Go on past the model's end tokens"},
     {"", "timeout", R"({"type": "number", "minimum": 0.001, "maximum": 1000000})", "Seconds that the answer may take"},
     {"", "priority", R"({"type": "integer", "minimum": -1000000, "maximum": 1000000})", "Lower ones go first"},
+    {"", "cache_salt", R"({"type": "string", "minLength": 1})", "Share cached prompts and pictures only with requests of the same salt"},
     {"", "n", R"({"type": "integer", "minimum": 1, "maximum": 128})", "Answers to one prompt, which is computed once"},
     {"", "logprobs", R"({"type": "boolean"})", "Tell each token's log-probability (after logit_bias and penalties, before temperature)"},
     {"/v1/completions", "logprobs", R"({"type": "integer", "minimum": 0, "maximum": 20})", "Tell each token's log-probability and those of as many likeliest ones; with echo of the prompt's, too"},

@@ -77,7 +77,7 @@ inline constexpr auto shared_fields = std::to_array<Field>({
     {"logit_bias", field_tests::any, ""}, {"max_tokens", field_tests::any, ""}, {"min_tokens", field_tests::any, ""},
     {"stop", field_tests::any, ""}, {"stop_token_ids", field_tests::any, ""},
     {"include_stop_str_in_output", field_tests::any, ""}, {"ignore_eos", field_tests::any, ""},
-    {"priority", field_tests::any, ""}, {"timeout", field_tests::any, ""}, {"n", field_tests::any, ""},
+    {"priority", field_tests::any, ""}, {"timeout", field_tests::any, ""}, {"cache_salt", field_tests::any, ""}, {"n", field_tests::any, ""},
     {"logprobs", field_tests::any, ""}, {"return_token_ids", field_tests::any, ""},
     {"return_tokens_as_token_ids", field_tests::any, ""}, {"prompt_logprobs", field_tests::any, ""}, {"response_format", field_tests::any, ""},
     {"structured_outputs", field_tests::any, ""}, {"guided_json", field_tests::any, ""},

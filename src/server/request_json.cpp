@@ -56,4 +56,10 @@ void note_unknown(const json::object& object, const std::string& path,
   }
 }
 
+std::string parse_cache_salt(const Members& body) {
+  const auto salt = body.string("cache_salt");
+  if (salt && salt->empty()) refuse("cache_salt", "must not be empty");
+  return salt.value_or("");
+}
+
 }  // namespace pippin::server

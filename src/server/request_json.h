@@ -31,4 +31,7 @@ float number_in(const Members& body, std::string_view key, double low, double hi
 void note_unknown(const json::object& object, const std::string& path,
                   std::initializer_list<std::string_view> known, std::vector<std::string>& ignored);
 
+/// vLLM's "cache_salt", in every API; empty where it is absent.
+std::string parse_cache_salt(const Members& body);
+
 }  // namespace pippin::server

@@ -1,4 +1,6 @@
 """API keys, limits and web pages."""
+import http.client
+import json
 import os
 import pathlib
 import socket
@@ -46,21 +48,115 @@ def test_a_key_has_its_limits():
         assert client(server, "b").chat.completions.create(**ASK).usage.completion_tokens == 2
 
 
+def send(server: Server, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> http.client.HTTPResponse:
+    """A request of exactly these headers, with a Host among them."""
+    connection = server.connect()
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for name, value in {"Host": f"localhost:{server.port}", "Content-Length": str(len(body or b"")), **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+def computed(server: Server) -> int:
+    return server.health()["tokens"]["generated"]
+
+
 def test_pages_of_allowed_origins_may_ask():
     with Server("--cors-origin", "https://chat.example.com") as server:
-        def asked(origin: str) -> dict:
-            connection = server.connect()
-            connection.request("OPTIONS", "/v1/chat/completions", None, {
-                "Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"})
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200
-            return response.headers
+        def asked(origin: str) -> http.client.HTTPResponse:
+            return send(server, "OPTIONS", "/v1/chat/completions", {
+                "Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",
+                "Access-Control-Request-Private-Network": "true"})
 
-        assert asked("https://chat.example.com")["Access-Control-Allow-Origin"] == "https://chat.example.com"
-        assert "Access-Control-Allow-Origin" not in asked("https://elsewhere.example.com")
+        allowed = asked("https://chat.example.com")
+        assert allowed.status == 200 and allowed.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
+        assert allowed.headers["Access-Control-Allow-Private-Network"] == "true"
+        refused = asked("https://elsewhere.example.com")
+        assert refused.status == 403 and "Access-Control-Allow-Origin" not in refused.headers
         reply = server.post({**ASK, "stream": False}, headers={"Origin": "https://chat.example.com"})
         assert reply.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
+        before = computed(server)
+        reply = server.post(ASK, headers={"Origin": "https://elsewhere.example.com"})
+        assert reply.status == 403 and reply.error["code"] == "origin_not_allowed"
+        assert computed(server) == before
+
+
+def test_pages_of_other_sites_reach_nothing(server: Server):
+    body = json.dumps(ASK).encode()
+    as_json = {"Content-Type": "application/json"}
+    before = computed(server)
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1.evil.example"):
+        assert send(server, "POST", "/v1/chat/completions", {**as_json, "Host": host}, body).status == 403
+        assert send(server, "GET", "/v1/models", {"Host": host}).status == 403
+    for origin in ("https://evil.example", "null"):
+        for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+            assert send(server, "POST", "/v1/chat/completions", {"Origin": origin, "Content-Type": content_type}, body).status == 403
+        assert send(server, "DELETE", "/v1/cache", {"Origin": origin}).status == 403
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+        assert send(server, "POST", "/v1/chat/completions", {"Content-Type": content_type}, body).status == 415
+    assert computed(server) == before
+    assert send(server, "POST", "/v1/chat/completions", {}, body).status == 200
+    for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]:1"):
+        assert send(server, "POST", "/v1/chat/completions", {**as_json, "Host": host}, body).status == 200
+    own = {**as_json, "Origin": f"http://localhost:{server.port}"}
+    assert send(server, "POST", "/v1/chat/completions", own, body).status == 200
+
+
+def test_further_names_are_allowed_by_name():
+    with Server("--allowed-host", "llm.example.com") as server:
+        page = {"Host": "llm.example.com", "Origin": "https://llm.example.com"}
+        assert send(server, "GET", "/v1/models", page).status == 200
+        assert send(server, "GET", "/v1/models", {"Host": "other.example.com"}).status == 403
+
+
+def test_keys_share_nothing():
+    with Server("--api-key", "a", "--api-key", "b", "--admin-key", "root", "--cache-per-key") as server:
+        def ask(key: str, **members) -> int:
+            body = {**ASK, "messages": [{"role": "user", "content": "Tell me about yourself. " * 8}], **members}
+            reply = server.post(body, headers={"Authorization": f"Bearer {key}"})
+            assert reply.status == 200, reply.body
+            return reply.body["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        assert ask("a") == 0 and ask("a") > 0
+        assert ask("b") == 0 and ask("b") > 0
+        assert ask("a", cache_salt="s") == 0 and ask("a", cache_salt="s") > 0
+        assert ask("b", cache_salt="s") == 0
+
+        stored = client(server, "a").responses.create(model=MODEL.name, input="What is Pippin?", max_output_tokens=4)
+        for forbidden in (lambda api: api.responses.retrieve(stored.id), lambda api: api.responses.delete(stored.id),
+                          lambda api: api.responses.input_items.list(stored.id),
+                          lambda api: api.responses.create(model=MODEL.name, input="And?", previous_response_id=stored.id)):
+            with pytest.raises(openai.NotFoundError):
+                forbidden(client(server, "b"))
+        assert client(server, "a").responses.retrieve(stored.id).output_text == stored.output_text
+
+        def clear(key: str) -> int:
+            return send(server, "DELETE", "/v1/cache", {"X-Api-Key": key}).status
+
+        assert clear("b") == 403 and ask("a") > 0
+        assert clear("root") == 200 and ask("a") == 0
+
+
+def test_a_salt_parts_what_is_cached(server: Server):
+    def ask(salt: str | None) -> int:
+        body = {**ASK, "messages": [{"role": "user", "content": "How are you today, my friend? " * 8}]}
+        return server.post({**body, "cache_salt": salt}).body["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    ask(None)
+    assert ask(None) > 0
+    for salt in ("mine", "yours"):
+        assert ask(salt) == 0 and ask(salt) > 0
+
+
+@pytest.mark.parametrize("keys", ["", " ", ",", " , "])
+def test_a_variable_without_keys_is_refused(keys: str, monkeypatch):
+    monkeypatch.setitem(os.environ, "PIPPIN_API_KEYS", keys)
+    refused = run_program("serve", MODEL, "--port", "0")
+    assert refused.returncode == 1 and "PIPPIN_API_KEYS" in refused.stderr
 
 
 def test_without_keys_a_wider_address_is_warned_of():

@@ -27,7 +27,7 @@ constexpr Field fields[] = {
     {"model", any, ""}, {"messages", any, ""}, {"system", any, ""}, {"max_tokens", any, ""}, {"stream", any, ""},
     {"stop_sequences", any, ""}, {"temperature", any, ""}, {"top_p", any, ""}, {"top_k", any, ""},
     {"thinking", any, ""}, {"tools", any, ""}, {"tool_choice", any, ""}, {"output_config", any, ""},
-    {"context_management", any, ""}, {"output_format", any, ""},
+    {"context_management", any, ""}, {"output_format", any, ""}, {"cache_salt", any, ""},
 
     // Without influence on the answer's words.
     {"metadata", is_object, "an object"},
@@ -189,6 +189,7 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   chat.ignored = check_fields(object, fields);
   chat.model = body.string("model").value_or("");
   chat.stream = body.boolean("stream").value_or(false);
+  chat.request.cache_salt = parse_cache_salt(body);
   chat.request.stop = parse_stop(body, to_count);
   call.prompt_only = body.integer_or("max_tokens", 1) == 0;
   if (call.prompt_only && chat.stream)

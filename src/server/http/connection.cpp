@@ -23,10 +23,11 @@ using boost::system::error_code;
 
 constexpr Clock::time_point never = Clock::time_point::max();
 
-// How long, and how many bytes, a refused client may go on sending before the connection is cut.
+// How long a client that is not listened to any more may go on sending before the connection is cut; the bytes are limited, too.
 // Closing at once would make its system discard our answer unread.
-constexpr std::chrono::seconds linger_idle{2};
-constexpr std::chrono::seconds linger_total{20};
+constexpr std::chrono::seconds linger_idle{1};
+constexpr std::chrono::seconds linger_total{2};
+constexpr std::size_t linger_bytes = 32 << 20;
 
 // A client's own request id is kept where it is harmless in headers and logs.
 bool usable_id(std::string_view id) {
@@ -36,7 +37,7 @@ bool usable_id(std::string_view id) {
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
-                               std::unique_ptr<Transport> transport, std::string peer)
+                               std::unique_ptr<Transport> transport, Peer peer)
     : core_(std::move(core)),
       number_(number),
       transport_(std::move(transport)),
@@ -45,7 +46,10 @@ HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t num
       peer_(std::move(peer)),
       max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
-HttpConnection::~HttpConnection() { core_->remove(number_); }
+HttpConnection::~HttpConnection() {
+  core_->waits_no_more(number_);
+  core_->remove(number_);
+}
 
 void HttpConnection::start(bool full) {
   auto self = shared_from_this();
@@ -56,7 +60,7 @@ void HttpConnection::start(bool full) {
         try {
           if (error) std::rethrow_exception(error);
         } catch (const std::exception& bug) {
-          spdlog::error("[http] {}: {}", self->peer_, bug.what());
+          spdlog::error("[http] {}: {}", self->peer_.name, bug.what());
         }
       });
 }
@@ -64,6 +68,15 @@ void HttpConnection::start(bool full) {
 void HttpConnection::stop(bool now) {
   asio::post(strand_, [self = shared_from_this(), now] {
     self->stopping_ = self->stopping_ || now;
+    self->changed_.cancel();
+  });
+}
+
+void HttpConnection::evict() {
+  asio::post(strand_, [self = shared_from_this()] {
+    if (!self->waiting_) return;  // its request has come meanwhile
+    spdlog::debug("[http] {}: closed, others need its place", self->peer_.name);
+    self->close();
     self->changed_.cancel();
   });
 }
@@ -111,7 +124,7 @@ asio::awaitable<bool> HttpConnection::handshake() {
     if (stopping_ || Clock::now() >= deadline) close();
     co_await changed(deadline);
   }
-  if (failure) spdlog::debug("[http] {}: no TLS: {}", peer_, failure.message());
+  if (failure) spdlog::debug("[http] {}: no TLS: {}", peer_.name, failure.message());
   co_return !failure && !broken_;
 }
 
@@ -127,8 +140,9 @@ asio::awaitable<void> HttpConnection::serve() {
     }
     const bool keep = co_await answer();
     if (!keep) break;
+    wait_for(WaitingConnections::Stage::idle);
   }
-  if (!input_.empty()) co_await close_after_reading();
+  if (!input_.empty() || body_cut_) co_await close_after_reading();
 }
 
 // Waits for a request to begin; false where none will.
@@ -138,12 +152,14 @@ asio::awaitable<bool> HttpConnection::first_byte() {
     if (peer_closed_ || stopping_ || core_->draining() || Clock::now() >= deadline) co_return false;
     co_await changed(deadline);
   }
+  wait_for(WaitingConnections::Stage::header);
   co_return true;
 }
 
 asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
   const HttpOptions& options = core_->options();
   parser_.emplace(ParserLimits{options.max_header_bytes, options.max_body_bytes});
+  head_.reset();
   bool in_body = false;
   auto deadline = Clock::now() + options.header_timeout;
   for (;;) {
@@ -153,8 +169,9 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
       failure_ = *parser_->failure();
       co_return Received::failure;
     }
-    if (parser_->done()) co_return Received::request;
-    if (parser_->header_done() && !in_body) {
+    if (parser_->header_done() && !head_) judge();
+    if (parser_->done() || (head_ && !wants_body())) co_return Received::request;
+    if (head_ && !in_body) {
       in_body = true;
       deadline = Clock::now() + options.body_timeout;
       if (parser_->expects_continue()) {
@@ -215,6 +232,7 @@ asio::awaitable<bool> HttpConnection::answer() {
 
 // Answers what could not be read as a request.
 asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
+  admission_ = {};
   const std::string id = core_->make_id();
   const std::string path = parser_ ? parser_->path() : "";
   const HttpResponse response = error_response({path, id}, failure.status, failure.message,
@@ -224,7 +242,7 @@ asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
   head.length = response.body.size();
   head.keep_alive = false;
   head.request_id = id;
-  spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_, failure.status,
+  spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_.name, failure.status,
                 failure.message);
   auto record = begin_record(head.request_id);
   record->status = response.status;
@@ -251,14 +269,17 @@ asio::awaitable<bool> HttpConnection::write(std::string bytes) {
   co_return !broken_;
 }
 
-// Half-closes, then reads and drops what the client is still sending until it closes, too.
+// Half-closes, then reads and drops what the client is still sending until it closes, too: not for long, and not much.
 asio::awaitable<void> HttpConnection::close_after_reading() {
   transport_->shutdown_send();
   const auto end = Clock::now() + linger_total;
   auto idle_end = Clock::now() + linger_idle;
+  std::size_t dropped = 0;
   while (!peer_closed_ && !stopping_ && Clock::now() < std::min(end, idle_end)) {
     if (!input_.empty()) idle_end = Clock::now() + linger_idle;
+    dropped += input_.size();
     input_.clear();
+    if (dropped > linger_bytes) break;
     co_await changed(std::min(end, idle_end));
   }
 }
@@ -311,32 +332,54 @@ void HttpConnection::close() {
 // ---------------------------------------------------------------------------------------------------------------------
 // The current exchange
 
+void HttpConnection::wait_for(WaitingConnections::Stage stage) {
+  if (waiting_ == stage) return;
+  waiting_ = stage;
+  core_->waits(number_, peer_.address, stage);
+}
+
+// The header is whole: who sends it, and whether any of the body is worth reading.
+void HttpConnection::judge() {
+  waiting_.reset();
+  core_->waits_no_more(number_);
+  head_ = parser_->head();
+  head_->peer = peer_.name;
+  const auto id = head_->headers.get("X-Request-Id");
+  head_->id = id && usable_id(*id) ? std::string(*id) : core_->make_id();
+  admission_ = core_->judge(*head_);
+}
+
+bool HttpConnection::wants_body() const { return !admission_.refusal && admission_.reads_body; }
+
 void HttpConnection::begin_exchange() {
   Outgoing out;
   out.serial = next_serial_++;
-  out.keep_alive = parser_->keep_alive();
+  body_cut_ = !parser_->done();
+  out.keep_alive = !body_cut_ && parser_->keep_alive();
   out.chunked = !parser_->http_1_0();
-  HttpRequest request = parser_->take();
+  HttpRequest request = std::move(*head_);
+  if (wants_body()) request.body = parser_->take_body();
   parser_.reset();
-  request.peer = peer_;
-  const auto id = request.headers.get("X-Request-Id");
-  request.id = id && usable_id(*id) ? std::string(*id) : core_->make_id();
   out.head_only = request.method == "HEAD";
   out.request_id = request.id;
   out.record = begin_record(request.id);
   out.record->method = request.method;
   out.record->path = printable(request.path);
   out.gone = std::make_shared<std::atomic<bool>>(false);
-  auto exchange =
-      std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request), core_->exchanges());
+  auto refusal = std::exchange(admission_.refusal, std::nullopt);
+  auto exchange = std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request),
+                                                 std::exchange(admission_, {}), core_->exchanges());
   out_ = std::move(out);
-  core_->dispatch(std::move(exchange));
+  if (refusal)
+    exchange->respond(std::move(*refusal));
+  else
+    core_->dispatch(std::move(exchange));
 }
 
 std::shared_ptr<RequestRecord> HttpConnection::begin_record(std::string id) {
   auto record = make_record(core_->observer());
   record->id = std::move(id);
-  record->client = peer_;
+  record->client = peer_.name;
   record->begun = Clock::now();
   return record;
 }

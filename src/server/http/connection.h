@@ -40,15 +40,17 @@ struct Outgoing {
 /// result and wake it.
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  /// `number` is the core's name for it, `peer` the client's.
+  /// `number` is the core's name for it.
   HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t number,
-                 std::unique_ptr<Transport> transport, std::string peer);
+                 std::unique_ptr<Transport> transport, Peer peer);
   ~HttpConnection();
 
   /// Starts run(); with `full`, only to say that the server is full.
   void start(bool full);
   /// Ends the connection when its current exchange has ended, or now. Any thread.
   void stop(bool now);
+  /// Closes the connection where it carries no request: others need its place. Any thread.
+  void evict();
 
   /// Runs `change` on the strand with the answer numbered `serial`, if that is still the current
   /// one. Any thread.
@@ -85,6 +87,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void write_more();
   void tell_if_gone();
   void close();
+  void wait_for(WaitingConnections::Stage stage);
+  void judge();
+  bool wants_body() const;
   void begin_exchange();
   std::shared_ptr<RequestRecord> begin_record(std::string id);
 
@@ -93,7 +98,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const std::unique_ptr<Transport> transport_;
   const asio::any_io_executor strand_;  // the transport's
   asio::steady_timer changed_;
-  const std::string peer_;
+  const Peer peer_;
   const std::size_t max_input_;  // bytes that may wait in input_
 
   std::string input_;  // received, not yet parsed
@@ -105,8 +110,13 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool writing_ = false;
   bool broken_ = false;  // no more output can go
 
-  bool stopping_ = false;                // stop(true)
+  bool stopping_ = false;  // stop(true)
+  /// While no request is there: what is waited for.
+  std::optional<WaitingConnections::Stage> waiting_ = WaitingConnections::Stage::header;
   std::optional<RequestParser> parser_;  // while a request is being read
+  std::optional<HttpRequest> head_;      // of that request, once its header is whole
+  Admission admission_;                  // of that request, the same
+  bool body_cut_ = false;                // the last request was answered before its body was read
   ParserFailure failure_;
   std::optional<Outgoing> out_;  // while a request is being answered
   std::uint64_t next_serial_ = 0;

@@ -7,28 +7,28 @@
 namespace pippin::server {
 
 HttpExchange::HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out,
-                           HttpRequest request, std::shared_ptr<ExchangeCount> count)
+                           HttpRequest request, Admission admission,
+                           std::shared_ptr<ExchangeCount> count)
     : connection_(std::move(connection)),
       serial_(out.serial),
       gone_(out.gone),
       request_(std::move(request)),
       record_(out.record),
+      admission_(std::move(admission)),
       count_(std::move(count)) {
   count_->add(1);
 }
 
 HttpExchange::~HttpExchange() {
   if (!ended_) update([](HttpConnection& connection, Outgoing& out) { connection.cut_off(out); });
-  record_.reset();  // its observer may be gone once the last exchange is
+  // The observer and the gate may be gone once the last exchange is.
+  record_.reset();
+  admission_.held.reset();
   count_->add(-1);
 }
 
 void HttpExchange::update(Change change) {
   if (const auto connection = connection_.lock()) connection->update(serial_, std::move(change));
-}
-
-void HttpExchange::add_headers(Headers headers) {
-  for (const auto& [name, value] : headers) headers_.add(name, value);
 }
 
 void HttpExchange::respond(HttpResponse response) {
@@ -37,7 +37,7 @@ void HttpExchange::respond(HttpResponse response) {
     return;
   }
   ended_ = true;
-  for (const auto& [name, value] : headers_) response.headers.add(name, value);
+  for (const auto& [name, value] : admission_.headers) response.headers.add(name, value);
   update([response = std::move(response)](HttpConnection& connection, Outgoing& out) {
     connection.send(out, response);
   });
@@ -45,7 +45,7 @@ void HttpExchange::respond(HttpResponse response) {
 
 void HttpExchange::start_stream(Headers headers) {
   if (started_.exchange(true)) return;
-  for (const auto& [name, value] : headers_) headers.add(name, value);
+  for (const auto& [name, value] : admission_.headers) headers.add(name, value);
   update([headers = std::move(headers)](HttpConnection& connection, Outgoing& out) {
     connection.start_stream(out, headers);
   });

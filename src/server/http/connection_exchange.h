@@ -14,13 +14,12 @@ namespace pippin::server {
 class HttpExchange final : public Exchange {
  public:
   HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request,
-               std::shared_ptr<ExchangeCount> count);
+               Admission admission, std::shared_ptr<ExchangeCount> count);
   ~HttpExchange() override;
 
   const HttpRequest& request() const override { return request_; }
+  const Caller& caller() const override { return admission_.caller; }
   RequestRecord& record() override { return *record_; }
-  void add_headers(Headers headers) override;
-  void hold(std::shared_ptr<void> held) override { held_ = std::move(held); }
   void respond(HttpResponse response) override;
   void start_stream(Headers headers) override;
   void keep_alive_with(std::string piece) override;
@@ -39,8 +38,7 @@ class HttpExchange final : public Exchange {
   const std::shared_ptr<std::atomic<bool>> gone_;
   const HttpRequest request_;
   std::shared_ptr<RequestRecord> record_;
-  Headers headers_;             // set before the exchange is handed on
-  std::shared_ptr<void> held_;  // the same
+  Admission admission_;
   const std::shared_ptr<ExchangeCount> count_;
   std::atomic<bool> started_ = false;
   std::atomic<bool> ended_ = false;

@@ -46,17 +46,43 @@ void limit_unsent(tcp::socket& socket) {
   ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
+// What connections of one client are counted by: in IPv6 the network, of which a client has many addresses.
+std::string counted_address(const asio::ip::address& address) {
+  if (address.is_v4()) return address.to_string();
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_string();
+  const auto bytes = v6.to_bytes();
+  return {bytes.begin(), bytes.begin() + 8};
+}
+
 // Sets a new connection up; returns who is at its other end.
-std::string prepare(tcp::socket& socket) {
+Peer prepare(tcp::socket& socket) {
   error_code error;
   // A token is a small packet; waiting to fill a larger one would delay it.
   socket.set_option(tcp::no_delay(true), error);
   limit_unsent(socket);
   const tcp::endpoint peer = socket.remote_endpoint(error);
-  return error ? "?" : peer.address().to_string() + ":" + std::to_string(peer.port());
+  if (error) return {"?", "?"};
+  return {peer.address().to_string() + ":" + std::to_string(peer.port()),
+          counted_address(peer.address())};
 }
 
-std::string prepare(asio::local::stream_protocol::socket&) { return "unix"; }
+Peer prepare(asio::local::stream_protocol::socket&) { return {"unix", "unix"}; }
+
+// A body without a type is taken for what is expected. The types that web pages may send anywhere unasked are not among these.
+bool is_json(const HttpRequest& request) {
+  const std::string_view type = request.headers.get("Content-Type").value_or("");
+  std::string media_type(type.substr(0, type.find(';')));
+  std::erase_if(media_type, [](char c) { return c == ' ' || c == '\t'; });
+  std::transform(media_type.begin(), media_type.end(), media_type.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return media_type.empty() || media_type == "application/json" || media_type.ends_with("+json");
+}
+
+std::size_t max_per_address(const HttpOptions& options) {
+  const int limit = options.max_headers_per_address;
+  return static_cast<std::size_t>(limit > 0 ? limit : std::max(1, options.max_connections / 2));
+}
 
 // A server that was killed leaves its file behind, which nobody can bind again.
 void remove_deserted(asio::io_context& io, const asio::local::stream_protocol::endpoint& endpoint) {
@@ -91,7 +117,8 @@ HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
       file_acceptor_(control_),
       drain_timer_(control_),
       accept_timer_(control_),
-      signals_(control_) {
+      signals_(control_),
+      waiting_(max_per_address(options)) {
   std::random_device random;
   id_seed_ = (std::uint64_t{random()} << 32) | random();
   bind();
@@ -142,6 +169,7 @@ void HttpCore::bind_port() {
   if (error)
     throw Error(Code::unavailable, "[http] can't listen on " + where + ": " + error.message());
   port_ = acceptor_.local_endpoint().port();
+  on_loopback_ = endpoint.address().is_loopback();
 }
 
 void HttpCore::start(Router router, RequestObserver observer, Gate gate) {
@@ -196,7 +224,7 @@ void HttpCore::accept_from(Acceptor& acceptor) {
   acceptor.async_accept(asio::make_strand(io_), [this](error_code error, Socket socket) {
     if (draining_) return;
     if (!error) {
-      std::string peer = prepare(socket);
+      Peer peer = prepare(socket);
       admit(std::move(socket), std::move(peer));
       accept_next();
     } else {
@@ -206,15 +234,36 @@ void HttpCore::accept_from(Acceptor& acceptor) {
   });
 }
 
-void HttpCore::admit(StreamSocket socket, std::string peer) {
+void HttpCore::admit(StreamSocket socket, Peer peer) {
   const std::size_t limit = static_cast<std::size_t>(options_.max_connections);
   if (connections_.size() >= limit + max_refusals) return;  // the socket closes
-  const bool full = connections_.size() >= limit;
+  const bool full = connections_.size() - leaving_.size() >= limit && !make_room();
   const std::uint64_t number = next_connection_++;
+  if (!full) waits(number, peer.address, WaitingConnections::Stage::header);
   auto connection = std::make_shared<HttpConnection>(
       shared_from_this(), number, make_transport(std::move(socket), tls_.get()), std::move(peer));
   connections_.emplace(number, connection);
   connection->start(full);
+}
+
+bool HttpCore::make_room() {
+  const auto oldest = waiting_.take_oldest();
+  if (oldest) evict(*oldest);
+  return oldest.has_value();
+}
+
+void HttpCore::waits(std::uint64_t number, const std::string& address,
+                     WaitingConnections::Stage stage) {
+  const auto too_many = waiting_.add(number, address, stage);
+  if (too_many) asio::post(control_, [this, number = *too_many] { evict(number); });
+}
+
+void HttpCore::evict(std::uint64_t number) {
+  const auto found = connections_.find(number);
+  const auto connection = found == connections_.end() ? nullptr : found->second.lock();
+  if (!connection) return;
+  leaving_.insert(number);
+  connection->evict();
 }
 
 void HttpCore::retry_accept_later() {
@@ -270,6 +319,7 @@ void HttpCore::stop_connections(bool now) {
 void HttpCore::remove(std::uint64_t number) {
   asio::post(control_, [this, number] {
     connections_.erase(number);
+    leaving_.erase(number);
     finish_if_empty();
   });
 }
@@ -285,12 +335,6 @@ void HttpCore::post(std::function<void()> task) { pool_.post(std::move(task)); }
 
 void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
   const HttpRequest& request = exchange->request();
-  if (gate_) {
-    Admission admission = gate_(*exchange);
-    exchange->add_headers(std::move(admission.headers));
-    exchange->hold(std::move(admission.held));
-    if (admission.refusal) return exchange->respond(std::move(*admission.refusal));
-  }
   Router::Match match = router_.match(request.method, request.path);
   if (!match.route) {
     const bool known = !match.allowed.empty();
@@ -302,6 +346,10 @@ void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
     return exchange->respond(std::move(response));
   }
   exchange->record().route = match.route->path;
+  if (request.method == "POST" && !is_json(request))
+    return exchange->respond(
+        error_response(place_of(*exchange), 415,
+                       "the body must be JSON, with 'Content-Type: application/json'", "body"));
   const Handler& handler = match.route->handler;
   auto work = [self = shared_from_this(), exchange, &handler] {
     answering_errors(*exchange, [&] { handler(exchange); });

@@ -15,12 +15,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "server/http/server.h"
 #include "server/http/transport.h"
+#include "server/http/waiting.h"
 
 namespace pippin::server {
 
@@ -29,6 +31,12 @@ using boost::asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 class HttpConnection;
+
+/// Who is at a connection's other end.
+struct Peer {
+  std::string name;     ///< "127.0.0.1:54321"
+  std::string address;  ///< stands for the machine or network that connections are counted by
+};
 
 /// How many exchanges are alive; each holds it, as it may outlive the server. Thread-safe.
 class ExchangeCount {
@@ -58,12 +66,18 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   const std::shared_ptr<ExchangeCount>& exchanges() { return exchanges_; }
   const RequestObserver& observer() const { return observer_; }
   std::uint16_t port() const { return port_; }
+  bool on_loopback() const { return on_loopback_; }
   bool draining() const { return draining_; }
 
   /// Runs `task` on a worker.
   void post(std::function<void()> task);
-  /// Routes the exchange to its handler, or answers 404 or 405.
+  /// What the gate says of a request's header.
+  Admission judge(const HttpRequest& head) const { return gate_ ? gate_(head) : Admission(); }
+  /// Routes the exchange to its handler, or answers 404, 405 or 415.
   void dispatch(std::shared_ptr<Exchange> exchange);
+  /// Called by a connection when it begins to wait, or waits for something else, and when a request's header is whole.
+  void waits(std::uint64_t number, const std::string& address, WaitingConnections::Stage stage);
+  void waits_no_more(std::uint64_t number) { waiting_.remove(number); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
   /// A request id that no other request has.
@@ -77,7 +91,9 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void accept_next();
   template <class Acceptor>
   void accept_from(Acceptor& acceptor);
-  void admit(StreamSocket socket, std::string peer);
+  void admit(StreamSocket socket, Peer peer);
+  bool make_room();
+  void evict(std::uint64_t number);
   void retry_accept_later();
   void await_signal(std::chrono::milliseconds drain);
   void begin_drain(std::chrono::milliseconds drain);
@@ -92,6 +108,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   Gate gate_;                                      // set by start(), before the threads
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
+  bool on_loopback_ = false;
   std::uint64_t id_seed_ = 0;
   std::atomic<std::uint64_t> next_id_{0};
   std::atomic<bool> draining_ = false;
@@ -105,7 +122,9 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   asio::steady_timer accept_timer_;                       // control
   asio::signal_set signals_;                              // control
   std::map<std::uint64_t, std::weak_ptr<HttpConnection>>
-      connections_;                    // control; each removes itself
+      connections_;                  // control; each removes itself
+  std::set<std::uint64_t> leaving_;  // control; of those, the ones that were evicted
+  WaitingConnections waiting_;
   std::uint64_t next_connection_ = 0;  // control
   std::vector<std::thread> threads_;   // start() and wait() only
 };

@@ -56,6 +56,12 @@ struct HttpResponse {
 /// A response of type application/json.
 HttpResponse json_response(int status, std::string body);
 
+/// Who sends a request, as far as the gate knows.
+struct Caller {
+  std::string id;     ///< stands for the key that was shown; empty: none was
+  bool admin = true;  ///< may do what concerns all callers
+};
+
 /// One request being answered. Every method may be called from any thread and returns at once, so a
 /// handler may return and be continued by events of other threads. Either respond() once, or
 /// start_stream(), write()s and finish(). Dropping the last reference before that answers 500, or
@@ -66,14 +72,10 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+  virtual const Caller& caller() const = 0;
 
   /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.
   virtual RequestRecord& record() = 0;
-
-  /// Adds to the head of whatever the answer will be.
-  virtual void add_headers(Headers headers) = 0;
-  /// Keeps `held` until the exchange has ended and nobody has it any more.
-  virtual void hold(std::shared_ptr<void> held) = 0;
 
   /// The whole answer. Ignored (and logged) where an answer has been started.
   virtual void respond(HttpResponse response) = 0;
@@ -106,11 +108,14 @@ class Exchange {
 struct Admission {
   std::optional<HttpResponse> refusal;  ///< the answer, in place of a handler's
   Headers headers;                      ///< of the answer, whatever it is
-  std::shared_ptr<void> held;           ///< until the exchange has ended
+  std::shared_ptr<void> held;           ///< until the exchange has ended and nobody has it any more
+  Caller caller;
+  /// Of a request that is let in: whether its body is read. Where it is not, a request that has one is its connection's last.
+  bool reads_body = true;
 };
 
-/// Judges a request before it is routed; returns at once. Any thread.
-using Gate = std::function<Admission(const Exchange&)>;
+/// Judges a request by its header, before any of its body is waited for or "100 Continue" is sent; returns at once. Any thread.
+using Gate = std::function<Admission(const HttpRequest& head)>;
 
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
 

@@ -126,8 +126,8 @@ std::string RequestParser::path() const {
   return percent_decode(target.substr(0, target.find('?'))).value_or("/");
 }
 
-HttpRequest RequestParser::take() {
-  http::request<http::string_body> message = parser_.release();
+HttpRequest RequestParser::head() const {
+  const auto& message = parser_.get();
   HttpRequest request;
   request.method = view(message.method_string());
   const std::string_view target = origin_form(view(message.target()));
@@ -137,7 +137,14 @@ HttpRequest RequestParser::take() {
   for (const auto& field : message) {
     request.headers.add(std::string(view(field.name_string())), std::string(view(field.value())));
   }
-  request.body = std::move(message.body());
+  return request;
+}
+
+std::string RequestParser::take_body() { return std::move(parser_.get().body()); }
+
+HttpRequest RequestParser::take() {
+  HttpRequest request = head();
+  request.body = take_body();
   return request;
 }
 

@@ -49,7 +49,11 @@ class RequestParser {
   /// HTTP/1.0 knows no chunks. Valid once header_done().
   bool http_1_0() const { return parser_.get().version() == 10; }
 
-  /// The request without peer and id. Valid once done(); takes the body away.
+  /// The request without peer, id and body. Valid once header_done() without a failure.
+  HttpRequest head() const;
+  /// Valid once done(); called once.
+  std::string take_body();
+  /// Both. Valid once done(); called once.
   HttpRequest take();
 
  private:

@@ -15,6 +15,7 @@ HttpServer::~HttpServer() {
 }
 
 std::uint16_t HttpServer::port() const { return core_->port(); }
+bool HttpServer::on_loopback() const { return core_->on_loopback(); }
 void HttpServer::start(Router router, RequestObserver observer, Gate gate) {
   core_->start(std::move(router), std::move(observer), std::move(gate));
 }

@@ -49,8 +49,11 @@ struct HttpOptions {
   /// A client that takes no byte of its answer for this long is disconnected.
   std::chrono::milliseconds write_timeout{60'000};
 
-  /// Connections at once; more are answered 503.
+  /// Connections at once. Where there are more, those go that have waited longest without a whole request; where there are none of
+  /// these, new ones are answered 503.
   int max_connections = 512;
+  /// Connections of one address whose request's header is not whole yet; past it the oldest of them is closed. 0: half of all.
+  int max_headers_per_address = 0;
   /// Threads that move bytes.
   int num_io_threads = 1;
 };
@@ -71,9 +74,11 @@ class HttpServer {
 
   /// The port listened on; 0 for a socket file.
   std::uint16_t port() const;
+  /// Whether it is reached from this machine only, by its port.
+  bool on_loopback() const;
 
-  /// Starts to accept connections and returns; `observer` is told of every request once it has ended, and `gate` asked before it
-  /// is routed. Called once.
+  /// Starts to accept connections and returns; `observer` is told of every request once it has ended, and `gate` asked as
+  /// soon as its header is there. Called once.
   void start(Router router, RequestObserver observer = {}, Gate gate = {});
 
   /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().

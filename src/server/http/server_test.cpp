@@ -367,10 +367,11 @@ TEST_F(HttpTest, TellsClientsThatItIsFull) {
   start(options);
   TestClient first(port());
   TestClient second(port());
-  first.send(get("/hello"));
-  second.send(get("/hello"));
-  EXPECT_EQ(first.receive().status, 200);
-  EXPECT_EQ(second.receive().status, 200);
+  for (TestClient* client : {&first, &second}) {
+    client->send(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    ASSERT_EQ(client->receive().status, 100);
+  }
   const TestResponse refused = once(get("/hello"));
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.headers.at("retry-after"), "1");
@@ -381,6 +382,73 @@ TEST_F(HttpTest, TellsClientsThatItIsFull) {
     status = once(get("/hello")).status;
   }
   EXPECT_EQ(status, 200);
+  second.send("body");
+  EXPECT_EQ(second.receive().body, "body");
+}
+
+TEST_F(HttpTest, WhereItIsFullWhoWaitsLongestGoes) {
+  HttpOptions options;
+  options.max_connections = 2;
+  start(options);
+  TestClient idle(port());
+  idle.send(get("/hello"));
+  EXPECT_EQ(idle.receive().status, 200);
+  TestClient slow(port());
+  slow.send("GET /hello HTTP/1.1\r\nHost:");
+  EXPECT_EQ(once(get("/hello")).status, 200);
+  EXPECT_TRUE(idle.closed());
+  EXPECT_EQ(once(get("/hello")).status, 200);
+  slow.send(" h\r\n\r\n");
+  EXPECT_EQ(slow.receive().status, 200);
+}
+
+TEST_F(HttpTest, AnAddressHasOnlySoManyHeadersOnTheirWay) {
+  HttpOptions options;
+  options.max_headers_per_address = 2;
+  start(options);
+  TestClient working(port());
+  working.send(get("/endless"));
+  EXPECT_EQ(working.receive_until("\r\n\r\n").substr(0, 15), "HTTP/1.1 200 OK");
+  TestClient oldest(port()), older(port());
+  older.send("GET ");
+  TestClient newest(port());
+  EXPECT_TRUE(oldest.closed());
+  older.send("/hello HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(older.receive().status, 200);
+  newest.send(get("/hello"));
+  EXPECT_EQ(newest.receive().status, 200);
+  working.close();
+  gone_.get_future().wait();
+}
+
+TEST_F(HttpTest, WhoIsRefusedAndGoesOnSendingIsCut) {
+  HttpOptions options;
+  options.max_body_bytes = 1000;
+  start(options);
+  TestClient client(port());
+  const auto before = Time::now();
+  client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 413);
+  const std::string piece(1000, 'x');
+  while (client.send(piece) && ms_since(before) < 10'000)
+    std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_LT(ms_since(before), 3000);
+}
+
+TEST_F(HttpTest, TakesBodiesOfJsonOnly) {
+  start();
+  const auto status = [&](const std::string& type) {
+    return once("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n" + type + "\r\n{}").status;
+  };
+  for (const char* type : {"", "Content-Type: application/json\r\n",
+                           "content-type: Application/JSON ; charset=utf-8\r\n",
+                           "Content-Type: application/vnd.api+json\r\n"})
+    EXPECT_EQ(status(type), 200) << type;
+  // What pages may send anywhere without asking.
+  for (const char* type :
+       {"text/plain", "text/plain;application/json", "multipart/form-data; boundary=b",
+        "application/x-www-form-urlencoded", "application/jsonx"})
+    EXPECT_EQ(status(std::string("Content-Type: ") + type + "\r\n"), 415) << type;
 }
 
 TEST_F(HttpTest, FinishesWhatRunsBeforeItStops) {

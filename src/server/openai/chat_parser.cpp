@@ -75,6 +75,7 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   parse_token_fields(body, call);
   parse_template_kwargs(body, call);
   call.request.priority = parse_priority(body);
+  call.request.cache_salt = parse_cache_salt(body);
   const json::array* messages = body.array("messages");
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_messages(*messages);

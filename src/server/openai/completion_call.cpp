@@ -114,6 +114,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
   call.prompt_only = call.echo && body.integer_or("max_tokens", 1) == 0;
   const StopOptions stop = parse_completion_stop(body, call.prompt_only);
   const int priority = parse_priority(body);
+  const std::string cache_salt = parse_cache_salt(body);
   const ResponseFormat format = parse_response_format(body);
   const std::string suffix = body.string("suffix").value_or("");
   call.requests = parse_prompts(body);
@@ -126,6 +127,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
     request.sampling = sampling;
     request.stop = stop;
     request.priority = priority;
+    request.cache_salt = cache_salt;
     request.format = format;
     request.list_tokens = call.tokens.ids;
   }

@@ -29,6 +29,7 @@ constexpr Field fields[] = {
     {"max_output_tokens", any, ""}, {"temperature", any, ""}, {"top_p", any, ""},
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"reasoning", any, ""}, {"text", any, ""}, {"include", any, ""}, {"store", any, ""}, {"previous_response_id", any, ""},
+    {"cache_salt", any, ""},
     {"truncation", is_truncation, "\"auto\" or \"disabled\""},
 
     // Without influence on the answer's words.
@@ -221,6 +222,7 @@ ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
   body.string("instructions");
   call.chat.truncate = call.repeated.at("truncation") == "auto";
   call.store = body.boolean("store").value_or(true);
+  call.chat.request.cache_salt = parse_cache_salt(body);
   parse_streaming(body, call.chat);
   parse_sampling(body, defaults, call);
   ResponsesTools tools = parse_responses_tools(body, call.chat);

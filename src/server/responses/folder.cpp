@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
+#include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "base/digest.h"
+#include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "pippin/error.h"
@@ -42,19 +45,44 @@ std::vector<File> files_in(const fs::path& folder) {
   return files;
 }
 
-bool write_file(const fs::path& file, const std::string& text) {
-  const fs::path temporary = file.string() + ".new";
-  std::error_code error;
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
-    out << text;
-    out.flush();
-    if (!out) return false;
-  }
-  fs::rename(temporary, file, error);
-  return !error;
+Digest checksum_of(std::string_view text) {
+  return blake3({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
+
+std::string with_checksum(const std::string& text) {
+  return json::serialize(json::object{{"blake3", to_hex(checksum_of(text))}}) + "\n" + text + "\n";
+}
+
+// The text that with_checksum was given. Throws where it isn't that any more.
+std::string_view checked(std::string_view file) {
+  const std::size_t end = file.find('\n');
+  const bool has_text =
+      end != std::string_view::npos && file.ends_with('\n') && end + 1 < file.size();
+  const std::string_view text =
+      has_text ? file.substr(end + 1, file.size() - end - 2) : std::string_view();
+  if (!has_text || file != with_checksum(std::string(text)))
+    throw std::runtime_error("its checksum is wrong");
+  return text;
+}
+
+// Throws where the file is damaged, or is another's under this name.
+std::shared_ptr<StoredResponse> parse(const std::string& id, const std::string& file,
+                                      std::string& previous) {
+  json::object object = json::parse(checked(file)).as_object();
+  if (object.at("id") != json::string_view(id))
+    throw std::runtime_error("it holds another response");
+  auto response = std::make_shared<StoredResponse>();
+  response->id = id;
+  response->owner = object.at("owner").as_string();
+  response->input = std::move(object.at("input").as_array());
+  response->output = std::move(object.at("output").as_array());
+  response->response = object.at("response").as_string();
+  previous = object.at("previous").as_string();
+  return response;
+}
+
+// Hidden, so that it is taken for no response.
+constexpr const char* probe_name = ".writable";
 
 }  // namespace
 
@@ -64,6 +92,8 @@ ResponseFolder::ResponseFolder(fs::path folder, std::int64_t max_bytes)
   fs::create_directories(folder_, error);
   if (!fs::is_directory(folder_, error))
     throw Error(Code::invalid_argument, "can't keep responses in '" + folder_.string() + "'");
+  write_file(folder_ / probe_name, "pippin");
+  fs::remove(folder_ / probe_name, error);
   std::lock_guard lock(mutex_);
   make_room();
 }
@@ -71,15 +101,19 @@ ResponseFolder::ResponseFolder(fs::path folder, std::int64_t max_bytes)
 fs::path ResponseFolder::file_of(const std::string& id) const { return folder_ / (id + ".json"); }
 
 void ResponseFolder::write(const StoredResponse& response) {
-  json::object object{{"previous", response.previous ? response.previous->id : ""},
+  json::object object{{"id", response.id},
+                      {"owner", response.owner},
+                      {"previous", response.previous ? response.previous->id : ""},
                       {"input", response.input},
                       {"output", response.output},
                       {"response", response.response}};
-  const std::string text = json::serialize(object);
+  const std::string text = with_checksum(json::serialize(object));
   std::lock_guard lock(mutex_);
-  if (!write_file(file_of(response.id), text))
-    return spdlog::warn("[responses] can't write to '{}'; {} is kept in memory only",
-                        folder_.string(), response.id);
+  try {
+    write_file(file_of(response.id), text);
+  } catch (const Error& error) {
+    return spdlog::warn("[responses] {}; {} is kept in memory only", error.what(), response.id);
+  }
   bytes_ += static_cast<std::int64_t>(text.size());
   if (bytes_ > max_bytes_) make_room();
 }
@@ -89,23 +123,22 @@ std::shared_ptr<StoredResponse> ResponseFolder::read(const std::string& id,
   std::error_code error;
   if (!is_plain(id) || !fs::exists(file_of(id), error)) return nullptr;
   try {
-    json::object object = read_json_object(file_of(id));
-    auto response = std::make_shared<StoredResponse>();
-    response->id = id;
-    response->input = std::move(object.at("input").as_array());
-    response->output = std::move(object.at("output").as_array());
-    response->response = object.at("response").as_string();
-    previous = object.at("previous").as_string();
-    return response;
+    return parse(id, read_text(file_of(id)), previous);
+  } catch (const Error& unreadable) {
+    spdlog::warn("[responses] {}", unreadable.what());
   } catch (const std::exception& damage) {
-    spdlog::warn("[responses] {} is of no use: {}", file_of(id).string(), damage.what());
-    return nullptr;
+    spdlog::warn("[responses] {} is of no use and removed: {}", file_of(id).string(),
+                 damage.what());
+    fs::remove(file_of(id), error);
   }
+  return nullptr;
 }
 
-bool ResponseFolder::erase(const std::string& id) {
+bool ResponseFolder::erase(const std::string& id, const std::string& owner) {
+  std::string previous;
+  const auto known = read(id, previous);
   std::error_code error;
-  return is_plain(id) && fs::remove(file_of(id), error);
+  return known && known->owner == owner && fs::remove(file_of(id), error);
 }
 
 void ResponseFolder::make_room() {

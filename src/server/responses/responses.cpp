@@ -84,16 +84,18 @@ void Responses::answer(std::shared_ptr<Exchange> exchange) {
   const std::string id = "resp_" + text::random_letters(32);
   auto call = std::make_shared<ResponsesCall>(
       parse_responses_call(exchange->request().body, id, sampling_));
+  const std::string owner = exchange->caller().id;
   StoredResponsePtr previous;
   if (!call->previous_response_id.empty())
-    previous = find(call->previous_response_id, "previous_response_id");
+    previous = find(*exchange, call->previous_response_id, "previous_response_id");
   read_items(*call, items_until(previous),
-             [this](const std::string& item) { return store_.find_item(item); });
+             [&](const std::string& item) { return store_.find_item(item, owner); });
   ChatCall chat = std::move(call->chat);
-  auto make_reply = [this, id, call, previous](const ReplyFacts& facts) {
-    ResponsesReply::Keep keep = [this, id, call, previous](const json::object& response) {
+  auto make_reply = [this, id, owner, call, previous](const ReplyFacts& facts) {
+    ResponsesReply::Keep keep = [this, id, owner, call, previous](const json::object& response) {
       auto stored = std::make_shared<StoredResponse>();
       stored->id = id;
+      stored->owner = owner;
       stored->input = call->input;
       stored->output = response.at("output").as_array();
       stored->response = json::serialize(response);
@@ -108,8 +110,9 @@ void Responses::answer(std::shared_ptr<Exchange> exchange) {
   service_.answer(std::move(exchange), std::move(chat), std::move(make_reply));
 }
 
-StoredResponsePtr Responses::find(const std::string& id, const std::string& field) {
-  if (auto found = store_.find(id)) return found;
+StoredResponsePtr Responses::find(const Exchange& exchange, const std::string& id,
+                                  const std::string& field) {
+  if (auto found = store_.find(id, exchange.caller().id)) return found;
   throw Error(Code::not_found, "response '" + excerpt(id) + "' is not known (any more)", field);
 }
 
@@ -121,12 +124,12 @@ void Responses::show(Exchange& exchange) {
   }
   if (parameter(exchange.request().query, "stream") == "true")
     refuse("stream", "must be false (an answer can be read again whole only)");
-  exchange.respond(json_response(200, find(id, "response_id")->response));
+  exchange.respond(json_response(200, find(exchange, id, "response_id")->response));
 }
 
 // What the answer was given: the conversation before it, too.
 void Responses::show_input_items(Exchange& exchange, const std::string& id) {
-  const StoredResponsePtr response = find(id, "response_id");
+  const StoredResponsePtr response = find(exchange, id, "response_id");
   json::array items = items_until(response->previous);
   items.insert(items.end(), response->input.begin(), response->input.end());
   exchange.respond(
@@ -135,7 +138,7 @@ void Responses::show_input_items(Exchange& exchange, const std::string& id) {
 
 void Responses::erase(Exchange& exchange) {
   const std::string id = exchange.request().path.substr(folder.size());
-  if (!store_.erase(id)) find(id, "response_id");
+  if (!store_.erase(id, exchange.caller().id)) find(exchange, id, "response_id");
   exchange.respond(
       json_response(200, json::serialize(json::object{
                              {"id", valid_utf8(id)}, {"object", "response"}, {"deleted", true}})));

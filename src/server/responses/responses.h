@@ -26,8 +26,8 @@ class Responses {
   void show(Exchange& exchange);
   void show_input_items(Exchange& exchange, const std::string& id);
   void erase(Exchange& exchange);
-  /// Throws Error(not_found) naming `field`.
-  StoredResponsePtr find(const std::string& id, const std::string& field);
+  /// A response of who asks. Throws Error(not_found) naming `field`.
+  StoredResponsePtr find(const Exchange& exchange, const std::string& id, const std::string& field);
 
   ChatService& service_;
   const SamplingOptions sampling_;

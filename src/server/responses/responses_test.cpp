@@ -1,11 +1,6 @@
 // OpenAI's Responses API over a fake engine.
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-
 #include "server/api_testing.h"
 
 namespace pippin::server {
@@ -292,56 +287,6 @@ TEST_F(ResponsesTest, ConversationsAreBoundedToo) {
     if (status == 200) id = parse_json(next.body, "body").at("id").as_string();
   }
   EXPECT_EQ(status, 404);
-}
-
-// A folder of the test's own.
-std::filesystem::path empty_folder() {
-  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  const auto folder = std::filesystem::path(::testing::TempDir()) /
-                      ("pippin_" + std::string(test->name()) + "_" + std::to_string(::getpid()));
-  std::filesystem::remove_all(folder);
-  return folder;
-}
-
-TEST_F(ResponsesTest, OutliveTheServerInAFolder) {
-  ApiOptions options;
-  options.responses.folder = empty_folder();
-  start(options);
-  const json::value first = answer(asking(""));
-  const std::string first_id(first.at("id").as_string());
-  const std::string second_id(
-      answer(asking(R"(, "previous_response_id": ")" + first_id + "\"")).at("id").as_string());
-
-  server_.reset();
-  start(options);
-  EXPECT_EQ(parse_json(get("/v1/responses/" + first_id).body, "body"), first);
-  answer(asking(R"(, "previous_response_id": ")" + second_id + "\""));
-  EXPECT_EQ(backend_.last_.messages.size(), 5u);
-
-  server_.reset();
-  start(options);
-  const auto file = options.responses.folder / (first_id + ".json");
-  EXPECT_EQ(std::filesystem::status(file).permissions(),
-            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-  std::ofstream(file) << "{\"input\": 1}";
-  EXPECT_EQ(get("/v1/responses/" + first_id).status, 404);
-  EXPECT_EQ(get("/v1/responses/" + second_id).status, 404);  // of which a part is lost
-  EXPECT_EQ(get("/v1/responses/..%2F" + first_id).status, 404);
-  EXPECT_EQ(send("DELETE /v1/responses/" + first_id + " HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
-  EXPECT_FALSE(std::filesystem::exists(file));
-}
-
-TEST_F(ResponsesTest, FoldersAreBounded) {
-  ApiOptions options;
-  options.responses.folder = empty_folder();
-  options.responses.max_folder_bytes = 6000;
-  start(options);
-  for (int i = 0; i < 12; ++i) answer(asking(""));
-  std::uintmax_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(options.responses.folder))
-    bytes += entry.file_size();
-  EXPECT_GT(bytes, 1000u);
-  EXPECT_LE(bytes, 6000u);
 }
 
 TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {

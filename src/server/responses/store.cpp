@@ -4,11 +4,24 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
+#include "pippin/error.h"
+
 namespace pippin::server {
 namespace {
 
 constexpr std::size_t max_turns =
     100'000;  // of a conversation on disk, in case its files name each other in a circle
+
+std::unique_ptr<ResponseFolder> open_folder(const ResponseStore::Options& options) {
+  if (options.folder.empty()) return nullptr;
+  try {
+    return std::make_unique<ResponseFolder>(options.folder, options.max_folder_bytes);
+  } catch (const Error& unusable) {
+    spdlog::warn("[responses] {}; responses are kept in memory only", unusable.what());
+    return nullptr;
+  }
+}
 
 }  // namespace
 
@@ -34,32 +47,29 @@ json::array items_until(const StoredResponsePtr& last) {
 }
 
 ResponseStore::ResponseStore(const Options& options)
-    : max_bytes_(options.max_bytes),
-      folder_(options.folder.empty()
-                  ? nullptr
-                  : std::make_unique<ResponseFolder>(options.folder, options.max_folder_bytes)) {}
+    : max_bytes_(options.max_bytes), folder_(open_folder(options)) {}
 
 void ResponseStore::put(std::shared_ptr<StoredResponse> response) {
   if (folder_) folder_->write(*response);
   keep(std::move(response));
 }
 
-StoredResponsePtr ResponseStore::find(const std::string& id) {
-  if (auto found = find_in_memory(id)) return found;
-  return folder_ ? find_in_folder(id) : nullptr;
+StoredResponsePtr ResponseStore::find(const std::string& id, const std::string& owner) {
+  if (auto found = find_in_memory(id, owner)) return found;
+  return folder_ ? find_in_folder(id, owner) : nullptr;
 }
 
 // The conversation back to what memory has of it, or to its beginning.
-StoredResponsePtr ResponseStore::find_in_folder(const std::string& id) {
+StoredResponsePtr ResponseStore::find_in_folder(const std::string& id, const std::string& owner) {
   std::vector<std::shared_ptr<StoredResponse>> turns;
   StoredResponsePtr known;
   std::string previous = id;
   while (!previous.empty() && !known) {
     if (turns.size() == max_turns) return nullptr;
     auto turn = folder_->read(std::string(previous), previous);
-    if (!turn) return nullptr;
+    if (!turn || turn->owner != owner) return nullptr;
     turns.push_back(std::move(turn));
-    if (!previous.empty()) known = find_in_memory(previous);
+    if (!previous.empty()) known = find_in_memory(previous, owner);
   }
   for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) {
     (*turn)->previous = known;
@@ -69,11 +79,11 @@ StoredResponsePtr ResponseStore::find_in_folder(const std::string& id) {
   return known;
 }
 
-bool ResponseStore::erase(const std::string& id) {
-  const bool was_on_disk = folder_ && folder_->erase(id);
+bool ResponseStore::erase(const std::string& id, const std::string& owner) {
+  const bool was_on_disk = folder_ && folder_->erase(id, owner);
   std::lock_guard lock(mutex_);
   const auto found = by_id_.find(id);
-  if (found == by_id_.end()) return was_on_disk;
+  if (found == by_id_.end() || (*found->second)->owner != owner) return was_on_disk;
   remove(found->second);
   return true;
 }
@@ -90,17 +100,19 @@ void ResponseStore::keep(std::shared_ptr<StoredResponse> response) {
   while (*bytes_ > max_bytes_ && !entries_.empty()) remove(std::prev(entries_.end()));
 }
 
-StoredResponsePtr ResponseStore::find_in_memory(const std::string& id) {
+StoredResponsePtr ResponseStore::find_in_memory(const std::string& id, const std::string& owner) {
   std::lock_guard lock(mutex_);
   const auto found = by_id_.find(id);
-  if (found == by_id_.end()) return nullptr;
+  if (found == by_id_.end() || (*found->second)->owner != owner) return nullptr;
   entries_.splice(entries_.begin(), entries_, found->second);
   return entries_.front();
 }
 
-std::optional<json::object> ResponseStore::find_item(const std::string& id) const {
+std::optional<json::object> ResponseStore::find_item(const std::string& id,
+                                                     const std::string& owner) const {
   std::lock_guard lock(mutex_);
-  for (const StoredResponsePtr& response : entries_)
+  for (const StoredResponsePtr& response : entries_) {
+    if (response->owner != owner) continue;
     for (const json::array* items : {&response->output, &response->input})
       for (const json::value& item : *items) {
         const json::object& object = item.as_object();
@@ -108,6 +120,7 @@ std::optional<json::object> ResponseStore::find_item(const std::string& id) cons
         const bool refers = type && *type == "item_reference";  // it has the id of another
         if (!refers && name && *name == json::string_view(id)) return object;
       }
+  }
   return {};
 }
 

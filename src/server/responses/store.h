@@ -21,6 +21,7 @@ namespace pippin::server {
 /// the store has let go of its beginning.
 struct StoredResponse {
   std::string id;
+  std::string owner;     ///< Caller::id of who asked: it is there for nobody else
   json::array input;     ///< this request's own items
   json::array output;    ///< the answer's items
   std::string response;  ///< the whole object, JSON
@@ -42,7 +43,8 @@ using StoredResponsePtr = std::shared_ptr<const StoredResponse>;
 json::array items_until(const StoredResponsePtr& last);
 
 /// Keeps answers in memory up to a number of bytes (of their JSON, those included that are only held by later ones); then those
-/// go first that were used least recently. Given a folder, writes them there, too, and finds them again. Thread-safe.
+/// go first that were used least recently. Given a folder, writes them there, too, and finds them again; where
+/// that can't be used, it says so and keeps them in memory alone. Thread-safe.
 class ResponseStore {
  public:
   struct Options {
@@ -51,20 +53,19 @@ class ResponseStore {
     std::int64_t max_folder_bytes = std::int64_t{1} << 30;
   };
 
-  /// Throws Error(invalid_argument) for a folder that can't be used.
   explicit ResponseStore(const Options& options);
 
   void put(std::shared_ptr<StoredResponse> response);
-  /// Null where there is none (any more), or not all that came before it.
-  StoredResponsePtr find(const std::string& id);
-  /// Returns whether it was there.
-  bool erase(const std::string& id);
-  /// An item of an answer that is kept in memory.
-  std::optional<json::object> find_item(const std::string& id) const;
+  /// Null where the owner has none of this id (any more), or not all that came before it.
+  StoredResponsePtr find(const std::string& id, const std::string& owner);
+  /// Returns whether the owner had it.
+  bool erase(const std::string& id, const std::string& owner);
+  /// An item of one of the owner's answers that are kept in memory.
+  std::optional<json::object> find_item(const std::string& id, const std::string& owner) const;
 
  private:
-  StoredResponsePtr find_in_memory(const std::string& id);
-  StoredResponsePtr find_in_folder(const std::string& id);
+  StoredResponsePtr find_in_memory(const std::string& id, const std::string& owner);
+  StoredResponsePtr find_in_folder(const std::string& id, const std::string& owner);
   void keep(std::shared_ptr<StoredResponse> response);
 
   using Entries = std::list<StoredResponsePtr>;  // most recently used first
