@@ -81,7 +81,7 @@ bool is_json(const HttpRequest& request) {
 
 std::size_t max_per_address(const HttpOptions& options) {
   const int limit = options.max_headers_per_address;
-  return static_cast<std::size_t>(limit > 0 ? limit : std::max(1, options.max_connections / 2));
+  return static_cast<std::size_t>(limit > 0 ? limit : std::max(8, options.max_connections / 2));
 }
 
 // A server that was killed leaves its file behind, which nobody can bind again.

@@ -52,7 +52,8 @@ struct HttpOptions {
   /// Connections at once. Where there are more, those go that have waited longest without a whole request; where there are none of
   /// these, new ones are answered 503.
   int max_connections = 512;
-  /// Connections of one address whose request's header is not whole yet; past it the oldest of them is closed. 0: half of all.
+  /// Connections of one address whose request's header is not whole yet; past it the oldest of them is closed. 0: half of all,
+  /// but at least 8.
   int max_headers_per_address = 0;
   /// Threads that move bytes.
   int num_io_threads = 1;

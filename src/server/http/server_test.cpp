@@ -393,6 +393,8 @@ TEST_F(HttpTest, WhereItIsFullWhoWaitsLongestGoes) {
   TestClient idle(port());
   idle.send(get("/hello"));
   EXPECT_EQ(idle.receive().status, 200);
+  std::this_thread::sleep_for(
+      milliseconds(50));  // the server has to learn that its answer has left
   TestClient slow(port());
   slow.send("GET /hello HTTP/1.1\r\nHost:");
   EXPECT_EQ(once(get("/hello")).status, 200);
