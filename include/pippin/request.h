@@ -174,7 +174,7 @@ struct CompletionRequest {
 enum class FinishReason {
   stop,
   length,
-  tool_calls,  ///< the model is done and has called tools; its last call is not cut off
+  tool_calls,  ///< the model is done and has called tools
 };
 
 /// What an answer cost, in tokens.

@@ -197,7 +197,6 @@ void Answer::add(text::OutputEvent event) {
 
 // Stop strings that come too early are text.
 void Answer::add_text(std::string_view text, std::size_t end) {
-  call_open_ = false;
   const auto all = stops_.num_held() + text.size();
   auto told = usage_.completion_tokens < min_tokens_ ? stops_.pass(text) : stops_.push(text);
   text_end_ = end - (all - told.size());
@@ -222,7 +221,6 @@ void Answer::tell_text(std::string text) {
 }
 
 void Answer::add_reasoning(std::string text) {
-  call_open_ = false;
   if (text.empty()) return;
   usage_.reasoning_tokens += usage_.completion_tokens - told_tokens_;
   ChatEvent event;
@@ -233,7 +231,6 @@ void Answer::add_reasoning(std::string text) {
 void Answer::add_call(text::OutputEvent event) {
   const bool begins = event.kind == Kind::call_begin, ends = event.kind == Kind::call_end;
   const int index = event.call - num_calls_before_;
-  if (ends) call_open_ = false;
   if (!parallel_tool_calls_ && (ends || (begins && index > 0))) {
     tokens_->cancel();
     return finish(FinishReason::stop);
@@ -242,7 +239,6 @@ void Answer::add_call(text::OutputEvent event) {
   ChatEvent out;
   if (begins) {
     ++num_calls_;
-    call_open_ = true;
     const auto id = event.id.empty() ? text::make_call_id() : std::move(event.id);
     out.tool_call = {index, id, std::move(event.text), ""};
   } else {
@@ -271,8 +267,7 @@ void Answer::end(FinishReason reason) {
 
 void Answer::finish(FinishReason reason) {
   if (std::exchange(ended_, true)) return;
-  if (reason == FinishReason::stop && num_calls_ > 0 && !call_open_)
-    reason = FinishReason::tool_calls;
+  if (reason == FinishReason::stop && num_calls_ > 0) reason = FinishReason::tool_calls;
   if (events_.empty()) events_.emplace_back();
   ChatEvent& last = events_.back();
   last.finish = reason;

@@ -117,7 +117,6 @@ class Answer {
   Usage usage_;
   std::int64_t told_tokens_ = 0;  ///< of the completion's, those of events so far
   int num_calls_ = 0;
-  bool call_open_ = false;  ///< the last one is not whole, and may go on
   bool ended_ = false;      ///< the last event is settled
   bool finished_ = false;   ///< it has been taken
 };

@@ -13,6 +13,7 @@
 #include "engine/fingerprint.h"
 #include "engine/memory_budget.h"
 #include "models/registry.h"
+#include "text/parsers/sections.h"
 
 namespace pippin::engine {
 namespace {
@@ -235,6 +236,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   const auto& chat = prompts_.chat_template;
   output_format_ = text::OutputFormat::choose(options.tool_parser, options.reasoning_parser,
                                               chat ? chat->source(true) : "", info_.model_type);
+  prompts_.thought_tag = output_format_.reasoning_tags().open;
   info_.tool_parser = output_format_.tool_parser();
   info_.reasoning_parser = output_format_.reasoning_parser();
   for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})

@@ -73,7 +73,7 @@ std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInp
 
 text::OpenPrompt PromptBuilder::rendered(const ChatRequest& request, text::ChatInput input) const {
   if (request.prompt_end == PromptEnd::last_message)
-    return text::render_open(*chat_template, request.messages, std::move(input));
+    return text::render_open(*chat_template, request.messages, std::move(input), thought_tag);
   input.messages_json = text::messages_json(request.messages);
   input.add_generation_prompt = request.prompt_end == PromptEnd::answer;
   text::OpenPrompt prompt{chat_template->render(input)};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "engine/prompt_media.h"
@@ -21,6 +22,7 @@ struct PromptBuilder {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  ///< null: the checkpoint has none
   std::optional<VisionInput> vision;                        ///< absent: the model sees nothing
+  std::string_view thought_tag;                             ///< begins reasoning; empty: none does
 
   std::int64_t max_context = 0;     ///< tokens of prompt and answer together
   std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding

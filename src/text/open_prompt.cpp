@@ -57,32 +57,31 @@ json::object extra_of(const Message& message) {
   return parse_json(message.extra_json, "extra_json").as_object();
 }
 
-/// Marks the end of what the answer goes on with; that text as it was.
-std::string mark_reasoning(Message& message, json::object extra) {
-  auto& reasoning = extra.at("reasoning_content").as_string();
-  std::string text(reasoning);
-  reasoning.append(mark);
-  message.extra_json = json::serialize(extra);
-  return text;
+bool has_calls(const json::object& extra) {
+  const auto* calls = extra.if_contains("tool_calls");
+  return calls && calls->is_array() && !calls->get_array().empty();
 }
 
+// Of a message that says nothing else; empty where it does.
+std::string lone_reasoning(const Message& message) {
+  const auto extra = extra_of(message);
+  const auto* reasoning = extra.if_contains("reasoning_content");
+  if (has_text(message) || !reasoning || !reasoning->is_string()) return {};
+  return std::string(reasoning->get_string());
+}
+
+void mark_reasoning(Message& message) {
+  auto extra = extra_of(message);
+  extra.at("reasoning_content").as_string().append(mark);
+  message.extra_json = json::serialize(extra);
+}
+
+// Returns the text as it was.
 std::string mark_text(Message& message) {
   if (message.content.empty()) message.content.emplace_back();
   auto& part = message.content.back();
   if (part.image || part.video) refuse("it does not end with a text");
   return std::exchange(part.text, part.text + std::string(mark));
-}
-
-std::string mark_end(Message& message) {
-  if (message.role != "assistant") refuse("it is not the assistant's");
-  auto extra = extra_of(message);
-  if (const auto* calls = extra.if_contains("tool_calls");
-      calls && calls->is_array() && !calls->get_array().empty())
-    refuse("it calls tools, behind its text");
-  const auto* reasoning = extra.if_contains("reasoning_content");
-  const bool thinks = reasoning && reasoning->is_string() && !reasoning->get_string().empty();
-  return thinks && !has_text(message) ? mark_reasoning(message, std::move(extra))
-                                      : mark_text(message);
 }
 
 // Up to the mark.
@@ -96,21 +95,20 @@ std::string cut_at_mark(std::string prompt, std::string_view text) {
   return prompt;
 }
 
-// Where the answer would begin if nothing were given of it. Templates put other words before an answer that is asked for than before
-// one that is shown: then it begins where the two part, though not within a tag.
-std::size_t answer_begin(const ChatTemplate& chat_template, std::vector<Message> messages,
-                         ChatInput input, std::string_view prompt, std::string_view text) {
+// As for an answer of which nothing is given.
+std::string render_asking(const ChatTemplate& chat_template, std::vector<Message> messages,
+                          ChatInput input) {
   messages.pop_back();
   input.messages_json = messages_json(messages);
   input.add_generation_prompt = true;
-  std::string asked;
-  try {
-    asked = chat_template.render(input);
-  } catch (const Error&) {  // it wants a question
-    return prompt.size() - (prompt.ends_with(text) ? text.size() : 0);
-  }
-  if (prompt.starts_with(asked)) return asked.size();
-  const auto parted = std::mismatch(asked.begin(), asked.end(), prompt.begin(), prompt.end());
+  return chat_template.render(input);
+}
+
+// Where the answer would begin if nothing were given of it. Templates put other words before an answer that is asked for than before
+// one that is shown: then it begins where the two part, though not within a tag.
+std::size_t answer_begin(std::string_view prompt, std::string_view asking) {
+  if (prompt.starts_with(asking)) return asking.size();
+  const auto parted = std::mismatch(asking.begin(), asking.end(), prompt.begin(), prompt.end());
   const auto shared = prompt.substr(0, static_cast<std::size_t>(parted.second - prompt.begin()));
   const auto tag = shared.find_last_of("<[");
   const bool in_tag =
@@ -118,18 +116,53 @@ std::size_t answer_begin(const ChatTemplate& chat_template, std::vector<Message>
   return in_tag ? tag : shared.size();
 }
 
-}  // namespace
+std::size_t answer_begin(const ChatTemplate& chat_template, const std::vector<Message>& messages,
+                         const ChatInput& input, std::string_view prompt, std::string_view text) {
+  try {
+    return answer_begin(prompt, render_asking(chat_template, messages, input));
+  } catch (const Error&) {  // it wants a question
+    return prompt.size() - (prompt.ends_with(text) ? text.size() : 0);
+  }
+}
 
-OpenPrompt render_open(const ChatTemplate& chat_template, const std::vector<Message>& messages,
-                       ChatInput input) {
-  auto marked = messages;
-  if (marked.empty()) refuse("there is none");
-  const auto text = mark_end(marked.back());
+/// Up to the end of `text`, which stands in `marked` with the mark behind it.
+OpenPrompt render_marked(const ChatTemplate& chat_template, const std::vector<Message>& messages,
+                         const std::vector<Message>& marked, ChatInput input,
+                         std::string_view text) {
   input.messages_json = messages_json(marked);
   input.add_generation_prompt = false;
   OpenPrompt prompt{cut_at_mark(chat_template.render(input), text)};
-  prompt.answer = answer_begin(chat_template, messages, std::move(input), prompt.text, text);
+  prompt.answer = answer_begin(chat_template, messages, input, prompt.text, text);
   return prompt;
+}
+
+OpenPrompt render_thought(const ChatTemplate& chat_template, const std::vector<Message>& messages,
+                          const ChatInput& input, std::string_view thought_tag) {
+  const auto text = lone_reasoning(messages.back());
+  auto marked = messages;
+  mark_reasoning(marked.back());
+  try {
+    return render_marked(chat_template, messages, marked, input, text);
+  } catch (const Error&) {
+    auto asking = render_asking(chat_template, messages, input);
+    if (thought_tag.empty() || !stripped_end(asking).ends_with(stripped(thought_tag))) throw;
+    return {asking + text, asking.size()};
+  }
+}
+
+}  // namespace
+
+OpenPrompt render_open(const ChatTemplate& chat_template, const std::vector<Message>& messages,
+                       ChatInput input, std::string_view thought_tag) {
+  if (messages.empty()) refuse("there is none");
+  const auto& last = messages.back();
+  if (last.role != "assistant") refuse("it is not the assistant's");
+  if (has_calls(extra_of(last))) refuse("it calls tools, behind its text");
+  if (!lone_reasoning(last).empty())
+    return render_thought(chat_template, messages, input, thought_tag);
+  auto marked = messages;
+  const auto text = mark_text(marked.back());
+  return render_marked(chat_template, messages, marked, std::move(input), text);
 }
 
 }  // namespace pippin::text

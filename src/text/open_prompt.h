@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pippin/request.h"
@@ -19,8 +20,9 @@ struct OpenPrompt {
 
 /// Renders the messages up to the end of the last one's text (its reasoning, where it has no text), as transformers does with
 /// continue_final_message. `input` says all but the messages. Throws Error(invalid_argument) naming "messages" where the last one has
-/// no text to go on with, has calls behind it, or is not shown as it is by the template.
+/// no text to go on with, has calls behind it, or is not shown as it is by the template. Reasoning that the template does not show goes
+/// on all the same where the template ends prompts with `thought_tag`, which begins a thought.
 OpenPrompt render_open(const ChatTemplate& chat_template, const std::vector<Message>& messages,
-                       ChatInput input);
+                       ChatInput input, std::string_view thought_tag = {});
 
 }  // namespace pippin::text

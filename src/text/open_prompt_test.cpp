@@ -93,6 +93,15 @@ TEST(OpenPrompt, TellsWhereTheAnswerBegins) {
   EXPECT_EQ(begun("deepseek_r1", tagged), "<tool_call>\n{");
 }
 
+TEST(OpenPrompt, AThoughtThatNoTemplateShowsGoesOnWhereItOpensOne) {
+  const std::vector<Message> messages{{"user", {{"Hi.", nullptr}}, ""},
+                                      {"assistant", {}, R"({"reasoning_content": "So"})"}};
+  const auto prompt = render_open(template_of("deepseek_r1"), messages, {}, "<think>");
+  EXPECT_TRUE(prompt.text.ends_with("<｜Assistant｜><think>\nSo")) << prompt.text;
+  EXPECT_EQ(prompt.text.substr(prompt.answer), "So");
+  EXPECT_THROW(render_open(template_of("qwen2_5"), messages, {}, "<think>"), Error);
+}
+
 std::string refusal_of(std::vector<Message> messages) {
   try {
     render_open(template_of("qwen2_5"), messages, {});

@@ -238,6 +238,21 @@ TEST(Parsers, ABracketMayBeginReasoningOrACall) {
   }
 }
 
+// Formats whose calls begin with a mere bracket: what is cut may as well be an answer.
+TEST(Parsers, ACutAnswerIsToldUnlessACallBeginsSo) {
+  const auto told = [](const char* tool_parser, const std::string& text) {
+    const auto format = OutputFormat::choose(tool_parser, "think", "", "");
+    return Subject(format, "", tools_json()).parse({{text}}, AnswerEnd::cut).content;
+  };
+  for (const std::string answer : {R"({"result": "Once upon a)", R"({"name": "Alice Li)",
+                                   R"({"type": "object", "properties": {)", "[\"a\", ", "[get_up"})
+    EXPECT_EQ(told(answer[0] == '{' ? "llama3_json" : "pythonic", answer), answer);
+  for (const std::string call :
+       {R"({"name": "get_wea)", R"({ "na)", "{", R"({"parameters": {"city": "Par)",
+        R"({"type": "function", "na)", "[get_wea", "["})
+    EXPECT_EQ(told(call[0] == '{' ? "llama3_json" : "pythonic", call), "") << call;
+}
+
 // Else no stop string would be found in it.
 TEST(Parsers, WhiteSpaceWithoutEndIsTold) {
   const auto format = OutputFormat::choose("hermes", "think", "", "");
