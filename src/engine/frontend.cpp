@@ -389,7 +389,7 @@ std::vector<ChatStream> Frontend::submit(
   for (int i = 0; i < num_choices; ++i) {
     auto sequence = std::make_shared<Sequence>(prompt);
     sequence->output = std::make_shared<TokenStream>();
-    sequence->output->hold_at(max_unread_tokens_);
+    sequence->output->stall_at(max_unread_tokens_);
     sequence->constraint = constraint();
     check(!sequence->constraint || sequence->min_tokens == 0, "min_tokens",
           "0 where the answer's form is asked for, which says itself where it may end");
