@@ -35,7 +35,8 @@ enum class AnswerEnd {
 /// Always: whatever the pieces, the events say the same (the texts of a kind and the arguments of a call, joined); any bytes
 /// give a valid sequence of events; nothing but white space around markup is lost: markup that is malformed comes out as text
 /// until a tool's name was read, as arguments after it. What a cut answer says is the beginning of what the whole one would say:
-/// of markup that is not complete it says nothing. Never throws for what is fed.
+/// of markup that is not complete it says nothing, unless that is a mere bracket and may as well begin an answer in JSON. Never throws
+/// for what is fed.
 class OutputParser {
  public:
   virtual ~OutputParser() = default;

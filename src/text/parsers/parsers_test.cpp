@@ -220,7 +220,8 @@ TEST_P(Family, GivesValidEventsForAnything) {
       ASSERT_EQ(subject.parse(split_at(pieces, 1 + rng() % (text.size() + 1))), whole);
       const auto size = rng() % (text.size() + 1);
       const auto cut = subject.parse(beginning(pieces, size), AnswerEnd::cut);
-      ASSERT_TRUE(begins(cut, whole)) << "cut at " << size << ": " << cut;
+      ASSERT_TRUE(begins(cut, whole) || may_be_json(cut, whole))
+          << "cut at " << size << ": " << cut;
     }
   }
 }

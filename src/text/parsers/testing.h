@@ -89,12 +89,19 @@ inline bool begins(const FoldedAnswer& cut, const FoldedAnswer& whole) {
     return all.starts_with(text);
   };
   const auto begins_call = [](const FoldedCall& call, const FoldedCall& all) {
-    return call.name == all.name && all.arguments.starts_with(call.arguments) &&
-           call.complete <= all.complete;
+    return call.name == all.name && all.arguments.starts_with(call.arguments);
   };
   return begins_text(cut.reasoning, whole.reasoning) && begins_text(cut.content, whole.content) &&
          cut.calls.size() <= whole.calls.size() &&
          std::equal(cut.calls.begin(), cut.calls.end(), whole.calls.begin(), begins_call);
+}
+
+/// Whether the cut answer is told as text although the whole one is a call: in formats whose calls begin with a mere bracket it may
+/// as well be an answer in JSON, unless it begins as calls mostly do.
+inline bool may_be_json(const FoldedAnswer& cut, const FoldedAnswer& whole) {
+  const auto text = trimmed(cut.content);
+  return (text.starts_with('{') || text.starts_with('[')) && cut.calls.empty() &&
+         !whole.content.starts_with(text);
 }
 
 /// A piece of an answer: text, or a special token.
