@@ -204,12 +204,15 @@ TEST(Parsers, ABracketMayBeginReasoningOrACall) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Family,
-                         testing::Values("hermes", "qwen3_coder", "glm", "minimax", "llama3_json",
-                                         "pythonic", "gemma3", "gemma4", "functiongemma", "mistral",
-                                         "deepseek", "kimi_k2", "granite", "nemotron", "phi",
-                                         "command_r", "harmony"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Families, Family,
+    testing::Values("hermes", "qwen3_coder", "glm", "minimax", "llama3_json", "pythonic", "gemma3",
+                    "gemma4", "functiongemma", "mistral", "deepseek", "kimi_k2", "granite",
+                    "nemotron", "phi", "command_r", "harmony", "apertus", "apriel", "minimax_m1",
+                    "command_r7b", "firefunction", "gigachat_3", "gigachat_3_1", "functionary_v3_1",
+                    "functionary_v3_2", "solar_open", "lfm2", "seed_oss", "deepseek_v3_2",
+                    "deepseek_v4", "hunyuan_3", "minicpm5", "kimi_k3", "muse", "minimax_m3"),
+    [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace pippin::text
