@@ -239,6 +239,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   prompts_.thought_tag = output_format_.reasoning_tags().open;
   info_.tool_parser = output_format_.tool_parser();
   info_.reasoning_parser = output_format_.reasoning_parser();
+  info_.tool_parser_warning = output_format_.warning();
   for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})
     if (chat && chat->source(true).find(name) != std::string::npos)
       info_.thinking_switches.emplace_back(name);
@@ -246,6 +247,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);
+  if (!info_.tool_parser_warning.empty()) spdlog::warn("[engine] {}", info_.tool_parser_warning);
 }
 
 // MLX has other kernels for one row and for up to 16, 32 and 64 rows than for more, and we have some for up to 8, 16 and 128.

@@ -120,7 +120,11 @@ bool JsonCalls::take_event(const JsonEvent& event, Input& input, OutputWriter& w
 
 // Of a call's own object.
 bool JsonCalls::take_member(const JsonEvent& event, Input& input, OutputWriter& writer) {
-  if (event.kind == Kind::key) {
+  if (event.kind == Kind::key && options_.keyed_by_name) {
+    key_ = "arguments";
+    has_arguments_ = false;
+    return take_name(event.text, input, writer);
+  } else if (event.kind == Kind::key) {
     key_ = event.text;
   } else if (names_tool(key_) && !called_) {
     return event.kind == Kind::string && take_name(event.text, input, writer);
