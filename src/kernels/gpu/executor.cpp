@@ -1,3 +1,5 @@
+#include <stdlib.h>  // setenv
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -176,6 +178,18 @@ UseExecutor::UseExecutor(std::unique_ptr<Executor> executor)
 }
 
 UseExecutor::~UseExecutor() { current().executor = before_; }
+
+void prepare_environment() {
+  constexpr int keep = 0;  // what is there
+  // cuDNN makes a plan for each new pair of lengths, which takes it up to a second, and prompts' chunks have new lengths at every step.
+  setenv("MLX_CUDA_USE_CUDNN_SDPA", "0", keep);
+#ifdef __APPLE__
+  // A command buffer ends after so many operations, or "MB", which are millions of the numbers of all inputs: by its own limits at each
+  // operation that touches a pool of pages. CUDA's graphs are no faster with others.
+  setenv("MLX_MAX_OPS_PER_BUFFER", "200", keep);
+  setenv("MLX_MAX_MB_PER_BUFFER", "100000", keep);
+#endif
+}
 
 mx::array constants(std::vector<int> values) { return kept(std::move(values), mx::int32); }
 mx::array constants(std::vector<float> values) { return kept(std::move(values), mx::float32); }

@@ -76,6 +76,10 @@ class UseExecutor {
   Executor* before_;
 };
 
+/// What MLX reads of the environment when it starts, set to what suits us where the user has set nothing. Called before anything asks MLX
+/// for a device.
+void prepare_environment();
+
 /// Small inputs that stay the same: at least 8 numbers, made once.
 mx::array constants(std::vector<int> values);
 mx::array constants(std::vector<float> values);
