@@ -13,20 +13,12 @@ constexpr int part_tokens = 128, threads = 256, warps = threads / 32;  // as pag
 constexpr int least_numbers = 8, max_shared_heads = 4;
 constexpr float log2_e = 1.442695041f;
 
-const Kernel decode_parts = {
-    "paged_decode_parts",
-    {"q", "k_pool", "v_pool", "table", "lengths", "sinks", "sizes", "numbers"},
-    {"sums", "stats"},
-    text::paged_decode,
-    text::paged_decode_parts_call,
-    emulate_paged_decode_parts};
-const Kernel decode_whole = {
-    "paged_decode_whole",
-    {"q", "k_pool", "v_pool", "table", "lengths", "sinks", "sizes", "numbers"},
-    {"out"},
-    text::paged_decode,
-    text::paged_decode_whole_call,
-    emulate_paged_decode_whole};
+const Kernel decode_parts = {"paged_decode_parts",
+                             {"q", "k_pool", "v_pool", "table", "lengths", "sizes", "numbers"},
+                             {"sums", "stats"},
+                             text::paged_decode,
+                             text::paged_decode_parts_call,
+                             emulate_paged_decode_parts};
 const Kernel merge = {"merge_parts",
                       {"sums", "stats", "lengths", "sinks", "sizes", "numbers"},
                       {"out"},
@@ -133,21 +125,18 @@ mx::array paged_decode(Executor& executor, const mx::array& q, const mx::array& 
   const auto sizes = constants(std::vector<int>{kv, gqa, contexts.table.shape(1), parts,
                                                 options.window, options.sinks ? 1 : 0});
   const auto numbers = numbers_of(options), sinks = sinks_of(options);
-  Launch decode{{q, k_pool, v_pool, contexts.table, contexts.lengths, sinks, sizes, numbers},
-                {{rows, heads * head_dim}},
-                {q.dtype()},
-                {kv * gqa / together, rows, parts},
-                threads,
-                {{"T", q.dtype()},
-                 {"P", k_pool.dtype()},
-                 {"D", head_dim},
-                 {"N", numbers_of_lane(head_dim)},
-                 {"G", together},
-                 {"PAGE", contexts.page_size}}};
-  if (parts == 1) return executor.run(decode_whole, decode).front();
-  decode.shapes = {{rows, heads, parts, head_dim}, {rows, heads, parts, 2}};
-  decode.dtypes = {mx::float32, mx::float32};
-  const auto partial = executor.run(decode_parts, decode);
+  const auto partial = executor.run(
+      decode_parts, {{q, k_pool, v_pool, contexts.table, contexts.lengths, sizes, numbers},
+                     {{rows, heads, parts, head_dim}, {rows, heads, parts, 2}},
+                     {mx::float32, mx::float32},
+                     {heads / together, rows, parts},
+                     threads,
+                     {{"T", q.dtype()},
+                      {"P", k_pool.dtype()},
+                      {"D", head_dim},
+                      {"N", numbers_of_lane(head_dim)},
+                      {"G", together},
+                      {"PAGE", contexts.page_size}}});
   return executor
       .run(merge, {{partial[0], partial[1], contexts.lengths, sinks, sizes, numbers},
                    {{rows, heads * head_dim}},

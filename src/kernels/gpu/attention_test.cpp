@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 #include <random>
 
@@ -267,6 +268,22 @@ TEST(Executor, RefusesWhatOneOfTheGpusWouldNotTake) {
   EXPECT_THROW(
       qk_norm_rope_write(testing::tested(), qkv, heads, mx::array({7}, mx::int32), pool, pool),
       Error);
+}
+
+TEST(Environment, TheUsersChoiceWins) {
+  const char* const name = "MLX_CUDA_USE_CUDNN_SDPA";
+  const char* const before = std::getenv(name);
+  const std::string kept = before ? before : "";
+  unsetenv(name);
+  prepare_environment();
+  EXPECT_STREQ(std::getenv(name), "0");
+  setenv(name, "1", 1);
+  prepare_environment();
+  EXPECT_STREQ(std::getenv(name), "1");
+  if (kept.empty())
+    unsetenv(name);
+  else
+    setenv(name, kept.c_str(), 1);
 }
 
 }  // namespace

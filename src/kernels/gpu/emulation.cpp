@@ -34,19 +34,10 @@ using Instances = std::map<std::string, Thread>;
 template <class T, class P, int D, int N, int G, int PAGE>
 void paged_decode_parts_thread(const EmulatedCall& call, uint3 group, uint tid) {
   const Argument q{call.in[0]}, k_pool{call.in[1]}, v_pool{call.in[2]}, table{call.in[3]},
-      lengths{call.in[4]}, sinks{call.in[5]}, sums{call.out[0]}, stats{call.out[1]};
-  const int* sizes = Argument{call.in[6]};
-  const float* numbers = Argument{call.in[7]};
+      lengths{call.in[4]}, sums{call.out[0]}, stats{call.out[1]};
+  const int* sizes = Argument{call.in[5]};
+  const float* numbers = Argument{call.in[6]};
 #include "kernels/gpu/paged_decode_parts.call.h"
-}
-
-template <class T, class P, int D, int N, int G, int PAGE>
-void paged_decode_whole_thread(const EmulatedCall& call, uint3 group, uint tid) {
-  const Argument q{call.in[0]}, k_pool{call.in[1]}, v_pool{call.in[2]}, table{call.in[3]},
-      lengths{call.in[4]}, sinks{call.in[5]}, out{call.out[0]};
-  const int* sizes = Argument{call.in[6]};
-  const float* numbers = Argument{call.in[7]};
-#include "kernels/gpu/paged_decode_whole.call.h"
 }
 
 template <class T, int D>
@@ -104,22 +95,21 @@ std::string instance(Numbers... numbers) {
 }
 
 template <class T, class P, int D, int N, int G>
-void add_decode(Instances& parts, Instances& whole) {
+void add_decode(Instances& parts) {
   parts[instance<T, P>(D, N, G, 16)] = paged_decode_parts_thread<T, P, D, N, G, 16>;
-  whole[instance<T, P>(D, N, G, 16)] = paged_decode_whole_thread<T, P, D, N, G, 16>;
 }
 
 template <class T, class P>
-void add_decodes(Instances& parts, Instances& whole) {
-  add_decode<T, P, 16, 8, 1>(parts, whole);
-  add_decode<T, P, 16, 8, 2>(parts, whole);
-  add_decode<T, P, 32, 8, 2>(parts, whole);
-  add_decode<T, P, 32, 8, 3>(parts, whole);
-  add_decode<T, P, 64, 8, 4>(parts, whole);
-  add_decode<T, P, 80, 10, 1>(parts, whole);
-  add_decode<T, P, 128, 8, 2>(parts, whole);
-  add_decode<T, P, 256, 8, 2>(parts, whole);
-  add_decode<T, P, 512, 16, 1>(parts, whole);
+void add_decodes(Instances& parts) {
+  add_decode<T, P, 16, 8, 1>(parts);
+  add_decode<T, P, 16, 8, 2>(parts);
+  add_decode<T, P, 32, 8, 2>(parts);
+  add_decode<T, P, 32, 8, 3>(parts);
+  add_decode<T, P, 64, 8, 4>(parts);
+  add_decode<T, P, 80, 10, 1>(parts);
+  add_decode<T, P, 128, 8, 2>(parts);
+  add_decode<T, P, 256, 8, 2>(parts);
+  add_decode<T, P, 512, 16, 1>(parts);
 }
 
 template <class T, int D>
@@ -155,12 +145,12 @@ void add_ropes(Instances& write, Instances& rows) {
 }
 
 struct Tables {
-  Instances parts, whole, merge, write, rows, gated;
+  Instances parts, merge, write, rows, gated;
   Tables() {
     using mx::bfloat16_t, mx::float16_t;
-    add_decodes<float, float>(parts, whole);
-    add_decodes<bfloat16_t, bfloat16_t>(parts, whole);
-    add_decode<float16_t, float16_t, 16, 8, 2>(parts, whole);
+    add_decodes<float, float>(parts);
+    add_decodes<bfloat16_t, bfloat16_t>(parts);
+    add_decode<float16_t, float16_t, 16, 8, 2>(parts);
     add_merges<float>(merge);
     add_merges<bfloat16_t>(merge);
     add_merge<float16_t, 16>(merge);
@@ -196,9 +186,6 @@ void run(const Instances& instances, const EmulatedCall& call) {
 
 void emulate_paged_decode_parts(const EmulatedCall& call) {
   emulated::run(emulated::tables().parts, call);
-}
-void emulate_paged_decode_whole(const EmulatedCall& call) {
-  emulated::run(emulated::tables().whole, call);
 }
 void emulate_merge_parts(const EmulatedCall& call) {
   emulated::run(emulated::tables().merge, call);

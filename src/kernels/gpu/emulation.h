@@ -15,7 +15,6 @@ struct EmulatedCall {
 
 /// Each throws Error(internal) where the template arguments are none of those it was compiled for.
 void emulate_paged_decode_parts(const EmulatedCall& call);
-void emulate_paged_decode_whole(const EmulatedCall& call);
 void emulate_merge_parts(const EmulatedCall& call);
 void emulate_qk_norm_rope_write(const EmulatedCall& call);
 void emulate_qk_norm_rope_rows(const EmulatedCall& call);

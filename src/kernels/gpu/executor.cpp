@@ -1,6 +1,5 @@
-#include <stdlib.h>  // setenv
-
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <sstream>

@@ -12,11 +12,10 @@ FN float capped(float score, float softcap) {
   return softcap > 0.0f ? softcap * (1.0f - 2.0f / (exp2_fast(2.885390082f * score / softcap) + 1.0f)) : score;
 }
 
-// Writes partial sums [rows, heads, parts, D] and (maximum, weight) [rows, heads, parts, 2]; where DIRECT, with one part in all, the result.
-template <typename T, typename P, int D, int N, int G, int PAGE, int DIRECT>
+// Writes partial sums [rows, heads, parts, D] and (maximum, weight) [rows, heads, parts, 2].
+template <typename T, typename P, int D, int N, int G, int PAGE>
 FN void paged_decode(DEVICE const T* q, DEVICE const P* k_pool, DEVICE const P* v_pool, DEVICE const int* table, DEVICE const int* lengths,
-                     DEVICE const float* sinks, DEVICE float* sums, DEVICE float* stats, DEVICE T* out, SHARED float* shared, DecodeShape shape,
-                     uint3 group, uint tid) {
+                     DEVICE float* sums, DEVICE float* stats, SHARED float* shared, DecodeShape shape, uint3 group, uint tid) {
   constexpr int LANES = D / N, WORKERS = THREADS / LANES;
   const int lane = int(tid) % LANES, worker = int(tid) / LANES, head_groups = shape.gqa / G;
   const int kv = int(group.x) / head_groups, first_head = kv * shape.gqa + int(group.x) % head_groups * G;
@@ -69,28 +68,17 @@ FN void paged_decode(DEVICE const T* q, DEVICE const P* k_pool, DEVICE const P* 
     group_barrier();
     const int head = first_head + h;
     float all = -1e30f, total = 0.0f;
-    for (int w = 0; w < WORKERS; ++w) {
-      const float larger = max(all, shared[w]);
-      total = total * exp2_fast(all - larger) + shared[WORKERS + w] * exp2_fast(shared[w] - larger);
-      all = larger;
-    }
-    float factor = 1.0f;  // what merge_parts does to one part
-    if (DIRECT && shape.has_sinks) {
-      const float larger = max(sinks[head], all);
-      factor = exp2_fast(all - larger);
-      total = exp2_fast(sinks[head] - larger) + total * factor;
-    }
+    for (int w = 0; w < WORKERS; ++w) all = max(all, shared[w]);
+    for (int w = 0; w < WORKERS; ++w) total += shared[WORKERS + w] * exp2_fast(shared[w] - all);
+    const int at = (row * heads + head) * shape.parts + part;
     for (int d = int(tid); d < D; d += THREADS) {
       float x = 0.0f;
       for (int w = 0; w < WORKERS; ++w) x += exp2_fast(shared[w] - all) * worker_sums[w * D + d];
-      if (DIRECT)
-        out[(row * heads + head) * D + d] = T(factor * x / total);
-      else
-        sums[((row * heads + head) * shape.parts + part) * D + d] = x;
+      sums[ulong(at) * ulong(D) + ulong(d)] = x;
     }
-    if (!DIRECT && tid == 0) {
-      stats[((row * heads + head) * shape.parts + part) * 2] = all;
-      stats[((row * heads + head) * shape.parts + part) * 2 + 1] = total;
+    if (tid == 0) {
+      stats[at * 2] = all;
+      stats[at * 2 + 1] = total;
     }
     group_barrier();
   }
@@ -104,15 +92,29 @@ FN void merge_parts(DEVICE const float* sums, DEVICE const float* stats, DEVICE 
   if (head >= heads) return;
   const int length = lengths[row], first = shape.window > 0 ? max(0, length - shape.window) / PART : 0, last = (length + PART - 1) / PART;
   const ulong at = (ulong(row) * ulong(heads) + ulong(head)) * ulong(shape.parts);
-  float all = shape.has_sinks ? sinks[head] : -1e30f, total = shape.has_sinks ? 1.0f : 0.0f;
-  for (int p = first; p < last; ++p) {
-    const float top = stats[(at + p) * 2], larger = max(all, top);
-    total = total * exp2_fast(all - larger) + stats[(at + p) * 2 + 1] * exp2_fast(top - larger);
+  constexpr int EACH = (D + 31) / 32, TOGETHER = 4;  // numbers of a lane; parts that are read at once
+  const int lane = int(tid) % 32;
+  float all = shape.has_sinks ? sinks[head] : -1e30f, total = shape.has_sinks ? 1.0f : 0.0f, x[EACH];
+  UNROLL for (int i = 0; i < EACH; ++i) x[i] = 0.0f;
+  for (int p = first; p < last; p += TOGETHER) {
+    float top[TOGETHER], weight[TOGETHER], sum[TOGETHER][EACH], larger = all;
+    UNROLL for (int j = 0; j < TOGETHER; ++j) {
+      const ulong part = at + ulong(min(p + j, last - 1));  // one too many stands in and weighs nothing
+      top[j] = stats[part * 2];
+      weight[j] = p + j < last ? stats[part * 2 + 1] : 0.0f;
+      UNROLL for (int i = 0; i < EACH; ++i) sum[j][i] = i * 32 + lane < D ? sums[part * ulong(D) + ulong(i * 32 + lane)] : 0.0f;
+      larger = max(larger, top[j]);
+    }
+    const float old = exp2_fast(all - larger);
     all = larger;
+    total *= old;
+    UNROLL for (int i = 0; i < EACH; ++i) x[i] *= old;
+    UNROLL for (int j = 0; j < TOGETHER; ++j) {
+      const float factor = p + j < last ? exp2_fast(top[j] - larger) : 0.0f;
+      total += factor * weight[j];
+      UNROLL for (int i = 0; i < EACH; ++i) x[i] += factor * sum[j][i];
+    }
   }
-  for (int d = int(tid) % 32; d < D; d += 32) {
-    float x = 0.0f;
-    for (int p = first; p < last; ++p) x += exp2_fast(stats[(at + p) * 2] - all) * sums[(at + p) * D + d];
-    out[(ulong(row) * ulong(heads) + ulong(head)) * D + d] = T(x / total);
-  }
+  UNROLL for (int i = 0; i < EACH; ++i)
+    if (i * 32 + lane < D) out[(ulong(row) * ulong(heads) + ulong(head)) * ulong(D) + ulong(i * 32 + lane)] = T(x[i] / total);
 }

@@ -8,7 +8,6 @@ extern const char* const prelude_metal;
 extern const char* const prelude;
 extern const char* const paged_decode;
 extern const char* const paged_decode_parts_call;
-extern const char* const paged_decode_whole_call;
 extern const char* const merge_parts_call;
 extern const char* const qk_norm_rope_write;
 extern const char* const qk_norm_rope_write_call;

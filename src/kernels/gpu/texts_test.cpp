@@ -14,7 +14,7 @@ namespace {
 const char* const kernels[] = {text::prelude,
                                text::paged_decode,
                                text::paged_decode_parts_call,
-                               text::paged_decode_whole_call,
+
                                text::merge_parts_call,
                                text::qk_norm_rope_write,
                                text::qk_norm_rope_write_call,
