@@ -1,5 +1,7 @@
 #include "engine/frontend.h"
 
+#include "kernels/gpu/kernel.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -68,6 +70,7 @@ void check(const EngineOptions& o) {
 }
 
 void choose_device(const std::string& device) {
+  kernels::gpu::prepare_environment();
   const bool has_gpu = mx::is_available(mx::Device::gpu);
   if (device == "gpu" && !has_gpu)
     throw Error(Code::invalid_argument, "this MLX has no GPU to run on", "device");

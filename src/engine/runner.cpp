@@ -187,6 +187,8 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     const auto wanted = step.sampled->arrays();
     results.insert(results.end(), wanted.begin(), wanted.end());
   }
+  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
+  if (step.rows.empty()) results.push_back(logits);
   mx::async_eval(std::move(results));
   step.done = kv_.values.back();
   for (auto& row : step.rows) row.allowed = {};
@@ -215,6 +217,13 @@ mx::array Runner::token_array(const std::vector<std::int32_t>& tokens,
     places[i] =
         is_known(device_token_indices[i]) ? places[i] + num_sampled : device_token_indices[i];
   return mx::take(mx::concatenate({*sampled_, int_array(tokens)}), int_array(places), 0);
+}
+
+// Codes are read by MLX's operations.
+bool Runner::by_gpu_kernels() const {
+  return options_.kv.bits == 0 &&
+         kernels::gpu::decodes(kernels::gpu::executor(), model_->traits().head_dim,
+                               options_.kv.dtype, options_.kv.dtype);
 }
 
 models::StepInput Runner::lay_out(const Batch& batch) {
@@ -250,7 +259,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
           mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
-          kernels::make_layout(contexts, options_.page_size, options_.cpu),
+          kernels::make_layout(contexts, options_.page_size, options_.cpu, by_gpu_kernels()),
           std::move(media)};
 }
 

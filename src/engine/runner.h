@@ -80,6 +80,7 @@ class Runner {
   void take_memory_ahead();
   void take_memory_for(std::int64_t num_pages);
   void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
+  bool by_gpu_kernels() const;
   models::StepInput lay_out(const Batch& batch);
   mx::array token_array(const std::vector<std::int32_t>& tokens,
                         const std::vector<std::int32_t>& device_token_indices) const;
