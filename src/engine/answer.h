@@ -117,8 +117,8 @@ class Answer {
   Usage usage_;
   std::int64_t told_tokens_ = 0;  ///< of the completion's, those of events so far
   int num_calls_ = 0;
-  bool ended_ = false;      ///< the last event is settled
-  bool finished_ = false;   ///< it has been taken
+  bool ended_ = false;     ///< the last event is settled
+  bool finished_ = false;  ///< it has been taken
 };
 
 }  // namespace pippin::engine
