@@ -60,7 +60,9 @@ const std::vector<std::vector<std::int32_t>>& reference(How how = How::mlx) {
   return it != answers.end() ? it->second : answers[how] = alone(without_caches(how, 512));
 }
 
-class Equalities : public ::testing::TestWithParam<How> {};
+class Equalities : public ::testing::TestWithParam<How> {
+  const GpuKernels kernels_{GetParam()};
+};
 
 TEST_P(Equalities, BatchedEqualsSingle) {
   EXPECT_EQ(together(with(GetParam(), 64, 512)), reference(GetParam()));
@@ -121,7 +123,7 @@ TEST_P(Equalities, ClearingDoesNotDisturbWhatRuns) {
 std::vector<How> ways() {
   if (mx::default_device() == mx::Device::gpu) return {How::mlx, How::mlx_kv8, How::mlx_kv4};
   return {How::mlx,     How::cpu_float32, How::cpu_int8, How::mlx_kv8,
-          How::mlx_kv4, How::cpu_kv8,     How::cpu_kv4};
+          How::mlx_kv4, How::cpu_kv8,     How::cpu_kv4,  How::gpu_emulated};
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, Equalities, ::testing::ValuesIn(ways()), name_of);

@@ -8,12 +8,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "engine/loop.h"
+#include "kernels/gpu/kernel.h"
 #include "media/digest.h"
 #include "media/image_processor.h"
 #include "models/registry.h"
@@ -27,18 +29,30 @@ inline const std::filesystem::path quantized_model_dir =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/qwen3_vl-mlx-4bit";
 
 /// Which operations compute.
-enum class How { mlx, cpu_float32, cpu_int8, mlx_kv8, mlx_kv4, cpu_kv8, cpu_kv4 };
+enum class How { mlx, cpu_float32, cpu_int8, mlx_kv8, mlx_kv4, cpu_kv8, cpu_kv4, gpu_emulated };
 
 inline bool on_cpu_kernels(How how) {
-  return how != How::mlx && how != How::mlx_kv8 && how != How::mlx_kv4;
+  return how == How::cpu_float32 || how == How::cpu_int8 || how == How::cpu_kv8 ||
+         how == How::cpu_kv4;
 }
 inline bool rounds_activations(How how) { return on_cpu_kernels(how) && how != How::cpu_float32; }
 
 inline std::string name_of(const ::testing::TestParamInfo<How>& info) {
   constexpr const char* names[] = {"mlx",     "cpu_float32", "cpu_int8", "mlx_kv8",
-                                   "mlx_kv4", "cpu_kv8",     "cpu_kv4"};
+                                   "mlx_kv4", "cpu_kv8",     "cpu_kv4",  "gpu_emulated"};
   return names[static_cast<int>(info.param)];
 }
+
+/// Which kernels `how` wants of a GPU, until it is destroyed: no loop outlives it.
+class GpuKernels {
+ public:
+  explicit GpuKernels(How how) {
+    if (how == How::gpu_emulated) use_.emplace(kernels::gpu::emulated_executor());
+  }
+
+ private:
+  std::optional<kernels::gpu::UseExecutor> use_;
+};
 
 inline nn::KvStorage kv_of(How how) {
   switch (how) {

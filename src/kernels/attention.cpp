@@ -35,17 +35,79 @@ mx::array rows(const mx::array& x, int first, int count) {
   return mx::slice(x, {first, 0, 0}, {first + count, x.shape(1), x.shape(2)});
 }
 
-mx::array attend(const mx::array& q, const mx::array& k_pool, const mx::array& v_pool,
-                 const PagedLayout::Group& group, float scale) {
+mx::array tokens(const mx::array& x, int first, int end) {  // of [B, H, L, D]
+  if (first == 0 && end == x.shape(2)) return x;
+  return mx::slice(x, {0, 0, first, 0}, {x.shape(0), x.shape(1), end, x.shape(3)});
+}
+
+// Where MLX has no fused kernel it holds all scores of a call at once; tiles of queries bound them (rows are independent).
+constexpr int max_scores_per_head = 1 << 22;
+
+// A chunk at its context's end. "causal" aligns the last query with the last key, which is just what that needs, and each of its tiles.
+mx::array attend_chunk(const mx::array& queries, const mx::array& keys, const mx::array& values,
+                       float scale) {
+  const int count = queries.shape(2), length = keys.shape(2);
+  const int tile = std::max(64, max_scores_per_head / length);
+  std::vector<mx::array> outputs;
+  for (int first = 0; first < count; first += tile) {
+    const int end = std::min(first + tile, count), visible = length - count + end;
+    outputs.push_back(mx::fast::scaled_dot_product_attention(
+        tokens(queries, first, end), tokens(keys, 0, visible), tokens(values, 0, visible), scale,
+        "causal"));
+  }
+  return outputs.size() == 1 ? outputs.front() : mx::concatenate(std::move(outputs), 2);
+}
+
+// What MLX's operations read of contexts that were laid out for our kernels.
+PagedLayout::Group by_slots(const PagedLayout::Group& group) {
+  const auto& contexts = *group.contexts;
+  const auto within = mx::arange(contexts.page_size, mx::int32);
+  const auto first = mx::expand_dims(contexts.table, 2) * mx::array(contexts.page_size, mx::int32);
+  const auto slots = mx::reshape(first + within, {contexts.rows, -1});
+  const auto lengths = mx::slice(contexts.lengths, {0}, {contexts.rows});
+  return {group.first_row, group.num_sequences, group.rows_per_sequence,
+          mx::slice(slots, {0, 0}, {contexts.rows, contexts.longest}),
+          mx::less(mx::arange(contexts.longest, mx::int32),
+                   mx::reshape(lengths, {contexts.rows, 1, 1, 1}))};
+}
+
+// A step's queries, keys and values [T, H or Hkv, D] as the pools have them, and the pools.
+struct Step {
+  const mx::array& q;
+  const std::optional<mx::array> k, v;  ///< absent where the pools alone have them
+  const mx::array& k_pool;
+  const mx::array& v_pool;
+};
+
+// Whether all that the group's rows see are its rows, which need no way through the pools.
+bool is_whole(const PagedLayout::Group& group) {
+  return group.num_sequences == 1 &&
+         group.slots.size() == static_cast<std::size_t>(group.rows_per_sequence);
+}
+
+mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group, float scale) {
   const int count = group.num_sequences * group.rows_per_sequence;
+  const auto& q = step.q;
   const auto queries = heads_first(rows(q, group.first_row, count), group.num_sequences);
-  const auto keys = gather_context(k_pool, group.slots, q.shape(2), q.dtype());
-  const auto values = gather_context(v_pool, group.slots, q.shape(2), q.dtype());
-  // "causal" aligns the last query with the last key, which is just what a chunk at the context's
-  // end needs.
-  const std::string mode = group.mask ? "array" : group.rows_per_sequence > 1 ? "causal" : "";
-  return rows_first(
-      mx::fast::scaled_dot_product_attention(queries, keys, values, scale, mode, group.mask));
+  const auto context = [&](const std::optional<mx::array>& own, const mx::array& pool) {
+    if (own && is_whole(group) && own->dtype() == q.dtype())
+      return heads_first(rows(*own, group.first_row, count), 1);
+    return gather_context(pool, group.slots, q.shape(2), q.dtype());
+  };
+  const auto keys = context(step.k, step.k_pool), values = context(step.v, step.v_pool);
+  if (group.rows_per_sequence > 1) return rows_first(attend_chunk(queries, keys, values, scale));
+  return rows_first(mx::fast::scaled_dot_product_attention(queries, keys, values, scale,
+                                                           group.mask ? "array" : "", group.mask));
+}
+
+mx::array attend(const Step& step, const PagedLayout::Group& group, float scale) {
+  if (!group.contexts) return attend_by_mlx(step, group, scale);
+  auto* executor = gpu::executor();
+  const auto& [q, k, v, k_pool, v_pool] = step;
+  if (is_quantized(k_pool) || !gpu::decodes(executor, q.shape(2), q.dtype(), k_pool.dtype()))
+    return attend_by_mlx(step, by_slots(group), scale);
+  return gpu::paged_decode(*executor, rows(q, group.first_row, group.num_sequences), k_pool, v_pool,
+                           *group.contexts, {scale});
 }
 
 // heads [T, Hkv, D], rotated where the pool is quantized.
@@ -55,8 +117,50 @@ void write(mx::array& pool, const mx::array& slots, const mx::array& heads) {
   pool = mx::scatter(pool, slots, mx::expand_dims(rows, 1), 0);
 }
 
+bool all_decode(const PagedLayout& layout) {
+  return std::all_of(layout.groups.begin(), layout.groups.end(),
+                     [](const auto& group) { return group.contexts.has_value(); });
+}
+
 mx::array concatenate_rows(std::vector<mx::array> parts) {
   return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
+}
+
+}  // namespace
+
+namespace {
+
+mx::array attend_groups(const Step& step, const PagedLayout& layout, float scale) {
+  std::vector<mx::array> outputs;
+  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, scale));
+  return concatenate_rows(std::move(outputs));
+}
+
+// Whether our GPU kernels norm and rotate these heads.
+bool gpu_takes(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
+               const RopeAngles& angles, const mx::array& pool, const PagedLayout& layout) {
+  return layout.padded_write_slots && !is_quantized(pool) &&
+         gpu::decodes(gpu::executor(), shape.head_dim, qkv.dtype(), pool.dtype()) &&
+         norm.q.dtype() == qkv.dtype() && norm.k.dtype() == qkv.dtype() &&
+         2 * angles.cos.shape(-1) == shape.head_dim;
+}
+
+mx::array gpu_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
+                        const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
+                        const PagedLayout& layout, float scale) {
+  auto& executor = *gpu::executor();
+  const gpu::HeadRows heads{shape.num_heads, shape.num_kv_heads, shape.head_dim, norm.q,
+                            norm.k,          norm.eps,           angles.cos,     angles.sin};
+  // MLX's operations read the pools of a chunk: it must see them written.
+  if (executor.writes_inputs() && all_decode(layout)) {
+    const auto q =
+        gpu::qk_norm_rope_write(executor, qkv, heads, *layout.padded_write_slots, k_pool, v_pool);
+    return attend_groups({q, {}, {}, k_pool, v_pool}, layout, scale);
+  }
+  const auto made = gpu::qk_norm_rope(executor, qkv, heads, k_pool.dtype());
+  write(k_pool, layout.write_slots, made.k);
+  write(v_pool, layout.write_slots, made.v);
+  return attend_groups({made.q, made.k, made.v, k_pool, v_pool}, layout, scale);
 }
 
 }  // namespace
@@ -69,18 +173,17 @@ mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::arra
   write(k_pool, layout.write_slots, turned(k));
   write(v_pool, layout.write_slots, turned(v));
   const auto queries = turned(q);
-  std::vector<mx::array> outputs;
-  for (const auto& group : layout.groups)
-    outputs.push_back(attend(queries, k_pool, v_pool, group, scale));
-  const auto out = concatenate_rows(std::move(outputs));
+  // Rows of another dtype, or before they were made codes, are not what a later chunk would read.
+  const bool exact = !rotates && k.dtype() == k_pool.dtype();
+  const Step step{queries, exact ? std::optional(k) : std::nullopt,
+                  exact ? std::optional(v) : std::nullopt, k_pool, v_pool};
+  const auto out = attend_groups(step, layout, scale);
   if (!rotates) return out;
   return mx::reshape(rotate_heads_back(mx::reshape(out, q.shape())), out.shape());
 }
 
 mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                             const std::vector<int>& segment_ends, float scale) {
-  // Where MLX has no fused kernel it holds all scores of a call at once; tiles of queries bound them (rows are independent).
-  constexpr int max_scores_per_head = 1 << 22;
   std::vector<mx::array> outputs;
   int begin = 0;
   for (const int end : segment_ends) {
@@ -101,6 +204,8 @@ mx::array causal_attention(const mx::array& qkv, const AttentionShape& shape, co
                            const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout, float scale) {
   if (layout.cpu) return cpu_attention(qkv, shape, norm, angles, k_pool, v_pool, layout, scale);
+  if (gpu_takes(qkv, shape, norm, angles, k_pool, layout))
+    return gpu_attention(qkv, shape, norm, angles, k_pool, v_pool, layout, scale);
   const int rows = qkv.shape(0), kv_end = shape.num_heads + shape.num_kv_heads;
   const auto parts =
       mx::split(mx::reshape(qkv, {rows, kv_end + shape.num_kv_heads, shape.head_dim}),

@@ -47,7 +47,7 @@ template <int BYTES> __device__ void copy_async(void* to, const void* from) {
 template <int WORDS> struct alignas(4 * WORDS) Codes { unsigned word[WORDS]; };
 
 template <typename T, int BITS, int GROUP, int MT, int NT>
-__device__ void few_rows(const T* x, const unsigned* w, const T* scales, const T* biases, T* out, int M, int N, int K) {
+__device__ void few_rows(const T* x, const unsigned* w, const T* scales, const T* biases, const T* residual, T* out, int M, int N, int K) {
   constexpr int WARPS = 8, STAGES = 3, CHUNK = 128, TURN = WARPS * CHUNK, ROWS = 16 * MT, WORDS = BITS / 2;
   using H = Half2<T>;
   struct Stage {
@@ -154,14 +154,19 @@ __device__ void few_rows(const T* x, const unsigned* w, const T* scales, const T
   for (int i = threadIdx.x; i < ROWS * M; i += WARPS * 32) {
     float y = 0;
     for (int v = 0; v < WARPS; ++v) y += sums[(v * 8 * NT + i / ROWS) * PITCH + i % ROWS];
-    out[size_t(i / ROWS) * N + n0 + i % ROWS] = T(y);
+    const size_t at = size_t(i / ROWS) * N + n0 + i % ROWS;
+    out[at] = T(residual ? y + float(residual[at]) : y);
   }
 }
 )";
 // Blocks of 32 rows of x stand one behind the other: those behind find the weights in the second-level cache.
 constexpr const char* body = R"(
   const int m0 = 32 * blockIdx.y, M = x_shape[0] - m0, K = x_shape[1], N = w_shape[0];
-  few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
+  few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, (const T*)0, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
+)";
+constexpr const char* residual_body = R"(
+  const int m0 = 32 * blockIdx.y, M = x_shape[0] - m0, K = x_shape[1], N = w_shape[0];
+  few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, residual + size_t(m0) * N, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
 )";
 
 constexpr int max_rows = 128;
@@ -188,7 +193,15 @@ bool ampere_or_newer() {
   return found != info.end() && std::get<std::size_t>(found->second) >= 8;
 }
 
-mx::array call(const mx::array& x, const QuantizedWeight& w) {
+std::vector<mx::array> inputs_of(const mx::array& x, const QuantizedWeight& w,
+                                 const std::optional<mx::array>& residual) {
+  std::vector<mx::array> inputs = {x, w.weight, w.scales, w.biases};
+  if (residual) inputs.push_back(*residual);
+  return inputs;
+}
+
+mx::array call(const mx::array& x, const QuantizedWeight& w,
+               const std::optional<mx::array>& residual) {
   const int rows = x.shape(0), outputs = w.weight.shape(0);
   const int n_tiles = rows <= 8 ? 1 : rows <= 16 ? 2 : 4;
   // Each variant takes a second or two to compile, at every start. More outputs a block read x less often, which has little to
@@ -196,10 +209,12 @@ mx::array call(const mx::array& x, const QuantizedWeight& w) {
   const bool fits = shared_bytes(w.bits, 2, n_tiles) <= max_shared_bytes;
   const int m_tiles = n_tiles > 1 && outputs % 32 == 0 && fits ? 2 : 1;
   const int row_blocks = (rows + rows_of_a_block - 1) / rows_of_a_block;
-  const auto kernel =
-      mx::fast::cuda_kernel("few_rows", {"x", "w", "scales", "biases"}, {"out"}, body, header, true,
-                            shared_bytes(w.bits, m_tiles, n_tiles));
-  return kernel({x, w.weight, w.scales, w.biases}, {{rows, outputs}}, {x.dtype()},
+  std::vector<std::string> names = {"x", "w", "scales", "biases"};
+  if (residual) names.emplace_back("residual");
+  const auto kernel = mx::fast::cuda_kernel(residual ? "few_rows_residual" : "few_rows", names,
+                                            {"out"}, residual ? residual_body : body, header, true,
+                                            shared_bytes(w.bits, m_tiles, n_tiles));
+  return kernel(inputs_of(x, w, residual), {{rows, outputs}}, {x.dtype()},
                 {outputs / (16 * m_tiles) * threads, row_blocks, 1}, {threads, 1, 1},
                 {{"T", x.dtype()},
                  {"BITS", w.bits},
@@ -211,30 +226,32 @@ mx::array call(const mx::array& x, const QuantizedWeight& w) {
 }
 
 // What tells one call from another, but for the arrays.
-using Variant = std::tuple<int, int, mx::Dtype::Val, int, int, int>;
+using Variant = std::tuple<int, int, mx::Dtype::Val, int, int, int, bool>;
 
 }  // namespace
 
-bool few_rows_kernel_takes(const mx::array& x, const QuantizedWeight& w) {
+bool few_rows_kernel_takes(const mx::array& x, const QuantizedWeight& w, bool residual) {
   if (mx::default_device() != mx::Device::gpu) return false;
   static const bool supported = ampere_or_newer();
   const bool half = x.dtype() == mx::bfloat16 || x.dtype() == mx::float16;
-  const bool for_mlx = x.shape(0) == 1 && w.weight.shape(0) <= small_matrix / x.shape(1);
+  const bool for_mlx =
+      !residual && x.shape(0) == 1 && w.weight.shape(0) <= small_matrix / x.shape(1);
   return supported && x.shape(0) <= max_rows && !for_mlx && half && x.dtype() == w.scales.dtype() &&
          (w.bits == 4 || w.bits == 8) && (w.group_size == 64 || w.group_size == 128) &&
          w.weight.shape(0) % 16 == 0 && x.shape(1) % 128 == 0;
 }
 
-mx::array few_rows_linear(const mx::array& x, const QuantizedWeight& w) {
+mx::array few_rows_linear(const mx::array& x, const QuantizedWeight& w,
+                          const std::optional<mx::array>& residual) {
   // Each call of MLX's function writes the kernel's source anew: 10 us, and a step has hundreds. A primitive has no state but
   // that source and the grid, so calls alike share one.
   thread_local std::map<Variant, std::shared_ptr<mx::Primitive>> primitives;
   const int rows = x.shape(0), outputs = w.weight.shape(0);
   const mx::Stream stream = mx::default_stream(mx::default_device());
-  auto& primitive =
-      primitives[{stream.index, rows, x.dtype().val(), w.bits, w.group_size, outputs}];
-  if (!primitive) primitive = call(x, w).primitive_ptr();
-  return mx::array({rows, outputs}, x.dtype(), primitive, {x, w.weight, w.scales, w.biases});
+  auto& primitive = primitives[{stream.index, rows, x.dtype().val(), w.bits, w.group_size, outputs,
+                                residual.has_value()}];
+  if (!primitive) primitive = call(x, w, residual).primitive_ptr();
+  return mx::array({rows, outputs}, x.dtype(), primitive, inputs_of(x, w, residual));
 }
 
 }  // namespace pippin::kernels

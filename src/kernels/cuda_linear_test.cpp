@@ -53,6 +53,23 @@ TEST(FewRowsLinear, EqualsTheExpandedProduct) {
         expect_equals_expanded(5, 48, bits, group_size, dtype);
 }
 
+TEST(FewRowsLinear, AddsAResidual) {
+  if (!on_nvidia()) return;
+  for (const int rows : {1, 2, 9, 70}) {
+    const auto parts =
+        mx::quantize(mx::astype(random_array({96, columns}, 7), mx::bfloat16), 64, 4);
+    const QuantizedWeight w{parts[0], parts[1], parts[2], 64, 4};
+    const auto x = mx::astype(random_array({rows, columns}, 8), mx::bfloat16);
+    const auto residual = mx::astype(random_array({rows, 96}, 9) * mx::array(100.0f), mx::bfloat16);
+    ASSERT_TRUE(few_rows_kernel_takes(x, w, true));
+    const auto wanted = expanded_linear(x, w) + mx::astype(residual, mx::float32);
+    // Up to 550: half of bfloat16's last place is 2.
+    EXPECT_LT(max_abs_difference(to_vector(few_rows_linear(x, w, residual)), to_vector(wanted)),
+              2.1f)
+        << rows;
+  }
+}
+
 TEST(FewRowsLinear, ARowDoesNotDependOnTheOthers) {
   if (!on_nvidia()) return;
   const auto parts = mx::quantize(mx::astype(random_array({96, columns}, 7), mx::bfloat16), 64, 4);

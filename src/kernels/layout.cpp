@@ -46,6 +46,21 @@ PagedLayout::Group make_group(std::span<const ContextRows> parts, int first_row,
           padding_mask(parts, longest)};
 }
 
+// Decode rows of any lengths: nothing is padded but page numbers.
+PagedLayout::Group make_gpu_group(std::span<const ContextRows> parts, int first_row,
+                                  int page_size) {
+  std::vector<gpu::Context> contexts;
+  for (const auto& part : parts) contexts.push_back({part.pages, part.length});
+  auto made = gpu::make_contexts(contexts, page_size);
+  return {first_row, made.rows, 1, made.table, std::nullopt, made};
+}
+
+std::size_t gpu_group_end(const std::vector<ContextRows>& parts, std::size_t begin) {
+  std::size_t end = begin;
+  while (end < parts.size() && parts[end].rows == 1) ++end;
+  return end;
+}
+
 // A group pads every context to its longest. Contexts join while that at most doubles what is read (or it is little).
 constexpr std::int64_t negligible_padding = 8192;  // tokens
 
@@ -80,7 +95,7 @@ std::shared_ptr<const CpuLayout> make_cpu_layout(const std::vector<ContextRows>&
 }  // namespace
 
 PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
-                        const CpuBackendPtr& backend) {
+                        const CpuBackendPtr& backend, bool for_gpu_kernels) {
   std::vector<std::int32_t> write_slots;
   for (const auto& part : parts)
     for (int i = part.length - part.rows; i < part.length; ++i)
@@ -92,11 +107,18 @@ PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
     layout.cpu = make_cpu_layout(parts, page_size, backend);
     return layout;
   }
+  const bool gpu = for_gpu_kernels && gpu::executor();
+  if (gpu) {
+    const auto padded = gpu::padded(std::move(write_slots));
+    layout.padded_write_slots = int_array(padded, {static_cast<int>(padded.size())});
+  }
   int row = 0;
   for (std::size_t begin = 0; begin < parts.size();) {
-    const std::size_t end = group_end(parts, begin);
-    layout.groups.push_back(
-        make_group(std::span(parts).subspan(begin, end - begin), row, page_size));
+    const bool decodes = gpu && parts[begin].rows == 1;
+    const std::size_t end = decodes ? gpu_group_end(parts, begin) : group_end(parts, begin);
+    const auto group = std::span(parts).subspan(begin, end - begin);
+    layout.groups.push_back(decodes ? make_gpu_group(group, row, page_size)
+                                    : make_group(group, row, page_size));
     for (; begin < end; ++begin) row += parts[begin].rows;
   }
   return layout;

@@ -17,8 +17,9 @@ struct ContextRows {
 };
 
 /// Lays the parts out in order; neighbouring parts of one row become one group.
-/// With a backend, for the CPU's kernels.
+/// With a backend, for the CPU's kernels. `for_gpu_kernels`: decode rows, for gpu::executor()'s; where that is none, too, the layout is
+/// for MLX's operations.
 PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
-                        const CpuBackendPtr& backend = nullptr);
+                        const CpuBackendPtr& backend = nullptr, bool for_gpu_kernels = false);
 
 }  // namespace pippin::kernels

@@ -4,6 +4,8 @@
 #include <numbers>
 #include <utility>
 
+#include "kernels/cuda_linear.h"
+#include "kernels/gpu/activation.h"
 #include "kernels/ops.h"
 #include "pippin/error.h"
 
@@ -56,6 +58,13 @@ mx::array product(const mx::array& x, const Weight& w) {
   return mx::matmul(x, mx::transpose(*w.dense()));
 }
 
+// Whether the product's own kernel adds the residual.
+bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
+  return epilogue.residual && !epilogue.bias && epilogue.activation == Activation::none &&
+         w.quantized() && epilogue.residual->dtype() == x.dtype() &&
+         few_rows_kernel_takes(x, *w.quantized(), true);
+}
+
 mx::array gelu(const mx::array& x) {
   const auto scaled = mx::erf(x * mx::array(1.0f / std::numbers::sqrt2_v<float>, x.dtype()));
   return x * mx::array(0.5f, x.dtype()) * (scaled + mx::array(1.0f, x.dtype()));
@@ -87,6 +96,7 @@ mx::array activate(const mx::array& x, Activation activation) {
 mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   if (const auto packed = w.packed())
     return packed_linear("linear", x, {packed}, false, w.outputs(), epilogue);
+  if (adds_residual(x, w, epilogue)) return few_rows_linear(x, *w.quantized(), epilogue.residual);
   const bool plain_with_bias = epilogue.bias && w.dense();
   auto y =
       plain_with_bias ? mx::addmm(*epilogue.bias, x, mx::transpose(*w.dense())) : product(x, w);
@@ -122,7 +132,10 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up)
 }
 
 mx::array gated_linear(const mx::array& x, const Weight& gate_up) {
-  const auto halves = mx::split(linear(x, gate_up), 2, -1);
+  const auto both = linear(x, gate_up);
+  if (auto* executor = gpu::executor(); gpu::gates(executor, both))
+    return gpu::gated(*executor, both);
+  const auto halves = mx::split(both, 2, -1);
   return activate(halves[0], Activation::silu) * halves[1];
 }
 

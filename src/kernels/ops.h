@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/gpu/attention.h"
 #include "kernels/weight.h"
 
 namespace pippin::kernels {
@@ -40,10 +41,14 @@ struct PagedLayout {
                             ///< included; padded at the end
     std::optional<mx::array>
         mask;  ///< bool [B, 1, 1, L], false where padded; absent where nothing is
+    /// The contexts of decode rows where our GPU kernels attend; slots and mask are then of no use.
+    std::optional<gpu::Contexts> contexts = {};
   };
   mx::array write_slots;  ///< int32 [T]: where each row's key and value go
   /// Cover the rows [0, T) in order; empty where `cpu` is set.
   std::vector<Group> groups;
+  /// Of write_slots, for our GPU kernels: int32 [at least 8]. Absent where MLX's operations attend.
+  std::optional<mx::array> padded_write_slots = {};
   /// Set where the CPU's kernels attend. The pools' pages are then laid out as cpu/kv_pools.h says,
   /// which nobody else reads.
   std::shared_ptr<const CpuLayout> cpu = {};

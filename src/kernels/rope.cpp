@@ -33,8 +33,11 @@ RopeAngles mrope_angles(const mx::array& positions, bool one_axis, int head_dim,
   const auto axes = axis_of_frequency(half, sections);
   const mx::array axis_index(axes.begin(), {half}, mx::int32);
 
-  // [3, T] -> [T, D / 2]: each frequency's own position.
-  const auto chosen = mx::transpose(mx::take(mx::astype(positions, mx::float32), axis_index, 0));
+  // [3, T] -> [T, D / 2] or, where one serves all, [T, 1]: each frequency's own position.
+  const auto floats = mx::astype(positions, mx::float32);
+  const auto chosen = one_axis
+                          ? mx::reshape(mx::slice(floats, {0, 0}, {1, positions.shape(1)}), {-1, 1})
+                          : mx::transpose(mx::take(floats, axis_index, 0));
   const auto angles = mx::expand_dims(chosen * inverse, 1);
   RopeAngles result{mx::cos(angles), mx::sin(angles), std::nullopt, base};
   if (one_axis)

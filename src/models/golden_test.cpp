@@ -43,6 +43,7 @@ enum class How {
   mlx,       ///< MLX's operations
   cpu,       ///< the CPU's kernels, activations in float32
   cpu_fast,  ///< the same with activations in 8 bits or bf16
+  gpu,       ///< MLX's operations and our GPU kernels, emulated
 };
 
 struct GoldenParam {
@@ -52,10 +53,15 @@ struct GoldenParam {
 
 nn::LoadOptions options_of(How how) {
   nn::LoadOptions options;
-  if (how != How::mlx)
+  if (how == How::cpu || how == How::cpu_fast)
     options.cpu = std::make_shared<kernels::CpuBackend>(
         kernels::CpuOptions{.threads = 2, .exact_activations = how == How::cpu});
   return options;
+}
+
+std::unique_ptr<kernels::gpu::UseExecutor> kernels_of(How how) {
+  if (how != How::gpu) return nullptr;
+  return std::make_unique<kernels::gpu::UseExecutor>(kernels::gpu::emulated_executor());
 }
 
 // A checkpoint, its golden data and a KV cache in which sequences get pages from a shuffled pool.
@@ -64,6 +70,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   Golden()
       : arrays_(golden_dir / (checkpoint() + ".golden.safetensors")),
         pictures_(golden_dir / "pictures.safetensors"),
+        kernels_(kernels_of(GetParam().how)),
         options_(options_of(GetParam().how)),
         model_(load_model(golden_dir / checkpoint(), options_)),
         cache_(make_cache({mx::float32})) {
@@ -87,6 +94,12 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   nn::KVCache make_cache(const nn::KvStorage& storage) const {
     const auto& traits = model_->traits();
     return {traits.num_layers, num_pages, page_size, traits.num_kv_heads, traits.head_dim, storage};
+  }
+
+  // As the engine decides.
+  bool by_gpu_kernels() const {
+    return kernels::gpu::decodes(kernels::gpu::executor(), model_->traits().head_dim, mx::float32,
+                                 mx::float32);
   }
 
   mx::array golden(const Case& c, const std::string& kind) const {
@@ -195,7 +208,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
                           mx::array(flat.begin(), {3, T}, mx::int32),
                           one_axis,
                           mx::array(rows.begin(), {T}, mx::int32),
-                          kernels::make_layout(contexts, page_size, options_.cpu),
+                          kernels::make_layout(contexts, page_size, options_.cpu, by_gpu_kernels()),
                           media};
     auto logits = model_->forward(input, cache_);
     logits.eval();
@@ -232,6 +245,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam> {
   static constexpr int num_pages = 101,
                        pages_each = 12;  // 37 is coprime to 101: page numbers never repeat
   nn::SafetensorsFile arrays_, pictures_;
+  std::unique_ptr<kernels::gpu::UseExecutor> kernels_;  ///< before the model is used
   nn::LoadOptions options_;
   std::unique_ptr<Model> model_;
   nn::KVCache cache_;
@@ -365,12 +379,12 @@ std::vector<GoldenParam> params() {
   for (const char* name : {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32",
                            "qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
                            "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit", "qwen3_vl-mlx-8bit"})
-    for (const How how : {How::mlx, How::cpu}) all.push_back({name, how});
+    for (const How how : {How::mlx, How::cpu, How::gpu}) all.push_back({name, how});
   return without_cpu_on_gpu(std::move(all));
 }
 
 std::string name_of(const ::testing::TestParamInfo<GoldenParam>& info) {
-  constexpr const char* suffixes[] = {"", "_cpu", "_cpu_fast"};
+  constexpr const char* suffixes[] = {"", "_cpu", "_cpu_fast", "_gpu_emulated"};
   std::string name = info.param.checkpoint;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return name + suffixes[static_cast<int>(info.param.how)];

@@ -35,6 +35,7 @@ MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_proc
 # Parts of a folder, by the library of their own if they have one -> what of src/ they may include.
 PARTS = {
     "cpu": ("kernels/cpu", ["kernels/cpu/*", "base/*", "pippin/*"]),  # plain functions, without MLX
+    "gpu": ("kernels/gpu", ["kernels/gpu/*", "kernels/testing.h", "base/*", "pippin/*"]),
     "http": ("server/http", ["server/http/*", "server/errors.h", "server/request_record.h", "base/*", "pippin/*"]),  # no API
 }
 
@@ -62,6 +63,7 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
+    "ucontext.h": ["kernels/gpu/fibers.h"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],

@@ -1,0 +1,244 @@
+#include "kernels/gpu/emulation.h"
+
+#include <map>
+#include <utility>
+
+#include "kernels/gpu/prelude_emulated.h"
+#include "pippin/error.h"
+
+namespace pippin::kernels::gpu {
+namespace emulated {
+
+struct uint3 {
+  uint x, y, z;
+};
+
+#include "kernels/gpu/prelude.h"
+// Files of one text each, in the order in which GPUs' compilers get them.
+#include "kernels/gpu/gated.h"
+#include "kernels/gpu/paged_decode.h"
+#include "kernels/gpu/qk_norm_rope_write.h"
+
+// An argument as the generated functions of GPUs have it: a pointer of the type that is wanted.
+struct Argument {
+  void* memory;
+  template <class T>
+  operator T*() const {
+    return static_cast<T*>(memory);
+  }
+};
+
+using Thread = void (*)(const EmulatedCall&, uint3 group, uint tid);
+using Instances = std::map<std::string, Thread>;
+
+template <class T, class P, int D, int N, int G, int PAGE>
+void paged_decode_parts_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument q{call.in[0]}, k_pool{call.in[1]}, v_pool{call.in[2]}, table{call.in[3]},
+      lengths{call.in[4]}, sums{call.out[0]}, stats{call.out[1]};
+  const int* sizes = Argument{call.in[5]};
+  const float* numbers = Argument{call.in[6]};
+#include "kernels/gpu/paged_decode_parts.call.h"
+}
+
+template <class T, int D>
+void merge_parts_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument sums{call.in[0]}, stats{call.in[1]}, lengths{call.in[2]}, sinks{call.in[3]},
+      out{call.out[0]};
+  const int* sizes = Argument{call.in[4]};
+  const float* numbers = Argument{call.in[5]};
+#include "kernels/gpu/merge_parts.call.h"
+}
+
+template <class T, class P, int D, int NORM>
+void qk_norm_rope_write_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument qkv{call.in[0]}, q_weight{call.in[1]}, k_weight{call.in[2]}, cosines{call.in[3]},
+      sines{call.in[4]}, k_pool{call.in[6]}, v_pool{call.in[7]}, q{call.out[0]};
+  const int* slots = Argument{call.in[5]};
+  const int* sizes = Argument{call.in[8]};
+  const float* numbers = Argument{call.in[9]};
+#include "kernels/gpu/qk_norm_rope_write.call.h"
+}
+
+template <class T, class P, int D, int NORM>
+void qk_norm_rope_rows_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument qkv{call.in[0]}, q_weight{call.in[1]}, k_weight{call.in[2]}, cosines{call.in[3]},
+      sines{call.in[4]}, q{call.out[0]}, k_rows{call.out[1]}, v_rows{call.out[2]};
+  const int* sizes = Argument{call.in[5]};
+  const float* numbers = Argument{call.in[6]};
+#include "kernels/gpu/qk_norm_rope_rows.call.h"
+}
+
+template <class T>
+void gated_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument gate_up{call.in[0]}, out{call.out[0]};
+  const int* sizes = Argument{call.in[1]};
+#include "kernels/gpu/gated.call.h"
+}
+
+// ---- what is compiled: the shapes of the tests
+
+template <class T>
+constexpr const char* type_name = nullptr;
+template <>
+constexpr const char* type_name<float> = "float32";
+template <>
+constexpr const char* type_name<mx::bfloat16_t> = "bfloat16";
+template <>
+constexpr const char* type_name<mx::float16_t> = "float16";
+
+template <class... Types, class... Numbers>
+std::string instance(Numbers... numbers) {
+  std::string name;
+  ((name += std::string(type_name<Types>) + ' '), ...);
+  ((name += std::to_string(numbers) + ' '), ...);
+  return name;
+}
+
+template <class T, class P, int D, int N, int G>
+void add_decode(Instances& parts) {
+  parts[instance<T, P>(D, N, G, 16)] = paged_decode_parts_thread<T, P, D, N, G, 16>;
+}
+
+template <class T, class P>
+void add_decodes(Instances& parts) {
+  add_decode<T, P, 16, 8, 1>(parts);
+  add_decode<T, P, 16, 8, 2>(parts);
+  add_decode<T, P, 32, 8, 2>(parts);
+  add_decode<T, P, 32, 8, 3>(parts);
+  add_decode<T, P, 64, 8, 4>(parts);
+  add_decode<T, P, 80, 10, 1>(parts);
+  add_decode<T, P, 128, 8, 2>(parts);
+  add_decode<T, P, 256, 8, 2>(parts);
+  add_decode<T, P, 512, 16, 1>(parts);
+}
+
+template <class T, int D>
+void add_merge(Instances& instances) {
+  instances[instance<T>(D)] = merge_parts_thread<T, D>;
+}
+
+template <class T>
+void add_merges(Instances& instances) {
+  add_merge<T, 16>(instances);
+  add_merge<T, 32>(instances);
+  add_merge<T, 64>(instances);
+  add_merge<T, 80>(instances);
+  add_merge<T, 128>(instances);
+  add_merge<T, 256>(instances);
+  add_merge<T, 512>(instances);
+}
+
+template <class T, class P, int D>
+void add_rope(Instances& write, Instances& rows) {
+  write[instance<T, P>(D, 0)] = qk_norm_rope_write_thread<T, P, D, 0>;
+  write[instance<T, P>(D, 1)] = qk_norm_rope_write_thread<T, P, D, 1>;
+  rows[instance<T, P>(D, 0)] = qk_norm_rope_rows_thread<T, P, D, 0>;
+  rows[instance<T, P>(D, 1)] = qk_norm_rope_rows_thread<T, P, D, 1>;
+}
+
+template <class T, class P>
+void add_ropes(Instances& write, Instances& rows) {
+  add_rope<T, P, 16>(write, rows);
+  add_rope<T, P, 32>(write, rows);
+  add_rope<T, P, 80>(write, rows);
+  add_rope<T, P, 128>(write, rows);
+}
+
+struct Tables {
+  Instances parts, merge, write, rows, gated;
+  Tables() {
+    using mx::bfloat16_t, mx::float16_t;
+    add_decodes<float, float>(parts);
+    add_decodes<bfloat16_t, bfloat16_t>(parts);
+    add_decode<float16_t, float16_t, 16, 8, 2>(parts);
+    add_merges<float>(merge);
+    add_merges<bfloat16_t>(merge);
+    add_merge<float16_t, 16>(merge);
+    add_ropes<float, float>(write, rows);
+    add_ropes<bfloat16_t, bfloat16_t>(write, rows);
+    add_rope<float16_t, float16_t, 16>(write, rows);
+    gated = {{instance<float>(), gated_thread<float>},
+             {instance<bfloat16_t>(), gated_thread<bfloat16_t>},
+             {instance<float16_t>(), gated_thread<float16_t>}};
+  }
+};
+
+const Tables& tables() {
+  static const Tables tables;
+  return tables;
+}
+
+void run(const Instances& instances, const EmulatedCall& call) {
+  const auto found = instances.find(call.instance);
+  if (found == instances.end())
+    throw Error(Code::internal, "[gpu] a kernel is not emulated for " + call.instance);
+  const auto thread = found->second;
+  const auto [width, height, depth] = call.groups;
+  for (int z = 0; z < depth; ++z)
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const uint3 group{static_cast<uint>(x), static_cast<uint>(y), static_cast<uint>(z)};
+        Fibers::now().run(call.threads, [&](uint tid) { thread(call, group, tid); });
+      }
+}
+
+}  // namespace emulated
+
+void emulate_paged_decode_parts(const EmulatedCall& call) {
+  emulated::run(emulated::tables().parts, call);
+}
+void emulate_merge_parts(const EmulatedCall& call) {
+  emulated::run(emulated::tables().merge, call);
+}
+void emulate_qk_norm_rope_write(const EmulatedCall& call) {
+  emulated::run(emulated::tables().write, call);
+}
+void emulate_qk_norm_rope_rows(const EmulatedCall& call) {
+  emulated::run(emulated::tables().rows, call);
+}
+void emulate_gated(const EmulatedCall& call) { emulated::run(emulated::tables().gated, call); }
+
+namespace {
+
+std::string text_of(mx::Dtype dtype) {
+  if (dtype == mx::bfloat16) return "bfloat16";
+  return dtype == mx::float16 ? "float16" : "float32";
+}
+
+class Emulated final : public Executor {
+ public:
+  bool writes_inputs() const override { return true; }
+
+ private:
+  std::vector<mx::array> execute(const Kernel& kernel, const Launch& launch) override {
+    EmulatedCall call{"", {}, {}, launch.groups, launch.threads};
+    for (const auto& [name, value] : launch.arguments)
+      call.instance += (value.index() == 0 ? std::to_string(std::get<int>(value))
+                                           : text_of(std::get<mx::Dtype>(value))) +
+                       ' ';
+    std::vector<mx::array> inputs, outputs;
+    for (const auto& input : launch.inputs) {
+      inputs.push_back(input);
+      inputs.back().eval();
+      if (!inputs.back().flags().row_contiguous) {
+        inputs.back() = mx::contiguous(inputs.back());
+        inputs.back().eval();
+      }
+      call.in.push_back(inputs.back().data<std::uint8_t>());
+    }
+    for (std::size_t i = 0; i < launch.shapes.size(); ++i) {
+      outputs.push_back(mx::full(launch.shapes[i], mx::array(NAN),
+                                 launch.dtypes[i]));  // what stays unwritten shows
+      outputs.back().eval();
+      call.out.push_back(outputs.back().data<std::uint8_t>());
+    }
+    kernel.emulate(call);
+    return outputs;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> emulated_executor() { return std::make_unique<Emulated>(); }
+
+}  // namespace pippin::kernels::gpu

@@ -1,0 +1,65 @@
+#include "kernels/gpu/fibers.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "kernels/gpu/prelude_emulated.h"
+#include "pippin/error.h"
+
+namespace pippin::kernels::gpu::emulated {
+namespace {
+
+// A kernel's shape: each warp sums its lanes' numbers, and the group its warps'. The barriers are what the tests leave out.
+float sum_of_all(int threads, bool first_barrier, bool all_come) {
+  float result = 0;
+  Fibers::now().run(threads, [&](uint tid) {
+    SHARED_ARRAY(float, sums, 8);
+    float x = static_cast<float>(tid);
+    for (int i = 16; i > 0; i /= 2) x += lane_xor(x, i);
+    if (tid % 32 == 0) sums[7 - tid / 32] = x;
+    if (first_barrier && (all_come || tid != 40)) group_barrier();
+    if (tid == 0) result = std::accumulate(sums + 8 - threads / 32, sums + 8, 0.0f);
+    group_barrier();
+  });
+  return result;
+}
+
+TEST(Fibers, ExchangeAndMeet) {
+  EXPECT_EQ(sum_of_all(256, true, true), 255 * 256 / 2);
+  EXPECT_EQ(sum_of_all(64, true, true), 63 * 64 / 2);
+}
+
+TEST(Fibers, AMissingBarrierShows) {
+  EXPECT_NE(sum_of_all(256, false, true), 255 * 256 / 2);  // NaN: what nobody has written yet
+}
+
+TEST(Fibers, AThreadThatStaysAwayFromABarrierIsFound) {
+  EXPECT_THROW(sum_of_all(64, true, false), Error);
+}
+
+TEST(Fibers, ALaneThatStaysAwayFromAnExchangeIsFound) {
+  const auto diverging = [](uint tid) {
+    if (tid % 32 != 3) lane_xor(1.0f, 1);
+  };
+  EXPECT_THROW(Fibers::now().run(32, diverging), Error);
+  EXPECT_EQ(sum_of_all(64, true, true), 63 * 64 / 2);  // and the next group runs
+}
+
+TEST(Fibers, AWarpMayLeave) {
+  int stayed = 0;
+  Fibers::now().run(64, [&](uint tid) {
+    if (tid < 32) return;
+    lane_xor(1.0f, 16);
+    ++stayed;
+  });
+  EXPECT_EQ(stayed, 32);
+}
+
+TEST(Fibers, SharedMemoryIsWhatEveryGpuHas) {
+  EXPECT_NO_THROW(Fibers::now().run(32, [](uint) { shared_memory<float>(8192); }));
+  EXPECT_THROW(Fibers::now().run(32, [](uint) { shared_memory<float>(8193); }), Error);
+}
+
+}  // namespace
+}  // namespace pippin::kernels::gpu::emulated

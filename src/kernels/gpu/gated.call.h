@@ -1,0 +1,1 @@
+gated<T>(gate_up, out, sizes[0], group, tid);

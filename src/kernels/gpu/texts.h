@@ -1,0 +1,18 @@
+// The kernels' files as text, for the compilers of GPUs; made by CMake.
+#pragma once
+
+namespace pippin::kernels::gpu::text {
+
+extern const char* const prelude_cuda;
+extern const char* const prelude_metal;
+extern const char* const prelude;
+extern const char* const paged_decode;
+extern const char* const paged_decode_parts_call;
+extern const char* const merge_parts_call;
+extern const char* const qk_norm_rope_write;
+extern const char* const qk_norm_rope_write_call;
+extern const char* const qk_norm_rope_rows_call;
+extern const char* const gated;
+extern const char* const gated_call;
+
+}  // namespace pippin::kernels::gpu::text
