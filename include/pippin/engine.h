@@ -98,7 +98,7 @@ struct EngineStats {
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   /// Tokens computed ahead for answers that had ended by then (see EngineOptions::overlap).
-  std::int64_t rows_in_vain = 0;
+  std::int64_t wasted_tokens = 0;
   std::int64_t steps = 0;
   MemorySplit memory;
   DiskStats disk;
@@ -127,6 +127,7 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
   std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
+  std::string tool_parser_warning;            ///< why calls stay text though nobody asked for that; empty: they don't
   /// Variables of the chat template by which requests choose how much the model thinks: "reasoning_effort", "enable_thinking" ...;
   /// empty where it has none.
   std::vector<std::string> thinking_switches;

@@ -34,7 +34,8 @@ pub enum Frame {
     Members,
     /// KEY stands for the name in what comes before. A text lacks `closing`, a part of `end`. `types` of arguments, as the
     /// parser sees them: what can be read as one that is no text is none.
-    Tags { key: String, end: String, closing: String, types: Json },
+    /// Where `kinds` is an object the call says each value's type itself: between `key` and the value stands what `kinds` has for it.
+    Tags { key: String, end: String, closing: String, types: Json, kinds: Json },
 }
 
 /// By what a piece says (see call_grammar).
@@ -45,8 +46,8 @@ pub fn of(piece: &Json) -> Outcome<(Notation, Frame)> {
         Some("gemma") => Ok((gemma(text("quote")), Frame::Members)),
         Some("tags") => {
             let (key, end, closing) = (text("key"), text("end"), text("closing"));
-            let frame =
-                Frame::Tags { key, end, closing: closing.clone(), types: piece["types"].clone() };
+            let (types, kinds) = (piece["types"].clone(), piece["kinds"].clone());
+            let frame = Frame::Tags { key, end, closing: closing.clone(), types, kinds };
             Ok((json(closing), frame))
         }
         _ => Err(Failure::invalid("the arguments' notation is not known")),

@@ -391,8 +391,12 @@ impl<'a, 'b> Values<'a, 'b> {
 
     /// A bare text, or JSON, and the tag that ends it. What the parser would take for JSON is no text.
     fn tagged(&mut self, name: &str, schema: &Json) -> Outcome<Option<String>> {
-        let Frame::Tags { end, closing, types, .. } = &self.frame else { return Ok(None) };
+        let Frame::Tags { end, closing, types, kinds, .. } = &self.frame else { return Ok(None) };
         let (end, closing, types) = (end.clone(), closing.clone(), types[name].clone());
+        if kinds.is_object() {
+            let kinds = kinds.clone();
+            return self.typed(schema, &kinds, &end, &closing);
+        }
         if is_any(schema) {
             let any = Text::default().conditions_without(&closing)?;
             return self.ended(&Terminal(vec![any]), &end).map(Some);
@@ -436,6 +440,49 @@ impl<'a, 'b> Values<'a, 'b> {
             options.push(format!("({}) {}", others.join(" | "), self.writer.spelled(&end)));
         }
         Ok((!options.is_empty()).then(|| format!("({})", options.join(" | "))))
+    }
+
+    /// The value's type, then the value, and the tag that ends it. Since its type is told a text may be any.
+    fn typed(
+        &mut self,
+        schema: &Json,
+        kinds: &Json,
+        end: &str,
+        closing: &str,
+    ) -> Outcome<Option<String>> {
+        let mark = |kind: &str| kinds[kind].as_str().unwrap_or_default().to_string();
+        let mut texts = Terminal::default();
+        let mut options = Vec::new();
+        if is_any(schema) {
+            texts.0.push(Text::default().conditions_without(closing)?);
+        } else {
+            for option in alternatives(schema, self.root)? {
+                if let Alternative::Text(text) = &option {
+                    texts.0.push(text.conditions_without(closing)?);
+                } else if let Some(value) = self.option(&option)? {
+                    let mark = self.writer.spelled(&mark(kind_of(&option)));
+                    options.push(format!("{mark} {value} {}", self.writer.spelled(end)));
+                }
+            }
+        }
+        texts.prune()?;
+        if !texts.0.is_empty() {
+            let mark = self.writer.spelled(&mark("string"));
+            options.push(format!("{mark} {}", self.ended(&texts, end)?));
+        }
+        Ok((!options.is_empty()).then(|| format!("({})", options.join(" | "))))
+    }
+}
+
+/// The name of an option's type.
+fn kind_of(option: &Alternative) -> &'static str {
+    match option {
+        Alternative::Null => "null",
+        Alternative::Boolean(_) => "boolean",
+        Alternative::Number(_) => "number",
+        Alternative::Text(_) => "string",
+        Alternative::Array(_) => "array",
+        Alternative::Object(_) => "object",
     }
 }
 

@@ -99,7 +99,8 @@ json::object answer_content(const Operation& operation) {
   json::object types =
       content("application/json", parse_json(operation.answer, "answer").as_object());
   if (operation.streams)
-    types["text/event-stream"] = json::object{{"schema", {{"type", "string"}}}};
+    // No type: for some readers a stream is a text, for others its events are what the schema describes.
+    types["text/event-stream"] = json::object{{"schema", {{"description", "Server-sent events"}}}};
   return types;
 }
 

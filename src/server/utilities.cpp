@@ -28,6 +28,13 @@ json::array inputs_of(const ModelInfo& info) {
   return inputs;
 }
 
+// What a client would be surprised by.
+json::array warnings_of(const ModelInfo& info) {
+  json::array warnings;
+  if (!info.tool_parser_warning.empty()) warnings.emplace_back(info.tool_parser_warning);
+  return warnings;
+}
+
 void respond(Exchange& exchange, const std::vector<std::string>& ignored, std::string body) {
   HttpResponse response = json_response(200, std::move(body));
   report_ignored(ignored, exchange.request().id, response.headers);
@@ -122,6 +129,7 @@ std::string Utilities::capabilities(const Router& router) const {
                    {"modalities", {{"input", inputs_of(info)}, {"output", json::array{"text"}}}},
                    {"tool_parser", info.tool_parser},
                    {"reasoning_parser", info.reasoning_parser},
+                   {"warnings", warnings_of(info)},
                    {"reasoning_switches", std::move(switches)},
                    {"routes", std::move(routes)},
                    {"fields",

@@ -9,7 +9,7 @@ import sys
 
 from quirks import QUIRKS
 from scenes import SCENES, TOOLS
-from writers import REASONING, WRITERS
+from writers import ENCLOSED, PROMPTS, REASONING, WRITERS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -23,8 +23,12 @@ def expected(content: str = "", reasoning: str = "", calls: list = (), cut: tupl
 
 def transcripts(family: str) -> list[dict]:
     out = []
+    prompt = {"prompt": PROMPTS[family]} if family in PROMPTS else {}
     for writer in WRITERS[family]:
-        out += [{"name": scene.name, "output": writer(scene), **expected(scene.content, scene.reasoning, scene.calls)} for scene in SCENES]
+        for scene in SCENES:
+            reasoning = scene.reasoning if REASONING.get(family) != "none" else ""
+            content = scene.content.rstrip() if family in ENCLOSED else scene.content
+            out.append({"name": scene.name, "output": writer(scene), **expected(content, reasoning, scene.calls, **prompt)})
     return out + [{"name": name, "output": output, **expected(**truth)} for name, output, truth in QUIRKS[family]]
 
 

@@ -3,6 +3,8 @@
 A quirk: (name, output, expected), where expected has content, reasoning, calls [(name, arguments)], cut (name, arguments so far: a call that never
 became complete), prompt (where the rendered prompt ends) and tools=False (none are offered)."""
 
+from tagged_quirks import TAGGED_QUIRKS
+
 CUT = '{"city": "Par'
 
 
@@ -182,4 +184,5 @@ QUIRKS: dict[str, list] = {
         ("two thoughts", "<|channel|>analysis<|message|>One.<|end|><|start|>assistant<|channel|>analysis<|message|>Two.<|end|><|start|>assistant<|channel|>final<|message|>Done.",
          {"reasoning": "One.Two.", "content": "Done."}),
     ],
+    **TAGGED_QUIRKS,
 }

@@ -3,6 +3,7 @@ as the model generates it, without the token that ends the turn."""
 import json
 from typing import Callable
 
+import tagged
 from scenes import TOOLS, Scene
 
 
@@ -169,7 +170,18 @@ WRITERS: dict[str, list[Callable[[Scene], str]]] = {
     "llama3_json": [llama3_json], "pythonic": [pythonic], "gemma3": [gemma3], "gemma4": [gemma4], "functiongemma": [functiongemma],
     "mistral": [mistral, mistral_2025], "deepseek": [deepseek, deepseek_v31], "kimi_k2": [kimi_k2], "granite": [granite],
     "nemotron": [nemotron], "phi": [phi], "command_r": [command_r], "harmony": [harmony],
+    "apertus": [tagged.apertus], "apriel": [tagged.apriel], "minimax_m1": [tagged.minimax_m1], "command_r7b": [tagged.command_r7b, tagged.cohere2_moe],
+    "firefunction": [tagged.firefunction], "gigachat_3": [tagged.gigachat_3], "gigachat_3_1": [tagged.gigachat_3_1],
+    "functionary_v3_1": [tagged.functionary_v3_1], "functionary_v3_2": [tagged.functionary_v3_2], "solar_open": [tagged.solar_open],
+    "lfm2": [tagged.lfm2], "seed_oss": [tagged.seed_oss], "deepseek_v3_2": [tagged.deepseek_v3_2], "deepseek_v4": [tagged.deepseek_v4],
+    "hunyuan_3": [tagged.hunyuan_3], "minicpm5": [tagged.minicpm5], "kimi_k3": [tagged.kimi_k3], "muse": [tagged.muse],
+    "minimax_m3": [tagged.minimax_m3],
 }
 # The other parser that a family's transcripts need, where it isn't "think".
-REASONING = {"mistral": "mistral", "gemma4": "gemma4", "granite": "granite", "harmony": "harmony"}
-__all__ = ["WRITERS", "REASONING", "TOOLS"]
+REASONING = {family: family for family in ("mistral", "gemma4", "granite", "harmony", "apertus", "apriel", "command_r7b", "solar_open", "seed_oss",
+                                           "hunyuan_3", "kimi_k3", "muse", "minimax_m3")} | {"functionary_v3_2": "none"}
+# Families whose answers end in a mark, before which white space goes as before all markup.
+ENCLOSED = {"command_r7b", "solar_open", "kimi_k3"}
+# What prompts of a family end in, where an answer's first mark begins there.
+PROMPTS = {"functionary_v3_2": "<|start_header_id|>assistant<|end_header_id|>\n\n>>>", "muse": "<|start|>assistant"}
+__all__ = ["WRITERS", "REASONING", "PROMPTS", "ENCLOSED", "TOOLS"]

@@ -38,6 +38,7 @@ json::object piece(const ArgumentLayout& layout, json::object parameters, json::
           {"end", layout.end},
           {"closing", layout.closing},
           {"quote", layout.quote},
+          {"kinds", layout.kinds.empty() ? json::value() : parse_json(layout.kinds, "kinds")},
           {"types", std::move(types)}};
 }
 

@@ -23,7 +23,21 @@ struct Layout {
   std::string_view after;
   bool own_token;                 ///< calls begin with a token that no text has
   ArgumentLayout arguments = {};  ///< where they are no JSON
+  /// What stands before all that, unless the prompt ends in it.
+  std::string_view opening = {};
 };
+
+constexpr ArgumentLayout dsml_arguments{
+    .notation = "tags",
+    .key = "<｜DSML｜parameter name=\"KEY\" string=\"",
+    .end = "</｜DSML｜parameter>\n",
+    .closing = "</｜DSML｜parameter>",
+    .kinds =
+        R"({"string": "true\">", "number": "false\">", "boolean": "false\">", "null": "false\">",
+                "object": "false\">", "array": "false\">"})"};
+constexpr std::string_view k3_kinds =
+    R"({"string": "string\"<|sep|>", "number": "number\"<|sep|>", "boolean": "boolean\"<|sep|>",
+        "null": "null\"<|sep|>", "object": "object\"<|sep|>", "array": "array\"<|sep|>"})";
 
 // A line break that a model may leave out is written as \v, a number as \a. A format's name may be there twice: its calls are written
 // in either way, as the model likes.
@@ -81,6 +95,115 @@ constexpr Layout layouts[] = {
       .key = "<arg_key>KEY</arg_key>\n<arg_value>",
       .end = "</arg_value>\n",
       .closing = "</arg_value>"}},
+    {"glm",
+     "",
+     "<tool_call>NAME",
+     "</tool_call>",
+     "\v",
+     "",
+     true,
+     {.notation = "tags",
+      .key = "<arg_key>KEY</arg_key><arg_value>",
+      .end = "</arg_value>",
+      .closing = "</arg_value>"}},
+    {"seed_oss",
+     "",
+     "<seed:tool_call>\n<function=NAME>\n",
+     "</function>\n</seed:tool_call>",
+     "\v",
+     "",
+     true,
+     {.notation = "tags",
+      .key = "<parameter=KEY>",
+      .end = "</parameter>\n",
+      .closing = "</parameter>"}},
+    {"hunyuan_3",
+     "<tool_calls:opensource>\n",
+     "<tool_call:opensource>NAME<tool_sep:opensource>\n",
+     "</tool_call:opensource>\n",
+     "",
+     "</tool_calls:opensource>",
+     true,
+     {.notation = "tags",
+      .key = "<arg_key:opensource>KEY</arg_key:opensource>\n<arg_value:opensource>",
+      .end = "</arg_value:opensource>\n",
+      .closing = "</arg_value:opensource>"}},
+    {"minicpm5",
+     "",
+     "<function name=\"NAME\">",
+     "</function>",
+     "\v",
+     "",
+     false,
+     {.notation = "tags", .key = "<param name=\"KEY\">", .end = "</param>", .closing = "</param>"}},
+    {"deepseek_v3_2", "<｜DSML｜function_calls>\n", "<｜DSML｜invoke name=\"NAME\">\n",
+     "</｜DSML｜invoke>\n", "", "</｜DSML｜function_calls>", true, dsml_arguments},
+    {"deepseek_v4", "<｜DSML｜tool_calls>\n", "<｜DSML｜invoke name=\"NAME\">\n",
+     "</｜DSML｜invoke>\n", "", "</｜DSML｜tool_calls>", true, dsml_arguments},
+    {"kimi_k3",
+     "<|open|>tools<|sep|>",
+     "<|open|>call tool=\"NAME\" index=\"\a\"<|sep|>",
+     "<|close|>call<|sep|>",
+     "",
+     "<|close|>tools<|sep|>",
+     true,
+     {.notation = "tags",
+      .key = "<|open|>argument key=\"KEY\" type=\"",
+      .end = "<|close|>argument<|sep|>",
+      .closing = "<|close|>argument<|sep|>",
+      .kinds = k3_kinds},
+     "<|open|>response<|sep|><|close|>response<|sep|>"},
+    {"muse",
+     "",
+     " to=NAME<|message|><atem:function_calls>\n<atem:invoke name=\"NAME\">\n",
+     "</atem:invoke>\n</atem:function_calls>",
+     "<|eom|><|start|>assistant",
+     "",
+     false,
+     {.notation = "tags",
+      .key = "<atem:parameter name=\"KEY\">",
+      .end = "</atem:parameter>\n",
+      .closing = "</atem:parameter>"},
+     "<|start|>assistant"},
+    {"lfm2",
+     "<|tool_call_start|>[",
+     "NAME(",
+     ")",
+     ", ",
+     "]<|tool_call_end|>",
+     true,
+     {.notation = "python"}},
+    {"apertus", "<|tools_prefix|>[", "{\"NAME\": ", "}", ", ", "]<|tools_suffix|>", true},
+    {"apriel", "<tool_calls>[", "{\"name\": \"NAME\", \"arguments\": ", "}", ", ", "]</tool_calls>",
+     true},
+    {"minimax_m1", "<tool_calls>\n", "{\"name\": \"NAME\", \"arguments\": ", "}\n", "",
+     "</tool_calls>", false},
+    {"command_r7b", "<|START_ACTION|>[\n    ",
+     "{\"tool_call_id\": \"\a\", \"tool_name\": \"NAME\", \"parameters\": ", "}", ",\n    ",
+     "\n]<|END_ACTION|>", true},
+    {"firefunction", "functools[", "{\"name\": \"NAME\", \"arguments\": ", "}", ", ", "]", false},
+    {"gigachat_3",
+     "",
+     "function call<|role_sep|>\n{\"name\": \"NAME\", \"arguments\": ",
+     "}",
+     "<|message_sep|>\n\n",
+     "",
+     false,
+     {},
+     "<|message_sep|>\n\n"},
+    {"gigachat_3_1", "", "<|function_call|>{\"name\": \"NAME\", \"arguments\": ", "}", "", "",
+     true},
+    {"functionary_v3_1", "", "<function=NAME>", "</function>", "", "", false},
+    {"functionary_v3_2", "", "NAME\n", "", ">>>", "", false},
+    {"solar_open",
+     "<|tool_calls|>",
+     "<|tool_call:begin|>\a<|tool_call:name|>NAME<|tool_call:args|>",
+     "<|tool_call:end|>",
+     "",
+     "<|calls|>",
+     true,
+     {},
+     "<|begin|>assistant"},
     {"pythonic", "[", "NAME(", ")", ", ", "]", false, {.notation = "python"}},
     {"gemma3", "```tool_code\n", "NAME(", ")", "\n", "\n```", false, {.notation = "python"}},
     {"gemma4",
@@ -137,7 +260,9 @@ json::array pieces_of(std::string_view text) {
 
 std::string named(std::string_view head, const std::string& name) {
   std::string text(head);
-  text.replace(text.find("NAME"), 4, name);
+  for (auto at = text.find("NAME"); at != std::string::npos;
+       at = text.find("NAME", at + name.size()))
+    text.replace(at, 4, name);
   return text;
 }
 
@@ -201,6 +326,13 @@ bool is_allowed(const CallRules& rules, std::string_view name) {
          std::find(rules.allowed.begin(), rules.allowed.end(), name) != rules.allowed.end();
 }
 
+json::array before_calls(const Layout& layout) {
+  json::array pieces;
+  if (!layout.opening.empty()) pieces.push_back(json::object{{"optional", layout.opening}});
+  add_text(pieces, layout.before);
+  return pieces;
+}
+
 json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_json,
                      const CallRules& rules) {
   json::array calls;
@@ -212,7 +344,7 @@ json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_
     if (is_allowed(rules, std::string_view(function.at("name").as_string())))
       for (const Layout& layout : layouts) calls.push_back(call_of(layout, function, rules, known));
   }
-  json::object spec{{"before", pieces_of(layouts.front().before)},
+  json::object spec{{"before", before_calls(layouts.front())},
                     {"calls", std::move(calls)},
                     {"separator", pieces_of(layouts.front().separator)},
                     {"after", pieces_of(layouts.front().after)},

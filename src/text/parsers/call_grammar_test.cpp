@@ -61,10 +61,61 @@ TEST(CallGrammar, FormatsOfOtherFamilies) {
       is_forced("command_r", "Action: ```json\n[{\"tool_name\": \"now\", \"parameters\": {}}]```"));
 }
 
+TEST(CallGrammar, FormatsWithTagsOfTheirOwn) {
+  const auto is_forced = [](std::string_view format, std::string_view answer) {
+    return accepts(call_grammar(format, tools, {}, false), std::string(answer));
+  };
+  EXPECT_TRUE(is_forced(
+      "apertus", R"(<|tools_prefix|>[{"add": {"a": 1, "b": 2}}, {"now": {}}]<|tools_suffix|>)"));
+  EXPECT_FALSE(is_forced("apertus", R"(<|tools_prefix|>[{"add": {"a": 1}}]<|tools_suffix|>)"));
+  EXPECT_TRUE(is_forced("lfm2", "<|tool_call_start|>[add(a=1, b=2), now()]<|tool_call_end|>"));
+  EXPECT_TRUE(is_forced("functionary_v3_2", "add\n{\"a\": 1, \"b\": 2}>>>now\n{}"));
+  EXPECT_FALSE(is_forced("functionary_v3_2", "all\nHello"));
+  EXPECT_TRUE(is_forced("command_r7b",
+                        "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"now\", "
+                        "\"parameters\": {}}\n]<|END_ACTION|>"));
+  for (const auto* opening : {"", "<|start|>assistant"})
+    EXPECT_TRUE(is_forced(
+        "muse", std::string(opening) +
+                    " to=now<|message|><atem:function_calls>\n<atem:invoke name=\"now\">\n"
+                    "</atem:invoke>\n</atem:function_calls>"))
+        << opening;
+}
+
+// A call may say each value's type itself: then a text may look like any other value, and no value is of another type.
+TEST(CallGrammar, ArgumentsThatTellTheirTypes) {
+  constexpr std::string_view typed =
+      R"([{"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+      "properties": {"x": {"type": ["string", "integer", "null"]}}, "required": ["x"]}}}])";
+  const auto dsml = [&](const std::string& is_text, const std::string& value) {
+    return accepts(call_grammar("deepseek_v3_2", typed, {}, false),
+                   "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n<｜DSML｜parameter "
+                   "name=\"x\" string=\"" +
+                       is_text + "\">" + value +
+                       "</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>");
+  };
+  EXPECT_TRUE(dsml("true", "Ada"));
+  EXPECT_TRUE(dsml("true", "12"));
+  EXPECT_TRUE(dsml("false", "12"));
+  EXPECT_TRUE(dsml("false", "null"));
+  EXPECT_FALSE(dsml("false", "Ada"));
+  EXPECT_FALSE(dsml("maybe", "Ada"));
+  EXPECT_TRUE(accepts(call_grammar("kimi_k3", typed, {}, false),
+                      "<|open|>response<|sep|><|close|>response<|sep|><|open|>tools<|sep|><|open|>"
+                      "call tool=\"f\" index=\"1\"<|sep|>"
+                      "<|open|>argument key=\"x\" "
+                      "type=\"number\"<|sep|>12<|close|>argument<|sep|><|close|>call<|sep|>"
+                      "<|close|>tools<|sep|>"));
+}
+
 TEST(CallGrammar, EveryFormatIsForced) {
   const std::string forced = call_grammar_formats() + ",";
   for (const auto& name : OutputFormat::tool_parsers()) {
     if (name == "auto" || name == "none") continue;
+    if (name == "minimax_m3") {  // lists and objects are elements, which no grammar is written for
+      EXPECT_THROW(call_grammar(name, tools, {}, false), Error);
+      continue;
+    }
     EXPECT_NE(forced.find(name + ","), std::string::npos) << name;
     if (name == "harmony") continue;
     EXPECT_NO_THROW(compiler().compile(call_grammar(name, tools, {}, false))) << name;

@@ -7,8 +7,8 @@
 namespace pippin::text {
 
 std::unique_ptr<CallReader> command_r_calls(const ToolsPtr&) {
-  return std::make_unique<JsonCalls>(
-      CallReader::Tags{.begin = {"Action: ```json"}, .bare = {}, .end = "```", .inner = {}});
+  return std::make_unique<JsonCalls>(CallReader::Tags{
+      .begin = {"Action: ```json", "Action:\n```json"}, .bare = {}, .end = "```", .inner = {}});
 }
 
 }  // namespace pippin::text

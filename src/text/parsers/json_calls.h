@@ -18,6 +18,8 @@ class JsonCalls final : public CallReader {
     std::shared_ptr<const Tools> offered = nullptr;
     /// Calls get random ids of so many letters; 0: none.
     std::size_t id_letters = 0;
+    /// A call is {NAME: ARGUMENTS}.
+    bool keyed_by_name = false;
   };
 
   explicit JsonCalls(Tags tags) : JsonCalls(std::move(tags), Options()) {}
@@ -26,6 +28,7 @@ class JsonCalls final : public CallReader {
 
   void begin(std::string_view tag) override;
   Progress read(Input& input, OutputWriter& writer) override;
+  bool surely_calls(std::string_view text) const override;
 
  private:
   enum class State { before, inside, behind };

@@ -60,13 +60,22 @@ Progress NamedCalls::read_between(Input& input) {
 }
 
 Progress NamedCalls::read_head(Input& input, OutputWriter& writer) {
+  if (!layout_.text_head.empty() && head_.empty()) {
+    const auto match = input.at(layout_.text_head);
+    if (match == Input::Match::maybe) return Progress::more;
+    if (match == Input::Match::yes) {
+      input.take(layout_.text_head.size());
+      return Progress::done;
+    }
+  }
   const std::array<std::string_view, 2> stops{"{", layout_.call_end};
   const auto found = input.find(std::span(stops).first(layout_.call_end.empty() ? 1 : 2));
   input.move(found.before, head_, max_head_bytes);
   if (head_.size() > max_head_bytes) return Progress::broken;
   if (!found.tag) return Progress::more;
   auto head = parse_(head_);
-  if (!head || !is_tool_name(head->name)) return Progress::broken;
+  if (!head || !is_tool_name(head->name) || (layout_.offered && !layout_.offered->has(head->name)))
+    return Progress::broken;
   begin_call(input, writer, std::move(head->name), std::move(head->id));
   if (*found.tag == 1) {  // no arguments at all
     writer.add_arguments("{}");

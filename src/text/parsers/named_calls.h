@@ -1,11 +1,13 @@
 // Calls written as a head that names the tool and JSON arguments behind it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "text/parsers/sections.h"
+#include "text/parsers/tools.h"
 
 namespace pippin::text {
 
@@ -27,10 +29,14 @@ class NamedCalls final : public CallReader {
   struct Layout {
     std::string_view call;      ///< before each call; empty where the markup is one call
     std::string_view call_end;  ///< behind each call's arguments; empty for none
+    /// Instead of a head: what follows is text, and no call.
+    std::string_view text_head = {};
+    /// Only calls of these tools are calls, since the tag may stand in a text. Null: any are.
+    std::shared_ptr<const Tools> offered = nullptr;
   };
 
   NamedCalls(Tags tags, Layout layout, ParseHead parse)
-      : CallReader(std::move(tags)), layout_(layout), parse_(parse) {}
+      : CallReader(std::move(tags)), layout_(std::move(layout)), parse_(parse) {}
 
   void begin(std::string_view tag) override;
   Progress read(Input& input, OutputWriter& writer) override;

@@ -4,69 +4,10 @@
 
 #include "pippin/error.h"
 #include "text/parsers/channels.h"
-#include "text/parsers/formats.h"
+#include "text/parsers/format_table.h"
 
 namespace pippin::text {
 namespace {
-
-constexpr std::string_view harmony = "harmony";  // one parser for calls and reasoning
-
-using Names = std::vector<std::string_view>;
-using MakeCalls = std::unique_ptr<CallReader> (*)(const ToolsPtr&);
-
-struct ToolFormat {
-  std::string_view name;
-  MakeCalls make;  ///< null for harmony
-  /// A template that has one of these strings speaks the format.
-  Names signs;
-  Names model_types;
-};
-
-struct ReasoningFormat {
-  std::string_view name;
-  ReasoningTags tags;
-  std::string_view sign;  ///< in a template that speaks it
-};
-
-// In the order in which they are tried: signs that others share come last.
-const std::vector<ToolFormat>& tool_formats() {
-  static const std::vector<ToolFormat> formats{
-      {"qwen3_coder", qwen3_coder_calls, {"<function="}, {}},
-      {"minimax", minimax_calls, {"<minimax:tool_call>"}, {"minimax", "minimax_m2"}},
-      {"glm", glm_calls, {"<arg_key>"}, {"glm4_moe"}},
-      {"deepseek",
-       deepseek_calls,
-       {"<｜tool▁call▁begin｜>", "<｜tool▁calls▁begin｜>"},
-       {"deepseek_v3"}},
-      {"kimi_k2", kimi_k2_calls, {"<|tool_call_begin|>"}, {"kimi_k2"}},
-      {"mistral", mistral_calls, {"[TOOL_CALLS]"}, {"mistral", "mistral3", "mixtral"}},
-      {"nemotron", nemotron_calls, {"<TOOLCALL>"}, {"nemotron_h"}},
-      {"gemma4", gemma4_calls, {"<|tool_call>"}, {"gemma4"}},
-      {"functiongemma", functiongemma_calls, {"<start_function_call>"}, {}},
-      {"phi", phi_calls, {"<|/tool|>", "functools["}, {"phi3"}},
-      {"granite", granite_calls, {"<|tool_call|>"}, {"granite"}},
-      {harmony, nullptr, {"<|channel|>"}, {"gpt_oss"}},
-      {"command_r", command_r_calls, {"Action: ```json"}, {"cohere", "cohere2"}},
-      {"hermes", hermes_calls, {"<tool_call>"}, {"qwen2", "qwen3", "qwen3_vl"}},
-      {"pythonic", pythonic_calls, {"<|python_start|>", "<|header_start|>"}, {"llama4"}},
-      {"llama3_json", llama3_json_calls, {"<|start_header_id|>"}, {"llama"}},
-      {"gemma3", gemma3_calls, {"<start_of_turn>"}, {"gemma3", "gemma3_text"}},
-  };
-  return formats;
-}
-
-const std::vector<ReasoningFormat>& reasoning_formats() {
-  static const std::vector<ReasoningFormat> formats{
-      {"think", {"<think>", "</think>"}, "</think>"},
-      {"mistral", {"[THINK]", "[/THINK]"}, "[/THINK]"},
-      {"gemma4", {"<|channel>thought\n", "<channel|>"}, "<channel|>"},
-      {"granite",
-       {"Here is my thought process:", "Here is my response:"},
-       "Here is my thought process:"},
-      {harmony, {}, "<|channel|>"},
-  };
-  return formats;
-}
 
 template <class Formats>
 auto find_named(const Formats& formats, std::string_view name) {
@@ -96,20 +37,39 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+template <class Formats>
+std::string_view format_spoken(const Formats& formats, std::string_view source) {
+  const auto shown = [&](const Sign& sign) {
+    return std::all_of(sign.begin(), sign.end(), [&](auto part) { return contains(source, part); });
+  };
+  for (const auto& format : formats)
+    if (std::any_of(format.signs.begin(), format.signs.end(), shown)) return format.name;
+  return "none";
+}
+
+// A template that shows no format speaks none, whatever others of the model's type do.
 std::string_view guess_tool_format(std::string_view source, std::string_view model_type) {
-  for (const auto& format : tool_formats())
-    for (const auto sign : format.signs)
-      if (contains(source, sign)) return format.name;
+  if (!source.empty()) return format_spoken(tool_formats(), source);
   for (const auto& format : tool_formats())
     for (const auto type : format.model_types)
       if (type == model_type) return format.name;
   return "none";
 }
 
-std::string_view guess_reasoning_format(std::string_view source) {
-  for (const auto& format : reasoning_formats())
-    if (contains(source, format.sign)) return format.name;
-  return "none";
+std::string warning_of(std::string_view source) {
+  return contains(source, "tools")
+             ? "tool calls will come as text: the chat template shows none of the formats of calls "
+               "that are known (--tool-parser names one)"
+             : "tools can't be offered: the chat template has no place for them";
+}
+
+void add(const Surroundings& surroundings, SectionMarks& marks) {
+  const auto& [silent, parts, begun] = surroundings;
+  for (const auto& mark : silent)
+    if (std::none_of(marks.silent.begin(), marks.silent.end(),
+                     [&](const auto& known) { return known.begin == mark.begin; }))
+      marks.silent.push_back(mark);
+  marks.parts.insert(marks.parts.end(), parts.begin(), parts.end());
 }
 
 }  // namespace
@@ -121,14 +81,22 @@ OutputFormat OutputFormat::choose(std::string_view tool_parser, std::string_view
   OutputFormat format;
   format.tool_parser_ =
       tool_parser == "auto" ? guess_tool_format(template_source, model_type) : tool_parser;
-  format.reasoning_parser_ =
-      reasoning_parser == "auto" ? guess_reasoning_format(template_source) : reasoning_parser;
+  format.reasoning_parser_ = reasoning_parser == "auto"
+                                 ? format_spoken(reasoning_formats(), template_source)
+                                 : reasoning_parser;
+  if (tool_parser == "auto" && format.tool_parser_ == "none" && !template_source.empty())
+    format.warning_ = warning_of(template_source);
   return format;
 }
 
+// As an answer has them: where prompts end in the beginning of the tag, the rest.
 ReasoningTags OutputFormat::reasoning_tags() const {
   const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);
-  return reasoning ? reasoning->tags : ReasoningTags{};
+  if (!reasoning) return {};
+  auto tags = reasoning->tags;
+  if (tags.open.starts_with(reasoning->surroundings.begun))
+    tags.open.remove_prefix(reasoning->surroundings.begun.size());
+  return tags;
 }
 
 bool OutputFormat::has_channels() const {
@@ -146,11 +114,19 @@ std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
     return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
                           reasoning_parser_ == harmony);
   const auto* reasoning = find_named(reasoning_formats(), reasoning_parser_);
-  const auto* calls = tools->empty() ? nullptr : find_named(tool_formats(), tool_parser_);
-  if (!reasoning && !calls) return nullptr;
-  const auto tags = reasoning ? reasoning->tags : ReasoningTags{};
-  const bool opened = reasoning && trimmed(prompt).ends_with(trimmed(tags.open));
-  return std::make_unique<SectionParser>(tags, calls ? calls->make(tools) : nullptr, opened);
+  const auto* calls = find_named(tool_formats(), tool_parser_);
+  SectionMarks marks{.reasoning = reasoning ? reasoning->tags : ReasoningTags{}};
+  std::string_view begun;
+  for (const auto* around :
+       {reasoning ? &reasoning->surroundings : nullptr, calls ? &calls->surroundings : nullptr}) {
+    if (!around) continue;
+    add(*around, marks);
+    if (!around->begun.empty() && trimmed(prompt).ends_with(around->begun)) begun = around->begun;
+  }
+  auto reader = calls && !tools->empty() ? calls->make(tools) : nullptr;
+  if (!reasoning && !reader && marks.silent.empty()) return nullptr;
+  const bool opened = reasoning && trimmed(prompt).ends_with(trimmed(marks.reasoning.open));
+  return std::make_unique<SectionParser>(std::move(marks), std::move(reader), opened, begun);
 }
 
 std::vector<std::string> OutputFormat::tool_parsers() { return names_of(tool_formats()); }

@@ -15,14 +15,15 @@ struct ReasoningTags;
 /// How a model marks reasoning and calls. Immutable: any thread may use it at once.
 class OutputFormat {
  public:
-  /// Chosen by name; "auto" takes what the chat template's source (or, where that tells nothing, the model type of config.json)
-  /// points to, "none" parses nothing. Throws Error(invalid_argument) listing the names where there is no such one.
+  /// Chosen by name; "auto" takes what the chat template's source (or, where there is none, the model type of config.json) shows, "none" parses nothing. Throws Error(invalid_argument) listing the names where there is no such one.
   static OutputFormat choose(std::string_view tool_parser, std::string_view reasoning_parser,
                              std::string_view template_source, std::string_view model_type);
 
   /// The names, "none" where nothing is parsed.
   const std::string& tool_parser() const { return tool_parser_; }
   const std::string& reasoning_parser() const { return reasoning_parser_; }
+  /// Why no format of calls was found where one was looked for; empty: one was, or nobody asked for that.
+  const std::string& warning() const { return warning_; }
   /// How reasoning begins and ends; empty where nothing is parsed.
   ReasoningTags reasoning_tags() const;
   /// Reasoning and calls are messages of their own kinds (gpt-oss), not stretches of the text.
@@ -38,7 +39,7 @@ class OutputFormat {
   static std::vector<std::string> reasoning_parsers();
 
  private:
-  std::string tool_parser_ = "none", reasoning_parser_ = "none";
+  std::string tool_parser_ = "none", reasoning_parser_ = "none", warning_;
 };
 
 }  // namespace pippin::text

@@ -8,6 +8,9 @@ namespace {
 
 using Kind = OutputEvent::Kind;
 
+// Longer than any header: what has no end by then is no mark.
+constexpr std::size_t max_silent_bytes = 256;
+
 void add(std::vector<std::string_view>& list, std::string_view tag) {
   if (!tag.empty()) list.push_back(tag);
 }
@@ -24,14 +27,21 @@ void CallReader::end_call(Input& input, OutputWriter& writer) {
   input.record("");
 }
 
-SectionParser::SectionParser(ReasoningTags reasoning, std::unique_ptr<CallReader> calls,
-                             bool in_reasoning)
-    : reasoning_(reasoning),
+SectionParser::SectionParser(SectionMarks marks, std::unique_ptr<CallReader> calls,
+                             bool in_reasoning, std::string_view begun)
+    : reasoning_(marks.reasoning),
+      silent_(std::move(marks.silent)),
+      begun_(begun),
       calls_(std::move(calls)),
+      markers_(std::move(marks.parts)),
       state_(in_reasoning ? State::reasoning : State::text) {
+  if (in_reasoning) writer_.end_section();
+  if (calls_) text_tags_ = calls_->tags().begin;
+  for (const auto& mark : silent_) text_tags_.push_back(mark.begin);
   add(markers_, reasoning_.open);
   add(markers_, reasoning_.close);
-  if (in_reasoning) writer_.end_section();
+  for (const auto& mark : silent_) add(markers_, mark.begin), add(markers_, mark.end);
+  input_.append(begun_);
   if (!calls_) return;
   const auto& tags = calls_->tags();
   markers_.insert(markers_.end(), tags.begin.begin(), tags.begin.end());
@@ -56,13 +66,28 @@ OutputEvents SectionParser::feed_marker(std::string_view marker) {
   return feed(marker);
 }
 
-OutputEvents SectionParser::finish() {
-  input_.close();
-  run();
-  if (state_ == State::calls && !writer_.call_open()) give_back();
-  if (writer_.call_open()) writer_.add_arguments(input_.take(input_.rest().size()));
+OutputEvents SectionParser::finish(AnswerEnd end) {
+  if (end == AnswerEnd::cut) {
+    settle_cut();
+  } else {
+    input_.close();
+    run();
+    if (state_ == State::calls && !writer_.call_open()) give_back();
+    if (writer_.call_open()) writer_.add_arguments(input_.take(input_.rest().size()));
+  }
   writer_.finish();
   return writer_.take();
+}
+
+// What the input still holds may be the beginning of markup, before which white space goes.
+void SectionParser::settle_cut() {
+  const bool in_markup = state_ == State::calls && !writer_.call_open();
+  if (in_markup && bare_ && writer_.num_calls() == calls_before_) {
+    auto text = input_.stop_recording();
+    text += input_.take(input_.rest().size());
+    if (!calls_->surely_calls(text)) return writer_.say(Kind::text, text);
+  }
+  if (in_markup || !input_.empty()) writer_.end_section();
 }
 
 void SectionParser::run() {
@@ -91,10 +116,36 @@ bool SectionParser::read_text() {
     if (begin_section()) return true;
     if (may_begin_section()) return false;
   }
-  const auto tags = calls_ ? std::span(calls_->tags().begin) : std::span<const std::string_view>();
-  const auto found = input_.find(tags);
-  writer_.say(Kind::text, input_.take(found.before));
-  return found.tag && begin_calls(tags[*found.tag], false);
+  const auto found = input_.find(text_tags_);
+  say(input_.take(found.before));
+  if (text_tags_.empty() && !writer_.at_start()) writer_.say_space();
+  if (!found.tag) return false;
+  const auto num_calls = text_tags_.size() - silent_.size();
+  return *found.tag < num_calls ? begin_calls(text_tags_[*found.tag], false)
+                                : skip_silent(silent_[*found.tag - num_calls]);
+}
+
+bool SectionParser::skip_silent(const SilentMark& mark) {
+  const auto rest = input_.rest().substr(mark.begin.size());
+  const auto end = rest.find(mark.end);
+  const auto line = rest.find('\n');
+  if (end <= max_silent_bytes && end <= line) {
+    input_.take(mark.begin.size() + end + mark.end.size());
+    writer_.end_section();
+    begun_ = {};
+    return true;
+  }
+  if (end == line && !input_.closed() && rest.size() <= max_silent_bytes + mark.end.size())
+    return false;  // neither is there yet
+  say(input_.take(mark.begin.size()));
+  return true;
+}
+
+void SectionParser::say(std::string text) {
+  const auto common = std::mismatch(begun_.begin(), begun_.end(), text.begin(), text.end()).first;
+  const auto size = static_cast<std::size_t>(common - begun_.begin());
+  begun_ = size == text.size() ? begun_.substr(size) : std::string_view();
+  writer_.say(Kind::text, text.erase(0, size));
 }
 
 // What counts only where a text begins.
@@ -102,6 +153,7 @@ bool SectionParser::begin_section() {
   if (!reasoning_.open.empty() && input_.at(reasoning_.open) == Input::Match::yes) {
     input_.take(reasoning_.open.size());
     writer_.end_section();
+    begun_ = {};
     state_ = State::reasoning;
     return true;
   }
@@ -122,6 +174,7 @@ bool SectionParser::begin_calls(std::string_view tag, bool bare) {
   input_.record(writer_.take_space());
   if (!bare) input_.take(tag.size());
   calls_->begin(bare ? std::string_view() : tag);
+  bare_ = bare;
   calls_before_ = writer_.num_calls();
   state_ = State::calls;
   return true;
@@ -139,6 +192,7 @@ bool SectionParser::read_reasoning() {
 
 bool SectionParser::read_calls() {
   const auto progress = calls_->read(input_, writer_);
+  if (writer_.num_calls() > calls_before_ || progress == CallReader::Progress::done) begun_ = {};
   if (progress == CallReader::Progress::more) return false;
   if (progress == CallReader::Progress::broken && writer_.call_open()) {
     state_ = State::broken_call;
@@ -170,7 +224,7 @@ void SectionParser::give_back() {
   if (input_.closed()) text += input_.take(input_.rest().size());
   const bool has_called = writer_.num_calls() > calls_before_;
   if (has_called) writer_.end_section();
-  if (!has_called || !only_closes(text)) writer_.say(Kind::text, text);
+  if (!has_called || !only_closes(text)) say(std::move(text));
   state_ = State::text;
 }
 

@@ -17,6 +17,20 @@ struct ReasoningTags {
   std::string_view open, close;
 };
 
+/// A mark that is said to nobody, such as the header of a message for the user: all from `begin` through `end`, in one line.
+struct SilentMark {
+  std::string_view begin;
+  std::string_view end = {};  ///< empty: `begin` is all
+};
+
+/// What a format marks beside its calls.
+struct SectionMarks {
+  ReasoningTags reasoning = {};
+  std::vector<SilentMark> silent = {};
+  /// Further special tokens of which the tags above are made.
+  std::vector<std::string_view> parts = {};
+};
+
 /// Reads the calls in one stretch of markup. One file a format derives from it or sets up one that is shared.
 class CallReader {
  public:
@@ -40,6 +54,8 @@ class CallReader {
 
   /// Markup begins, by this tag.
   virtual void begin(std::string_view tag) = 0;
+  /// Whether bare markup that was cut before it named a tool, where the argument is all of it, was to be a call: else it is text.
+  virtual bool surely_calls(std::string_view) const { return true; }
   /// Reads on: `more` where the input does not suffice, `done` behind the markup's end, `broken` where this is no markup (or,
   /// with a call open, no longer).
   virtual Progress read(Input& input, OutputWriter& writer) = 0;
@@ -56,13 +72,15 @@ class CallReader {
 /// Owns what has arrived and is not settled. See OutputParser.
 class SectionParser final : public OutputParser {
  public:
-  /// Without a reader calls stay text. `in_reasoning`: the prompt has opened the reasoning already.
-  SectionParser(ReasoningTags reasoning, std::unique_ptr<CallReader> calls, bool in_reasoning);
+  /// Without a reader calls stay text. `in_reasoning`: the prompt has opened the reasoning already. `begun`: the beginning of
+  /// the answer's first mark, which the prompt ends in.
+  SectionParser(SectionMarks marks, std::unique_ptr<CallReader> calls, bool in_reasoning,
+                std::string_view begun = {});
 
   const std::vector<std::string_view>& markers() const override { return markers_; }
   OutputEvents feed(std::string_view text) override;
   OutputEvents feed_marker(std::string_view marker) override;
-  OutputEvents finish() override;
+  OutputEvents finish(AnswerEnd end) override;
 
  private:
   enum class State { text, reasoning, calls, broken_call };
@@ -74,19 +92,30 @@ class SectionParser final : public OutputParser {
   bool read_calls();
   bool read_broken_call();
 
+  /// Passes over the silent mark that the input begins with, or says it if it is none; false where the input does not suffice.
+  bool skip_silent(const SilentMark& mark);
+  /// But for what stands in the prompt.
+  void say(std::string text);
   bool begin_section();
   bool may_begin_section() const;
   bool begin_calls(std::string_view tag, bool bare);
   /// The markup is none: what was read of it is text.
   void give_back();
+  /// The answer was cut: says what is said whatever might have followed.
+  void settle_cut();
   bool only_closes(std::string_view text) const;
 
   const ReasoningTags reasoning_;
+  const std::vector<SilentMark> silent_;
+  std::vector<std::string_view>
+      text_tags_;           ///< those that end a text: of calls, then the silent ones
+  std::string_view begun_;  ///< of the input, what stands in the prompt
   const std::unique_ptr<CallReader> calls_;  ///< null: none are looked for
   std::vector<std::string_view> markers_;
   Input input_;
-  OutputWriter writer_;
+  OutputWriter writer_{&input_};
   State state_;
+  bool bare_ = false;     ///< the current markup began without a tag
   int calls_before_ = 0;  ///< calls that preceded the current markup
 };
 

@@ -71,6 +71,19 @@ void collect(const json::object& schema, const json::object& root, int depth, Va
         if (const auto* inner = one.if_object()) collect(*inner, root, depth + 1, types);
 }
 
+const json::object& resolved(const json::object& schema, const json::object& root) {
+  const auto* reference = schema.if_contains("$ref");
+  const auto* target =
+      reference && reference->is_string() ? resolve(reference->get_string(), root) : nullptr;
+  return target ? *target : schema;
+}
+
+// A member's schema, or an item's; null where nothing is known of it.
+const json::object* schema_within(const json::object& schema, std::string_view name) {
+  if (const auto* properties = object_in(schema, "properties")) return object_in(*properties, name);
+  return object_in(schema, "items");
+}
+
 std::optional<json::value> parsed(std::string_view text) {
   try {
     return parse_json(text, "value");
@@ -104,6 +117,11 @@ Tools::Tools(std::string_view tools_json) {
   }
 }
 
+bool Tools::any_begins(std::string_view name) const {
+  const auto next = parameters_.lower_bound(name);
+  return next != parameters_.end() && next->first.starts_with(name);
+}
+
 ValueTypes Tools::types_of(std::string_view tool, std::string_view argument) const {
   ValueTypes types;
   const auto found = parameters_.find(tool);
@@ -111,6 +129,18 @@ ValueTypes Tools::types_of(std::string_view tool, std::string_view argument) con
   const auto* properties = object_in(found->second, "properties");
   const auto* schema = properties ? object_in(*properties, argument) : nullptr;
   if (schema) collect(*schema, found->second, 0, types);
+  return types;
+}
+
+ValueTypes Tools::types_of(std::string_view tool, std::span<const std::string> path) const {
+  ValueTypes types;
+  const auto found = parameters_.find(tool);
+  if (found == parameters_.end()) return types;
+  const json::object& root = found->second;
+  const json::object* schema = &root;
+  for (const auto& name : path)
+    if (schema) schema = schema_within(resolved(*schema, root), name);
+  if (schema) collect(*schema, root, 0, types);
   return types;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,8 +29,12 @@ class Tools {
 
   bool empty() const { return parameters_.empty(); }
   bool has(std::string_view name) const { return parameters_.contains(name); }
+  /// Whether some tool's name begins so.
+  bool any_begins(std::string_view name) const;
   /// Of a tool's argument; unknown for a tool or argument that isn't there.
   ValueTypes types_of(std::string_view tool, std::string_view argument) const;
+  /// The same of a value within an argument: `path` is the argument's name, then names of members; any name will do for an item.
+  ValueTypes types_of(std::string_view tool, std::span<const std::string> path) const;
 
  private:
   std::map<std::string, json::object, std::less<>> parameters_;  ///< schemas by tool name

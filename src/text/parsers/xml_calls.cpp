@@ -1,5 +1,8 @@
 #include "text/parsers/xml_calls.h"
 
+#include <array>
+#include <span>
+
 #include "text/parsers/literals.h"
 #include "text/parsers/named_calls.h"
 
@@ -38,10 +41,14 @@ Progress XmlCalls::step(Input& input, OutputWriter& writer) {
       return read_between(input);
     case State::name:
       return read_name(input, writer);
+    case State::head:
+      return read_head(input);
     case State::parameters:
       return read_parameters(input, writer);
     case State::key:
       return read_key(input, writer);
+    case State::type:
+      return read_type(input);
     case State::before_value:
       return read_before_value(input);
     case State::value:
@@ -81,6 +88,15 @@ Progress XmlCalls::read_name(Input& input, OutputWriter& writer) {
   begin_call(input, writer, name_);
   writer.add_arguments("{");
   first_ = true;
+  state_ = layout_.head_end.empty() ? State::parameters : State::head;
+  return Progress::more;
+}
+
+Progress XmlCalls::read_head(Input& input) {
+  const auto found = input.find({&layout_.head_end, 1});
+  input.take(found.before);
+  if (!found.tag) return Progress::more;
+  input.take(layout_.head_end.size());
   state_ = State::parameters;
   return Progress::more;
 }
@@ -107,18 +123,32 @@ Progress XmlCalls::read_parameters(Input& input, OutputWriter& writer) {
 }
 
 Progress XmlCalls::read_key(Input& input, OutputWriter& writer) {
-  const auto found = input.find({&layout_.key_end, 1});
+  const std::array<std::string_view, 2> ends{layout_.key_end, layout_.type};
+  const auto found = input.find(std::span(ends).first(layout_.type.empty() ? 1 : 2));
   key_ += input.take(found.before);
   if (!found.tag && !input.closed()) return Progress::more;
   key_ = trimmed(key_);
   writer.add_arguments((first_ ? "\"" : ", \"") + escaped(key_));
   if (!found.tag) return Progress::more;
-  input.take(layout_.key_end.size());
+  input.take(ends[*found.tag].size());
   writer.add_arguments("\": ");
   types_ = tools_->types_of(name_, key_);
   first_ = false;
   value_begun_ = false;
   value_.clear();
+  type_.clear();
+  state_ = *found.tag == 1 ? State::type : State::before_value;
+  return Progress::more;
+}
+
+Progress XmlCalls::read_type(Input& input) {
+  const auto found = input.find({&layout_.type_end, 1});
+  input.move(found.before, type_, max_name_bytes);
+  if (type_.size() > max_name_bytes) return Progress::broken;
+  if (!found.tag) return Progress::more;
+  input.take(layout_.type_end.size());
+  const bool is_text = type_ == layout_.text_type;
+  types_ = {is_text, !is_text, !is_text, !is_text, !is_text, !is_text};
   state_ = State::before_value;
   return Progress::more;
 }
@@ -136,13 +166,22 @@ Progress XmlCalls::read_before_value(Input& input) {
     if (input.empty()) return Progress::more;
     if (input.front() == '\n') input.take_byte();
   }
+  value_end_ = layout_.value_end;
+  if (!layout_.quote.empty()) {
+    const auto quote = input.at(layout_.quote);
+    if (quote == Input::Match::maybe) return Progress::more;
+    if (quote == Input::Match::yes) {
+      input.take(layout_.quote.size());
+      value_end_ = layout_.quote_end;
+    }
+  }
   state_ = State::value;
   return Progress::more;
 }
 
 Progress XmlCalls::read_value(Input& input, OutputWriter& writer) {
   begin_value(writer);
-  const auto found = input.find({&layout_.value_end, 1});
+  const auto found = input.find({&value_end_, 1});
   auto size = found.before;
   // A line break waits, since it may be the last.
   const bool line = layout_.lines_around_value && size > 0 && input.rest()[size - 1] == '\n' &&
@@ -154,7 +193,7 @@ Progress XmlCalls::read_value(Input& input, OutputWriter& writer) {
     value_ += input.take(size);
   if (!found.tag && input.closed()) writer.add_arguments(value_);  // cut off
   if (!found.tag) return Progress::more;
-  input.take((line ? 1 : 0) + layout_.value_end.size());
+  input.take((line ? 1 : 0) + value_end_.size());
   end_value(writer);
   state_ = State::parameters;
   return Progress::more;
