@@ -122,12 +122,14 @@ mx::array paged_decode(Executor& executor, const mx::array& q, const mx::array& 
             gqa = heads / kv;
   const int parts = (contexts.longest + part_tokens - 1) / part_tokens,
             together = shared_heads(gqa);
-  const auto sizes = constants(std::vector<int>{kv, gqa, contexts.table.shape(1), parts,
+  // Room for four at least: stats, an input of the merging, shall have 8 numbers whatever the heads.
+  const int room = std::max(parts, 4);
+  const auto sizes = constants(std::vector<int>{kv, gqa, contexts.table.shape(1), room,
                                                 options.window, options.sinks ? 1 : 0});
   const auto numbers = numbers_of(options), sinks = sinks_of(options);
   const auto partial = executor.run(
       decode_parts, {{q, k_pool, v_pool, contexts.table, contexts.lengths, sizes, numbers},
-                     {{rows, heads, parts, head_dim}, {rows, heads, parts, 2}},
+                     {{rows, heads, room, head_dim}, {rows, heads, room, 2}},
                      {mx::float32, mx::float32},
                      {heads / together, rows, parts},
                      threads,

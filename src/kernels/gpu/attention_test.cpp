@@ -124,7 +124,8 @@ TEST(PagedDecode, EqualsTheDefinitionForAnyHeads) {
 }
 
 TEST(PagedDecode, OneSequenceOfOneToken) {
-  check_decode({1}, {4, 2, 16}, mx::float32, {0.25f}, 1e-5);
+  for (const Heads heads : {Heads{4, 2, 16}, Heads{3, 1, 32}, Heads{1, 1, 16}})
+    check_decode({1}, heads, mx::float32, {scale_of(heads)}, 1e-5);
 }
 
 TEST(PagedDecode, OneOrManySequences) {

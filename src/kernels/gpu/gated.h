@@ -7,5 +7,6 @@ FN void gated(DEVICE const T* gate_up, DEVICE T* out, int width, uint3 group, ui
   float gate[4], up[4];
   load_numbers<T, 4>(gate_up + row * ulong(2 * width) + ulong(first), gate);
   load_numbers<T, 4>(gate_up + row * ulong(2 * width) + ulong(width + first), up);
-  UNROLL for (int i = 0; i < 4; ++i) out[row * ulong(width) + ulong(first + i)] = T(gate[i] / (1.0f + exp2_fast(-1.442695041f * gate[i])) * up[i]);
+  UNROLL for (int i = 0; i < 4; ++i) out[row * ulong(width) + ulong(first + i)] =
+      T(gate[i] / (1.0f + exp2_fast(-1.442695041f * gate[i])) * up[i]);
 }

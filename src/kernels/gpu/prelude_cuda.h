@@ -13,7 +13,10 @@ FN float rsqrt_fast(float x) { return rsqrtf(x); }
 FN float lane_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 template <typename T, int N>
 FN void load_numbers(const T* from, float* to) {
-  constexpr int bytes = N * sizeof(T), step = bytes % 16 == 0 ? 16 : bytes % 8 == 0 ? 8 : bytes % 4 == 0 ? 4 : sizeof(T);
+  constexpr int bytes = N * sizeof(T), step = bytes % 16 == 0  ? 16
+                                              : bytes % 8 == 0 ? 8
+                                              : bytes % 4 == 0 ? 4
+                                                               : sizeof(T);
   constexpr int each = step / sizeof(T);
   struct alignas(step) Pack {
     T x[each];

@@ -7,11 +7,11 @@
 
 #include "kernels/gpu/fibers.h"
 
-#define FN inline    // a function
-#define DEVICE       // of a pointer: to device memory
-#define SHARED       // to a group's shared memory
-#define THREAD       // to a thread's own
-#define UNROLL       // before a loop of constant bounds
+#define FN inline  // a function
+#define DEVICE     // of a pointer: to device memory
+#define SHARED     // to a group's shared memory
+#define THREAD     // to a thread's own
+#define UNROLL     // before a loop of constant bounds
 // Declares a group's shared memory; at the top of a kernel's call, 32 KB in all.
 #define SHARED_ARRAY(type, name, count) type* const name = shared_memory<type>(count)
 
