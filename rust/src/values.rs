@@ -461,7 +461,7 @@ impl<'a, 'b> Values<'a, 'b> {
                     texts.0.push(text.conditions_without(closing)?);
                 } else if let Some(value) = self.option(&option)? {
                     let mark = self.writer.spelled(&mark(kind_of(&option)));
-                    options.push(format!("{mark} {value} {}", self.writer.spelled(end)));
+                    options.push(format!("{mark} ({value}) {}", self.writer.spelled(end)));
                 }
             }
         }

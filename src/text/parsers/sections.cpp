@@ -81,6 +81,7 @@ OutputEvents SectionParser::finish(AnswerEnd end) {
 
 // What the input still holds may be the beginning of markup, before which white space goes.
 void SectionParser::settle_cut() {
+  if (state_ == State::broken_call) writer_.abandon_call();
   const bool in_markup = state_ == State::calls && !writer_.call_open();
   if (in_markup && bare_ && writer_.num_calls() == calls_before_) {
     auto text = input_.stop_recording();

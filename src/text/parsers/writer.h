@@ -36,6 +36,8 @@ class OutputWriter {
   JsonScanner::Status add_arguments(std::string_view text);
   /// Closes the open call: as complete where its arguments are a JSON object.
   void end_call();
+  /// Closes the open call as one that is not complete, whatever its arguments look like so far.
+  void abandon_call() { call_open_ = false; }
   bool call_open() const { return call_open_; }
   int num_calls() const { return num_calls_; }
 
