@@ -64,6 +64,8 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void post(std::function<void()> task);
   /// Routes the exchange to its handler, or answers 404 or 405.
   void dispatch(std::shared_ptr<Exchange> exchange);
+  /// Router::canonical.
+  std::string canonical_path(std::string_view path) const { return router_.canonical(path); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
   /// A request id that no other request has.

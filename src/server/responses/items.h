@@ -33,7 +33,7 @@ class ItemReader {
   void finish();
 
  private:
-  void read_message(const json::object& object, const std::string& path);
+  void read_message(const Members& item);
   void read_call(const Members& item);
   void read_call_output(const Members& item);
   void read_reasoning(const Members& item);
