@@ -19,6 +19,9 @@ TOOL = {"type": "function", "function": {"name": "add", "description": "Adds.", 
     "additionalProperties": False}}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{\"a\": 1, \"b\": 2}"}}
 
+# Arguments as a cut answer leaves them, and numbers that no double holds.
+BROKEN = ["[]", "5", "\"x\"", "null", "", "{\"a\": 1", "{\"a\": 1e400}", "{\"a\": 123456789012345678901234567890}", "{\"a\": NaN}"]
+
 CHATS = [
     {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
     {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "name": "ada", "content": [
@@ -42,6 +45,12 @@ CHATS = [
     {"messages": [{"role": "user", "content": "hi"}], "structured_outputs": {"choice": ["yes", "no"]}},
     {"messages": [{"role": "user", "content": "hi"}], "guided_regex": "[a-z]+"},
     {"messages": [{"role": "user", "content": "hi"}], "guided_grammar": "start: \"a\"+", "foo": 1, "num_ctx": 4096},
+    {"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_object", "schema": {"type": "object"}}},
+    {"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_schema", "schema": {"type": "array"}, "scheme": 1},
+     "tools": [{"type": "function", "function": {"name": "f", "paramters": {}}, "x": 1}]},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None, "refusal": "No."},
+                  {"role": "assistant", "reasoning": "Hm."},
+                  *({"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "add", "arguments": text}}]} for text in BROKEN)]},
 ]
 CHATS += [
     {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{\"a\": "}], "continue_final_message": True,
@@ -74,6 +83,9 @@ RESPONSES = [
      "reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"],
      "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}, "verbosity": "medium"},
      "previous_response_id": "resp_0", "metadata": {"a": "b"}, "temperature": 1, "top_p": 0},
+    {"input": [{"type": "function_call", "call_id": "c", "name": "add", "arguments": text} for text in BROKEN],
+     "tools": [{"type": "custom", "name": "apply_patch"}, {"type": "local_shell"}, {"type": "image_generation"}, {"type": "function", "name": "f"}],
+     "text": {"format": {"type": "json_schema", "schema": {}, "scheme": {}}, "x": 1}},
 ]
 RESPONSES += [
     {"input": [{"role": "user", "content": "hi"}, {"type": "message", "role": "assistant", "status": "incomplete", "content": "So"}]},
@@ -101,6 +113,10 @@ MESSAGES = [
      "stop_sequences": ["x"], "stream": True, "temperature": 1, "top_k": 5, "top_p": 0.9, "metadata": {"user_id": "u"},
      "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
      "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+    {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [
+        {"type": "tool_use", "id": f"t{i}", "name": "add", "input": value}
+        for i, value in enumerate([[], 5, "{\"a\": 1", None, {"a": 123456789012345678901234567890}])]}, {"role": "user", "content": "?"}],
+     "output_config": {"x": 1, "format": {"type": "json_schema", "schema": {}, "scheme": {}}}},
 ]
 TOKENIZE = [
     {"model": "m", "prompt": "Once", "add_special_tokens": False, "return_token_strs": True},
@@ -124,6 +140,9 @@ def requests() -> Iterator[bytes]:
     for path, bodies in BODIES.items():
         for body in bodies:
             yield headed(path, json.dumps(body))
+    # What Python's json can't write.
+    yield headed("/v1/messages", '{"max_tokens": 1, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": '
+                 '[{"type": "tool_use", "id": "t", "name": "f", "input": {"x": [1e400, -1E-400, 0.1000000000000000055511151231257827]}}]}]}')
 
 
 def http() -> Iterator[bytes]:

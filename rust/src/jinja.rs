@@ -11,7 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use crate::{filters, json, namespaces, pymethods};
+use crate::{filters, json, namespaces, numbers, pymethods};
 
 /// Instructions a rendering may run, or 64 bytes each of data it may produce: a few tenths of a second
 /// of work, and many times what a chat of a million tokens needs.
@@ -48,7 +48,13 @@ fn add_tests(env: &mut Environment) {
         use ValueKind::{Iterable, Map, Seq, String, Undefined};
         matches!(value.kind(), Seq | Iterable | Map | String | Undefined)
     });
-    env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    env.add_test("number", |value: &Value| {
+        matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
+            || numbers::digits(value).is_some()
+    });
+    env.add_test("callable", |value: &Value| {
+        value.kind() == ValueKind::Plain && numbers::digits(value).is_none()
+    });
 }
 
 fn add_functions(env: &mut Environment) {

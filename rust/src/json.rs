@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
 use crate::jinja::{float_repr, python_str, split_kwargs};
+use crate::numbers;
 
 /// Deeper nesting than any real message has; keeps the recursion below bounded.
 const MAX_DEPTH: usize = 200;
@@ -14,11 +15,7 @@ pub fn to_value(json: Json) -> Value {
     match json {
         Json::Null => Value::from(()),
         Json::Bool(b) => Value::from(b),
-        Json::Number(n) => match (n.as_i64(), n.as_u64()) {
-            (Some(i), _) => Value::from(i),
-            (None, Some(u)) => Value::from(u),
-            (None, None) => Value::from(n.as_f64().unwrap_or(f64::NAN)),
-        },
+        Json::Number(n) => numbers::to_value(&n),
         Json::String(s) => Value::from(s),
         Json::Array(items) => items.into_iter().map(to_value).collect(),
         Json::Object(entries) => {
@@ -116,6 +113,10 @@ impl Writer<'_, '_, '_> {
             ValueKind::Seq | ValueKind::Iterable => self.list(value, depth)?,
             ValueKind::Map => self.dict(value, depth)?,
             kind => {
+                if let Some(digits) = numbers::digits(value) {
+                    self.out.push_str(digits);
+                    return Ok(());
+                }
                 let message = format!("tojson: a value of type {kind} is not JSON serializable");
                 return Err(Error::new(ErrorKind::InvalidOperation, message));
             }

@@ -6,6 +6,7 @@
 
 mod alternatives;
 mod call_grammar;
+mod calls;
 pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
@@ -19,6 +20,7 @@ mod masks;
 mod matcher;
 mod namespaces;
 mod notation;
+mod numbers;
 mod pymethods;
 mod rule_depth;
 mod schema;

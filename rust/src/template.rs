@@ -11,6 +11,7 @@ use chrono::NaiveDateTime;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
+use crate::calls::{self, Arguments};
 use crate::ffi::{guard, panic_message, put_text, text, Buffer, Failure, Outcome, Status};
 use crate::jinja::{environment, python_str, Raised};
 use crate::json::to_value;
@@ -50,10 +51,29 @@ impl Template {
         Ok(Template { env: Arc::new(environment(NAME, source).map_err(describe)?) })
     }
 
-    /// Renders on a thread of its own, for its stack and so that it can be left alone when it takes
-    /// forever.
+    /// The prompt. Where the template fails on arguments of earlier calls, it gets them otherwise: those that are no objects as empty
+    /// ones, then all as the texts that they were, as templates that put texts together want them.
     pub fn render(&self, input: &Input) -> Outcome<String> {
-        let variables = variables(input)?;
+        let mut messages = parse(input.messages, "messages")?;
+        let arguments = calls::read_arguments(&mut messages);
+        if arguments == Arguments::None {
+            return self.render_variables(variables(input, messages)?);
+        }
+        let begun = Instant::now();
+        let mut outcome = self.render_variables(variables(input, messages.clone())?);
+        if is_at_fault(&outcome, begun) && arguments == Arguments::Others {
+            calls::drop_texts(&mut messages);
+            outcome = self.render_variables(variables(input, messages)?);
+        }
+        if is_at_fault(&outcome, begun) {
+            let as_texts = variables(input, parse(input.messages, "messages")?)?;
+            return self.render_variables(as_texts).or(outcome);
+        }
+        outcome
+    }
+
+    /// On a thread of its own, for its stack and so that it can be left alone when it takes forever.
+    fn render_variables(&self, variables: Value) -> Outcome<String> {
         let (done, caller) = (Arc::new(AtomicBool::new(false)), std::thread::current());
         let spawn = |&bytes| {
             let (env, variables) = (self.env.clone(), variables.clone());
@@ -82,6 +102,12 @@ impl Template {
     }
 }
 
+/// Whether the template itself failed, and another try is in time.
+fn is_at_fault(outcome: &Outcome<String>, begun: Instant) -> bool {
+    let failed = outcome.as_ref().is_err_and(|failure| failure.status == Status::Invalid);
+    failed && begun.elapsed() < MAX_TIME
+}
+
 fn internal(panic: Box<dyn Any + Send>) -> Failure {
     Failure { status: Status::Internal, message: panic_message(panic) }
 }
@@ -97,7 +123,7 @@ fn render_with(env: &Environment<'static>, variables: Value) -> Outcome<String> 
 
 /// The variables as transformers passes them: tools and documents are None when not given, special
 /// tokens come by name, kwargs win over them.
-fn variables(input: &Input) -> Outcome<Value> {
+fn variables(input: &Input, messages: Json) -> Outcome<Value> {
     let mut variables: Vec<(String, Value)> = vec![("documents".into(), Value::from(()))];
     for (document, what) in [(input.special_tokens, "special_tokens"), (input.kwargs, "kwargs")] {
         match document.map(|document| parse(document, what)).transpose()? {
@@ -111,7 +137,6 @@ fn variables(input: &Input) -> Outcome<Value> {
     if let Some((name, _)) = variables.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
         return Err(Failure::invalid(format!("kwargs may not contain \"{name}\"")));
     }
-    let messages = parse(input.messages, "messages")?;
     if !messages.is_array() {
         return Err(Failure::invalid("messages is not a JSON array"));
     }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/files.h"
+#include "base/member_log.h"
 #include "pippin/error.h"
 
 namespace pippin {
@@ -41,8 +42,13 @@ json::object read_json_object(const std::filesystem::path& file) {
 }
 
 const json::value* Members::find(std::string_view key) const {
-  const auto it = object_.find(json::string_view(key.data(), key.size()));
-  return it == object_.end() || it->value().is_null() ? nullptr : &it->value();
+  const json::value* member = object_.if_contains(json::string_view(key.data(), key.size()));
+  MemberLog::note(object_, member);
+  return !member || member->is_null() ? nullptr : member;
+}
+
+bool Members::has(std::string_view key) const {
+  return object_.contains(json::string_view(key.data(), key.size()));
 }
 
 std::string Members::path_of(std::string_view key) const {

@@ -22,7 +22,8 @@ json::value parse_json(std::string_view text, std::string_view what);
 json::object read_json_object(const std::filesystem::path& file);
 
 /// Typed view of an object's member; an absent or null member gives nullopt, another type throws
-/// Error(invalid_argument) with field "<path>.<key>" (or "<key>" where path is empty).
+/// Error(invalid_argument) with field "<path>.<key>" (or "<key>" where path is empty). A MemberLog of the same thread notes
+/// what is looked at.
 class Members {
  public:
   explicit Members(const json::object& object, std::string path = "")
@@ -37,6 +38,8 @@ class Members {
   const json::array* array(std::string_view key) const;
   /// The member whatever its type; nullptr where absent or null.
   const json::value* find(std::string_view key) const;
+  /// Whether the key is there, with null, too.
+  bool has(std::string_view key) const;
 
   std::int64_t integer_or(std::string_view key, std::int64_t fallback) const {
     return integer(key).value_or(fallback);

@@ -229,9 +229,7 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   check(options);
   info_.name = name_of(model_dir);
   // What is cheap and often wrong comes before the weights.
-  if (!std::filesystem::exists(model_dir / "config.json"))
-    throw Error(Code::not_found,
-                "'" + model_dir.string() + "' is no model directory: it has no config.json");
+  models::check_family(model_dir);
   prompts_.tokenizer = text::Tokenizer::load(model_dir);
   prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);

@@ -239,11 +239,18 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
              "Let requests fetch media from private addresses, too");
 }
 
+// An address of IPv6 as URLs have it.
+std::string without_brackets(const std::string& host) {
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  return bracketed ? host.substr(1, host.size() - 2) : host;
+}
+
 void finish_serve(ServeCommand& serve, const Units& units) {
   finish_engine(serve.engine, units);
   serve.api.canonical_prompts = !units.no_canonical_prompts;
   serve.api.responses.max_bytes = static_cast<std::size_t>(units.response_store_mb) << 20;
   serve.http.port = static_cast<std::uint16_t>(units.port);
+  serve.http.host = without_brackets(serve.http.host);
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
   serve.api.media.image.max_bytes = units.max_image_mb << 20;
   serve.api.media.image.max_pixels = units.max_image_megapixels * 1'000'000;
@@ -424,6 +431,11 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
       "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n"
       "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n\n"
       "`pippin serve --help` lists the options of serve, and so on. Defaults are in brackets.");
+  if (argc < 2) {
+    std::cout << app.help();
+    status = 0;
+    return {};
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

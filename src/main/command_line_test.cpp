@@ -202,7 +202,7 @@ TEST(CommandLine, HelpIsNoMistake) {
 }
 
 TEST(CommandLine, MistakesAreToldApart) {
-  EXPECT_EQ(turned_down({}), 2);
+  EXPECT_EQ(turned_down({"-x"}), 2);
   EXPECT_EQ(turned_down({"server"}), 2);
   EXPECT_EQ(turned_down({"serve", "--prot", "1"}), 2);
   EXPECT_EQ(turned_down({"serve", "--port", "70000"}), 2);
@@ -212,6 +212,18 @@ TEST(CommandLine, MistakesAreToldApart) {
   EXPECT_EQ(turned_down({"serve", "--media-root", "/no/such/folder"}), 2);
   EXPECT_EQ(turned_down({"run"}), 2);
   EXPECT_EQ(turned_down({"bench", "demo", "--batch", "0"}), 2);
+}
+
+TEST(CommandLine, WithoutArgumentsPrintsTheHelp) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_FALSE(parse({}));
+  EXPECT_NE(::testing::internal::GetCapturedStdout().find("bench-serve"), std::string::npos);
+  EXPECT_EQ(status_of_last, 0);
+}
+
+TEST(CommandLine, TakesAddressesAsUrlsHaveThem) {
+  EXPECT_EQ(std::get<ServeCommand>(parse({"serve", "--host", "[::1]"})->command).http.host, "::1");
+  EXPECT_EQ(std::get<ServeCommand>(parse({"serve", "--host", "::1"})->command).http.host, "::1");
 }
 
 }  // namespace

@@ -35,16 +35,24 @@ json::object read_config(const std::filesystem::path& model_dir) {
   return read_json_object(model_dir / "config.json");
 }
 
+const Entry& entry_of(const std::filesystem::path& model_dir, const json::object& config) {
+  const auto type = Members(config).string("model_type").value_or("");
+  for (const auto& entry : entries)
+    if (type == entry.model_type) return entry;
+  throw Error(Code::invalid_argument, "[model] " + model_dir.string() + ": model_type '" + type +
+                                          "' is not supported; known are: " + known_types());
+}
+
 }  // namespace
+
+void check_family(const std::filesystem::path& model_dir) {
+  entry_of(model_dir, read_config(model_dir));
+}
 
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const nn::LoadOptions& options) {
   const auto config = read_config(model_dir);
-  const auto type = Members(config).string("model_type").value_or("");
-  for (const auto& entry : entries)
-    if (type == entry.model_type) return entry.load(model_dir, config, options);
-  throw Error(Code::invalid_argument,
-              "[model] model_type '" + type + "' is not supported; known are: " + known_types());
+  return entry_of(model_dir, config).load(model_dir, config, options);
 }
 
 mx::Dtype checkpoint_dtype(const std::filesystem::path& model_dir) {

@@ -18,6 +18,9 @@ namespace pippin::models {
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const nn::LoadOptions& options);
 
+/// Throws as load_model does where the directory's model is of no known kind.
+void check_family(const std::filesystem::path& model_dir);
+
 /// The dtype in which the directory says its weights are (config's dtype or torch_dtype; bfloat16
 /// where it is silent).
 mx::Dtype checkpoint_dtype(const std::filesystem::path& model_dir);

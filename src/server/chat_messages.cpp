@@ -4,7 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "pippin/error.h"
 #include "server/documents.h"
 #include "server/request_json.h"
 #include "server/utf8.h"
@@ -23,12 +22,13 @@ std::optional<int> frames_of(const Members& members, std::string_view key) {
 class MessageParser {
  public:
   MessageParser(const json::object& object, std::string path, ParsedMessages& out)
-      : object_(object), path_(std::move(path)), members_(object, path_), out_(out) {}
+      : path_(std::move(path)), members_(object, path_), out_(out) {}
 
   void parse();
 
  private:
   void parse_role();
+  bool may_be_silent() const;
   void parse_content();
   void parse_part(const json::value& value, const std::string& path);
   void parse_image(const Members& part, const std::string& path);
@@ -40,7 +40,6 @@ class MessageParser {
   json::array tool_calls();
   json::object tool_call(const json::value& value, const std::string& path);
 
-  const json::object& object_;
   const std::string path_;
   const Members members_;
   ParsedMessages& out_;
@@ -52,11 +51,7 @@ void MessageParser::parse() {
   parse_role();
   parse_content();
   parse_extra();
-  note_unknown(
-      object_, path_,
-      {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning_content",
-       "reasoning", "function_call", "audio", "annotations", "cache_control"},
-      out_.ignored);
+  pass_over(members_, {"annotations", "cache_control"});
   out_.messages.push_back(std::move(message_));
 }
 
@@ -70,13 +65,21 @@ void MessageParser::parse_role() {
   message_.role = role_ == "developer" ? "system" : role_;
 }
 
+// An assistant that called, refused or only thought has no content.
+bool MessageParser::may_be_silent() const {
+  const auto said = {"tool_calls", "refusal", "reasoning_content", "reasoning"};
+  return role_ == "assistant" && std::any_of(said.begin(), said.end(), [&](const char* key) {
+           return members_.find(key) != nullptr;
+         });
+}
+
 void MessageParser::parse_content() {
   const std::string path = members_.path_of("content");
   const json::value* content = members_.find("content");
-  if (!content) {
-    if (role_ != "assistant" || !members_.find("tool_calls")) refuse(path, "is missing");
-    return;
-  }
+  if (!content && !may_be_silent()) refuse_absent(members_, "content");
+  // Few templates know of refusals: they are what was said.
+  if (!content) content = role_ == "assistant" ? members_.find("refusal") : nullptr;
+  if (!content) return;
   if (content->is_string()) {
     message_.content.push_back({std::string(content->as_string()), nullptr});
     return;
@@ -88,14 +91,9 @@ void MessageParser::parse_content() {
 }
 
 void MessageParser::parse_part(const json::value& value, const std::string& path) {
-  const json::object& object = object_at(value, path);
-  const Members part(object, path);
+  const Members part(object_at(value, path), path);
   const std::string type = required_string(part, "type");
-  note_unknown(
-      object, path,
-      {"type", "text", "image_url", "video_url", "video", "fps", "min_frames", "max_frames",
-       "num_frames", "file", "refusal", "cache_control", "prompt_cache_breakpoint"},
-      out_.ignored);
+  pass_over(part, {"cache_control", "prompt_cache_breakpoint"});
   if (type == "text")
     message_.content.push_back({required_string(part, "text"), nullptr});
   else if (type == "refusal" && role_ == "assistant")
@@ -116,14 +114,11 @@ void MessageParser::parse_part(const json::value& value, const std::string& path
 
 void MessageParser::parse_image(const Members& part, const std::string& path) {
   const std::string field = path + ".image_url";
-  const json::object* image = part.object("image_url");
-  if (!image) refuse(field, "is missing");
-  const Members members(*image, field);
+  const Members members(required_object(part, "image_url"), field);
   const std::string detail = members.string("detail").value_or("auto");
   if (detail != "auto" && detail != "low" && detail != "high" && detail != "original")
     refuse(members.path_of("detail"),
            "must be auto, low, high or original, got '" + excerpt(detail) + "'");
-  note_unknown(*image, field, {"url", "detail"}, out_.ignored);
   MediaSource source;
   source.urls = {required_string(members, "url")};
   source.low_detail = detail == "low";
@@ -134,11 +129,7 @@ void MessageParser::parse_image(const Members& part, const std::string& path) {
 // {"type": "video_url", "video_url": {"url": ..., "fps": 2}}, as vLLM's clients send it; or "fps" beside.
 void MessageParser::parse_video_url(const Members& part, const std::string& path) {
   const std::string field = path + ".video_url";
-  const json::object* video = part.object("video_url");
-  if (!video) refuse(field, "is missing");
-  const Members members(*video, field);
-  note_unknown(*video, field, {"url", "fps", "min_frames", "max_frames", "num_frames"},
-               out_.ignored);
+  const Members members(required_object(part, "video_url"), field);
   MediaSource source;
   source.kind = MediaSource::Kind::video;
   source.urls = {required_string(members, "url")};
@@ -153,14 +144,13 @@ void MessageParser::parse_video(const Members& part, const std::string& path) {
   source.kind = MediaSource::Kind::video;
   source.field = path + ".video";
   source.sampling = parse_video_wishes(part);
-  const json::value* video = part.find("video");
-  if (!video) refuse(source.field, "is missing");
-  if (!video->is_array()) {
+  const json::value& video = required(part, "video");
+  if (!video.is_array()) {
     source.urls = {required_string(part, "video")};
     return add(std::move(source));
   }
   source.kind = MediaSource::Kind::frames;
-  const json::array& frames = video->as_array();
+  const json::array& frames = video.as_array();
   if (frames.empty()) refuse(source.field, "must not be empty");
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (!frames[i].is_string()) refuse(at(source.field, i), "must be a URL of a picture");
@@ -172,11 +162,8 @@ void MessageParser::parse_video(const Members& part, const std::string& path) {
 }
 
 void MessageParser::parse_file(const Members& part) {
-  const json::object* object = part.object("file");
-  const std::string field = part.path_of("file");
-  if (!object) refuse(field, "is missing");
-  note_unknown(*object, field, {"file_data", "filename", "file_id", "file_url"}, out_.ignored);
-  message_.content.push_back({file_document(Members(*object, field)), nullptr});
+  const Members file(required_object(part, "file"), part.path_of("file"));
+  message_.content.push_back({file_document(file), nullptr});
 }
 
 void MessageParser::add(MediaSource source) {
@@ -212,50 +199,52 @@ json::array MessageParser::tool_calls() {
 }
 
 json::object MessageParser::tool_call(const json::value& value, const std::string& path) {
-  const json::object& call = object_at(value, path);
-  const Members members(call, path);
-  // "index" is left over where a client has put a call together from a stream's deltas.
-  note_unknown(call, path, {"id", "type", "function", "index"}, out_.ignored);
-  const std::string type = members.string("type").value_or("function");
+  const Members call(object_at(value, path), path);
+  pass_over(call, {"index"});  // left over where a client has put a call together from deltas
+  const std::string type = call.string("type").value_or("function");
   if (type != "function")
-    refuse(members.path_of("type"), "must be function, got '" + excerpt(type) + "'");
-  const json::object* function = members.object("function");
-  if (!function) refuse(members.path_of("function"), "is missing");
-  const Members inner(*function, members.path_of("function"));
-  json::object named{{"name", required_string(inner, "name")}};
-  named["arguments"] = call_arguments(inner.string("arguments").value_or(""));
-  json::object out;
-  if (auto id = members.string("id")) out["id"] = *id;
-  out["type"] = "function";
-  out["function"] = std::move(named);
-  return out;
+    refuse(call.path_of("type"), "must be function, got '" + excerpt(type) + "'");
+  const Members function(required_object(call, "function"), call.path_of("function"));
+  return call_object(call.string("id"), required_string(function, "name"),
+                     function.string("arguments").value_or(""));
 }
 
-void check_tool(const json::value& value, const std::string& path) {
-  const Members tool(object_at(value, path), path);
+// As the template gets it, which may ask a tool for its parameters whether it has any or not.
+json::object checked_tool(const json::value& value, const std::string& path) {
+  json::object shown = object_at(value, path);
+  const Members tool(value.as_object(), path);
   const std::string type = required_string(tool, "type");
   if (type != "function")
     refuse(tool.path_of("type"), "must be function, got '" + excerpt(type) + "'");
-  const json::object* object = tool.object("function");
-  if (!object) refuse(tool.path_of("function"), "is missing");
-  const Members function(*object, tool.path_of("function"));
+  const Members function(required_object(tool, "function"), tool.path_of("function"));
   if (required_string(function, "name").empty())
     refuse(function.path_of("name"), "must not be empty");
   function.string("description");
-  function.object("parameters");
   function.boolean("strict");
+  shown.at("function").as_object()["parameters"] =
+      parameters_or_none(function.object("parameters"));
+  return shown;
 }
 
 }  // namespace
 
-json::value call_arguments(const std::string& text) {
-  if (text.empty()) return json::object();
-  try {
-    json::value parsed = parse_json(text, "arguments");
-    if (parsed.is_object()) return parsed;
-  } catch (const Error&) {
-  }
-  return json::string(text);
+json::object parameters_or_none(const json::object* parameters) {
+  json::object schema = parameters ? *parameters : json::object();
+  const auto says = {"properties", "$ref", "anyOf", "oneOf", "allOf"};
+  if (std::any_of(says.begin(), says.end(), [&](const char* key) { return schema.contains(key); }))
+    return schema;
+  schema.emplace("type", "object");
+  schema["properties"] = json::object();
+  return schema;
+}
+
+json::object call_object(const std::optional<std::string>& id, std::string name,
+                         std::string arguments) {
+  json::object call;
+  if (id) call["id"] = *id;
+  call["type"] = "function";
+  call["function"] = json::object{{"name", std::move(name)}, {"arguments", std::move(arguments)}};
+  return call;
 }
 
 VideoWishes VideoWishes::or_else(const VideoWishes& others) const {
@@ -303,8 +292,10 @@ ParsedMessages parse_messages(const json::array& messages) {
 }
 
 std::string parse_tools(const json::array& tools) {
-  for (std::size_t i = 0; i < tools.size(); ++i) check_tool(tools[i], at("tools", i));
-  return tools.empty() ? "" : json::serialize(tools);
+  json::array shown;
+  for (std::size_t i = 0; i < tools.size(); ++i)
+    shown.push_back(checked_tool(tools[i], at("tools", i)));
+  return shown.empty() ? "" : json::serialize(shown);
 }
 
 }  // namespace pippin::server

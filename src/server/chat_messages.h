@@ -38,9 +38,8 @@ struct MediaSource {
 };
 
 struct ParsedMessages {
-  std::vector<Message> messages;     ///< parts of pictures and videos are there, without pixels
-  std::vector<MediaSource> media;    ///< in the order of the request
-  std::vector<std::string> ignored;  ///< names of unknown members: "messages.0.mood"
+  std::vector<Message> messages;   ///< parts of pictures and videos are there, without pixels
+  std::vector<MediaSource> media;  ///< in the order of the request
 };
 
 /// Reads fps, min_frames, max_frames and num_frames. Throws Error(invalid_argument) naming the member
@@ -50,9 +49,13 @@ VideoWishes parse_video_wishes(const Members& members);
 /// Checks and converts "messages". Throws Error(invalid_argument) naming the path of what is wrong.
 ParsedMessages parse_messages(const json::array& messages);
 
-/// A call's arguments, which clients send as a string of JSON, as templates write them: as an object. What a model left broken,
-/// cut off by max_tokens as it may be, stays the string that it was, since the client can't mend it.
-json::value call_arguments(const std::string& text);
+/// An earlier call as a member of a message's "tool_calls". Its arguments are any text: what a model left broken, cut off by
+/// max_tokens as it may be, the client can't mend. Templates get an object where the text is one (rust/src/calls.rs).
+json::object call_object(const std::optional<std::string>& id, std::string name,
+                         std::string arguments);
+
+/// A tool's parameters as templates can ask for their properties, of a tool without any, too: an object's, which may be empty.
+json::object parameters_or_none(const json::object* parameters);
 
 /// Checks "tools" and returns them as the template gets them, or "" for none. Throws as above.
 std::string parse_tools(const json::array& tools);

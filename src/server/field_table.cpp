@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pippin/error.h"
+#include "server/request_json.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
@@ -16,11 +17,12 @@ std::vector<std::string> check_fields(const json::object& body, std::span<const 
     if (field == table.end())
       unknown.push_back(name);
     else if (!value.is_null() && !field->allowed(value))
-      throw Error(Code::invalid_argument,
-                  "'" + name + "' must be " + std::string(field->allowed_text) +
-                      " here (other values are not supported), got " +
-                      excerpt(json::serialize(value)),
-                  name);
+      throw Error(
+          Code::invalid_argument,
+          "'" + name + "' must be " + std::string(field->allowed_text) +
+              " here (other values are not supported), got " +
+              excerpt(value.is_double() ? plain(value.as_double()) : json::serialize(value)),
+          name);
   }
   return unknown;
 }

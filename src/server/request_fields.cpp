@@ -4,7 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/request_json.h"
 
@@ -130,7 +132,7 @@ int parse_priority(const Members& body) {
   return static_cast<int>(priority);
 }
 
-Streaming parse_streaming(const Members& body, std::vector<std::string>& ignored) {
+Streaming parse_streaming(const Members& body) {
   Streaming streaming;
   streaming.stream = body.boolean("stream").value_or(false);
   const json::object* options = body.object("stream_options");
@@ -139,9 +141,6 @@ Streaming parse_streaming(const Members& body, std::vector<std::string>& ignored
   const Members members(*options, "stream_options");
   streaming.include_usage = members.boolean("include_usage").value_or(false);
   members.boolean("include_obfuscation");  // padding against eavesdroppers; without influence
-  for (const auto& member : *options)
-    if (member.key() != "include_usage" && member.key() != "include_obfuscation")
-      ignored.push_back("stream_options." + std::string(member.key()));
   return streaming;
 }
 

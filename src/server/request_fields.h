@@ -1,9 +1,6 @@
 // What requests of all kinds say in the same words: JSON -> native types.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "base/json.h"
 #include "pippin/request.h"
 
@@ -30,7 +27,7 @@ struct Streaming {
   bool include_usage = false;  ///< a last chunk with the usage
 };
 
-/// "stream" and "stream_options"; names that are unknown are added to `ignored`.
-Streaming parse_streaming(const Members& body, std::vector<std::string>& ignored);
+/// "stream" and "stream_options".
+Streaming parse_streaming(const Members& body);
 
 }  // namespace pippin::server

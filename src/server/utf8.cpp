@@ -43,13 +43,19 @@ std::string valid_utf8(std::string_view text) {
   return out;
 }
 
+std::string without_nul(std::string_view text) {
+  std::string out;
+  for (const char c : text) c == '\0' ? out += "\\u0000" : out += c;
+  return out;
+}
+
 std::string excerpt(std::string_view text) {
   constexpr std::size_t longest = 100;
-  if (text.size() <= longest) return valid_utf8(text);
+  if (text.size() <= longest) return without_nul(valid_utf8(text));
   std::size_t end = longest;
   while (end > 0 && (static_cast<std::uint8_t>(text[end]) & 0xC0) == 0x80)
     --end;  // not inside a character
-  return valid_utf8(text.substr(0, end)) + "...";
+  return without_nul(valid_utf8(text.substr(0, end))) + "...";
 }
 
 }  // namespace pippin::server

@@ -47,10 +47,8 @@ ChatCall chat_of(const json::object& body, std::vector<std::string> ignored) {
 }
 
 std::vector<std::int32_t> parse_tokens(const Members& body) {
-  const json::array* list = body.array("tokens");
-  if (!list) refuse("tokens", "is missing");
   std::vector<std::int32_t> tokens;
-  for (const json::value& id : *list) {
+  for (const json::value& id : required_array(body, "tokens")) {
     const bool fits = id.is_int64() && id.as_int64() >= 0 &&
                       id.as_int64() <= std::numeric_limits<std::int32_t>::max();
     if (!fits) refuse("tokens", "must be an array of token ids");
@@ -66,7 +64,8 @@ std::span<const Field> detokenize_fields() { return of_detokenize; }
 std::span<const Field> template_fields() { return of_template; }
 
 TokenizeCall parse_tokenize(std::string_view text) {
-  const json::object object = parse_body(text);
+  const RequestBody request(text);
+  const json::object& object = request.object();
   TokenizeCall call;
   call.ignored = check_fields(object, of_tokenize);
   const Members body(object);
@@ -86,7 +85,7 @@ TokenizeCall parse_tokenize(std::string_view text) {
     call.add_special = special.value_or(other_special.value_or(!is_llama_cpps));
     return call;
   }
-  if (!body.find("messages")) refuse("prompt", "is missing");
+  if (!body.find("messages")) refuse_absent(body, "prompt");
   // A rendered template has its own.
   if (special.value_or(false)) refuse("add_special_tokens", "must be false for messages");
   call.chat = chat_of(object, call.ignored);
@@ -94,16 +93,16 @@ TokenizeCall parse_tokenize(std::string_view text) {
 }
 
 DetokenizeCall parse_detokenize(std::string_view text) {
-  const json::object object = parse_body(text);
-  auto ignored = check_fields(object, of_detokenize);
-  const Members body(object);
+  const RequestBody request(text);
+  auto ignored = check_fields(request.object(), of_detokenize);
+  const Members body(request.object());
   return {body.string("model").value_or(""), parse_tokens(body), std::move(ignored)};
 }
 
 ChatCall parse_apply_template(std::string_view text) {
-  const json::object body = parse_body(text);
-  auto ignored = check_fields(body, of_template);
-  return chat_of(body, std::move(ignored));
+  const RequestBody request(text);
+  auto ignored = check_fields(request.object(), of_template);
+  return chat_of(request.object(), std::move(ignored));
 }
 
 }  // namespace pippin::server

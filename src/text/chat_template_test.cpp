@@ -95,6 +95,88 @@ TEST(ChatTemplate, RendersEverySnippetAsJinja2Does) {
   }
 }
 
+// ---- Calls that come back ------------------------------------------------------------------------
+
+std::string call_with(const std::string& arguments) {
+  return json::serialize(json::array{
+      {{"role", "user"}, {"content", "Go."}},
+      {{"role", "assistant"},
+       {"content", ""},
+       {"tool_calls", json::array{{{"id", "abcdefghi"},
+                                   {"type", "function"},
+                                   {"function", {{"name", "look"}, {"arguments", arguments}}}}}}},
+      {{"role", "tool"}, {"tool_call_id", "abcdefghi"}, {"name", "look"}, {"content", "7"}},
+      {{"role", "user"}, {"content", "On."}}});
+}
+
+const std::string look_tool =
+    R"([{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}}])";
+
+// Those that show a model calls; the others fail for any, as their model was never taught to.
+template <class Check>
+void for_each_template_with_calls(Check check) {
+  int templates = 0;
+  for (const auto& file : std::filesystem::directory_iterator(testdata("templates"))) {
+    const auto chat_template = ChatTemplate::parse(read_text(file.path()), kSpecialTokens);
+    const auto outcome =
+        render(chat_template, {call_with(R"({"x": "mark"})"), look_tool, "", true, kNow});
+    if (!outcome.error.empty() || outcome.text.find("mark") == std::string::npos) continue;
+    ++templates;
+    SCOPED_TRACE(file.path().stem().string());
+    check([&](const std::string& arguments) {
+      return render(chat_template, {call_with(arguments), look_tool, "", true, kNow});
+    });
+  }
+  EXPECT_GE(templates, 10);
+}
+
+TEST(ChatTemplate, NumbersOfEarlierCallsKeepTheirDigits) {
+  for_each_template_with_calls([](auto render_call) {
+    for (const std::string number :
+         {"123456789012345678901234567890", "18446744073709551616", "1e400", "-1e99999999999",
+          "0.1000000000000000055511151231257827"}) {
+      const Outcome outcome = render_call(R"({"x": )" + number + R"(, "y": [)" + number + "]}");
+      EXPECT_EQ(outcome.error, "");
+      const auto first = outcome.text.find(number);
+      EXPECT_NE(first, std::string::npos) << outcome.text;
+      EXPECT_NE(outcome.text.find(number, first + 1), std::string::npos) << outcome.text;
+    }
+  });
+}
+
+TEST(ChatTemplate, ArgumentsOfEarlierCallsAreAnyText) {
+  for_each_template_with_calls([](auto render_call) {
+    for (const std::string text : {"[]", "5", "\"x\"", "null", "", " ", R"({"x": "Par)",
+                                   R"({"x": NaN})", R"({"x": "\ud800"})", "{} {}"})
+      EXPECT_EQ(render_call(text).error, "") << text;
+  });
+}
+
+TEST(ChatTemplate, TheTextIsPrintedWhereATemplateTakesText) {
+  const auto chat_template = ChatTemplate::parse(
+      "{%- for m in messages if m.tool_calls %}{% set a = m.tool_calls[0].function.arguments %}"
+      "{{ a if a is string else a | tojson }}{% endfor %}");
+  const auto printed = [&](const std::string& arguments) {
+    return chat_template.render({call_with(arguments), "", "", true, kNow});
+  };
+  EXPECT_EQ(printed(R"({"x": "Par)"), R"({"x": "Par)");
+  EXPECT_EQ(printed("[1]"), "[1]");
+  EXPECT_EQ(printed(R"({"x":1})"), R"({"x": 1})");
+  EXPECT_EQ(printed(""), "{}");
+}
+
+// As DeepSeek's own templates do, which know of no objects.
+TEST(ChatTemplate, ArgumentsAreTextsWhereATemplatePutsTextsTogether) {
+  const auto chat_template = ChatTemplate::parse(
+      "{%- for m in messages if m.tool_calls %}{{ '<' + m.tool_calls[0].function.arguments + '>' "
+      "}}{% endfor %}");
+  for (const std::string text : {R"({"x":1})", R"({"x": "Par)", "[]"})
+    EXPECT_EQ(chat_template.render({call_with(text), "", "", true, kNow}), "<" + text + ">");
+  const auto refusing = ChatTemplate::parse("{{ raise_exception('No calls.') }}");
+  const auto outcome = render(refusing, {call_with("[]"), "", "", true, kNow});
+  EXPECT_TRUE(outcome.error.ends_with("No calls.")) << outcome.error;
+}
+
 // ---- Finding the template ------------------------------------------------------------------------
 
 class TemplateFiles : public testing::Test {

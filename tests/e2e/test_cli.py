@@ -87,3 +87,15 @@ def test_the_describe_image_example(server: Server):
 def test_an_unknown_command_is_named():
     ended = run_program("serv", "demo")
     assert ended.returncode == 2 and "no command 'serv'" in ended.stderr and "bench-serve" in ended.stderr
+
+
+def test_without_arguments_the_help_is_printed():
+    result = run_program()
+    assert result.returncode == 0 and "serve" in result.stdout and "Examples" in result.stdout
+
+
+def test_an_unsupported_family_is_told_before_its_missing_files(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    result = run_program("run", tmp_path, "hello")
+    assert result.returncode == 1 and "tokenizer" not in result.stderr
+    assert "'llama' is not supported" in result.stderr and "qwen3, qwen3_vl" in result.stderr

@@ -260,14 +260,15 @@ TEST_F(AnthropicTest, ShowsToolsThatAreLoadedLaterWhereMessagesReferToThem) {
           {"name": "b", "input_schema": {}}, {"name": "c", "input_schema": {}, "defer_loading": true}], "messages": [
           {"role": "user", "content": "hi"})";
   const std::string a =
-      R"({"type":"function","function":{"name":"a","parameters":{"type":"object"}}})";
+      R"({"type":"function","function":{"name":"a","parameters":{"type":"object","properties":{}}}})";
   const std::string found =
       R"(, {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "b", "input": {}}]},
       {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "a"}]}]})";
   for (const std::string& tail : {std::string(), found}) {
     EXPECT_EQ(refused(tools + tail + "]}"), "");
-    EXPECT_EQ(backend_.last_.template_tools_json,
-              R"([{"type":"function","function":{"name":"b","parameters":{}}}])");
+    EXPECT_EQ(
+        backend_.last_.template_tools_json,
+        R"([{"type":"function","function":{"name":"b","parameters":{"type":"object","properties":{}}}}])");
     EXPECT_TRUE(backend_.last_.tools_json.starts_with("[" + a));
   }
   EXPECT_EQ(backend_.last_.messages.at(2).content.at(0).text, "<tools>\n" + a + "\n</tools>\n");
@@ -324,8 +325,8 @@ TEST_F(AnthropicTest, ReadsMessages) {
   EXPECT_EQ(messages[1].content.size(), 2u);
   EXPECT_EQ(messages[2].content[0].text, "Look:");
   EXPECT_EQ(parse_json(messages[2].extra_json, "extra"), parse_json(R"({"reasoning_content": "Hm.",
-      "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": {"x": [1]}}},
-                     {"id": "t2", "type": "function", "function": {"name": "g", "arguments": {}}}]})",
+      "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":[1]}"}},
+                     {"id": "t2", "type": "function", "function": {"name": "g", "arguments": "{}"}}]})",
                                                                     "expected"));
   EXPECT_EQ(messages[3].role, "tool");
   EXPECT_EQ(messages[3].content[0].text, "one");
@@ -360,7 +361,7 @@ TEST_F(AnthropicTest, GivesToolsInOpenAisShape) {
       "cache_control": {"type": "ephemeral"}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true})");
   EXPECT_EQ(
       backend_.last_.tools_json,
-      R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}])");
+      R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}])");
   EXPECT_FALSE(backend_.last_.parallel_tool_calls);
   answer(R"(, "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "none"})");
   EXPECT_EQ(backend_.last_.tools_json, "");
@@ -418,6 +419,48 @@ TEST_F(AnthropicTest, TakesWhatAgentsSend) {
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(response.headers.at("x-pippin-ignored"), "no_such_field");
   EXPECT_EQ(backend_.last_.sampling.top_k, 5);
+}
+
+// Whatever a client has made of a call that was cut off; numbers keep their digits.
+TEST_F(AnthropicTest, TakesAnyInputOfEarlierCalls) {
+  start();
+  const std::pair<std::string, std::string> cases[] = {
+      {R"({"x": 1e400, "y": [123456789012345678901234567890]})",
+       R"({"x":1e400,"y":[123456789012345678901234567890]})"},
+      {"[]", "[]"},
+      {"5", "5"},
+      {R"("{\"x\": 1")", R"({"x": 1)"},
+      {"null", ""}};
+  for (const auto& [input, arguments] : cases) {
+    const TestResponse response = post(
+        R"({"model": "tiny", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [
+          {"type": "tool_use", "id": "t", "name": "f", "input": )" +
+        input + R"(}]}, {"role": "user", "content": "b"}]})");
+    ASSERT_EQ(response.status, 200) << response.body;
+    const json::value extra = parse_json(backend_.last_.messages.at(1).extra_json, "extra");
+    EXPECT_EQ(extra.at("tool_calls").at(0).at("function").at("arguments"),
+              json::string_view(arguments));
+  }
+}
+
+TEST_F(AnthropicTest, ListsUnknownNamesAtEveryDepth) {
+  start();
+  const std::pair<std::string, std::string> cases[] = {
+      {R"(, "output_config": {"format": {"type": "json_schema", "schema": {"a": 1}, "scheme": {}}})",
+       "output_config.format.scheme"},
+      {R"(, "output_config": {"x": 1})", "output_config.x"},
+      {R"(, "thinking": {"type": "disabled", "x": 1})", "thinking.x"},
+      {R"(, "tools": [{"name": "f", "input_schema": {"x": 1}, "paramters": {}}], "tool_choice": {"type": "auto", "x": 1})",
+       "tools.0.paramters, tool_choice.x"},
+      {R"(, "context_management": {"edits": [], "x": 1})", "context_management.x"}};
+  for (const auto& [members, names] : cases)
+    EXPECT_EQ(post(asking(members)).headers["x-pippin-ignored"], names) << members;
+  const TestResponse picture = post(
+      R"({"model": "tiny", "max_tokens": 1, "messages": [{"role": "user", "content": [{"type": "image", "source":
+        {"type": "base64", "media_type": "image/bmp", "x": 1,
+         "data": "Qk0+AAAAAAAAADYAAAAoAAAAAgAAAAEAAAABABgAAAAAAAgAAAAAAAAAAAAAAAAAAAAAAAAAAAD//wAAAAA="}}]}]})");
+  ASSERT_EQ(picture.status, 200) << picture.body;
+  EXPECT_EQ(picture.headers.at("x-pippin-ignored"), "messages.0.content.0.source.x");
 }
 
 TEST_F(AnthropicTest, NamesWhatIsWrong) {

@@ -54,7 +54,7 @@ constexpr Field fields[] = {
 StopOptions parse_stop(const Members& body, bool to_count) {
   StopOptions stop;
   const auto limit = body.integer("max_tokens");
-  if (!limit && !to_count) refuse("max_tokens", "is missing");
+  if (!limit && !to_count) refuse_absent(body, "max_tokens");
   if (limit && *limit < 0) refuse("max_tokens", "must be at least 0");
   // 0 is for reading a prompt ahead; the engine always answers a token.
   if (limit) stop.max_tokens = std::max<std::int64_t>(*limit, 1);
@@ -89,15 +89,14 @@ void parse_thinking(const Members& body, json::object& kwargs, MessagesCall& cal
   const json::object* object = body.object("thinking");
   if (!object) return set_thinking(kwargs, false);
   const Members thinking(*object, "thinking");
-  // block_binding says what to do where a signature is wrong: none is looked at.
-  note_unknown(*object, "thinking", {"type", "budget_tokens", "display", "block_binding"},
-               call.chat.ignored);
+  // It says what to do where a signature is wrong: none is looked at.
+  pass_over(thinking, {"block_binding"});
   const std::string type = required_string(thinking, "type");
   if (type != "enabled" && type != "adaptive" && type != "disabled")
     refuse("thinking.type", "must be enabled, adaptive or disabled, got '" + excerpt(type) + "'");
   set_thinking(kwargs, type != "disabled");
   const auto budget = thinking.integer("budget_tokens");
-  if (type == "enabled" && !budget) refuse("thinking.budget_tokens", "is missing");
+  if (type == "enabled" && !budget) refuse_absent(thinking, "budget_tokens");
   if (budget && *budget < 1) refuse("thinking.budget_tokens", "must be at least 1");
   if (type != "disabled") call.chat.request.thinking_budget = budget;
   const std::string display = thinking.string("display").value_or("summarized");
@@ -112,16 +111,14 @@ ResponseFormat parse_format(const json::object& object, const std::string& path)
   const std::string type = required_string(format, "type");
   if (type != "json_schema")
     refuse(format.path_of("type"), "must be json_schema, got '" + excerpt(type) + "'");
-  const json::object* schema = format.object("schema");
-  if (!schema) refuse(format.path_of("schema"), "is missing");
-  return {ResponseFormat::Kind::json_schema, json::serialize(*schema), format.path_of("schema")};
+  return {ResponseFormat::Kind::json_schema, json::serialize(required_object(format, "schema")),
+          format.path_of("schema")};
 }
 
 void parse_output_config(const Members& body, json::object& kwargs, ChatCall& call) {
   const json::object* object = body.object("output_config");
   if (!object) return;
   const Members config(*object, "output_config");
-  note_unknown(*object, "output_config", {"effort", "format", "task_budget"}, call.ignored);
   if (config.find("task_budget"))
     refuse("output_config.task_budget",
            "is not supported (no chat template can tell a model of it)");
@@ -145,6 +142,7 @@ void check_context_management(const Members& body) {
       refuse(edit.path_of("type"),
              "must be clear_thinking_20251015 (others are not supported), got '" + excerpt(type) +
                  "'");
+    pass_over(edit, {"keep"});  // templates keep the last turn's
   }
 }
 
@@ -160,7 +158,7 @@ ToolWish parse_choice(const Members& choice) {
 AnthropicTools parse_tools(const Members& body, ChatCall& call) {
   const json::array* list = body.array("tools");
   if (!list) return {};
-  AnthropicTools tools = parse_anthropic_tools(*list, call.ignored);
+  AnthropicTools tools = parse_anthropic_tools(*list);
   call.request.tools_json = tools.json;
   call.request.template_tools_json = tools.template_json;
   call.request.tool_choice.strict = any_strict(*list);
@@ -171,7 +169,6 @@ void parse_tool_choice(const Members& body, ChatCall& call) {
   const json::object* object = body.object("tool_choice");
   if (!object) return;
   const Members choice(*object, "tool_choice");
-  note_unknown(*object, "tool_choice", {"type", "name", "disable_parallel_tool_use"}, call.ignored);
   apply(parse_choice(choice), "tool_choice", call.request);
   call.request.parallel_tool_calls = !choice.boolean("disable_parallel_tool_use").value_or(false);
 }
@@ -194,11 +191,11 @@ std::span<const Field> messages_fields() { return fields; }
 
 MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& defaults,
                                  bool to_count) {
-  const json::object object = parse_body(text);
-  const Members body(object);
+  const RequestBody request(text);
+  const Members body(request.object());
   MessagesCall call;
   ChatCall& chat = call.chat;
-  chat.ignored = check_fields(object, fields);
+  chat.ignored = check_fields(request.object(), fields);
   chat.model = body.string("model").value_or("");
   chat.stream = body.boolean("stream").value_or(false);
   chat.request.cache_salt = parse_cache_salt(body);
@@ -209,21 +206,22 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   chat.request.sampling = parse_sampling(body, defaults);
   json::object kwargs;
   parse_thinking(body, kwargs, call);
-  // The name that output_config.format had before.
-  if (const json::object* format = body.object("output_format"))
-    chat.request.format = parse_format(*format, "output_format");
   parse_output_config(body, kwargs, chat);
+  // The name that output_config.format had before.
+  if (const json::object* format = body.object("output_format")) {
+    if (chat.request.format.kind != ResponseFormat::Kind::text)
+      refuse("output_format", "and 'output_config.format' exclude each other");
+    chat.request.format = parse_format(*format, "output_format");
+  }
   check_context_management(body);
   chat.request.template_kwargs_json = json::serialize(kwargs);
   const AnthropicTools tools = parse_tools(body, chat);
   parse_tool_choice(body, chat);
-  const json::array* messages = body.array("messages");
-  if (!messages) refuse("messages", "is missing");
-  ParsedMessages parsed = parse_anthropic_messages(body.find("system"), *messages, tools);
+  ParsedMessages parsed = parse_anthropic_messages(request, tools);
   chat.request.messages = std::move(parsed.messages);
   parse_prefill(chat.request);
   chat.media = std::move(parsed.media);
-  chat.ignored.insert(chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
+  request.add_unread(chat.ignored);
   return call;
 }
 

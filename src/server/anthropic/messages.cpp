@@ -35,11 +35,22 @@ void check_transformations(const Members& block) {
            "must be downsize (others are not supported), got '" + excerpt(oversized) + "'");
 }
 
+// What all turns share.
+struct Context {
+  const RequestBody& body;
+  const AnthropicTools& tools;
+  ParsedMessages& out;
+};
+
 // Converts what one entry of "messages" says, or "system".
 class TurnParser {
  public:
-  TurnParser(std::string role, std::string path, const AnthropicTools& tools, ParsedMessages& out)
-      : role_(std::move(role)), path_(std::move(path)), tools_(tools), out_(out) {}
+  TurnParser(std::string role, std::string path, const Context& context)
+      : role_(std::move(role)),
+        path_(std::move(path)),
+        body_(context.body),
+        tools_(context.tools),
+        out_(context.out) {}
 
   /// A string or an array of blocks.
   void parse(const json::value& content);
@@ -57,6 +68,7 @@ class TurnParser {
   void add_search_result(const Members& block);
   void add_reference(const Members& part);
   std::string definition(const std::string& name) const;
+  std::string arguments(const Members& block) const;
   void add_call(const Members& block);
   void add_text(std::string text);
   void add_image(const Members& block);
@@ -67,6 +79,7 @@ class TurnParser {
 
   const std::string role_;
   const std::string path_;
+  const RequestBody& body_;
   const AnthropicTools& tools_;
   ParsedMessages& out_;
   bool open_ = false;  // the last message takes further parts
@@ -96,15 +109,9 @@ void TurnParser::parse(const json::value& content) {
 }
 
 void TurnParser::parse_block(const json::value& value, const std::string& path) {
-  const json::object& object = object_at(value, path);
-  const Members block(object, path);
+  const Members block(object_at(value, path), path);
   const std::string type = required_string(block, "type");
-  note_unknown(object, path, {"type",     "text",         "source",          "id",
-                              "name",     "input",        "tool_use_id",     "content",
-                              "is_error", "thinking",     "signature",       "data",
-                              "title",    "context",      "cache_control",   "citations",
-                              "caller",   "toolset_name", "transformations", "tool"},
-               out_.ignored);
+  pass_over(block, {"cache_control", "citations", "caller", "toolset_name"});
   if (parse_anyones(type, block)) return;
   if (role_ == "user" && parse_users(type, block)) return;
   if (role_ == "assistant" && parse_assistants(type, block)) return;
@@ -136,9 +143,11 @@ bool TurnParser::parse_users(const std::string& type, const Members& block) {
 bool TurnParser::parse_assistants(const std::string& type, const Members& block) {
   if (type == "thinking") {
     thinking_ += required_string(block, "thinking");
+    pass_over(block, {"signature"});
   } else if (type == "tool_use") {
     add_call(block);
   } else {
+    pass_over(block, {"data"});
     return type == "redacted_thinking";
   }
   return true;
@@ -147,9 +156,7 @@ bool TurnParser::parse_assistants(const std::string& type, const Members& block)
 // {"type": "tool_addition" | "tool_removal", "tool": {"type": "tool_reference", "name"}}: a tool comes or goes within a conversation.
 bool TurnParser::parse_systems(const std::string& type, const Members& block) {
   if (type != "tool_addition" && type != "tool_removal") return false;
-  const json::object* object = block.object("tool");
-  if (!object) refuse(block.path_of("tool"), "is missing");
-  const Members tool(*object, block.path_of("tool"));
+  const Members tool(required_object(block, "tool"), block.path_of("tool"));
   if (const std::string kind = required_string(tool, "type"); kind != "tool_reference")
     refuse(tool.path_of("type"),
            "must be tool_reference (others are not supported), got '" + excerpt(kind) + "'");
@@ -175,11 +182,9 @@ void TurnParser::add_reference(const Members& part) {
 }
 
 void TurnParser::add_image(const Members& block) {
-  const json::object* object = block.object("source");
   const std::string field = block.path_of("source");
-  if (!object) refuse(field, "is missing");
+  const Members source(required_object(block, "source"), field);
   check_transformations(block);
-  const Members source(*object, field);
   const std::string type = required_string(source, "type");
   MediaSource picture;
   picture.field = field;
@@ -219,13 +224,9 @@ void TurnParser::parse_result(const Members& block) {
 }
 
 void TurnParser::parse_result_part(const json::value& value, const std::string& path) {
-  const json::object& object = object_at(value, path);
-  const Members part(object, path);
+  const Members part(object_at(value, path), path);
   const std::string type = required_string(part, "type");
-  note_unknown(object, path,
-               {"type", "text", "source", "title", "context", "cache_control", "citations",
-                "content", "tool_name", "transformations"},
-               out_.ignored);
+  pass_over(part, {"cache_control", "citations"});
   if (type == "text")
     add_text(required_string(part, "text"));
   else if (type == "image")
@@ -246,11 +247,9 @@ void TurnParser::parse_result_part(const json::value& value, const std::string& 
 // {"type": "document", "source": {"type": "text" | "base64" | "content", ...}, "title", "context"}: its text.
 void TurnParser::add_document(const Members& block) {
   refuse_citations(block);
-  const json::object* object = block.object("source");
-  const std::string field = block.path_of("source");
-  if (!object) refuse(field, "is missing");
-  const Members source(*object, field);
+  const Members source(required_object(block, "source"), block.path_of("source"));
   const std::string type = required_string(source, "type");
+  pass_over(source, {"media_type"});
   std::string head = document_head(block.string("title").value_or(""));
   if (const auto context = block.string("context")) head += *context + "\n";
   if (type == "text") {
@@ -279,22 +278,24 @@ void TurnParser::add_search_result(const Members& block) {
 
 // A string, or blocks of text and images.
 void TurnParser::add_document_content(const Members& source) {
-  const json::value* content = source.find("content");
+  const json::value& content = required(source, "content");
   const std::string path = source.path_of("content");
-  if (!content) refuse(path, "is missing");
-  if (content->is_string()) return add_text(std::string(content->as_string()));
-  if (!content->is_array()) refuse(path, "must be a string or an array of content blocks");
-  const json::array& parts = content->as_array();
+  if (content.is_string()) return add_text(std::string(content.as_string()));
+  if (!content.is_array()) refuse(path, "must be a string or an array of content blocks");
+  const json::array& parts = content.as_array();
   for (std::size_t i = 0; i < parts.size(); ++i) parse_result_part(parts[i], at(path, i));
 }
 
+// What a client has put together of an answer that was cut off need not be an object.
+std::string TurnParser::arguments(const Members& block) const {
+  const json::value* input = block.find("input");
+  if (!input) return "";
+  return input->is_string() ? std::string(input->as_string()) : body_.text_of(*input);
+}
+
 void TurnParser::add_call(const Members& block) {
-  json::object function{{"name", required_string(block, "name")}};
-  const json::object* input = block.object("input");
-  function["arguments"] = input ? *input : json::object();
-  calls_.push_back({{"id", required_string(block, "id")},
-                    {"type", "function"},
-                    {"function", std::move(function)}});
+  calls_.push_back(
+      call_object(required_string(block, "id"), required_string(block, "name"), arguments(block)));
 }
 
 void TurnParser::add_extra() {
@@ -317,33 +318,33 @@ bool is_shown(const Members& members, const std::string& role, bool user_follows
 }
 
 void parse_turn(const json::value& value, const std::string& path, bool user_follows,
-                const AnthropicTools& tools, ParsedMessages& out) {
-  const json::object& object = object_at(value, path);
-  const Members members(object, path);
+                const Context& context) {
+  const Members members(object_at(value, path), path);
   const std::string role = required_string(members, "role");
   if (role != "user" && role != "assistant" && role != "system")
     refuse(members.path_of("role"), "must be user or assistant, got '" + excerpt(role) + "'");
-  note_unknown(object, path, {"role", "content", "clear_at", "output_config"}, out.ignored);
   if (const json::object* config = members.object("output_config"); config && !config->empty())
     refuse(members.path_of("output_config"), "is not supported; use the request's own");
+  const json::value& content = required(members, "content");
   if (!is_shown(members, role, user_follows)) return;
-  const json::value* content = members.find("content");
-  if (!content) refuse(members.path_of("content"), "is missing");
-  TurnParser(role, members.path_of("content"), tools, out).parse(*content);
+  TurnParser(role, members.path_of("content"), context).parse(content);
 }
 
 }  // namespace
 
-ParsedMessages parse_anthropic_messages(const json::value* system, const json::array& messages,
-                                        const AnthropicTools& tools) {
+ParsedMessages parse_anthropic_messages(const RequestBody& body, const AnthropicTools& tools) {
+  const Members members(body.object());
+  const json::array& messages = required_array(members, "messages");
   if (messages.empty()) refuse("messages", "must not be empty");
   ParsedMessages out;
+  const Context context{body, tools, out};
+  const json::value* system = members.find("system");
   const bool silent = !system || *system == "" || *system == json::array();
-  if (!silent) TurnParser("system", "system", tools, out).parse(*system);
+  if (!silent) TurnParser("system", "system", context).parse(*system);
   const auto last_user = std::find_if(messages.rbegin(), messages.rend(), is_users);
   const auto users_end = static_cast<std::size_t>(messages.rend() - last_user);
   for (std::size_t i = 0; i < messages.size(); ++i)
-    parse_turn(messages[i], at("messages", i), i + 1 < users_end, tools, out);
+    parse_turn(messages[i], at("messages", i), i + 1 < users_end, context);
   if (out.messages.empty()) refuse("messages", "must not all be empty");
   return out;
 }

@@ -3,42 +3,36 @@
 #include <cstddef>
 #include <utility>
 
+#include "server/chat_messages.h"
 #include "server/request_json.h"
 #include "server/utf8.h"
 
 namespace pippin::server {
 namespace {
 
-json::object converted_tool(const json::value& value, const std::string& path,
-                            std::vector<std::string>& ignored) {
-  const json::object& object = object_at(value, path);
-  const Members tool(object, path);
+json::object converted_tool(const json::value& value, const std::string& path) {
+  const Members tool(object_at(value, path), path);
   const std::string type = tool.string("type").value_or("custom");
   if (type != "custom")
     refuse(tool.path_of("type"),
            "must be custom here (tools of other types are not supported), got '" + excerpt(type) +
                "'");
-  note_unknown(object, path,
-               {"type", "name", "description", "input_schema", "cache_control", "strict",
-                "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming"},
-               ignored);
+  pass_over(tool, {"cache_control", "allowed_callers", "input_examples", "eager_input_streaming"});
   json::object function{{"name", required_string(tool, "name")}};
   if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
   if (auto description = tool.string("description")) function["description"] = *description;
-  const json::object* schema = tool.object("input_schema");
-  if (!schema) refuse(tool.path_of("input_schema"), "is missing");
-  function["parameters"] = *schema;
+  function["parameters"] = parameters_or_none(&required_object(tool, "input_schema"));
   if (tool.boolean("strict").value_or(false)) function["strict"] = true;
   return {{"type", "function"}, {"function", std::move(function)}};
 }
 
 }  // namespace
 
-AnthropicTools parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored) {
+AnthropicTools parse_anthropic_tools(const json::array& tools) {
   AnthropicTools parsed;
   json::array all, shown;
   for (std::size_t i = 0; i < tools.size(); ++i) {
-    all.push_back(converted_tool(tools[i], at("tools", i), ignored));
+    all.push_back(converted_tool(tools[i], at("tools", i)));
     const Members tool(tools[i].as_object(), at("tools", i));
     if (tool.boolean("defer_loading").value_or(false))
       parsed.later[required_string(tool, "name")] = json::serialize(all.back());

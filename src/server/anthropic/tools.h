@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/json.h"
 
@@ -19,8 +18,7 @@ struct AnthropicTools {
   std::map<std::string, std::string, std::less<>> later;
 };
 
-/// Tools that Anthropic's servers run, or whose schema only its models know, are refused by their type. Adds unknown members to
-/// `ignored`. Throws Error(invalid_argument) naming the path of what is wrong.
-AnthropicTools parse_anthropic_tools(const json::array& tools, std::vector<std::string>& ignored);
+/// Tools that Anthropic's servers run, or whose schema only its models know, are refused by their type. Throws Error(invalid_argument) naming the path of what is wrong.
+AnthropicTools parse_anthropic_tools(const json::array& tools);
 
 }  // namespace pippin::server

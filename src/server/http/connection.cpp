@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -28,6 +29,11 @@ constexpr Clock::time_point never = Clock::time_point::max();
 constexpr std::chrono::seconds linger_idle{1};
 constexpr std::chrono::seconds linger_total{2};
 constexpr std::size_t linger_bytes = 32 << 20;
+
+// When a client that sends no more is sent something to find out whether it still reads, each counted from the one before.
+constexpr std::chrono::milliseconds probe_delays[] = {
+    std::chrono::milliseconds{20}, std::chrono::milliseconds{20}, std::chrono::milliseconds{200},
+    std::chrono::milliseconds{1000}, std::chrono::milliseconds{5000}};
 
 // A client's own request id is kept where it is harmless in headers and logs.
 bool usable_id(std::string_view id) {
@@ -196,6 +202,8 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
 asio::awaitable<bool> HttpConnection::answer() {
   begin_exchange();
   auto last_write = Clock::now();
+  std::size_t num_probes = 0;
+  auto last_probe = last_write;
   while (!broken_ && !stopping_) {
     if (!out_->bytes.empty() || !out_->on_written.empty()) {
       auto on_written = std::exchange(out_->on_written, {});
@@ -208,10 +216,18 @@ asio::awaitable<bool> HttpConnection::answer() {
       break;
     } else {
       tell_if_gone();
+      const bool unsure = peer_closed_ && !*out_->gone && num_probes < std::size(probe_delays);
+      const auto probe_at = unsure ? last_probe + probe_delays[num_probes] : never;
+      if (unsure && Clock::now() >= probe_at) {
+        probe(*out_);
+        ++num_probes;
+        last_probe = Clock::now();
+        continue;
+      }
       const auto interval = core_->options().keep_alive_interval;
       const bool kept_alive = !out_->idle_piece.empty() && interval.count() > 0;
       const auto quiet_until = kept_alive ? last_write + interval : never;
-      co_await changed(quiet_until);
+      co_await changed(std::min(quiet_until, probe_at));
       const bool quiet = out_->bytes.empty() && !out_->ended && Clock::now() >= quiet_until;
       if (quiet) send_piece(*out_, out_->idle_piece, {});
     }
@@ -219,6 +235,7 @@ asio::awaitable<bool> HttpConnection::answer() {
   const bool complete = out_->ended && !out_->abandoned && out_->bytes.empty() && !broken_;
   if (!complete) {
     peer_closed_ = true;
+    only_sending_ended_ = false;
     tell_if_gone();
   }
   RequestRecord& record = *out_->record;
@@ -228,6 +245,15 @@ asio::awaitable<bool> HttpConnection::answer() {
   const bool keep = complete && out_->keep_alive;
   out_.reset();
   co_return keep;
+}
+
+// A client that sends no more may still read, or have left. Its system refuses what is sent to one that has left, which the next
+// write tells.
+void HttpConnection::probe(Outgoing& out) {
+  if (out.started)
+    send_piece(out, out.idle_piece, {});
+  else
+    out.bytes += "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
 // Answers what could not be read as a request.
@@ -302,6 +328,7 @@ void HttpConnection::read_more() {
   transport_->read(input_, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
     if (error) self->peer_closed_ = true;
+    self->only_sending_ended_ = error == asio::error::eof;
     self->changed_.cancel();
   });
 }
@@ -319,6 +346,9 @@ void HttpConnection::write_more() {
 
 void HttpConnection::tell_if_gone() {
   if (!out_ || !peer_closed_ || *out_->gone) return;
+  // Whether it still reads can be found out where there is something to send (see probe()); HTTP/1.0 knows no "100 Continue".
+  const bool can_ask = out_->chunked && (!out_->started || !out_->idle_piece.empty());
+  if (only_sending_ended_ && can_ask && !broken_) return;
   *out_->gone = true;
   if (out_->on_disconnect) core_->post(std::exchange(out_->on_disconnect, {}));
 }
@@ -343,6 +373,7 @@ void HttpConnection::judge() {
   waiting_.reset();
   core_->waits_no_more(number_);
   head_ = parser_->head();
+  head_->path = core_->canonical_path(head_->path);  // before the gate, which judges by path
   head_->peer = peer_.name;
   const auto id = head_->headers.get("X-Request-Id");
   head_->id = id && usable_id(*id) ? std::string(*id) : core_->make_id();

@@ -86,6 +86,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void read_more();
   void write_more();
   void tell_if_gone();
+  void probe(Outgoing& out);
   void close();
   void wait_for(WaitingConnections::Stage stage);
   void judge();
@@ -103,7 +104,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   std::string input_;  // received, not yet parsed
   bool reading_ = false;
-  bool peer_closed_ = false;  // no more input will come
+  bool peer_closed_ = false;         // no more input will come
+  bool only_sending_ended_ = false;  // as far as is known: the client may still read
 
   std::string output_;
   std::size_t sent_ = 0;  // of output_

@@ -78,6 +78,8 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   /// Called by a connection when it begins to wait, or waits for something else, and when a request's header is whole.
   void waits(std::uint64_t number, const std::string& address, WaitingConnections::Stage stage);
   void waits_no_more(std::uint64_t number) { waiting_.remove(number); }
+  /// Router::canonical.
+  std::string canonical_path(std::string_view path) const { return router_.canonical(path); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
   /// A request id that no other request has.

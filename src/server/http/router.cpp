@@ -1,5 +1,6 @@
 #include "server/http/router.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pippin::server {
@@ -11,6 +12,15 @@ bool fits(std::string_view pattern, std::string_view path) {
   return path.starts_with(folder) && path.size() > folder.size();
 }
 
+// Without slashes doubled or at the end.
+std::string with_single_slashes(std::string_view path) {
+  std::string single;
+  for (const char c : path)
+    if (c != '/' || !single.ends_with('/')) single += c;
+  if (single.size() > 1 && single.ends_with('/')) single.pop_back();
+  return single;
+}
+
 void list(std::string& methods, std::string_view method) {
   if (!methods.empty()) methods += ", ";
   methods += method;
@@ -20,6 +30,21 @@ void list(std::string& methods, std::string_view method) {
 
 void Router::add(std::string method, std::string path, Handler handler, Where where) {
   routes_.push_back({std::move(method), std::move(path), std::move(handler), where});
+}
+
+bool Router::knows(std::string_view path) const {
+  return std::any_of(routes_.begin(), routes_.end(),
+                     [&](const Route& route) { return fits(route.path, path); });
+}
+
+std::string Router::canonical(std::string_view path) const {
+  constexpr std::string_view version = "/v1";
+  if (knows(path)) return std::string(path);
+  std::string plain = with_single_slashes(path);
+  while (plain.starts_with("/v1/v1/")) plain.erase(0, version.size());
+  if (knows(plain)) return plain;
+  plain.insert(0, version);
+  return knows(plain) ? plain : std::string(path);
 }
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {

@@ -38,9 +38,15 @@ class Router {
 
   Match match(std::string_view method, std::string_view path) const;
 
+  /// The path as the routes have it, where clients spell it otherwise: with slashes doubled or at its end, without "/v1" or with
+  /// two of them, as the address that they were given has it or not. Other paths stay as they are.
+  std::string canonical(std::string_view path) const;
+
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  bool knows(std::string_view path) const;
+
   std::vector<Route> routes_;
 };
 

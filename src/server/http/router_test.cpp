@@ -30,6 +30,17 @@ TEST(Router, FindsExactAndOpenPaths) {
   EXPECT_EQ(routed(router, "GET", "/v1/chat/x"), "");
 }
 
+TEST(Router, KnowsWhatClientsMakeOfAddresses) {
+  const Router router = example();
+  for (const char* path : {"/v1/models", "//v1/models", "/v1//models", "/v1/models/", "/models",
+                           "/models//", "/v1/v1/models", "//v1//v1//models//"})
+    EXPECT_EQ(router.canonical(path), "/v1/models") << path;
+  EXPECT_EQ(router.canonical("/models/a/b"), "/v1/models/a/b");
+  EXPECT_EQ(router.canonical("/v1/models/a//b"), "/v1/models/a//b");  // a name's own
+  for (const char* path : {"/", "//", "/v1", "/v2/models", "/v1/v2/models", "/v1/chat/x", ""})
+    EXPECT_EQ(router.canonical(path), path);
+}
+
 TEST(Router, ListsWhatAPathAllows) {
   const Router router = example();
   EXPECT_EQ(router.match("DELETE", "/v1/chat").allowed, "POST, GET, HEAD");

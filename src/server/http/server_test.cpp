@@ -82,6 +82,19 @@ class HttpTest : public ::testing::Test {
       std::lock_guard lock(mutex_);
       held_ = exchange;
     });
+    router.add("POST", "/wait", [this](auto exchange) {
+      exchange->on_disconnect([this] { gone_.set_value(); });
+      std::lock_guard lock(mutex_);
+      held_ = exchange;
+    });
+    router.add("GET", "/kept-alive", [this](auto exchange) {
+      exchange->on_disconnect([this] { gone_.set_value(); });
+      exchange->start_stream({});
+      exchange->keep_alive_with(": waiting");
+      exchange->write("begun", {});
+      std::lock_guard lock(mutex_);
+      held_ = exchange;
+    });
     router.add("GET", "/cut", [](auto exchange) {
       exchange->start_stream({});
       exchange->write("begun", {});
@@ -319,7 +332,42 @@ TEST_F(HttpTest, AnswersClientsThatOnlyStopSending) {
   TestClient client(port());
   client.send(get("/hello"));
   client.shutdown_send();
-  EXPECT_EQ(client.receive().body, "hi");
+  client.receive_until("\r\n\r\nhi");
+}
+
+// As `nc -N` and scripts do it: the answer takes its time, and the connection's other half is closed by then.
+TEST_F(HttpTest, AnswersPostsOfClientsThatStopSendingHoweverLongItTakes) {
+  start();
+  TestClient client(port());
+  client.send(post("/wait", "x"));
+  client.shutdown_send();
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_FALSE(held_->disconnected());
+  held_->respond({200, {}, "late"});
+  EXPECT_NE(client.receive_until("late").find("HTTP/1.1 200 OK"), std::string::npos);
+}
+
+TEST_F(HttpTest, StreamsToClientsThatStopSending) {
+  start();
+  TestClient client(port());
+  client.send(get("/kept-alive"));
+  client.receive_until("begun");
+  client.shutdown_send();
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_FALSE(held_->disconnected());
+  client.close();
+  EXPECT_TRUE(told_gone());
+}
+
+TEST_F(HttpTest, NoticesClientsThatLeaveBeforeAnythingIsAnswered) {
+  start();
+  TestClient client(port());
+  client.send(post("/wait", "x"));
+  std::this_thread::sleep_for(milliseconds(50));
+  client.close();
+  const auto before = Time::now();
+  EXPECT_TRUE(told_gone());
+  EXPECT_LT(ms_since(before), 500);
 }
 
 TEST_F(HttpTest, HoldsStreamsBackForSlowReaders) {

@@ -68,12 +68,12 @@ VideoWishes parse_processor_kwargs(const Members& body) {
 }  // namespace
 
 ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
-  const json::object object = parse_body(text);
-  const Members body(object);
+  const RequestBody request(text);
+  const Members body(request.object());
   ChatCall call;
-  call.ignored = check_chat_fields(object);
+  call.ignored = check_chat_fields(request.object());
   call.model = body.string("model").value_or("");
-  const Streaming streaming = parse_streaming(body, call.ignored);
+  const Streaming streaming = parse_streaming(body);
   call.stream = streaming.stream;
   call.include_usage = streaming.include_usage;
   call.num_choices = parse_choices(body);
@@ -87,14 +87,12 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.request.priority = parse_priority(body);
   call.request.cache_salt = parse_cache_salt(body);
   call.request.prompt_end = parse_prompt_end(body);
-  const json::array* messages = body.array("messages");
-  if (!messages) refuse("messages", "is missing");
-  ParsedMessages parsed = parse_messages(*messages);
+  ParsedMessages parsed = parse_messages(required_array(body, "messages"));
   call.request.messages = std::move(parsed.messages);
   call.media = std::move(parsed.media);
   const VideoWishes wishes = parse_processor_kwargs(body);
   for (MediaSource& source : call.media) source.sampling = source.sampling.or_else(wishes);
-  call.ignored.insert(call.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
+  request.add_unread(call.ignored);
   return call;
 }
 

@@ -348,20 +348,21 @@ TEST(ChatCall, NamesWhatIsWrongWithVideos) {
   EXPECT_EQ(refused_with(R"("mm_processor_kwargs": {"fps": -1})"), "mm_processor_kwargs.fps");
 }
 
-TEST(ChatCall, GivesTemplatesToolCallsAsObjects) {
+TEST(ChatCall, GivesTemplatesToolCalls) {
   const ChatCall call =
       parse_chat(R"({"messages": [{"role": "assistant", "content": null, "tool_calls": [
       {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": [1, 2]}"}}]},
       {"role": "tool", "tool_call_id": "c1", "content": "7"}]})");
   const json::value extra = parse_json(call.request.messages[0].extra_json, "extra");
   EXPECT_EQ(extra.at("tool_calls").at(0).at("id"), "c1");
-  EXPECT_EQ(extra.at("tool_calls").at(0).at("function").at("arguments").at("x").at(1), 2);
+  // The text, of which the template's rendering makes an object: digits would be lost here.
+  EXPECT_EQ(extra.at("tool_calls").at(0).at("function").at("arguments"), R"({"x": [1, 2]})");
   EXPECT_EQ(parse_json(call.request.messages[1].extra_json, "extra").at("tool_call_id"), "c1");
 }
 
 // A conversation must go on after an answer that max_tokens cut off.
 TEST(ChatCall, GivesTemplatesBrokenArgumentsAsTheyWere) {
-  for (const std::string broken : {R"({"x": 1)", "[1]", "7"}) {
+  for (const std::string broken : {R"({"x": 1)", "[1]", "7", "1e400", R"({"x": 1e99999999999})"}) {
     json::object function{{"name", "f"}, {"arguments", broken}};
     json::object message{
         {"role", "assistant"},
@@ -380,7 +381,7 @@ TEST(ChatCall, GivesTemplatesNothingElseOfToolCalls) {
       {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}, "extra_content": {}}]}]})");
   EXPECT_EQ(
       parse_json(call.request.messages[0].extra_json, "extra").at("tool_calls").at(0),
-      parse_json(R"({"id": "c1", "type": "function", "function": {"name": "f", "arguments": {}}})",
+      parse_json(R"({"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}})",
                  "call"));
   EXPECT_EQ(call.ignored, std::vector<std::string>{"messages.0.tool_calls.0.extra_content"});
 }
@@ -402,6 +403,89 @@ TEST(ChatCall, ListsEveryUnknownName) {
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (std::vector<std::string>{"messages.0.content.0.b", "messages.0.mood",
                                              "stream_options.x", "tempature"}));
+}
+
+std::vector<std::string> ignored_with(const std::string& members) {
+  return parse_with(members).ignored;
+}
+
+// Each beside a member that is known.
+TEST(ChatCall, ListsUnknownNamesAtEveryDepth) {
+  const std::pair<std::string, std::string> cases[] = {
+      {R"("response_format": {"type": "json_object", "scheme": {}})", "response_format.scheme"},
+      {R"("response_format": {"type": "json_object", "json_schema": {}})",
+       "response_format.json_schema"},
+      {R"("response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "scheme": {}}})",
+       "response_format.json_schema.scheme"},
+      {R"("tools": [{"type": "function", "function": {"name": "f", "paramters": {}}}])",
+       "tools.0.function.paramters"},
+      {R"("tools": [{"type": "function", "x": 1, "function": {"name": "f"}}])", "tools.0.x"},
+      {R"("tools": [{"type": "function", "function": {"name": "f"}}],
+          "tool_choice": {"type": "function", "function": {"name": "f", "x": 1}})",
+       "tool_choice.function.x"},
+      {R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools",
+          "allowed_tools": {"mode": "auto", "x": 1, "tools": [{"type": "function", "function": {"name": "f"}}]}})",
+       "tool_choice.allowed_tools.x"},
+      {R"("stream": true, "stream_options": {"include_usage": true, "x": 1})", "stream_options.x"}};
+  for (const auto& [members, name] : cases)
+    EXPECT_EQ(ignored_with(members), std::vector<std::string>{name}) << members;
+  const std::pair<std::string, std::string> messages[] = {
+      {R"({"role": "assistant", "tool_calls": [{"function": {"name": "f", "x": 1}}]})",
+       "messages.0.tool_calls.0.function.x"},
+      {R"({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "x": 1}}]})",
+       "messages.0.content.0.image_url.x"},
+      // Known in parts of another type only.
+      {R"({"role": "user", "content": [{"type": "text", "text": "a", "image_url": {"url": "u"}}]})",
+       "messages.0.content.0.image_url"},
+      {R"({"role": "user", "content": [{"type": "video_url", "video_url": {"url": "u", "x": 1}}]})",
+       "messages.0.content.0.video_url.x"},
+      {R"({"role": "user", "content": [{"type": "file", "file": {"file_data": "YQ==", "x": 1}}]})",
+       "messages.0.content.0.file.x"}};
+  for (const auto& [message, name] : messages)
+    EXPECT_EQ(parse_chat(R"({"messages": [)" + message + "]}").ignored,
+              std::vector<std::string>{name});
+}
+
+TEST(ChatCall, WhatIsFreeInFormIsNotListed) {
+  EXPECT_EQ(
+      ignored_with(
+          R"("metadata": {"a": {"b": 1}}, "chat_template_kwargs": {"a": {"b": 1}}, "logit_bias": {"5": 1}, "prediction": {"a": 1},
+          "tools": [{"type": "function", "function": {"name": "f", "description": "d", "strict": true,
+            "parameters": {"type": "object", "properties": {"a": {"x-order": 1}}, "x": {"y": 1}}}}],
+          "response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "strict": true,
+            "schema": {"x": {"y": 1}}}})"),
+      std::vector<std::string>{});
+  EXPECT_EQ(ignored_with(R"("response_format": {"type": "text", "x": null})"),
+            std::vector<std::string>{});
+}
+
+TEST(ChatCall, TakesAssistantsWithoutContent) {
+  const auto refusing =
+      parse_chat(R"({"messages": [{"role": "assistant", "content": null, "refusal": "No."}]})");
+  EXPECT_EQ(refusing.request.messages[0].content.at(0).text, "No.");
+  for (const char* said : {R"("reasoning_content": "Hm.")", R"("reasoning": "Hm.")",
+                           R"("content": null, "reasoning": "Hm.")", R"("tool_calls": [])"})
+    EXPECT_EQ(refused_message(std::string(R"({"role": "assistant", )") + said + "}"), "") << said;
+  EXPECT_EQ(refused_message(R"({"role": "assistant"})"), "messages.0.content");
+  EXPECT_EQ(refused_message(R"({"role": "user", "content": null, "refusal": "No."})"),
+            "messages.0.content");
+}
+
+// Many templates ask every tool for the properties of its parameters.
+TEST(ChatCall, GivesTemplatesParametersOfEveryTool) {
+  const auto parameters = [](const std::string& members) {
+    const auto call =
+        parse_with(R"("tools": [{"type": "function", "function": {"name": "f")" + members + "}}]");
+    return json::serialize(
+        parse_json(call.request.tools_json, "tools").at(0).at("function").at("parameters"));
+  };
+  const std::string none = R"({"type":"object","properties":{}})";
+  for (const char* members : {"", R"(, "parameters": null)", R"(, "parameters": {})",
+                              R"(, "parameters": {"type": "object"})"})
+    EXPECT_EQ(parameters(members), none) << members;
+  EXPECT_EQ(parameters(R"(, "parameters": {"properties": {"a": {}}})"),
+            R"({"properties":{"a":{}}})");
+  EXPECT_EQ(parameters(R"(, "parameters": {"$ref": "#/$defs/a"})"), R"({"$ref":"#/$defs/a"})");
 }
 
 }  // namespace

@@ -58,10 +58,9 @@ CompletionRequest request_of(const json::value& prompt) {
 }
 
 std::vector<CompletionRequest> parse_prompts(const Members& body) {
-  const json::value* prompt = body.find("prompt");
-  if (!prompt) refuse("prompt", "is missing");
-  const json::array* list = prompt->if_array();
-  if (!list || (!list->empty() && list->front().is_number())) return {request_of(*prompt)};
+  const json::value& prompt = required(body, "prompt");
+  const json::array* list = prompt.if_array();
+  if (!list || (!list->empty() && list->front().is_number())) return {request_of(prompt)};
   if (list->empty()) refuse("prompt", "must not be empty");
   std::vector<CompletionRequest> requests;
   for (const json::value& one : *list) requests.push_back(request_of(one));
@@ -90,12 +89,12 @@ int parse_logprobs(const Members& body) {
 std::span<const Field> completion_fields() { return fields; }
 
 CompletionCall parse_completion(std::string_view text, const SamplingOptions& defaults) {
-  const json::object object = parse_body(text);
-  const Members body(object);
+  const RequestBody parsed_body(text);
+  const Members body(parsed_body.object());
   CompletionCall call;
-  call.ignored = check_fields(object, fields);
+  call.ignored = check_fields(parsed_body.object(), fields);
   call.model = body.string("model").value_or("");
-  const Streaming streaming = parse_streaming(body, call.ignored);
+  const Streaming streaming = parse_streaming(body);
   call.stream = streaming.stream;
   call.include_usage = streaming.include_usage;
   call.num_choices = parse_choices(body);
@@ -131,6 +130,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
     request.format = format;
     request.list_tokens = call.tokens.ids;
   }
+  parsed_body.add_unread(call.ignored);
   return call;
 }
 

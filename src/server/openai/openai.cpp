@@ -23,13 +23,14 @@ std::string rfc3339(std::time_t seconds) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
-// OpenAI's members, then vLLM's, then Anthropic's: each API's clients pass over the others'.
+// OpenAI's members, then vLLM's, OpenRouter's and Anthropic's: each API's clients pass over the others'.
 json::object model_object(const std::string& name, std::int64_t created, const ModelInfo& info) {
   return {{"id", valid_utf8(name)},
           {"object", "model"},
           {"created", created},
           {"owned_by", "pippin"},
           {"max_model_len", info.max_context},
+          {"context_length", info.max_context},
           {"type", "model"},
           {"display_name", valid_utf8(name)},
           {"created_at", rfc3339(created)},

@@ -36,23 +36,40 @@ std::string choice_text(const json::value& value, const std::string& field) {
   return json::serialize(value);
 }
 
-ResponseFormat parse_openai(const json::object& format) {
-  const Members members(format, "response_format");
-  const auto type = members.string("type");
-  if (!type) refuse("response_format.type", "is missing");
-  if (*type == "text") return {};
-  if (*type == "json_object") return {Kind::json_object};
-  if (*type != "json_schema")
-    refuse("response_format.type", "must be text, json_object or json_schema");
-  const json::object* described = members.object("json_schema");
-  if (!described) refuse("response_format.json_schema", "is missing");
-  const Members schema(*described, "response_format.json_schema");
+ResponseFormat of_schema(const Members& members) {
+  return {Kind::json_schema, json::serialize(required_object(members, "schema")),
+          members.path_of("schema")};
+}
+
+// {"type": "json_schema", "json_schema": {"name", "schema", "strict"}}, or llama.cpp's {"type": "json_schema", "schema"}.
+ResponseFormat parse_schema(const Members& format) {
+  const json::object* described = format.object("json_schema");
+  const bool is_llama_cpps = format.find("schema");
+  if (described && is_llama_cpps)
+    refuse(format.path_of("schema"),
+           "and '" + format.path_of("json_schema") + "' exclude each other");
+  if (is_llama_cpps) {
+    pass_over(format, {"name", "strict"});
+    return of_schema(format);
+  }
+  if (!described) refuse_absent(format, "json_schema");
+  const Members schema(*described, format.path_of("json_schema"));
   schema.string("name");
   schema.string("description");
   schema.boolean("strict");
-  const json::object* given = schema.object("schema");
-  if (!given) refuse("response_format.json_schema.schema", "is missing");
-  return {Kind::json_schema, json::serialize(*given), "response_format.json_schema.schema"};
+  return of_schema(schema);
+}
+
+ResponseFormat parse_openai(const json::object& object) {
+  const Members format(object, "response_format");
+  const std::string type = required_string(format, "type");
+  if (type == "text") return {};
+  // llama.cpp's clients say here of what schema the object is.
+  if (type == "json_object")
+    return format.find("schema") ? of_schema(format) : ResponseFormat{Kind::json_object};
+  if (type != "json_schema")
+    refuse(format.path_of("type"), "must be text, json_object or json_schema");
+  return parse_schema(format);
 }
 
 // One of vLLM's kinds, by its name there.

@@ -11,7 +11,7 @@ namespace pippin::server {
 
 /// Reads response_format ({"type": "text" | "json_object" | "json_schema"}), structured_outputs ({"json": ...}, "regex",
 /// "choice", "grammar" or "json_object") and guided_json, guided_regex, guided_choice and guided_grammar, of which one may
-/// restrict the answer. A schema marked "strict" and one that is not are kept to alike.
+/// restrict the answer. llama.cpp's spellings of a schema, {"type": "json_object" | "json_schema", "schema": ...}, are kept to. A schema marked "strict" and one that is not are kept to alike.
 /// Throws Error(invalid_argument) naming the field that is malformed, or the second one.
 ResponseFormat parse_response_format(const Members& body);
 

@@ -35,6 +35,22 @@ TEST(ResponseFormat, IsTextWhereNothingIsSaid) {
     EXPECT_EQ(parse(body).kind, Kind::text) << body;
 }
 
+TEST(ResponseFormat, IsLlamaCpps) {
+  for (const std::string type : {"json_object", "json_schema"}) {
+    const auto format =
+        parse(R"({"response_format": {"type": ")" + type + R"(", "schema": {"type": "array"}}})");
+    EXPECT_EQ(format.kind, Kind::json_schema);
+    EXPECT_EQ(format.text, R"({"type":"array"})");
+    EXPECT_EQ(format.field, "response_format.schema");
+  }
+  EXPECT_EQ(refused(R"({"response_format": {"type": "json_object", "schema": 1}})"),
+            "response_format.schema");
+  EXPECT_EQ(
+      refused(
+          R"({"response_format": {"type": "json_schema", "schema": {}, "json_schema": {"schema": {}}}})"),
+      "response_format.schema");
+}
+
 TEST(ResponseFormat, IsOpenAis) {
   EXPECT_EQ(parse(R"({"response_format": {"type": "json_object"}})").kind, Kind::json_object);
   for (const auto* strict : {"true", "false", "null"}) {

@@ -36,18 +36,14 @@ void check_offered(const json::array& tools, const std::string& name, const std:
 std::string named_function(const json::object& object, const std::string& path) {
   const Members members(object, path);
   if (members.string("type") != "function") refuse(members.path_of("type"), "must be function");
-  const json::object* function = members.object("function");
-  if (!function) refuse(members.path_of("function"), "is missing");
-  const auto name = Members(*function, members.path_of("function")).string("name");
-  if (!name) refuse(members.path_of("function.name"), "is missing");
-  return *name;
+  return required_string(Members(required_object(members, "function"), members.path_of("function")),
+                         "name");
 }
 
 void parse_allowed_tools(const json::object& choice, const json::array& tools,
                          ChatRequest& request) {
-  const json::object* allowed = Members(choice, "tool_choice").object("allowed_tools");
-  if (!allowed) refuse("tool_choice.allowed_tools", "is missing");
-  const Members members(*allowed, "tool_choice.allowed_tools");
+  const Members members(required_object(Members(choice, "tool_choice"), "allowed_tools"),
+                        "tool_choice.allowed_tools");
   const auto mode = members.string("mode").value_or("auto");
   if (mode != "auto" && mode != "required")
     refuse(members.path_of("mode"), "must be auto or required");

@@ -84,8 +84,6 @@ void parse_reasoning(const Members& body, ResponsesCall& call) {
   json::object repeated{{"effort", nullptr}, {"summary", nullptr}};
   if (const json::object* object = body.object("reasoning")) {
     const Members reasoning(*object, "reasoning");
-    note_unknown(*object, "reasoning", {"effort", "summary", "generate_summary", "context", "mode"},
-                 call.chat.ignored);
     refuse_unless(reasoning, "mode", "standard");
     // Which thoughts of earlier turns a model sees again is its chat template's to say.
     refuse_unless(reasoning, "context", "auto");
@@ -116,16 +114,15 @@ ResponseFormat parse_format(const Members& format) {
     refuse(format.path_of("type"),
            "must be text, json_object or json_schema, got '" + excerpt(type) + "'");
   format.boolean("strict");
-  const json::object* schema = format.object("schema");
-  if (!schema) refuse(format.path_of("schema"), "is missing");
-  return {ResponseFormat::Kind::json_schema, json::serialize(*schema), format.path_of("schema")};
+  pass_over(format, {"name", "description"});
+  return {ResponseFormat::Kind::json_schema, json::serialize(required_object(format, "schema")),
+          format.path_of("schema")};
 }
 
 void parse_text(const Members& body, ResponsesCall& call) {
   json::object repeated{{"format", {{"type", "text"}}}, {"verbosity", "medium"}};
   if (const json::object* object = body.object("text")) {
     const Members text(*object, "text");
-    note_unknown(*object, "text", {"format", "verbosity"}, call.chat.ignored);
     if (const json::object* format = text.object("format")) {
       call.chat.request.format = parse_format(Members(*format, "text.format"));
       repeated["format"] = *format;
@@ -176,7 +173,6 @@ void parse_streaming(const Members& body, ChatCall& call) {
   if (!call.stream) refuse("stream_options", "is only allowed when 'stream' is true");
   // Padding against eavesdroppers; without influence.
   Members(*options, "stream_options").boolean("include_obfuscation");
-  note_unknown(*options, "stream_options", {"include_obfuscation"}, call.ignored);
 }
 
 json::object user_message(const json::string& text) {
@@ -185,12 +181,11 @@ json::object user_message(const json::string& text) {
 }
 
 void parse_input(const Members& body, const std::string& id, ResponsesCall& call) {
-  const json::value* input = body.find("input");
-  if (!input) refuse("input", "is missing");
-  if (input->is_string())
-    call.input.push_back(user_message(input->as_string()));
-  else if (input->is_array())
-    call.input = input->as_array();
+  const json::value& input = required(body, "input");
+  if (input.is_string())
+    call.input.push_back(user_message(input.as_string()));
+  else if (input.is_array())
+    call.input = input.as_array();
   else
     refuse("input", "must be a string or an array of items");
   if (call.input.empty() && call.previous_response_id.empty()) refuse("input", "must not be empty");
@@ -209,10 +204,10 @@ std::span<const Field> responses_fields() { return fields; }
 
 ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
                                    const SamplingOptions& defaults) {
-  const json::object object = parse_body(text);
-  const Members body(object);
+  const RequestBody request(text);
+  const Members body(request.object());
   ResponsesCall call;
-  call.chat.ignored = check_fields(object, fields);
+  call.chat.ignored = check_fields(request.object(), fields);
   call.chat.model = body.string("model").value_or("");
   for (const auto& [key, fallback] : repeated_defaults()) {
     const json::value* sent = body.find(key);
@@ -232,10 +227,12 @@ ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
   parse_text(body, call);
   parse_include(body, call);
   parse_input(body, id, call);
+  request.add_unread(call.chat.ignored);
   return call;
 }
 
 void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) {
+  const MemberLog log;
   ParsedMessages parsed;
   const json::value& instructions = call.repeated.at("instructions");
   if (instructions.is_string() && !instructions.as_string().empty())
@@ -249,11 +246,13 @@ void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) 
   }
   reader.finish();
   const json::array& last = call.input.empty() ? earlier : call.input;
-  if (!last.empty() && is_unfinished(last.back().as_object()))
+  if (!last.empty() && is_unfinished(Members(last.back().as_object())))
     call.chat.request.prompt_end = PromptEnd::last_message;
   call.chat.request.messages = std::move(parsed.messages);
   call.chat.media = std::move(parsed.media);
-  call.chat.ignored.insert(call.chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
+  for (std::size_t i = 0; i < call.input.size(); ++i)
+    for (std::string& path : log.unread(call.input[i], at("input", i)))
+      call.chat.ignored.push_back(std::move(path));
 }
 
 }  // namespace pippin::server

@@ -20,20 +20,23 @@ std::string texts_of(const Members& item, std::string_view key) {
   const json::array* parts = item.array(key);
   for (std::size_t i = 0; parts && i < parts->size(); ++i) {
     const std::string path = at(item.path_of(key), i);
-    text += required_string(Members(object_at((*parts)[i], path), path), "text");
+    const Members part(object_at((*parts)[i], path), path);
+    pass_over(part, {"type"});
+    text += required_string(part, "text");
   }
   return text;
 }
 
 }  // namespace
 
-bool is_unfinished(const json::object& item) {
-  const json::value* type = item.if_contains("type");
-  const json::value* role = item.if_contains("role");
-  const json::value* status = item.if_contains("status");
-  const bool is_thought = type && *type == "reasoning";
-  const bool is_said = (!type || *type == "message") && role && *role == "assistant";
-  return (is_thought || is_said) && status && (*status == "incomplete" || *status == "in_progress");
+bool is_unfinished(const Members& item) {
+  const auto is = [&](std::string_view key, std::string_view value) {
+    const json::value* found = item.find(key);
+    return found && found->is_string() && found->get_string() == value;
+  };
+  const bool is_thought = is("type", "reasoning");
+  const bool is_said = (!item.find("type") || is("type", "message")) && is("role", "assistant");
+  return (is_thought || is_said) && (is("status", "incomplete") || is("status", "in_progress"));
 }
 
 std::string encrypted_content(std::string_view reasoning) {
@@ -60,15 +63,11 @@ void ItemReader::finish() {
 }
 
 void ItemReader::read(const json::value& value, const std::string& path) {
-  const json::object& object = object_at(value, path);
-  const Members item(object, path);
-  note_unknown(object, path,
-               {"type", "id", "status", "role", "content", "phase", "call_id", "name", "namespace",
-                "arguments", "output", "summary", "encrypted_content", "caller", "async"},
-               out_.ignored);
+  const Members item(object_at(value, path), path);
+  pass_over(item, {"id", "status", "phase", "caller", "async"});
   const std::string type = item.string("type").value_or(item.find("role") ? "message" : "");
   if (type == "message")
-    read_message(object, path);
+    read_message(item);
   else if (type == "function_call")
     read_call(item);
   else if (type == "function_call_output")
@@ -85,15 +84,13 @@ void ItemReader::read(const json::value& value, const std::string& path) {
             excerpt(type) + "'");
 }
 
-void ItemReader::read_message(const json::object& object, const std::string& path) {
-  const Members item(object, path);
+void ItemReader::read_message(const Members& item) {
   std::string role = required_string(item, "role");
   if (role == "developer") role = "system";
   if (role != "system" && role != "user" && role != "assistant")
     refuse(item.path_of("role"),
            "must be system, developer, user or assistant, got '" + excerpt(role) + "'");
-  const json::value* content = item.find("content");
-  if (!content) refuse(item.path_of("content"), "is missing");
+  const json::value& content = required(item, "content");
   const bool only_system =
       std::all_of(out_.messages.begin(), out_.messages.end(),
                   [](const Message& message) { return message.role == "system"; });
@@ -106,9 +103,9 @@ void ItemReader::read_message(const json::object& object, const std::string& pat
   } else if (!goes_on) {
     begin(role);
   }
-  read_content(*content, item.path_of("content"), role);
+  read_content(content, item.path_of("content"), role);
   joins_text_ = false;
-  text_open_ = role == "assistant" && is_unfinished(object);
+  text_open_ = role == "assistant" && is_unfinished(item);
 }
 
 void ItemReader::read_content(const json::value& content, const std::string& path,
@@ -121,13 +118,9 @@ void ItemReader::read_content(const json::value& content, const std::string& pat
 
 void ItemReader::read_part(const json::value& value, const std::string& path,
                            const std::string& role) {
-  const json::object& object = object_at(value, path);
-  const Members part(object, path);
+  const Members part(object_at(value, path), path);
   const std::string type = required_string(part, "type");
-  note_unknown(object, path,
-               {"type", "text", "refusal", "image_url", "detail", "file_id", "file_url",
-                "file_data", "filename", "annotations", "logprobs", "prompt_cache_breakpoint"},
-               out_.ignored);
+  pass_over(part, {"annotations", "logprobs", "prompt_cache_breakpoint"});
   const bool is_text = type == "input_text" || type == "output_text" || type == "text";
   if (is_text)
     add_text(required_string(part, "text"));
@@ -170,28 +163,26 @@ void ItemReader::add_image(const Members& part) {
 
 void ItemReader::read_call(const Members& item) {
   if (!in_assistant_) begin_assistant();
-  json::object function{{"name", qualified_name(item.string("namespace").value_or(""),
-                                                required_string(item, "name"))}};
-  function["arguments"] = call_arguments(item.string("arguments").value_or(""));
-  calls_.push_back({{"id", required_string(item, "call_id")},
-                    {"type", "function"},
-                    {"function", std::move(function)}});
+  std::string name =
+      qualified_name(item.string("namespace").value_or(""), required_string(item, "name"));
+  calls_.push_back(call_object(required_string(item, "call_id"), std::move(name),
+                               item.string("arguments").value_or("")));
 }
 
 void ItemReader::read_call_output(const Members& item) {
   const json::object extra{{"tool_call_id", required_string(item, "call_id")}};
-  const json::value* output = item.find("output");
-  if (!output) refuse(item.path_of("output"), "is missing");
+  const json::value& output = required(item, "output");
   begin("tool", json::serialize(extra));
-  read_content(*output, item.path_of("output"), "tool");
+  read_content(output, item.path_of("output"), "tool");
 }
 
 void ItemReader::read_reasoning(const Members& item) {
   std::string text = texts_of(item, "content");
+  const std::string summary = texts_of(item, "summary");
   const std::string encrypted = item.string("encrypted_content").value_or("");
   if (text.empty() && encrypted.starts_with(reasoning_mark))
     text = encrypted.substr(reasoning_mark.size());
-  if (text.empty()) text = texts_of(item, "summary");
+  if (text.empty()) text = summary;
   const bool goes_on = in_assistant_ && out_.messages.back().content.empty() && calls_.empty();
   if (!goes_on) begin_assistant();
   reasoning_ += text;

@@ -16,7 +16,7 @@ namespace pippin::server {
 std::string encrypted_content(std::string_view reasoning);
 
 /// What an assistant thought or said, but not to its end: as an answer's last item it goes on.
-bool is_unfinished(const json::object& item);
+bool is_unfinished(const Members& item);
 
 /// Finds an item that an answer gave before, by its id.
 using FindItem = std::function<std::optional<json::object>(const std::string& id)>;
@@ -36,7 +36,7 @@ class ItemReader {
   void finish();
 
  private:
-  void read_message(const json::object& object, const std::string& path);
+  void read_message(const Members& item);
   void read_call(const Members& item);
   void read_call_output(const Members& item);
   void read_reasoning(const Members& item);

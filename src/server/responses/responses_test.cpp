@@ -195,7 +195,7 @@ TEST_F(ResponsesTest, ReadItems) {
   EXPECT_EQ(messages[1].content[0].text, "a");
   EXPECT_EQ(messages[2].content[0].text, "Look:");
   EXPECT_EQ(parse_json(messages[2].extra_json, "extra"), parse_json(R"({"reasoning_content": "Hm.",
-      "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"x": [1]}}},
+      "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": [1]}"}},
                      {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{\"y"}}]})",
                                                                     "expected"));
   EXPECT_EQ(messages[3].role, "tool");
@@ -334,11 +334,43 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
       "parallel_tool_calls": false)"));
   EXPECT_EQ(
       backend_.last_.tools_json,
-      R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}])");
+      R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}])");
   EXPECT_FALSE(backend_.last_.parallel_tool_calls);
   EXPECT_EQ(response.at("tools").at(0).at("name"), "f");
   answer(asking(R"(, "tools": [{"type": "function", "name": "f"}], "tool_choice": "none")"));
   EXPECT_EQ(backend_.last_.tools_json, "");
+}
+
+TEST_F(ResponsesTest, LeaveOutWhatOnlyOpenAisModelsKnowBesideTools) {
+  start();
+  for (
+      const std::string tool :
+      {R"({"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}})",
+       R"({"type": "local_shell"})", R"({"type": "image_generation", "size": "auto"})"}) {
+    const TestResponse response =
+        post(asking(R"(, "tools": [)" + tool + R"(, {"type": "function", "name": "f"}])"));
+    ASSERT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(response.headers.at("x-pippin-ignored"), "tools.0");
+    EXPECT_EQ(parse_json(backend_.last_.tools_json, "tools").as_array().size(), 1u);
+    EXPECT_EQ(refused_with(R"(, "tools": [)" + tool + "]"), "tools.0.type");
+  }
+}
+
+TEST_F(ResponsesTest, ListUnknownNamesAtEveryDepth) {
+  start();
+  const std::pair<std::string, std::string> cases[] = {
+      {R"(, "text": {"format": {"type": "json_schema", "name": "n", "strict": true, "schema": {"x": 1}, "scheme": {}}})",
+       "text.format.scheme"},
+      {R"(, "reasoning": {"x": 1}, "text": {"y": 1})", "reasoning.x, text.y"},
+      {R"(, "tools": [{"type": "function", "name": "f", "paramters": {}}], "tool_choice": {"type": "function", "name": "f", "x": 1})",
+       "tools.0.paramters, tool_choice.x"}};
+  for (const auto& [members, names] : cases)
+    EXPECT_EQ(post(asking(members)).headers["x-pippin-ignored"], names) << members;
+  const TestResponse items = post(
+      R"({"model": "tiny", "input": [{"role": "user", "content": [{"type": "input_text", "text": "a", "x": 1}], "y": 1},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm.", "z": 1}]}]})");
+  EXPECT_EQ(items.headers.at("x-pippin-ignored"),
+            "input.0.content.0.x, input.0.y, input.1.summary.0.z");
 }
 
 TEST_F(ResponsesTest, LeaveOutAWebSearchBesideTools) {
@@ -378,9 +410,9 @@ TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
   const auto events = stream(body);
   EXPECT_EQ(
       backend_.last_.tools_json,
-      R"([{"type":"function","function":{"name":"spawn"}},)"
-      R"({"type":"function","function":{"name":"agents__spawn","description":"Of agents.\n\nOne.","parameters":{"type":"object"},"strict":true}},)"
-      R"({"type":"function","function":{"name":"agents__close","description":"Two."}}])");
+      R"([{"type":"function","function":{"name":"spawn","parameters":{"type":"object","properties":{}}}},)"
+      R"({"type":"function","function":{"name":"agents__spawn","description":"Of agents.\n\nOne.","parameters":{"type":"object","properties":{}},"strict":true}},)"
+      R"({"type":"function","function":{"name":"agents__close","description":"Two.","parameters":{"type":"object","properties":{}}}}])");
   EXPECT_TRUE(backend_.last_.tool_choice.strict);
   EXPECT_EQ(parse_json(backend_.last_.messages.at(1).extra_json, "extra")
                 .at("tool_calls")
@@ -421,7 +453,9 @@ TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
   EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
   answer(asking(some + R"("auto")" + g));
   EXPECT_FALSE(backend_.last_.tool_choice.required);
-  EXPECT_EQ(backend_.last_.tools_json, R"([{"type":"function","function":{"name":"g"}}])");
+  EXPECT_EQ(
+      backend_.last_.tools_json,
+      R"([{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}}}])");
   EXPECT_EQ(refused_with(some + R"("some")" + g), "tool_choice.mode");
   EXPECT_EQ(refused_with(some + R"("auto"})"), "tool_choice.tools");
   EXPECT_EQ(refused_with(some + R"("auto", "tools": [{"type": "mcp"}]})"),

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/chat_messages.h"
 #include "server/request_json.h"
 #include "server/tool_wish.h"
 #include "server/utf8.h"
@@ -15,26 +16,23 @@ namespace pippin::server {
 namespace {
 
 // The function as templates get it.
-json::object converted_function(const json::object& object, const std::string& path,
-                                std::vector<std::string>& ignored) {
-  const Members tool(object, path);
-  note_unknown(object, path,
-               {"type", "name", "description", "parameters", "strict", "defer_loading",
-                "allowed_callers", "output_schema", "async"},
-               ignored);
+json::object converted_function(const Members& tool) {
+  pass_over(tool, {"type", "defer_loading", "allowed_callers", "output_schema"});
   if (tool.boolean("async").value_or(false))
     refuse(tool.path_of("async"), "must be false (calls beside the answer are not supported)");
   json::object function{{"name", required_string(tool, "name")}};
   if (function.at("name").as_string().empty()) refuse(tool.path_of("name"), "must not be empty");
   if (auto description = tool.string("description")) function["description"] = *description;
-  if (const json::object* parameters = tool.object("parameters"))
-    function["parameters"] = *parameters;
+  function["parameters"] = parameters_or_none(tool.object("parameters"));
   if (tool.boolean("strict").value_or(false)) function["strict"] = true;
   return function;
 }
 
-// Agents offer it unasked beside their own tools, and go on without it.
-bool is_web_search(std::string_view type) { return type.starts_with("web_search"); }
+// What agents offer unasked beside their own functions, and do without: tools that OpenAI's servers run or only its models know.
+bool is_left_out(std::string_view type) {
+  return type.starts_with("web_search") || type == "custom" || type == "local_shell" ||
+         type == "image_generation";
+}
 
 void refuse_type(const Members& tool, const std::string& type, std::string_view supported) {
   refuse(tool.path_of("type"), "must be " + std::string(supported) +
@@ -49,55 +47,53 @@ class ToolReader {
 
   void read(const json::value& value, const std::string& path);
   /// After the last tool.
-  void leave_out_web_searches();
+  void tell_left_out();
 
   json::array shown;
   Namespaces namespaces;
 
  private:
-  void read_namespace(const json::object& object, const std::string& path);
+  void read_namespace(const Members& space);
   void add(json::object function, const std::string& path);
 
   ChatCall& call_;
   std::set<std::string, std::less<>> names_;
-  std::vector<std::string> web_searches_;  // their paths
+  std::vector<std::string> left_out_;  // their paths
 };
 
 void ToolReader::read(const json::value& value, const std::string& path) {
   const json::object& object = object_at(value, path);
   const Members tool(object, path);
   const std::string type = required_string(tool, "type");
-  if (type == "function")
-    add(converted_function(object, path, call_.ignored), path);
-  else if (type == "namespace")
-    read_namespace(object, path);
-  else if (is_web_search(type))
-    web_searches_.push_back(path);
-  else
+  if (type == "function") {
+    add(converted_function(tool), path);
+  } else if (type == "namespace") {
+    read_namespace(tool);
+  } else if (is_left_out(type)) {
+    left_out_.push_back(path);
+    for (const auto& member : object) pass_over(tool, {std::string_view(member.key())});
+  } else {
     refuse_type(tool, type, "function or namespace");
+  }
 }
 
-void ToolReader::leave_out_web_searches() {
-  if (shown.empty() && !web_searches_.empty())
-    refuse(web_searches_.front() + ".type",
+void ToolReader::tell_left_out() {
+  if (shown.empty() && !left_out_.empty())
+    refuse(left_out_.front() + ".type",
            "must be function or namespace, as no other tool is offered");
-  for (const std::string& path : web_searches_) call_.ignored.push_back(path);
+  call_.ignored.insert(call_.ignored.end(), left_out_.begin(), left_out_.end());
 }
 
-void ToolReader::read_namespace(const json::object& object, const std::string& path) {
-  const Members space(object, path);
-  note_unknown(object, path, {"type", "name", "description", "tools"}, call_.ignored);
+void ToolReader::read_namespace(const Members& space) {
   const std::string space_name = required_string(space, "name");
   std::string description = space.string("description").value_or("");
-  const json::array* tools = space.array("tools");
-  if (!tools) refuse(space.path_of("tools"), "is missing");
-  for (std::size_t i = 0; i < tools->size(); ++i) {
+  const json::array& tools = required_array(space, "tools");
+  for (std::size_t i = 0; i < tools.size(); ++i) {
     const std::string where = at(space.path_of("tools"), i);
-    const json::object& inner = object_at((*tools)[i], where);
-    const Members tool(inner, where);
+    const Members tool(object_at(tools[i], where), where);
     if (const std::string type = required_string(tool, "type"); type != "function")
       refuse_type(tool, type, "function");
-    json::object function = converted_function(inner, where, call_.ignored);
+    json::object function = converted_function(tool);
     const std::string name(function.at("name").as_string());
     const std::string full = qualified_name(space_name, name);
     namespaces[full] = {space_name, name};
@@ -146,7 +142,10 @@ ToolWish parse_allowed(const Members& choice) {
   for (std::size_t i = 0; i < tools->size(); ++i) {
     const std::string path = at(choice.path_of("tools"), i);
     const Members tool(object_at((*tools)[i], path), path);
-    if (!is_web_search(required_string(tool, "type"))) wish.names.push_back(function_name(tool));
+    if (is_left_out(required_string(tool, "type")))
+      pass_over(tool, {"name"});
+    else
+      wish.names.push_back(function_name(tool));
   }
   if (wish.names.empty()) refuse(choice.path_of("tools"), "must name a function");
   return wish;
@@ -179,10 +178,10 @@ ResponsesTools parse_responses_tools(const Members& body, ChatCall& call) {
   const json::array* tools = body.array("tools");
   for (std::size_t i = 0; tools && i < tools->size(); ++i) {
     reader.read((*tools)[i], at("tools", i));
-    if (!is_web_search(tools->at(i).at("type").as_string()))
+    if (!is_left_out(tools->at(i).at("type").as_string()))
       repeated.push_back(repeated_tool((*tools)[i]));
   }
-  reader.leave_out_web_searches();
+  reader.tell_left_out();
   if (!reader.shown.empty()) call.request.tools_json = json::serialize(reader.shown);
   if (const json::value* choice = body.find("tool_choice"))
     apply(parse_choice(*choice), "tool_choice", call.request);

@@ -28,7 +28,9 @@ struct ResponsesTools {
 
 /// Reads tools, tool_choice ("auto", "none", "required", {"type": "function", "name"} or {"type": "allowed_tools", "mode", "tools"})
 /// and parallel_tool_calls into `call`. A namespace's description stands before that of its first function. Tools that OpenAI's
-/// servers run are refused by their type, but for a web search beside other tools, which is left out and told as ignored. Throws Error(invalid_argument) naming what is malformed, or the tool that is not offered.
+/// servers run or only its models know are refused by their type; but beside functions a web search, custom, local_shell and
+/// image_generation, which agents offer unasked, are left out and told as ignored. Throws Error(invalid_argument) naming what is
+/// malformed, or the tool that is not offered.
 ResponsesTools parse_responses_tools(const Members& body, ChatCall& call);
 
 }  // namespace pippin::server
