@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -129,6 +130,14 @@ struct Message {
   std::string extra_json;
 };
 
+/// Called on the caller's thread while its request is prepared. Each may be empty.
+struct RequestHooks {
+  /// Asked from time to time where that takes long; false: nobody waits for the answer any more, so it ends with Error(cancelled).
+  std::function<bool()> wanted;
+  /// Told the part of a tool's schema ("tools.0.function.parameters.properties.x.format") that a forced call may not keep to.
+  std::function<void(const std::string& field)> on_ignored;
+};
+
 struct ChatRequest {
   std::vector<Message> messages;
   /// JSON array of the tools that may be called, as OpenAI defines them; empty for none.
@@ -148,6 +157,7 @@ struct ChatRequest {
   bool list_tokens = false;
   SamplingOptions sampling;
   StopOptions stop;
+  RequestHooks hooks;
 };
 
 /// A text to be continued, without a template.
@@ -161,6 +171,7 @@ struct CompletionRequest {
   SamplingOptions sampling;
   StopOptions stop;
   ResponseFormat format;  ///< what the text that is added may be
+  RequestHooks hooks;
 };
 
 enum class FinishReason {

@@ -6,6 +6,7 @@
 
 mod alternatives;
 mod call_grammar;
+mod compiler;
 pub mod detokenizer;
 pub mod digest;
 pub mod ffi;
@@ -17,9 +18,13 @@ mod jinja;
 mod json;
 mod masks;
 mod matcher;
+mod memory;
 mod namespaces;
 mod notation;
 mod pymethods;
+mod references;
+mod rehearsal;
+mod relax;
 mod rule_depth;
 mod schema;
 mod sequences;
@@ -30,3 +35,5 @@ pub mod token_bytes;
 mod token_trie;
 pub mod tokenizer;
 mod values;
+mod words;
+mod workshop;
