@@ -194,6 +194,14 @@ def grammars() -> Iterator[bytes]:
     yield headed("json_object", "")
     for regex in ("[a-z]+@pippin\\.example", "(?s:.*)", "(ab|c){2,5}\\d*", "^\\w+(\\.\\w+)?$", "[^\\x00-\\x20é]*", "(?i)yes|no"):
         yield headed("regex", regex)
+    for step in (9973, 9999991):
+        yield headed("json_schema", json.dumps({"type": "integer", "multipleOf": step}))
+    for regex in ("(a{1000}){1000}", "(.{1,80}\\n?){1,50}", "^([a-z]{1,100} ?){1,100}$"):
+        yield headed("regex", regex)
+    yield headed("json_schema", '{"items": {"$ref": "#/parts/a~1b%20c"}, "parts": {"a/b c": {"const": "yes"}}}')
+    yield headed("json_schema", '{"allOf": [{"$ref": "#"}]}')
+    yield headed("json_schema", '{"enum": ["a\\u001bb", "\\u007f"]}')
+    yield headed("choice", '["a\\u001bb", "\\u007f"]')
     yield headed("choice", '["yes", "no", "not yet", "The picture shows a cat."]')
     for lark in ('start: "a"+ "b"', 'start: expr\nexpr: term ("+" term)*\nterm: NUMBER | "(" expr ")"\nNUMBER: /[0-9]+/\n%ignore " "',
                  'start: %json {"type": "integer"}', 'start: A | b\nA: /x{1,3}/i\nb: "y"? ["z"]', 'start[max_tokens=5]: /.*/'):

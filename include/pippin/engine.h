@@ -102,6 +102,7 @@ struct EngineStats {
   std::int64_t steps = 0;
   MemorySplit memory;
   DiskStats disk;
+  GrammarStats grammars;
   StepStats step;
   bool healthy = true;
   std::string trouble;  ///< why it isn't
@@ -112,6 +113,7 @@ struct EngineStats {
 struct ClearedCaches {
   std::int64_t pages = 0;  ///< of cached KV
   std::int64_t media = 0;  ///< encoded pictures
+  std::int64_t grammars = 0;
   std::int64_t resident_before = 0;
   std::int64_t resident_after = 0;
 };
@@ -194,7 +196,7 @@ class Engine {
   /// Times a question of one picture and no words up to its answer's first token (prefill_s).
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile = false);
 
-  /// Drops every cached page and encoded picture that no running request uses, and gives their memory back to the
+  /// Drops every cached page, encoded picture and compiled grammar that no running request uses, and gives their memory back to the
   /// system (on a GPU that of the pictures alone: its pages stay allocated). What is on disk stays. Waits for the end of the
   /// step that runs.
   /// Throws Error(unavailable) when the engine is stopping or has given up.

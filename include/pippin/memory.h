@@ -11,10 +11,22 @@ struct MemorySplit {
   std::int64_t budget = 0;       ///< of that, the engine's
   std::int64_t weights = 0;      ///< of the model
   std::int64_t activations = 0;  ///< of the largest step, measured by a dry run
-  std::int64_t media = 0;        ///< encoded pictures that are kept, at most
-  std::int64_t pages = 0;        ///< the KV page pool; on CPUs taken as it fills
+  std::int64_t grammars = 0;  ///< compiled grammars and what running answers learn of them, at most
+  std::int64_t media = 0;     ///< encoded pictures that are kept, at most
+  std::int64_t pages = 0;     ///< the KV page pool; on CPUs taken as it fills
 
-  std::int64_t used() const { return weights + activations + media + pages; }
+  std::int64_t used() const { return weights + activations + grammars + media + pages; }
+};
+
+/// Grammars of restricted answers (src/text/grammar.h).
+struct GrammarStats {
+  std::int64_t kept = 0;         ///< compiled ones that wait for the next request
+  std::int64_t bytes = 0;        ///< of these and of running answers, as allocated
+  std::int64_t limit_bytes = 0;  ///< of the same, at most
+  std::int64_t waiting = 0;      ///< to be compiled
+  std::int64_t compiled = 0;     ///< since the start
+  std::int64_t refused = 0;      ///< since the start: wrong, too large or too slow to compile
+  std::int64_t busy = 0;         ///< since the start: turned away for want of a place or of memory
 };
 
 }  // namespace pippin

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -136,6 +137,14 @@ enum class PromptEnd {
   last_message,  ///< within the last message, the assistant's: the answer continues its text, or its reasoning where it has no text
 };
 
+/// Called on the caller's thread while its request is prepared. Each may be empty.
+struct RequestHooks {
+  /// Asked from time to time where that takes long; false: nobody waits for the answer any more, so it ends with Error(cancelled).
+  std::function<bool()> wanted;
+  /// Told the part of a tool's schema ("tools.0.function.parameters.properties.x.format") that a forced call may not keep to.
+  std::function<void(const std::string& field)> on_ignored;
+};
+
 struct ChatRequest {
   std::vector<Message> messages;
   PromptEnd prompt_end = PromptEnd::answer;
@@ -158,6 +167,7 @@ struct ChatRequest {
   bool list_tokens = false;
   SamplingOptions sampling;
   StopOptions stop;
+  RequestHooks hooks;
 };
 
 /// A text to be continued, without a template.
@@ -172,6 +182,7 @@ struct CompletionRequest {
   SamplingOptions sampling;
   StopOptions stop;
   ResponseFormat format;  ///< what the text that is added may be
+  RequestHooks hooks;
 };
 
 enum class FinishReason {

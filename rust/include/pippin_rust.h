@@ -21,6 +21,9 @@ typedef enum PippinStatus {
   PIPPIN_OK = 0,
   PIPPIN_INVALID = 1,   ///< the input is at fault; the message says how
   PIPPIN_INTERNAL = 2,  ///< a bug in the library (a panic that was caught)
+  PIPPIN_BUSY = 3,       ///< a queue or a share of memory is full; trying again later may work
+  PIPPIN_NO_MEMORY = 4,  ///< the system has no memory left
+  PIPPIN_CANCELLED = 5,  ///< `wanted` said that nobody waits any longer
 } PippinStatus;
 
 /// Bytes owned by the library's allocator. {NULL, 0} is the empty buffer.
@@ -142,11 +145,24 @@ PippinStatus pippin_template_render(const PippinTemplate* chat_template,
 /// Compiles grammars for one tokenizer.
 typedef struct PippinGrammars PippinGrammars;
 
+/// 0: the library's own figure.
+typedef struct PippinGrammarOptions {
+  size_t threads;    ///< that compile
+  size_t waiting;    ///< grammars that wait for one
+  size_t all_bytes;  ///< of all matchers together; where they take more, compiling and copying is PIPPIN_BUSY
+  size_t bytes;      ///< of one compiled grammar, and of what one matcher learns of it
+} PippinGrammarOptions;
+
 /// Lays the vocabulary out as a tree (a tenth of a second for 150,000 tokens) and keeps the tokenizer's data alive by
 /// itself. `end_tokens` end an answer; at least one must be of the vocabulary.
 PippinStatus pippin_grammars_new(const PippinTokenizer* tokenizer, const int32_t* end_tokens,
-                                 size_t num_end_tokens, PippinGrammars** out, PippinBuffer* error);
+                                 size_t num_end_tokens, const PippinGrammarOptions* options,
+                                 PippinGrammars** out, PippinBuffer* error);
 void pippin_grammars_free(PippinGrammars* grammars);
+/// That all matchers take now, as allocated.
+size_t pippin_grammars_bytes(const PippinGrammars* grammars);
+/// Grammars that wait for a thread.
+size_t pippin_grammars_waiting(const PippinGrammars* grammars);
 
 typedef enum PippinGrammarKind {
   PIPPIN_GRAMMAR_JSON_OBJECT = 0,  ///< any JSON object; no text
@@ -160,10 +176,17 @@ typedef enum PippinGrammarKind {
 /// Follows one answer through a grammar.
 typedef struct PippinMatcher PippinMatcher;
 
-/// PIPPIN_INVALID carries what the compiler can't keep to, by name, or that it took longer than limit_ms.
+/// Compiles on a thread of the library's and waits for it. PIPPIN_INVALID carries what can't be kept to, by name, or that it took
+/// longer than limit_ms, from when it began. `wanted` (null: always) is called with `context` on the calling thread every few
+/// milliseconds; where it returns 0, the work is dropped: PIPPIN_CANCELLED. PIPPIN_BUSY: as many wait as may, or all memory for
+/// grammars is taken.
 PippinStatus pippin_grammar_compile(const PippinGrammars* grammars, int kind, const uint8_t* text,
-                                    size_t size, uint32_t limit_ms, PippinMatcher** out,
-                                    PippinBuffer* error);
+                                    size_t size, uint32_t limit_ms, int32_t (*wanted)(void*),
+                                    void* context, PippinMatcher** out, PippinBuffer* error);
+/// Paths of what tools that are not strict ask for and the grammar does not keep to, a line each; often none.
+void pippin_matcher_ignored(const PippinMatcher* matcher, PippinBuffer* out);
+/// That it takes, and what its grammar leaves to the next ones.
+size_t pippin_matcher_bytes(const PippinMatcher* matcher);
 /// An independent matcher in the same state. Of a matcher that nobody uses otherwise any thread may take copies.
 PippinStatus pippin_matcher_copy(const PippinMatcher* matcher, PippinMatcher** out,
                                  PippinBuffer* error);
@@ -181,7 +204,7 @@ PippinStatus pippin_matcher_allows(PippinMatcher* matcher, int32_t token, int32_
 PippinStatus pippin_matcher_consume(PippinMatcher* matcher, int32_t token, PippinBuffer* error);
 /// The tokens that must come next, in order; they still have to be consumed.
 PippinStatus pippin_matcher_forced(PippinMatcher* matcher, PippinIds* out, PippinBuffer* error);
-/// 1 where nothing may follow.
+/// 1 where the answer is whole and nothing may follow; 0 where something failed.
 int pippin_matcher_is_finished(const PippinMatcher* matcher);
 
 #ifdef __cplusplus

@@ -17,9 +17,10 @@ use llguidance::regex_to_lark;
 use llguidance::toktrie::{TokTrie, TokenId};
 use serde_json::{json, Value as Json};
 
-use crate::ffi::{Failure, Outcome};
-use crate::grammar;
+use crate::compiler;
+use crate::ffi::{Failure, Outcome, Status};
 use crate::notation;
+use crate::relax;
 use crate::schema;
 use crate::values::Values;
 
@@ -30,7 +31,8 @@ pub fn choices(options: &Json) -> Outcome<String> {
         .into_iter()
         .flatten()
         .filter(|option| option.as_str().is_some_and(|text| !text.is_empty()))
-        .map(Json::to_string)
+        .filter_map(Json::as_str)
+        .map(literal)
         .collect();
     if strings.is_empty() || Some(strings.len()) != options.as_array().map(Vec::len) {
         return Err(Failure::invalid("the choice must be an array of strings that are not empty"));
@@ -53,8 +55,9 @@ pub fn lark(
     calls: &Json,
     markup: &[(String, TokenId)],
     check: &dyn Fn(&Json) -> Outcome<()>,
-) -> Outcome<String> {
-    let mut writer = Writer { markup, check, rules: String::new(), num_rules: 0 };
+) -> Outcome<(String, Vec<String>)> {
+    let mut writer =
+        Writer { markup, check, rules: String::new(), num_rules: 0, ignored: Vec::new() };
     let has_calls = writer.calls(calls)?;
     let has_answer = calls.get("answer").is_some();
     if !has_calls && !has_answer {
@@ -75,12 +78,14 @@ pub fn lark(
     } else {
         format!("{frame} TEXT? | calls")
     };
-    Ok(format!("start: {thoughts} ({start})\n{}", writer.rules))
+    writer.ignored.sort();
+    writer.ignored.dedup(); // a tool may be written in several ways
+    Ok((format!("start: {thoughts} ({start})\n{}", writer.rules), writer.ignored))
 }
 
 /// A literal of the grammar, whose markup stays text.
 pub fn literal(text: &str) -> String {
-    Json::String(text.to_string()).to_string()
+    Json::String(text.to_string()).to_string().replace('\u{7f}', "\\u007f") // which JSON leaves as it is, and Lark refuses
 }
 
 /// Owns the rules written so far.
@@ -89,6 +94,8 @@ pub struct Writer<'a> {
     check: &'a dyn Fn(&Json) -> Outcome<()>,
     rules: String,
     num_rules: usize,
+    /// Of schemas that are not strict: what is not kept to.
+    ignored: Vec<String>,
 }
 
 impl Writer<'_> {
@@ -124,7 +131,7 @@ impl Writer<'_> {
             let _ = writeln!(self.rules, "ANSWER: /{}/", regex_to_lark(text("regex"), ""));
             "ANSWER".to_string()
         } else {
-            format!("%lark {{\n{}\n}}", grammar::lark(text("lark"))?)
+            format!("%lark {{\n{}\n}}", compiler::lark(text("lark"))?)
         };
         let _ = writeln!(self.rules, "answer: {frame} {body}");
         Ok(())
@@ -157,7 +164,9 @@ impl Writer<'_> {
             } else if piece.get("arguments").is_some() {
                 parts.push(self.arguments(piece)?);
             } else {
-                let schema = schema::prepare(piece.get("schema").cloned().unwrap_or(json!({})))?;
+                let schema = piece.get("schema").cloned().unwrap_or(json!({}));
+                let doubtful = piece.get("path").is_some() && relax::is_doubtful(&schema);
+                let schema = self.kept(piece, schema, doubtful)?;
                 let name = self.name("schema");
                 self.define(&name, &format!("%json {schema}"));
                 parts.push(name);
@@ -166,9 +175,40 @@ impl Writer<'_> {
         Ok(parts.join(" "))
     }
 
+    /// A tool's schema, prepared. One that is not strict loses what can't be kept to, which is told.
+    fn kept(&mut self, piece: &Json, mut schema: Json, is_checked: bool) -> Outcome<Json> {
+        let Some(path) = piece["path"].as_str() else { return self.checked(schema, is_checked) };
+        let strict = piece["strict"] == true;
+        let whole = schema.clone();
+        let dropped = relax::relax(&mut schema, path);
+        if let (true, Some(first)) = (strict, dropped.first()) {
+            return Err(Failure::invalid(format!(
+                "'{first}' can't be kept to, and the tool is strict"
+            )));
+        }
+        self.ignored.extend(dropped);
+        match self.checked(if strict { whole } else { schema }, is_checked) {
+            Err(failure) if failure.status == Status::Invalid && strict => {
+                Err(Failure::invalid(format!("'{path}': {}", failure.message)))
+            }
+            Err(failure) if failure.status == Status::Invalid => {
+                self.ignored.push(path.to_string());
+                schema::prepare(json!({ "type": "object" }))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn checked(&self, schema: Json, is_checked: bool) -> Outcome<Json> {
+        let schema = schema::prepare(schema)?;
+        if is_checked {
+            (self.check)(&schema)?;
+        }
+        Ok(schema)
+    }
+
     fn arguments(&mut self, piece: &Json) -> Outcome<String> {
-        let schema = schema::prepare(piece["arguments"].clone())?;
-        (self.check)(&schema)?;
+        let schema = self.kept(piece, piece["arguments"].clone(), true)?;
         Values::new(notation::of(piece)?, &schema, self).arguments()
     }
 
@@ -220,6 +260,6 @@ impl Writer<'_> {
 
 fn push_plain(parts: &mut Vec<String>, plain: &mut String) {
     if !plain.is_empty() {
-        parts.push(Json::String(std::mem::take(plain)).to_string());
+        parts.push(literal(&std::mem::take(plain)));
     }
 }

@@ -13,10 +13,16 @@ pub enum Status {
     Invalid = 1,
     /// A panic or another bug in this library.
     Internal = 2,
+    /// A queue or a share of the memory is full; trying again later may work.
+    Busy = 3,
+    /// The system has no memory left.
+    NoMemory = 4,
+    /// Whoever asked for it wants it no longer.
+    Cancelled = 5,
 }
 
 /// A failure on its way over the boundary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     pub status: Status,
     pub message: String,
@@ -25,6 +31,18 @@ pub struct Failure {
 impl Failure {
     pub fn invalid(message: impl Into<String>) -> Failure {
         Failure { status: Status::Invalid, message: message.into() }
+    }
+
+    pub fn busy(message: impl Into<String>) -> Failure {
+        Failure { status: Status::Busy, message: message.into() }
+    }
+
+    pub fn no_memory(message: impl Into<String>) -> Failure {
+        Failure { status: Status::NoMemory, message: message.into() }
+    }
+
+    pub fn cancelled() -> Failure {
+        Failure { status: Status::Cancelled, message: "nobody waits for it any longer".into() }
     }
 }
 

@@ -1,11 +1,11 @@
 //! What llama.cpp's grammars mean, after their translation.
 
 use super::*;
-use crate::grammar::{tests::compiler, Kind};
+use crate::compiler::{tests::compiler, Kind};
 
 /// Whether the whole text is an answer that the grammar allows.
 fn accepts(grammar: &str, text: &str) -> bool {
-    let mut matcher = compiler().compile(Kind::Lark, grammar).expect(grammar);
+    let mut matcher = compiler().try_compile(Kind::Lark, grammar).expect(grammar);
     text.bytes()
         .all(|byte| matcher.allows(byte.into()).unwrap() && matcher.consume(byte.into()).is_ok())
         && matcher.is_accepting()

@@ -6,6 +6,7 @@ use llguidance::earley::{BiasComputer, ParserRecognizer};
 use llguidance::toktrie::{SimpleVob, TokTrie};
 use llguidance::TokenParser;
 
+use super::tests::fuse;
 use super::tests::{tokenizer_with, END};
 use super::*;
 
@@ -117,12 +118,12 @@ impl BiasComputer for Plain {
 
 fn compiler() -> Compiler {
     let more = tokens();
-    Compiler::new(tokenizer_with(&more), &[END + more.len() as i32]).unwrap()
+    Compiler::new(tokenizer_with(&more), &[END + more.len() as i32], Options::default()).unwrap()
 }
 
 /// Of llguidance alone.
 fn plain_parser(compiler: &Compiler, kind: Kind, text: &str) -> TokenParser {
-    let grammar = compiler.grammar(kind, text).unwrap();
+    let grammar = compiler.grammar(kind, text, &mut Vec::new(), &fuse()).unwrap();
     let mut parser = compiler.factory.create_parser(grammar).unwrap();
     parser.start_without_prompt();
     parser.bias_computer = Arc::new(Plain(compiler.factory.tok_env().clone()));
@@ -146,10 +147,10 @@ fn mask(matcher: &mut Matcher, words: &mut [u32]) -> Vec<i32> {
 fn compare(compiler: &Compiler, kind: Kind, text: &str, answers: usize) {
     let mut random = Random(7);
     let mut words = vec![0; compiler.factory.tok_env().tok_trie().vocab_size().div_ceil(32)];
-    let compiled = compiler.compile(kind, text).unwrap();
+    let compiled = compiler.try_compile(kind, text).unwrap();
     let beginning = plain_parser(compiler, kind, text);
     for _ in 0..answers {
-        let (mut matcher, mut plain) = (compiled.copy(), beginning.deep_clone());
+        let (mut matcher, mut plain) = (compiled.copy().unwrap(), beginning.deep_clone());
         let mut so_far = Vec::new();
         for _ in 0..60 {
             let allowed = mask(&mut matcher, &mut words);
@@ -255,7 +256,7 @@ fn masks_of_texts_between_tags_are_llguidances_own() {
 
 /// How many characters of each class may come after an answer's beginning.
 fn reaches(compiler: &Compiler, kind: Kind, text: &str, answer: &str) -> Vec<Option<usize>> {
-    let grammar = compiler.grammar(kind, text).unwrap();
+    let grammar = compiler.grammar(kind, text, &mut Vec::new(), &fuse()).unwrap();
     let mut parser = compiler.factory.create_parser(grammar).unwrap();
     parser.start_without_prompt();
     answer.bytes().for_each(|byte| {

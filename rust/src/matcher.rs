@@ -7,12 +7,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use llguidance::api::StopReason;
-use llguidance::toktrie::TokenId;
+use llguidance::earley::{BiasComputer, ParserRecognizer};
+use llguidance::toktrie::{SimpleVob, TokTrie, TokenId};
 use llguidance::{panic_utils, TokenParser};
 
+use crate::compiler::Compiler;
 use crate::ffi::{Failure, Outcome};
 use crate::masks::{lock, Masks};
-use crate::schema;
+use crate::memory::{self, Charge};
+use crate::rehearsal::rehearse;
+use crate::words::{self, Source};
+use crate::workshop::Fuse;
 
 /// Of a lexer that others begin with.
 const MAX_LEARNT_BYTES: usize = 4 << 20;
@@ -47,12 +52,13 @@ impl Place {
 struct Learnt {
     beginning: Place,
     num_states: usize,
+    charge: Charge,
 }
 
 impl Learnt {
-    fn of(beginning: Place) -> Learnt {
+    fn new(beginning: Place, charge: Charge) -> Learnt {
         let num_states = beginning.parser.parser.lexer_stats().num_states;
-        Learnt { beginning, num_states }
+        Learnt { beginning, num_states, charge }
     }
 }
 
@@ -65,7 +71,11 @@ pub struct Matcher {
     /// Of an answer that is followed from there on, with the same lexer.
     beginning: Option<Place>,
     place: Place,
-    failure: Option<String>,
+    failure: Option<Failure>,
+    /// Of what it has taken by itself.
+    charge: Charge,
+    max_bytes: usize,
+    ignored: Arc<Vec<String>>,
 }
 
 /// Copies are made by many threads, answers followed by any.
@@ -75,53 +85,96 @@ const _: fn() = || {
 };
 
 impl Matcher {
-    /// At the beginning. The first mask is found here once: it is the slowest, and whoever compiles a grammar expects to wait.
-    /// Refuses a grammar for which that can't be done.
-    pub fn new(mut parser: TokenParser, masks: Masks) -> Outcome<Matcher> {
+    /// At the beginning, of a parser that takes `bytes`. An answer is tried here once: the first masks are the slowest, and whoever
+    /// compiles a grammar expects to wait. Refuses a grammar for which that can't be done.
+    pub fn new(
+        mut parser: TokenParser,
+        bytes: isize,
+        masks: Masks,
+        compiler: &Compiler,
+        fuse: &Fuse,
+    ) -> Outcome<Matcher> {
+        let mut charge = Charge::none(compiler.ledger.clone());
+        charge.add(bytes);
         parser.start_without_prompt();
-        let beginning = Place::new(parser, masks);
-        let mut first = beginning.shallow_copy().parser;
-        let mask = panic_utils::catch_unwind(AssertUnwindSafe(|| match first.stopped() {
-            true => Ok(()),
-            false => first.compute_mask().map(drop),
-        }));
-        if let Err(error) = mask {
-            return Err(Failure::invalid(schema::words_of(&first.augment_err(error))));
-        }
-        let learnt = Arc::new(Learnt::of(beginning.copy()));
-        Ok(Matcher::at(beginning, Arc::new(Mutex::new(learnt))))
+        let (beginning, growth) = memory::growth(|| {
+            let beginning = Place::new(parser, masks);
+            rehearse(beginning.shallow_copy().parser, fuse).map(|()| beginning)
+        });
+        let beginning = beginning?;
+        charge.add(growth);
+        compiler.check_size(charge.bytes() as isize)?;
+        let learnt = Learnt::new(beginning, charge);
+        let max_bytes = compiler.options.bytes;
+        Ok(Matcher::of(Arc::new(Mutex::new(Arc::new(learnt))), max_bytes, Arc::default()))
     }
 
-    fn at(beginning: Place, shared: Arc<Shared>) -> Matcher {
-        let place = beginning.shallow_copy();
-        Matcher { shared, beginning: Some(beginning), place, failure: None }
+    pub fn with_ignored(self, ignored: Vec<String>) -> Matcher {
+        Matcher { ignored: Arc::new(ignored), ..self }
+    }
+
+    /// What of its grammar is not kept to.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// At the beginning, with what was learnt so far.
+    fn of(shared: Arc<Shared>, max_bytes: usize, ignored: Arc<Vec<String>>) -> Matcher {
+        let learnt = lock(&shared).clone();
+        let mut charge = Charge::none(learnt.charge.ledger().clone());
+        let ((beginning, place), growth) = memory::growth(|| {
+            let beginning = learnt.beginning.copy();
+            let place = beginning.shallow_copy();
+            (beginning, place)
+        });
+        charge.add(growth);
+        Matcher {
+            shared,
+            beginning: Some(beginning),
+            place,
+            failure: None,
+            charge,
+            max_bytes,
+            ignored,
+        }
     }
 
     /// An independent one in the same state.
-    pub fn copy(&self) -> Matcher {
-        let shared = self.shared.clone();
+    pub fn copy(&self) -> Outcome<Matcher> {
+        self.charge.ledger().check_room()?;
+        memory::check_room(self.charge.bytes())?;
         if self.place.parser.num_tokens() == 0 {
-            let learnt = lock(&shared).clone();
-            return Matcher::at(learnt.beginning.copy(), shared);
+            return Ok(Matcher::of(self.shared.clone(), self.max_bytes, self.ignored.clone()));
         }
-        let failure = self.failure.clone();
-        Matcher { shared, beginning: None, place: self.place.copy(), failure }
+        let mut charge = Charge::none(self.charge.ledger().clone());
+        let (place, growth) = memory::growth(|| self.place.copy());
+        charge.add(growth);
+        let (shared, failure) = (self.shared.clone(), self.failure.clone());
+        let (max_bytes, ignored) = (self.max_bytes, self.ignored.clone());
+        Ok(Matcher { shared, beginning: None, place, failure, charge, max_bytes, ignored })
+    }
+
+    /// Bytes that it takes, and what its grammar leaves to the next ones.
+    pub fn bytes(&self) -> usize {
+        self.charge.bytes() + lock(&self.shared).charge.bytes()
     }
 
     /// The answer has ended: others may begin with what was learnt.
     pub fn retire(self) {
-        let Some(beginning) = self.beginning else { return };
-        drop(self.place);
+        let Matcher { shared, beginning, place, failure, mut charge, .. } = self;
+        let Some(beginning) = beginning else { return };
+        let ((), freed) = memory::growth(|| drop(place));
+        charge.add(freed);
         let parser = &beginning.parser.parser;
-        if self.failure.is_some() || parser.get_error().is_some() {
+        if failure.is_some() || parser.get_error().is_some() {
             return;
         }
         let lexer = parser.lexer_stats();
         if lexer.num_bytes > MAX_LEARNT_BYTES {
             return;
         }
-        let mut learnt = Arc::new(Learnt::of(beginning));
-        let mut shared = lock(&self.shared);
+        let mut learnt = Arc::new(Learnt::new(beginning, charge));
+        let mut shared = lock(&shared);
         if lexer.num_states > shared.num_states + shared.num_states / WORTH_SHARING {
             std::mem::swap(&mut *shared, &mut learnt);
         }
@@ -135,7 +188,7 @@ impl Matcher {
             if parser.stopped() {
                 return Ok(parser.token_env.tok_trie().eos_token_set());
             }
-            parser.compute_mask().map_err(|error| parser.augment_err(error))
+            Ok(parser.compute_mask()?)
         })?;
         let bits = mask.as_slice();
         let shared = bits.len().min(words.len());
@@ -145,58 +198,104 @@ impl Matcher {
     }
 
     pub fn allows(&mut self, token: i32) -> Outcome<bool> {
-        self.attempt(|parser| {
-            let accepted = parser.validate_tokens_raw(&[token as TokenId]);
-            accepted.map(|n| n == 1).map_err(|error| parser.augment_err(error))
-        })
+        self.attempt(|parser| Ok(parser.validate_tokens_raw(&[token as TokenId])? == 1))
     }
 
     pub fn consume(&mut self, token: i32) -> Outcome<()> {
         self.attempt(|parser| {
-            let consumed = parser.consume_token(token as TokenId);
-            match consumed.and_then(|_| parser.check_stop()) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(parser.augment_err(error)),
-            }
+            refuel(parser);
+            parser.consume_token(token as TokenId)?;
+            parser.check_stop().map(drop)
         })
     }
 
     /// The tokens that must come next.
-    pub fn forced(&mut self) -> Vec<i32> {
+    pub fn forced(&mut self) -> Outcome<Vec<i32>> {
         if self.is_finished() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let forced = self.attempt(|parser| Ok(parser.compute_ff_tokens())).unwrap_or_default();
-        forced.into_iter().map(|id| id as i32).collect()
+        let forced = self.attempt(|parser| {
+            refuel(parser);
+            Ok(parser.compute_ff_tokens())
+        })?;
+        Ok(forced.into_iter().map(|id| id as i32).collect())
     }
 
     /// Whether the answer may end here.
+    #[cfg(test)]
     pub fn is_accepting(&mut self) -> bool {
         self.is_finished() || self.attempt(|parser| Ok(parser.is_accepting())).unwrap_or(false)
     }
 
-    /// Whether nothing may follow.
+    /// Whether the answer is whole and nothing may follow. Never where something has failed.
     pub fn is_finished(&self) -> bool {
-        self.failure.is_some() || self.place.parser.stop_reason() != StopReason::NotStopped
+        self.failure.is_none() && is_end(self.place.parser.stop_reason())
     }
 
-    /// What has failed once stays so.
+    /// What has failed once stays so. So does a lexer or parser that has reached its limits, which would look like an end otherwise.
     fn attempt<T>(
         &mut self,
-        work: impl FnOnce(&mut TokenParser) -> Result<T, String>,
+        work: impl FnOnce(&mut TokenParser) -> anyhow::Result<T>,
     ) -> Outcome<T> {
         if let Some(failure) = &self.failure {
-            return Err(Failure::invalid(failure.clone()));
+            return Err(failure.clone());
         }
         let parser = &mut self.place.parser;
-        let outcome = panic_utils::catch_unwind(AssertUnwindSafe(|| Ok(work(parser))))
-            .unwrap_or_else(|panic| Err(panic.to_string()));
-        outcome.map_err(|error| {
-            let words = schema::words_of(&error);
-            self.failure = Some(words.clone());
-            Failure::invalid(words)
-        })
+        let (outcome, growth) = memory::growth(|| attempt(parser, work));
+        self.charge.add(growth);
+        let outcome = outcome.and_then(|result| self.check_growth().map(|()| result));
+        outcome.inspect_err(|failure| self.failure = Some(failure.clone()))
     }
+
+    fn check_growth(&self) -> Outcome<()> {
+        if self.charge.bytes() > self.max_bytes {
+            return Err(Failure::invalid(words::TOO_COMPLEX));
+        }
+        let ledger = self.charge.ledger();
+        if ledger.used() > ledger.limit() + ledger.limit() / 8 {
+            return ledger.check_room();
+        }
+        Ok(())
+    }
+}
+
+/// The grammar's own end: no other reason to stop is one.
+fn is_end(reason: StopReason) -> bool {
+    matches!(reason, StopReason::NoExtension | StopReason::EndOfSentence)
+}
+
+/// `work`, and whether the parser is still sound behind it.
+pub fn attempt<T>(
+    parser: &mut TokenParser,
+    work: impl FnOnce(&mut TokenParser) -> anyhow::Result<T>,
+) -> Outcome<T> {
+    let outcome = panic_utils::catch_unwind(AssertUnwindSafe(|| work(parser)));
+    if parser.parser.get_error().is_some() {
+        return Err(Failure::invalid(words::TOO_COMPLEX));
+    }
+    match parser.stop_reason() {
+        StopReason::NoExtensionBias => Err(Failure::invalid(words::DEAD_END)),
+        reason if reason == StopReason::NotStopped || is_end(reason) => {
+            outcome.map_err(|error| Failure::invalid(words::of(&error.to_string(), Source::Own)))
+        }
+        _ => Err(Failure::invalid(words::TOO_COMPLEX)),
+    }
+}
+
+/// Gives the lexer as much fuel and as many states as a mask gets. Without it a run of tokens between two masks lived on what the last mask left.
+pub fn refuel(parser: &mut TokenParser) {
+    struct Nothing<'a>(&'a TokTrie);
+    impl BiasComputer for Nothing<'_> {
+        fn compute_bias(&self, _: &mut ParserRecognizer<'_>, _: &[u8]) -> SimpleVob {
+            self.0.alloc_token_set()
+        }
+        fn trie(&self) -> &TokTrie {
+            self.0
+        }
+    }
+    let env = parser.token_env.clone();
+    // With a beginning, for which llguidance keeps no mask.
+    parser.parser.compute_bias(&Nothing(env.tok_trie()), b" ");
 }
 
 #[cfg(test)]

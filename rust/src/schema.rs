@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use serde_json::{json, Map, Value as Json};
 
+use crate::compiler::MAX_LEVELS;
 use crate::ffi::{Failure, Outcome};
 use crate::formats;
-use crate::grammar::MAX_LEVELS;
+use crate::references;
 
 /// Between two parts of a JSON text: nothing, a space, or a line break and its indentation. It can't go on for ever.
 const WHITESPACE: &str = r"\x20|\r?\n[\x20\x09]{0,24}";
@@ -18,10 +19,10 @@ pub const ESCAPES: &str = "nrbtf\\\"";
 /// From here on, numbers are not exact in the 64 bit floats that bounds are compared in.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-const MAPS: [&str; 5] =
+pub const MAPS: [&str; 5] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
-const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
-const SINGLES: [&str; 11] = [
+pub const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
+pub const SINGLES: [&str; 11] = [
     "items",
     "additionalItems",
     "additionalProperties",
@@ -49,6 +50,8 @@ pub fn prepare(mut schema: Json) -> Outcome<Json> {
     if !schema.is_object() {
         return refuse("", "must be an object");
     }
+    references::make_plain(&mut schema)?;
+    references::check_ends(&schema)?;
     let limits_decimals = has_small_steps(&schema);
     Visitor { limits_decimals, ..Visitor::default() }.visit_all(&mut schema)?;
     let options = json!({ "whitespace_pattern": WHITESPACE, "json_allowed_escapes": ESCAPES });
@@ -86,9 +89,10 @@ impl Visitor {
             }
             let mut node = &mut *root;
             for segment in path.split('/').skip(1) {
+                let name = segment.replace("~1", "/").replace("~0", "~");
                 let next = match segment.parse::<usize>() {
                     Ok(index) if node.is_array() => node.get_mut(index),
-                    _ => node.get_mut(segment),
+                    _ => node.get_mut(&name),
                 };
                 match next {
                     Some(found) => node = found,
@@ -177,6 +181,23 @@ fn check(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
             );
         }
     }
+    for key in ["const", "enum"] {
+        if let Some(lost) = schema.get(key).and_then(lost_character) {
+            return refuse(
+                path,
+                format!("'{key}' has the character {lost}, which answers can't spell"),
+            );
+        }
+    }
+    for (key, names) in [("properties", true), ("required", false)] {
+        let lost = schema.get(key).and_then(|value| lost_name(value, names));
+        if let Some(lost) = lost {
+            return refuse(
+                path,
+                format!("'{key}' has a name with the character {lost}, which answers can't spell"),
+            );
+        }
+    }
     if schema.get("multipleOf").and_then(Json::as_f64).is_some_and(|step| !is_countable(step)) {
         return refuse(path, "'multipleOf' has too many digits");
     }
@@ -189,6 +210,31 @@ fn is_countable(step: f64) -> bool {
     let scale =
         (0..=DECIMALS).find(|&scale| (counted(scale) - counted(scale).round()).abs() < 1e-6);
     scale.is_some_and(|scale| counted(scale) >= 0.5 && counted(scale) <= MAX_STEPS)
+}
+
+/// The first character of a value's texts that JSON would need \uXXXX for, or that llguidance leaves out: "U+001B".
+pub fn lost_character(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => lost_in(text),
+        Json::Array(items) => items.iter().find_map(lost_character),
+        Json::Object(members) => {
+            members.iter().find_map(|(name, value)| lost_in(name).or_else(|| lost_character(value)))
+        }
+        _ => None,
+    }
+}
+
+fn lost_in(text: &str) -> Option<String> {
+    let is_lost = |c: &char| (c.is_ascii_control()) && !"\u{8}\t\n\u{c}\r".contains(*c);
+    text.chars().find(is_lost).map(|c| format!("U+{:04X}", c as u32))
+}
+
+fn lost_name(value: &Json, are_keys: bool) -> Option<String> {
+    match value {
+        Json::Object(members) if are_keys => members.keys().find_map(|name| lost_in(name)),
+        Json::Array(_) if !are_keys => lost_character(value),
+        _ => None,
+    }
 }
 
 fn is_exact(value: &Json) -> bool {
@@ -310,24 +356,4 @@ fn spell_out_format(schema: &mut Map<String, Json>) {
     if let Some(list) = all_of.as_array_mut() {
         list.push(json!({ "pattern": anchored }));
     }
-}
-
-/// What llguidance said of a grammar, for whoever sent it.
-pub fn words_of(error: &str) -> String {
-    explain(error.trim_end_matches("<non-verbose/>").trim_end())
-}
-
-/// What the compiler said of a schema.
-pub fn explain(message: &str) -> String {
-    if let Some(keys) = message.strip_prefix("Unimplemented keys: ") {
-        let names: String = keys.chars().filter(|c| !"[]\"".contains(*c)).collect();
-        return format!("keywords that are not supported: {names}");
-    }
-    if let Some(format) = message.strip_prefix("Unknown format: ") {
-        return format!("'format' \"{format}\" is not supported");
-    }
-    if message.starts_with("oneOf constraints are not supported") {
-        return "'oneOf' of options that may overlap is not supported".to_string();
-    }
-    message.to_string()
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::grammar::tests::{compiler, CALL};
-use crate::grammar::Kind;
+use crate::compiler::tests::{compiler, CALL};
+use crate::compiler::Kind;
 use crate::matcher::Matcher;
 
 fn in_x(schema: Json) -> Json {
@@ -14,7 +14,7 @@ fn in_x(schema: Json) -> Json {
 fn arguments(schema: Json, layout: Json) -> Matcher {
     let mut piece = layout;
     piece["arguments"] = in_x(schema);
-    compiler().compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string()).unwrap()
+    compiler().try_compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string()).unwrap()
 }
 
 fn python(schema: Json) -> Matcher {
@@ -30,7 +30,7 @@ fn between_tags(schema: Json, types: Json) -> Matcher {
 
 /// How many bytes of the text may come, and whether that is a whole.
 fn taken(matcher: &Matcher, text: &str) -> (usize, bool) {
-    let mut matcher = matcher.copy();
+    let mut matcher = matcher.copy().unwrap();
     for (at, byte) in text.bytes().enumerate() {
         if matcher.is_finished() || !matcher.allows(byte.into()).unwrap() {
             return (at, false);
@@ -93,7 +93,7 @@ fn texts_end_at_tokens() {
     ] {
         let matcher = arguments(schema.clone(), json!({ "notation": "gemma", "quote": "<call>" }));
         let quoted = |text: &str| {
-            let mut matcher = matcher.copy();
+            let mut matcher = matcher.copy().unwrap();
             let mut tokens: Vec<i32> = "x:".bytes().map(i32::from).collect();
             tokens.push(CALL);
             tokens.extend(text.bytes().map(i32::from));
@@ -223,7 +223,7 @@ fn too_many_optional_members_are_refused() {
         for schema in [schema.clone(), in_x(schema)] {
             let piece = json!({ "notation": "python", "arguments": schema });
             let calls = json!({ "calls": [[piece]] }).to_string();
-            match compiler().compile(Kind::Calls, &calls) {
+            match compiler().try_compile(Kind::Calls, &calls) {
                 Ok(_) => assert!(good, "{step}"),
                 Err(failure) => {
                     assert!(!good, "{step}: {}", failure.message);
@@ -295,7 +295,7 @@ fn a_name_required_twice_counts_once() {
         let schema = json!({ "type": "object", "properties": { "a": { "type": "null" }, "b": { "type": "null" } },
             "required": required, "additionalProperties": false, "minProperties": 2 });
         let piece = json!({ "notation": "python", "arguments": in_x(schema) });
-        compiler().compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string())
+        compiler().try_compile(Kind::Calls, &json!({ "calls": [[piece]] }).to_string())
     };
     assert!(open(json!(["a", "a"])).is_err());
     let matcher = open(json!(["b", "a", "b"])).unwrap();
@@ -328,7 +328,7 @@ fn options_of_options_are_refused() {
             let piece = json!({ "notation": "python", "arguments": parameters });
             let calls = json!({ "calls": [[piece]] }).to_string();
             let is_many = schemas["a28"].get("properties").is_some();
-            match compiler().compile(Kind::Calls, &calls) {
+            match compiler().try_compile(Kind::Calls, &calls) {
                 Ok(_) => assert!(first == 24 && !is_many, "{keyword}"),
                 Err(failure) => {
                     assert!(first == 0 || is_many, "{keyword}: {}", failure.message);

@@ -56,7 +56,8 @@ void AnswerConstraint::fill(std::span<std::uint32_t> words) noexcept {
   try {
     fill_section(words);
   } catch (const std::exception& error) {
-    failure_ = error.what();
+    const auto* known = dynamic_cast<const Error*>(&error);
+    failure_ = known ? *known : Error(Code::unavailable, error.what());
     std::fill(words.begin(), words.end(), 0u);
   }
 }
@@ -82,8 +83,12 @@ std::int32_t AnswerConstraint::instead_of(std::int32_t token) const {
   return ends_early ? options_.marks.close.front() : token;
 }
 
+void AnswerConstraint::check() const {
+  if (failure_) throw Error(*failure_);
+}
+
 void AnswerConstraint::accept(std::int32_t token) {
-  if (!failure_.empty()) throw Error(Code::unavailable, failure_);
+  check();
   if (!pending_.empty()) pending_.erase(pending_.begin());
   switch (section_) {
     case Section::undecided:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/constraint.h"
+#include "pippin/error.h"
 #include "text/grammar.h"
 
 namespace pippin::engine {
@@ -48,6 +49,7 @@ class AnswerConstraint final : public Constraint {
 
   bool restricts() const override;
   void fill(std::span<std::uint32_t> words) noexcept override;
+  void check() const override;
   std::int32_t escape() const override;
   std::int32_t instead_of(std::int32_t token) const override;
   void accept(std::int32_t token) override;
@@ -72,7 +74,7 @@ class AnswerConstraint final : public Constraint {
   std::int64_t num_thought_ = 0;
   std::vector<std::int32_t> pending_;  ///< of a mark that is forced: what is still to come
   int num_breaks_ = 0;
-  std::string failure_;  ///< of fill()
+  std::optional<Error> failure_;  ///< of fill()
 };
 
 }  // namespace pippin::engine

@@ -16,6 +16,10 @@ ChannelConstraint::ChannelConstraint(std::optional<text::Matcher> matcher,
   end_thoughts();
 }
 
+void ChannelConstraint::check() const {
+  if (failure_) throw Error(*failure_);
+}
+
 void ChannelConstraint::fill(std::span<std::uint32_t> words) noexcept {
   try {
     std::fill(words.begin(), words.end(), 0u);
@@ -23,13 +27,14 @@ void ChannelConstraint::fill(std::span<std::uint32_t> words) noexcept {
     const auto token = static_cast<std::size_t>(pending_.front());
     if (token / 32 < words.size()) words[token / 32] |= std::uint32_t{1} << (token % 32);
   } catch (const std::exception& error) {
-    failure_ = error.what();
+    const auto* known = dynamic_cast<const Error*>(&error);
+    failure_ = known ? *known : Error(Code::unavailable, error.what());
     std::fill(words.begin(), words.end(), 0u);
   }
 }
 
 void ChannelConstraint::accept(std::int32_t token) {
-  if (!failure_.empty()) throw Error(Code::unavailable, failure_);
+  check();
   if (!pending_.empty())
     pending_.erase(pending_.begin());
   else if (matcher_)

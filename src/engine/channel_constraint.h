@@ -13,6 +13,7 @@
 
 #include "engine/channel_tracker.h"
 #include "engine/constraint.h"
+#include "pippin/error.h"
 #include "text/grammar.h"
 
 namespace pippin::engine {
@@ -33,6 +34,7 @@ class ChannelConstraint final : public Constraint {
 
   bool restricts() const override { return !pending_.empty() || matcher_; }
   void fill(std::span<std::uint32_t> words) noexcept override;
+  void check() const override;
   void accept(std::int32_t token) override;
   std::vector<std::int32_t> forced() override;
   bool finished() const override;
@@ -44,7 +46,7 @@ class ChannelConstraint final : public Constraint {
   std::optional<text::Matcher> matcher_;  ///< of what comes behind pending_
   std::optional<Budget> budget_;
   std::vector<std::int32_t> pending_;  ///< what must come first
-  std::string failure_;                ///< of fill()
+  std::optional<Error> failure_;       ///< of fill()
 };
 
 }  // namespace pippin::engine

@@ -16,8 +16,10 @@ class Constraint {
   /// Whether the next token is restricted.
   virtual bool restricts() const = 0;
   /// Bit t % 32 of words[t / 32]: whether token t may come next. Called where restricts(), by another thread while
-  /// no other member is. Never throws: what goes wrong is thrown by the next accept().
+  /// no other member is. Never throws: what goes wrong is thrown by check() and by the next accept().
   virtual void fill(std::span<std::uint32_t> words) noexcept = 0;
+  /// Throws Error where fill() could not find out what may come: whatever was sampled since means nothing, an end neither.
+  virtual void check() const {}
   /// A token that may come although fill() does not allow it: where it is what would be chosen if all were allowed. -1: none.
   virtual std::int32_t escape() const { return -1; }
   /// The token that the answer gets where this one was sampled: mostly itself.

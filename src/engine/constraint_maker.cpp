@@ -1,5 +1,6 @@
 #include "engine/constraint_maker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pippin/error.h"
@@ -76,6 +77,11 @@ std::string field_of(const text::Grammar& grammar, const ChatRequest& request) {
   return of_tools ? "tools" : request.format.field;
 }
 
+void report_ignored(const text::Matcher& matcher, const ChatRequest& request) {
+  if (!request.hooks.on_ignored) return;
+  for (const std::string& field : matcher.ignored()) request.hooks.on_ignored(field);
+}
+
 // What of the answer's grammar the prompt has written already: of a message that it leaves open the header, and of its text what is
 // there.
 std::string begun_by(std::string_view prompt) {
@@ -94,25 +100,30 @@ std::string begun_by(std::string_view prompt) {
 }  // namespace
 
 ConstraintMaker::ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenizer,
-                                 text::OutputFormat format, std::vector<std::int32_t> end_tokens)
+                                 text::OutputFormat format, std::vector<std::int32_t> end_tokens,
+                                 std::int64_t grammar_bytes)
     : tokenizer_(std::move(tokenizer)),
       format_(std::move(format)),
       end_tokens_(std::move(end_tokens)),
       marks_(marks_of(*tokenizer_, format_.reasoning_tags())),
-      channel_marks_(ChannelMarks::find(*tokenizer_)) {}
+      channel_marks_(ChannelMarks::find(*tokenizer_)),
+      grammar_bytes_(grammar_bytes) {}
 
 std::unique_ptr<Constraint> ConstraintMaker::make(const ChatRequest& request,
-                                                  std::string_view prompt, std::string_view begun) {
+                                                  std::string_view prompt, std::string_view begun,
+                                                  const Wanted& wanted) {
   if (request.thinking_budget && *request.thinking_budget < 0)
     refuse("thinking_budget", "must be at least 0");
   // Messages tell by themselves what was begun.
-  if (format_.has_channels()) return make_in_channels(request, std::string(prompt).append(begun));
-  return make_in_text(request, prompt, begun);
+  if (format_.has_channels())
+    return make_in_channels(request, std::string(prompt).append(begun), wanted);
+  return make_in_text(request, prompt, begun, wanted);
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& request,
                                                           std::string_view prompt,
-                                                          std::string_view begun) {
+                                                          std::string_view begun,
+                                                          const Wanted& wanted) {
   const auto grammar = grammar_of(request);
   const auto& budget = request.thinking_budget;
   const bool limits = budget && !marks_.open.empty();
@@ -122,7 +133,8 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& req
   AnswerConstraint::Options options{start_of(prompt), marks_, {}, {}, end_tokens_};
   if (limits) options.budget = budget;
   if (grammar) {
-    options.matcher = compile(*grammar, field_of(*grammar, request));
+    options.matcher = compile(*grammar, field_of(*grammar, request), wanted);
+    report_ignored(*options.matcher, request);
     if (budget == 0 && begun.empty() && options.start == Start::undecided)
       options.start = Start::answer;
   }
@@ -133,13 +145,15 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& req
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest& request,
-                                                              std::string_view prompt) {
+                                                              std::string_view prompt,
+                                                              const Wanted& wanted) {
   const auto grammar = grammar_of(request);
-  auto budget = budget_in_channels(request, prompt);
+  auto budget = budget_in_channels(request, prompt, wanted);
   std::optional<text::Matcher> matcher;
   if (grammar) {
     const auto field = field_of(*grammar, request);
-    matcher = compile(*grammar, field);
+    matcher = compile(*grammar, field, wanted);
+    report_ignored(*matcher, request);
     for (const auto token : tokenizer_->encode(begun_by(prompt))) {
       if (!matcher->allows(token)) refuse_beginning(field);
       matcher->accept(token);
@@ -150,7 +164,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest&
 }
 
 std::optional<ChannelConstraint::Budget> ConstraintMaker::budget_in_channels(
-    const ChatRequest& request, std::string_view prompt) {
+    const ChatRequest& request, std::string_view prompt, const Wanted& wanted) {
   if (!request.thinking_budget || format_.reasoning_parser() != harmony) return {};
   if (!channel_marks_) refuse_budget();
   const bool with_calls = format_.tool_parser() == harmony && !request.tools_json.empty();
@@ -159,14 +173,15 @@ std::optional<ChannelConstraint::Budget> ConstraintMaker::budget_in_channels(
                                    tokenizer_->encode(text::channels::next_message),
                                    tokenizer_->encode(text::channels::final_header)};
   if (const auto grammar = grammar_behind_thoughts(request))
-    budget.answer = compile(*grammar, field_of(*grammar, request));
+    budget.answer = compile(*grammar, field_of(*grammar, request), wanted);
   return budget;
 }
 
-std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format) {
+std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format,
+                                                  const Wanted& wanted) {
   if (!restricts(format)) return nullptr;
   AnswerConstraint::Options options;
-  options.matcher = compile(engine::grammar_of(format), format.field);
+  options.matcher = compile(engine::grammar_of(format), format.field, wanted);
   return std::make_unique<AnswerConstraint>(std::move(options));
 }
 
@@ -210,12 +225,34 @@ text::Grammar ConstraintMaker::grammar_of_answer(const ResponseFormat& format,
                                 : std::move(answer);
 }
 
-text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field) {
+text::GrammarCompiler& ConstraintMaker::compiler() {
+  std::lock_guard lock(mutex_);
+  if (!compiler_) {
+    text::GrammarCompiler::Options options;
+    options.max_bytes = static_cast<std::size_t>(grammar_bytes_);
+    options.max_grammar_bytes = std::min(options.max_grammar_bytes, options.max_bytes / 4);
+    compiler_ = std::make_unique<text::GrammarCompiler>(tokenizer_, end_tokens_, options);
+  }
+  return *compiler_;
+}
+
+std::size_t ConstraintMaker::clear() {
+  std::lock_guard lock(mutex_);
+  return compiler_ ? compiler_->clear() : 0;
+}
+
+GrammarStats ConstraintMaker::stats() const {
+  std::lock_guard lock(mutex_);
+  if (compiler_) return compiler_->stats();
+  GrammarStats stats;
+  stats.limit_bytes = grammar_bytes_;
+  return stats;
+}
+
+text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field,
+                                       const Wanted& wanted) {
   try {
-    std::call_once(made_, [this] {
-      compiler_ = std::make_unique<text::GrammarCompiler>(tokenizer_, end_tokens_);
-    });
-    return compiler_->compile(grammar);
+    return compiler().compile(grammar, wanted);
   } catch (const Error& error) {
     throw Error(error.code(), error.what(), field);
   }

@@ -22,16 +22,25 @@ namespace pippin::engine {
 /// For one model. Thread-safe. Compiles on the calling thread, which waits: not the engine's.
 class ConstraintMaker {
  public:
+  using Wanted = text::GrammarCompiler::Wanted;
+
+  /// grammar_bytes: that all grammars may take.
   ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenizer, text::OutputFormat format,
-                  std::vector<std::int32_t> end_tokens);
+                  std::vector<std::int32_t> end_tokens,
+                  std::int64_t grammar_bytes = std::int64_t{256} << 20);
 
   /// Of an answer to `prompt`, the rendered chat, that begins with `begun` (text::OpenPrompt). Null where nothing is asked for.
-  /// Throws Error(invalid_argument) naming the field that can't be kept to, or by an answer that begins so.
+  /// Throws Error(invalid_argument) naming the field that can't be kept to, or by an answer that begins so. `wanted`: see
+  /// GrammarCompiler::compile.
   std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt,
-                                   std::string_view begun = {});
+                                   std::string_view begun = {}, const Wanted& wanted = {});
 
   /// Of a text that is completed: there is no reasoning.
-  std::unique_ptr<Constraint> make(const ResponseFormat& format);
+  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {});
+
+  /// Drops the grammars that are kept and returns their number.
+  std::size_t clear();
+  GrammarStats stats() const;
 
  private:
   std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
@@ -39,13 +48,17 @@ class ConstraintMaker {
   text::Grammar grammar_of_answer(const ResponseFormat& format, text::Thoughts thoughts) const;
   /// Of what may follow thoughts that were closed by force, in a format of messages.
   std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
-  text::Matcher compile(const text::Grammar& grammar, const std::string& field);
+  text::Matcher compile(const text::Grammar& grammar, const std::string& field,
+                        const Wanted& wanted);
+  text::GrammarCompiler& compiler();
 
   std::unique_ptr<Constraint> make_in_text(const ChatRequest& request, std::string_view prompt,
-                                           std::string_view begun);
-  std::unique_ptr<Constraint> make_in_channels(const ChatRequest& request, std::string_view prompt);
+                                           std::string_view begun, const Wanted& wanted);
+  std::unique_ptr<Constraint> make_in_channels(const ChatRequest& request, std::string_view prompt,
+                                               const Wanted& wanted);
   std::optional<ChannelConstraint::Budget> budget_in_channels(const ChatRequest& request,
-                                                              std::string_view prompt);
+                                                              std::string_view prompt,
+                                                              const Wanted& wanted);
   AnswerConstraint::Start start_of(std::string_view prompt) const;
   bool marks_are_tokens() const;
 
@@ -54,8 +67,10 @@ class ConstraintMaker {
   const std::vector<std::int32_t> end_tokens_;
   ReasoningMarks marks_;
   std::optional<ChannelMarks> channel_marks_;
-  std::once_flag made_;
-  std::unique_ptr<text::GrammarCompiler> compiler_;  ///< made when the first grammar comes
+  const std::int64_t grammar_bytes_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<text::GrammarCompiler>
+      compiler_;  ///< made when the first grammar comes; guarded by mutex_ until then
 };
 
 }  // namespace pippin::engine

@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "engine/dry_run.h"
 #include "engine/fingerprint.h"
 #include "engine/memory_budget.h"
@@ -113,10 +114,11 @@ std::int64_t page_bytes(const models::ModelTraits& traits, const nn::KvStorage& 
 void report(const MemorySplit& memory) {
   const auto mb = [](std::int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
   spdlog::info(
-      "[engine] memory in MB: {} of {} for weights {}, activations {}, encoded pictures {}, "
-      "attention cache {}",
+      "[engine] memory in MB: {} of {} for weights {}, activations {}, grammars {}, encoded "
+      "pictures "
+      "{}, attention cache {}",
       mb(memory.budget), mb(memory.limit), mb(memory.weights), mb(memory.activations),
-      mb(memory.media), mb(memory.pages));
+      mb(memory.grammars), mb(memory.media), mb(memory.pages));
 }
 
 std::string text_of(mx::Dtype dtype) {
@@ -250,7 +252,8 @@ void Frontend::choose_output_format(const EngineOptions& options) {
     if (chat && chat->source(true).find(name) != std::string::npos)
       info_.thinking_switches.emplace_back(name);
   add_end_marks(output_format_, *prompts_.tokenizer, prompts_.vocab_size, end_tokens_);
-  constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_);
+  constraints_ = std::make_unique<ConstraintMaker>(prompts_.tokenizer, output_format_, end_tokens_,
+                                                   grammar_bytes_);
   spdlog::info("[engine] tool calls are read as {}, reasoning as {}", info_.tool_parser,
                info_.reasoning_parser);
   if (!info_.tool_parser_warning.empty()) spdlog::warn("[engine] {}", info_.tool_parser_warning);
@@ -310,6 +313,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const bool overlap = options.overlap && mx::default_device() == mx::Device::gpu;
   const int steps = overlap ? 2 : 1;  // at once
   memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
+  grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   const auto pages = memory.grant_pages(page_bytes(traits, kv, options.page_size), context);
   // Slots are numbered in 32 bits.
@@ -381,6 +385,21 @@ void Frontend::apply(const SamplingOptions& sampling, const StopOptions& stop,
     sequence.end_tokens.insert(sequence.end_tokens.end(), end_tokens_.begin(), end_tokens_.end());
 }
 
+ClearedCaches Frontend::clear_caches() {
+  const auto before = resident_bytes();
+  const auto grammars = static_cast<std::int64_t>(constraints_->clear());
+  auto cleared = loop_->clear_caches().get();
+  cleared.grammars = grammars;
+  cleared.resident_before = before;
+  return cleared;
+}
+
+EngineStats Frontend::stats() const {
+  EngineStats stats = loop_->stats();
+  stats.grammars = constraints_->stats();
+  return stats;
+}
+
 double Frontend::deadline_ms(double timeout_s) const {
   double least = std::numeric_limits<double>::infinity();
   for (const double limit : {timeout_s, request_timeout_s_})
@@ -429,6 +448,29 @@ std::vector<std::int32_t> last_tokens(const Sequence& sequence) {
   const auto count = std::min<std::ptrdiff_t>(8, std::ssize(sequence.tokens));
   return {sequence.tokens.end() - count, sequence.tokens.end()};
 }
+// What takes long while a request is prepared goes on only while somebody waits and there is time.
+class Waiting {
+ public:
+  Waiting(const RequestHooks& hooks, double deadline_ms)
+      : hooks_(hooks), deadline_ms_(deadline_ms) {}
+
+  template <class Work>
+  auto run(const Work& work) const {
+    try {
+      return work([this] { return (!hooks_.wanted || hooks_.wanted()) && !is_late(); });
+    } catch (const Error& error) {
+      if (error.code() != Code::cancelled || !is_late()) throw;
+      throw Error(Code::deadline_exceeded,
+                  "the request's time is over before its grammar is compiled");
+    }
+  }
+
+ private:
+  bool is_late() const { return steady_ms() >= deadline_ms_; }
+
+  const RequestHooks& hooks_;
+  const double deadline_ms_;
+};
 
 }  // namespace
 
@@ -438,6 +480,7 @@ std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choic
   const auto prompt = prompts_.build(request, sequence);
   const auto before = std::string_view(prompt.text).substr(0, prompt.answer);
   const auto begun = std::string_view(prompt.text).substr(prompt.answer);
+  const Waiting waiting(request.hooks, sequence.deadline_ms);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
   return submit(
@@ -450,13 +493,17 @@ std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choic
         options.parallel_tool_calls = request.parallel_tool_calls;
         return options;
       },
-      [&] { return constraints_->make(request, before, begun); });
+      [&] {
+        return waiting.run(
+            [&](auto wanted) { return constraints_->make(request, before, begun, wanted); });
+      });
 }
 
 std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
   Sequence sequence;
   sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   prompts_.build(request, sequence);
+  const Waiting waiting(request.hooks, sequence.deadline_ms);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
   return submit(
@@ -466,7 +513,9 @@ std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int
         options.tokens_before = last_tokens(sequence);
         return options;
       },
-      [&] { return constraints_->make(request.format); });
+      [&] {
+        return waiting.run([&](auto wanted) { return constraints_->make(request.format, wanted); });
+      });
 }
 
 namespace {

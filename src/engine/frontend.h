@@ -26,11 +26,11 @@ class Frontend {
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
-  ClearedCaches clear_caches() { return loop_->clear_caches().get(); }
+  ClearedCaches clear_caches();
 
   const ModelInfo& info() const { return info_; }
   const PromptBuilder& prompts() const { return prompts_; }
-  EngineStats stats() const { return loop_->stats(); }
+  EngineStats stats() const;
 
  private:
   std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
@@ -52,6 +52,7 @@ class Frontend {
   text::OutputFormat output_format_;
   std::unique_ptr<ConstraintMaker> constraints_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
+  std::int64_t grammar_bytes_ = 0;
   int max_queue_ = 0;
   double request_timeout_s_ = 0;
   std::size_t max_unread_tokens_ = 0;

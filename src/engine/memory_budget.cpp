@@ -19,6 +19,9 @@ namespace mx = mlx::core;
 constexpr double default_fraction = 0.8;
 constexpr std::int64_t most_media = std::int64_t{512} << 20;
 constexpr std::int64_t contexts = 4;
+// Without these not even a few plain schemas could be compiled.
+constexpr std::int64_t least_grammars = std::int64_t{16} << 20;
+constexpr std::int64_t most_grammars = std::int64_t{256} << 20;
 
 std::string gb(std::int64_t bytes) {
   return fmt::format("{:.2f} GB", static_cast<double>(bytes) / (1 << 30));
@@ -61,6 +64,12 @@ void MemoryBudget::take_model(std::int64_t weights, std::int64_t activations) {
   spdlog::warn("[engine] {}", what);
 }
 
+std::int64_t MemoryBudget::grant_grammars() {
+  split_.grammars = std::clamp(left() / 16, least_grammars, most_grammars);
+  check_left("memory_bytes");
+  return split_.grammars;
+}
+
 std::int64_t MemoryBudget::grant_media(bool takes_pictures) {
   if (!takes_pictures) return 0;
   split_.media = options_.media_cache_bytes >= 0
@@ -85,13 +94,13 @@ std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t con
     if (!named_)
       pages = std::min({pages, pages_for(contexts * context), split_.limit / 4 / page_bytes});
     if (pages < 1)
-      throw Error(
-          Code::invalid_argument,
-          fmt::format("of {} of memory, weights ({}), activations ({}) and encoded pictures ({}) "
-                      "leave no room for a page of the attention cache",
-                      gb(split_.budget), gb(split_.weights), gb(split_.activations),
-                      gb(split_.media)),
-          "memory_bytes");
+      throw Error(Code::invalid_argument,
+                  fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}) and "
+                              "encoded pictures ({}) "
+                              "leave no room for a page of the attention cache",
+                              gb(split_.budget), gb(split_.weights), gb(split_.activations),
+                              gb(split_.grammars), gb(split_.media)),
+                  "memory_bytes");
   }
   split_.pages = pages * page_bytes;
   check_left("kv_pool_bytes");
@@ -102,7 +111,8 @@ std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t con
 void MemoryBudget::check_left(const char* field) const {
   if (left() >= 0) return;
   const std::string what = fmt::format(
-      "weights, activations, encoded pictures and attention cache would take {} of the {} "
+      "weights, activations, grammars, encoded pictures and attention cache would take {} of the "
+      "{} "
       "that the engine may use",
       gb(split_.used()), gb(split_.budget));
   if (named_) throw Error(Code::invalid_argument, what, field);

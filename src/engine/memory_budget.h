@@ -23,6 +23,9 @@ class MemoryBudget {
   /// not hold it.
   void take_model(std::int64_t weights, std::int64_t activations);
 
+  /// Bytes of compiled grammars and of what answers learn of them.
+  std::int64_t grant_grammars();
+
   /// Bytes of encoder outputs that may be kept; 0 for a model that takes no pictures.
   std::int64_t grant_media(bool takes_pictures);
 

@@ -22,6 +22,7 @@ MemorySplit share_out(std::int64_t limit, const EngineOptions& options, std::int
                       bool pictures = true, std::int64_t context = 1600) {
   MemoryBudget budget(limit, options);
   budget.take_model(weights, 100 * mb);
+  EXPECT_EQ(budget.grant_grammars(), budget.split().grammars);
   EXPECT_EQ(budget.grant_media(pictures), budget.split().media);
   EXPECT_EQ(budget.grant_pages(page_bytes, context) * page_bytes, budget.split().pages);
   return budget.split();
@@ -31,6 +32,7 @@ TEST(MemoryBudget, TakesFourContextsWhereThereIsRoom) {
   const auto split = share_out(64 * gb, {});
   EXPECT_EQ(split.pages, 4 * 100 * page_bytes);
   EXPECT_EQ(split.media, 512 * mb);
+  EXPECT_EQ(split.grammars, 256 * mb);
   EXPECT_LE(split.used(), split.budget);
   EXPECT_EQ(share_out(64 * gb, {}, gb, false).media, 0);
 }
@@ -53,6 +55,7 @@ TEST(MemoryBudget, IsNeverExceededByWhatIsNotNamed) {
         ASSERT_LE(split.used(), split.budget) << limit;
         ASSERT_LE(split.budget, split.limit);
         ASSERT_GE(split.pages, page_bytes);
+        ASSERT_GE(split.grammars, 16 * mb);
         ASSERT_LE(split.media, (split.budget - gb - 100 * mb) / 8);
       }
 }

@@ -299,6 +299,7 @@ std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t t
                                               TokenLogprobs logprobs) {
   sequence.tokens.push_back(token);
   ++counters_.generated_tokens;
+  if (sequence.constraint) sequence.constraint->check();
   if (sequence.is_end(token)) return FinishReason::stop;
   sequence.output->push(token, std::move(logprobs));
   if (sequence.constraint) {

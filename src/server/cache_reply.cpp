@@ -22,9 +22,10 @@ json::object disk_object(const DiskStats& disk) {
 }
 
 json::object memory_object(const MemorySplit& memory) {
-  return {{"limit_bytes", memory.limit},    {"budget_bytes", memory.budget},
-          {"weight_bytes", memory.weights}, {"activation_bytes", memory.activations},
-          {"media_bytes", memory.media},    {"page_bytes", memory.pages}};
+  return {{"limit_bytes", memory.limit},      {"budget_bytes", memory.budget},
+          {"weight_bytes", memory.weights},   {"activation_bytes", memory.activations},
+          {"grammar_bytes", memory.grammars}, {"media_bytes", memory.media},
+          {"page_bytes", memory.pages}};
 }
 
 }  // namespace
@@ -53,6 +54,14 @@ std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) 
                      {"bytes", stats.media_cache_bytes},
                      {"limit_bytes", stats.media_cache_limit_bytes},
                      {"evictions", stats.media_cache_evictions}}},
+                   {"grammars",
+                    {{"kept", stats.grammars.kept},
+                     {"bytes", stats.grammars.bytes},
+                     {"limit_bytes", stats.grammars.limit_bytes},
+                     {"waiting", stats.grammars.waiting},
+                     {"compiled", stats.grammars.compiled},
+                     {"refused", stats.grammars.refused},
+                     {"busy", stats.grammars.busy}}},
                    {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
                    {"disk", disk_object(stats.disk)},
                    {"memory", memory_object(stats.memory)},
@@ -65,6 +74,7 @@ std::string cleared_report(const ClearedCaches& cleared) {
       json::object{{"object", "cache.cleared"},
                    {"pages", cleared.pages},
                    {"media", cleared.media},
+                   {"grammars", cleared.grammars},
                    {"resident_bytes_before", cleared.resident_before},
                    {"resident_bytes_after", cleared.resident_after},
                    {"freed_bytes", cleared.resident_before - cleared.resident_after}});

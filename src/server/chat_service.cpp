@@ -169,11 +169,24 @@ void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call
   facts.audio_tracks = load(*exchange, call);
   call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
   if (call.truncate) truncate(call.request);
-  report_ignored(call.ignored, facts.request_id, headers);
+  call.request.hooks.wanted = [exchange = exchange.get()] { return !exchange->disconnected(); };
+  std::vector<std::string> ignored = std::move(call.ignored);
+  call.request.hooks.on_ignored = [this, &ignored](const std::string& field) {
+    if (std::find(ignored.begin(), ignored.end(), field) != ignored.end()) return;
+    ignored.push_back(field);
+    if (options_.strict_fields)
+      throw Error(
+          Code::invalid_argument,
+          "'" + field +
+              "' can't be kept to, and this server was started to refuse what it would ignore",
+          field);
+  };
+  auto sources = backend_.chat(std::move(call.request), call.num_choices);
+  report_ignored(ignored, facts.request_id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
-  session->start(backend_.chat(std::move(call.request), call.num_choices));
+  session->start(std::move(sources));
 }
 
 // So that the answer has room: as much as it may take, but not more than half; an eighth where it does not say.

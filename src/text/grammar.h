@@ -1,8 +1,10 @@
 // Grammars that answers must keep to: which tokens may come next, which must (llguidance, in rust/).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -10,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "pippin/error.h"
+#include "pippin/memory.h"
 #include "text/tokenizer.h"
 
 struct PippinGrammars;
@@ -40,7 +44,8 @@ constexpr std::size_t mask_words(std::int64_t num_tokens) {
 
 /// Follows one answer through a grammar. Owns its state; movable; one thread at a time. What it has found out of the grammar is left
 /// to the compiler's next matchers when it is destroyed.
-/// Every member throws Error(invalid_argument) where the grammar gets too complex to follow.
+/// Every member throws Error(invalid_argument) where the grammar gets too complex to follow, Error(resource_exhausted) where the
+/// matchers of a compiler take all memory that they may.
 class Matcher {
  public:
   Matcher(Matcher&& other) noexcept;
@@ -58,8 +63,12 @@ class Matcher {
   void accept(std::int32_t token);
   /// The tokens that must come next, in order; they still have to be accepted.
   std::vector<std::int32_t> forced();
-  /// Nothing may follow.
+  /// The answer is whole and nothing may follow. Never after a member has thrown.
   bool finished() const;
+  /// Parts of tools' schemas ("tools.0.function.parameters.properties.x.format") that the grammar does not keep to.
+  std::vector<std::string> ignored() const;
+  /// Bytes that it takes, and what its grammar leaves to the next ones.
+  std::int64_t bytes() const;
 
  private:
   friend class GrammarCompiler;
@@ -68,15 +77,22 @@ class Matcher {
   PippinMatcher* handle_;
 };
 
-/// Compiles grammars for one tokenizer and keeps the latest. Thread-safe.
+/// Compiles grammars for one tokenizer and keeps the latest. Thread-safe. Compiling has threads of its own, a bounded queue before
+/// them, and limits on time, fuel and memory; bytes are those that the Rust library has allocated for it.
 class GrammarCompiler {
  public:
   struct Options {
-    std::chrono::milliseconds time_limit{5000};
-    std::size_t max_text_bytes = 512 << 10;  ///< of a grammar
-    std::size_t max_kept = 64;               ///< compiled grammars
-    std::size_t max_kept_bytes = 4 << 20;    ///< of their texts
+    std::chrono::milliseconds time_limit{5000};  ///< of one, from when a thread begins with it
+    std::size_t max_text_bytes = 512 << 10;      ///< of a grammar
+    std::size_t max_kept = 64;                   ///< compiled grammars
+    std::size_t max_kept_text_bytes = 4 << 20;   ///< of their texts
+    std::size_t max_bytes = 256 << 20;           ///< of all grammars, running answers' included
+    std::size_t max_grammar_bytes = 64 << 20;    ///< of one, and of what one answer learns of it
+    std::size_t max_waiting = 64;                ///< to be compiled
+    std::size_t threads = 2;                     ///< that compile
   };
+  /// False: nobody waits for the grammar any longer.
+  using Wanted = std::function<bool()>;
 
   /// `end_tokens` end an answer. Throws Error(invalid_argument) where the tokenizer's tokens can't be read as bytes.
   GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
@@ -89,10 +105,14 @@ class GrammarCompiler {
   GrammarCompiler& operator=(const GrammarCompiler&) = delete;
 
   /// A matcher at the answer's beginning. Throws Error(invalid_argument) naming what of the grammar is wrong or can't be
-  /// kept to, or that it takes too long.
-  Matcher compile(const Grammar& grammar);
+  /// kept to, or that it takes too much time or memory; Error(resource_exhausted) where too many wait or all memory for grammars is
+  /// taken; Error(cancelled) where it is not `wanted` (asked every few milliseconds; empty: always).
+  Matcher compile(const Grammar& grammar, const Wanted& wanted = {});
 
+  /// Drops those that are kept and returns their number. Running answers keep theirs.
+  std::size_t clear();
   std::size_t num_kept() const;
+  GrammarStats stats() const;
 
  private:
   struct Kept {
@@ -101,13 +121,18 @@ class GrammarCompiler {
   };
   std::shared_ptr<const Matcher> find(const Grammar& grammar);
   std::shared_ptr<const Matcher> keep(const Grammar& grammar, Matcher matcher);
-  Matcher compile_anew(const Grammar& grammar) const;
+  void make_room();
+  void drop_last();
+  Matcher compile_anew(const Grammar& grammar, const Wanted& wanted) const;
+  Matcher compile_or_find(const Grammar& grammar, const Wanted& wanted);
+  void count(const Error& error);
 
   const Options options_;
   PippinGrammars* handle_ = nullptr;
   mutable std::mutex mutex_;
-  std::list<Kept> kept_;        // guarded by mutex_; the latest used first
-  std::size_t kept_bytes_ = 0;  // guarded by mutex_
+  std::list<Kept> kept_;             // guarded by mutex_; the latest used first
+  std::size_t kept_text_bytes_ = 0;  // guarded by mutex_
+  std::atomic<std::int64_t> compiled_ = 0, refused_ = 0, busy_ = 0;
 };
 
 }  // namespace pippin::text

@@ -86,7 +86,7 @@ TEST(Grammar, KeepsTheLatest) {
   GrammarCompiler small(tokenizer(), std::vector{end_of_turn}, {.max_kept = 2});
   for (const auto* text : {"a", "b", "c", "c", "b"}) small.compile({Kind::regex, text});
   EXPECT_EQ(small.num_kept(), 2u);
-  GrammarCompiler tiny(tokenizer(), std::vector{end_of_turn}, {.max_kept_bytes = 5});
+  GrammarCompiler tiny(tokenizer(), std::vector{end_of_turn}, {.max_kept_text_bytes = 5});
   for (const auto* text : {"aaaa", "bbbb"}) tiny.compile({Kind::regex, text});
   EXPECT_EQ(tiny.num_kept(), 1u);
 }

@@ -13,12 +13,26 @@ std::string without_nul(std::string_view text) {
   return out;
 }
 
+Code code_of(PippinStatus status) {
+  switch (status) {
+    case PIPPIN_INVALID:
+      return Code::invalid_argument;
+    case PIPPIN_BUSY:
+      return Code::resource_exhausted;
+    case PIPPIN_NO_MEMORY:
+      return Code::unavailable;
+    case PIPPIN_CANCELLED:
+      return Code::cancelled;
+    default:
+      return Code::internal;
+  }
+}
+
 }  // namespace
 
 void check(PippinStatus status, const Buffer& error, std::string_view where) {
   if (status == PIPPIN_OK) return;
-  const Code code = status == PIPPIN_INVALID ? Code::invalid_argument : Code::internal;
-  throw Error(code, "[" + std::string(where) + "] " + without_nul(error.view()));
+  throw Error(code_of(status), "[" + std::string(where) + "] " + without_nul(error.view()));
 }
 
 }  // namespace pippin::text::rust

@@ -28,8 +28,8 @@ inline const std::uint8_t* bytes(std::string_view text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
 }
 
-/// Throws where a call did not succeed: Error(invalid_argument) for bad input, Error(internal) for
-/// a bug in the library, reading "[where] message".
+/// Throws where a call did not succeed: Error(invalid_argument) for bad input, Error(internal) for a bug in the library,
+/// Error(resource_exhausted), Error(unavailable) and Error(cancelled) as PippinStatus says; reading "[where] message".
 void check(PippinStatus status, const Buffer& error, std::string_view where);
 
 }  // namespace pippin::text::rust

@@ -311,12 +311,19 @@ const json::object& described(const json::value& tool) {
   return *object;
 }
 
-json::array call_of(const Layout& layout, const json::object& function, const CallRules& rules,
-                    const Tools& tools) {
+// `index`: the tool's among all.
+json::array call_of(const Layout& layout, const json::object& function, std::size_t index,
+                    const CallRules& rules, const Tools& tools) {
   const std::string name(function.at("name").as_string());
   check_name(name, layout);
   json::array pieces = pieces_of(named(layout.head, name));
-  pieces.push_back(arguments_of(layout, function, rules, tools));
+  json::object arguments = arguments_of(layout, function, rules, tools);
+  if (!is_free(function, rules)) {
+    const auto* strict = function.if_contains("strict");
+    arguments["path"] = "tools." + std::to_string(index) + ".function.parameters";
+    arguments["strict"] = strict && *strict == true;
+  }
+  pieces.push_back(std::move(arguments));
   add_text(pieces, layout.tail);
   return pieces;
 }
@@ -339,10 +346,11 @@ json::object spec_of(const std::vector<Layout>& layouts, std::string_view tools_
   const json::value tools = parse_json(tools_json, "tools");
   if (!tools.is_array()) throw Error(Code::invalid_argument, "the tools must be an array", "tools");
   const Tools known(tools_json);
-  for (const auto& tool : tools.as_array()) {
-    const json::object& function = described(tool);
+  for (std::size_t i = 0; i < tools.as_array().size(); ++i) {
+    const json::object& function = described(tools.as_array()[i]);
     if (is_allowed(rules, std::string_view(function.at("name").as_string())))
-      for (const Layout& layout : layouts) calls.push_back(call_of(layout, function, rules, known));
+      for (const Layout& layout : layouts)
+        calls.push_back(call_of(layout, function, i, rules, known));
   }
   json::object spec{{"before", before_calls(layouts.front())},
                     {"calls", std::move(calls)},

@@ -1,0 +1,304 @@
+//! Compiling grammars through llguidance, with limits on time, memory and size.
+//!
+//! llguidance counts the expressions that it makes (fuel) and stops at a limit, but for one loop: the first transitions of a new
+//! lexer. They are tried here first, with fuel. Between its parts the work asks its Fuse whether it may go on.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
+use llguidance::earley::lexerspec::LexerSpec;
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokenId, TokenizerEnv};
+use llguidance::{panic_utils, Logger, ParserFactory, TokenParser};
+use serde_json::{json, Value as Json};
+
+use crate::call_grammar;
+use crate::ffi::{Failure, Outcome};
+use crate::gbnf;
+use crate::masks::{MaskTables, Masks};
+use crate::matcher::Matcher;
+use crate::memory::{self, Ledger};
+use crate::rule_depth::longest_way;
+use crate::schema;
+use crate::token_trie::TokenEnv;
+use crate::tokenizer::Tokenizer;
+use crate::words::{self, Source};
+use crate::workshop::{Fuse, Workshop};
+
+/// Rules or parts within one another, at most: a quarter of a compiling thread's stack has been seen to do (see the tests).
+pub const MAX_LEVELS: usize = 20_000;
+/// What the first transitions of a lexer may cost: a tenth of a second, or a 'multipleOf' of some 60,000.
+const FIRST_FUEL: u64 = 2_000_000;
+/// Parentheses within one another; llguidance takes no more.
+const MAX_PARENTHESES: usize = 30;
+
+/// What the text of a grammar is; the values are part of the ABI.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any JSON object; without text.
+    JsonObject = 0,
+    JsonSchema = 1,
+    Regex = 2,
+    /// A JSON array of strings.
+    Choice = 3,
+    Lark = 4,
+    /// See call_grammar.
+    Calls = 5,
+}
+
+impl Kind {
+    pub fn from_number(number: i32) -> Outcome<Kind> {
+        const KINDS: [Kind; 6] = [
+            Kind::JsonObject,
+            Kind::JsonSchema,
+            Kind::Regex,
+            Kind::Choice,
+            Kind::Lark,
+            Kind::Calls,
+        ];
+        let found = usize::try_from(number).ok().and_then(|index| KINDS.get(index).copied());
+        found.ok_or_else(|| Failure::invalid(format!("there is no kind {number} of grammar")))
+    }
+}
+
+/// What a compiler's grammars may take.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Threads that compile.
+    pub threads: usize,
+    /// Grammars that wait for one.
+    pub waiting: usize,
+    /// Bytes of all grammars together, those of running answers included.
+    pub all_bytes: usize,
+    /// Bytes of one compiled grammar, and of what one answer learns of it.
+    pub bytes: usize,
+}
+
+impl Options {
+    /// What compiling one may take on the way.
+    pub fn work_bytes(&self) -> usize {
+        2 * self.bytes
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { threads: 2, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
+    }
+}
+
+/// What compiles grammars for one tokenizer. Immutable, but for its queue and its ledger.
+pub struct Compiler {
+    factory: ParserFactory,
+    masks: Arc<MaskTables>,
+    /// Spellings of tokens that only grammars that name them allow.
+    markup: Vec<(String, TokenId)>,
+    capabilities: InferenceCapabilities,
+    pub options: Options,
+    pub workshop: Workshop,
+    pub ledger: Arc<Ledger>,
+}
+
+impl Compiler {
+    pub fn new(
+        tokenizer: Arc<Tokenizer>,
+        end_tokens: &[i32],
+        options: Options,
+    ) -> Outcome<Compiler> {
+        let env = TokenEnv::new(tokenizer, end_tokens)?;
+        let markup = call_grammar::markup_of(env.tok_trie());
+        let capabilities = InferenceCapabilities {
+            ff_tokens: env.tokenize_is_canonical(),
+            ..InferenceCapabilities::default()
+        };
+        let env: TokEnv = Arc::new(env);
+        let slices = slices();
+        let mut factory = ParserFactory::new(&env, capabilities.clone(), &slices)
+            .map_err(|error| Failure::invalid(error.to_string()))?;
+        factory.quiet();
+        *factory.limits_mut() = limits();
+        let masks = Arc::new(MaskTables::new(&env, factory.slicer()));
+        let workshop = Workshop::new(options.threads, options.waiting);
+        let ledger = Ledger::new(options.all_bytes);
+        Ok(Compiler { factory, masks, markup, capabilities, options, workshop, ledger })
+    }
+
+    /// On a thread with a large stack. What is compiled is charged for the bytes that it takes.
+    pub fn compile(&self, kind: Kind, text: &str, fuse: &Fuse) -> Outcome<Matcher> {
+        let source =
+            if kind == Kind::Lark && !gbnf::is_gbnf(text) { Source::Client } else { Source::Own };
+        memory::check_room(self.options.work_bytes())?;
+        self.ledger.check_room()?;
+        let mut ignored = Vec::new();
+        let (parser, bytes) = memory::growth(|| {
+            let grammar = self.grammar(kind, text, &mut ignored, fuse)?;
+            self.parser(grammar, source, fuse)
+        });
+        let parser = parser?;
+        self.check_size(bytes)?;
+        let matcher = Matcher::new(parser, bytes, Masks::new(self.masks.clone()), self, fuse)?;
+        Ok(matcher.with_ignored(ignored))
+    }
+
+    /// Refuses what takes more than one grammar may.
+    pub fn check_size(&self, bytes: isize) -> Outcome<()> {
+        if bytes <= self.options.bytes as isize {
+            return Ok(());
+        }
+        let limit = self.options.bytes >> 20;
+        Err(Failure::invalid(format!("the grammar is too large: it takes more than {limit} MB")))
+    }
+
+    fn parser(
+        &self,
+        grammar: TopLevelGrammar,
+        source: Source,
+        fuse: &Fuse,
+    ) -> Outcome<TokenParser> {
+        let limits = self.factory.limits().clone();
+        let env = self.factory.tok_env().clone();
+        let init = GrammarInit::Serialized(grammar);
+        let (rules, lexemes) = caught(source, || init.to_internal(Some(env), limits.clone()))?;
+        fuse.check()?;
+        caught(source, || Ok(self.try_lexer(&lexemes, limits.clone(), fuse)))??;
+        let init = GrammarInit::Internal(rules, lexemes);
+        let logger = Logger::new(0, 0);
+        let capabilities = self.capabilities.clone();
+        let parser = caught(source, || {
+            self.factory.create_parser_from_init_ext(init, logger, capabilities, limits)
+        })?;
+        fuse.check()?;
+        Ok(parser)
+    }
+
+    /// What llguidance does first with a lexer, but with a limit on what it costs.
+    fn try_lexer(&self, lexemes: &LexerSpec, mut limits: ParserLimits, fuse: &Fuse) -> Outcome<()> {
+        let mut lexemes = lexemes.clone();
+        lexemes.add_extra_lexemes(&self.factory.extra_lexemes());
+        let dfa = lexemes.to_regex_vec(&mut limits);
+        let mut dfa =
+            dfa.map_err(|error| Failure::invalid(words::of(&error.to_string(), Source::Own)))?;
+        dfa.set_fuel(FIRST_FUEL);
+        let start = dfa.initial_state(&lexemes.all_lexemes());
+        for byte in 0..=u8::MAX {
+            fuse.check()?;
+            dfa.transition(start, byte);
+            if dfa.has_error() {
+                return Err(Failure::invalid(words::TOO_COMPLEX));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a schema that JSON can't be held to.
+    fn check(&self, schema: &Json, fuse: &Fuse) -> Outcome<()> {
+        self.parser(TopLevelGrammar::from_json_schema(schema.clone()), Source::Own, fuse).map(drop)
+    }
+
+    /// `ignored`: what of it is not kept to.
+    fn grammar(
+        &self,
+        kind: Kind,
+        text: &str,
+        ignored: &mut Vec<String>,
+        fuse: &Fuse,
+    ) -> Outcome<TopLevelGrammar> {
+        Ok(match kind {
+            Kind::JsonObject => {
+                TopLevelGrammar::from_json_schema(schema::prepare(json!({ "type": "object" }))?)
+            }
+            Kind::JsonSchema => {
+                TopLevelGrammar::from_json_schema(schema::prepare(parse(text, "the schema")?)?)
+            }
+            Kind::Regex => TopLevelGrammar::from_regex(whole(text)),
+            Kind::Choice => TopLevelGrammar::from_lark(choice(&parse(text, "the choice")?)?),
+            Kind::Lark => from_lark(lark(text)?)?,
+            Kind::Calls => {
+                let check = |schema: &Json| self.check(schema, fuse);
+                let (text, not_kept) =
+                    call_grammar::lark(&parse(text, "the calls")?, &self.markup, &check)?;
+                *ignored = not_kept;
+                from_lark(text)?
+            }
+        })
+    }
+}
+
+/// What llguidance may spend: its own figures, but for the states of a lexer, which take a KB or two each.
+fn limits() -> ParserLimits {
+    let own = ParserLimits::default();
+    ParserLimits { verbose_errors: false, max_lexer_states: 50_000, ..own }
+}
+
+/// llguidance's errors and panics as failures, in words for whoever sent the grammar.
+fn caught<T>(source: Source, work: impl FnOnce() -> anyhow::Result<T>) -> Outcome<T> {
+    panic_utils::catch_unwind(AssertUnwindSafe(work))
+        .map_err(|error| Failure::invalid(words::of(&error.to_string(), source)))
+}
+
+/// Refuses what could be too deep for the compiler.
+fn from_lark(text: String) -> Outcome<TopLevelGrammar> {
+    let (mut open, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' => open += 1,
+            b')' | b']' => open = open.saturating_sub(1),
+            _ => (),
+        }
+        deepest = deepest.max(open.min(MAX_PARENTHESES));
+    }
+    if longest_way(&text).saturating_mul(deepest + 1) > MAX_LEVELS {
+        return Err(Failure::invalid("the grammar has too many rules within one another"));
+    }
+    Ok(TopLevelGrammar::from_lark(text))
+}
+
+/// In llguidance's dialect, also of what is written in llama.cpp's.
+pub fn lark(text: &str) -> Outcome<String> {
+    if gbnf::is_gbnf(text) {
+        gbnf::to_lark(text)
+    } else {
+        Ok(text.to_string())
+    }
+}
+
+/// Parts of the vocabulary that grammars often allow as a whole, which is one question then and not one a token: what strings of
+/// JSON hold, and words. llguidance's own, and more.
+fn slices() -> Vec<String> {
+    let mut slices = SlicedBiasComputer::general_slices();
+    slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
+    // Of texts that a tag or a single quote ends.
+    slices.extend([10, 30].map(|most: u32| format!(r#"[^<'"\\\x00-\x1F\x7F]{{1,{most}}}"#)));
+    slices
+}
+
+fn parse(text: &str, what: &str) -> Outcome<Json> {
+    serde_json::from_str(text).map_err(|error| Failure::invalid(format!("{what}: {error}")))
+}
+
+/// The whole answer is matched; anchors that say so are welcome.
+fn whole(regex: &str) -> &str {
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    match regex.strip_suffix('$') {
+        Some(rest) if !rest.ends_with('\\') => rest,
+        _ => regex,
+    }
+}
+
+fn choice(options: &Json) -> Outcome<String> {
+    Ok(format!("start: CHOICE\nCHOICE: {}", call_grammar::choices(options)?))
+}
+
+#[cfg(test)]
+#[path = "grammar_test.rs"]
+pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "hostile_test.rs"]
+mod hostile_tests;
+
+#[cfg(test)]
+#[path = "masks_test.rs"]
+mod masks_tests;
