@@ -48,11 +48,12 @@ mx::array Qwen3Decoder::Attention::operator()(const mx::array& residual, const m
                                               const kernels::RopeAngles& angles,
                                               const kernels::PagedLayout& layout, mx::array& k_pool,
                                               mx::array& v_pool) const {
-  const kernels::AttentionShape shape = {num_heads_, num_kv_heads_, head_dim_};
-  const kernels::QkNorm norm = {q_norm_.weight(), k_norm_.weight(), q_norm_.eps()};
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim_));
-  return o_proj_.add_to(residual, kernels::causal_attention(qkv_proj_(x), shape, norm, angles,
-                                                            k_pool, v_pool, layout, scale));
+  const kernels::AttentionSpec spec = {
+      {num_heads_, num_kv_heads_, head_dim_},
+      {.scale = 1.0f / std::sqrt(static_cast<float>(head_dim_))},
+      {.q = q_norm_.weight(), .k = k_norm_.weight(), .eps = q_norm_.eps()}};
+  return o_proj_.add_to(
+      residual, kernels::causal_attention(qkv_proj_(x), spec, {angles}, k_pool, v_pool, layout));
 }
 
 Qwen3Decoder::MLP::MLP(const DecoderConfig& c, nn::Checkpoint& checkpoint, const std::string& name)
@@ -86,8 +87,9 @@ Qwen3Decoder::Qwen3Decoder(const DecoderConfig& config, nn::Checkpoint& checkpoi
 }
 
 mx::array Qwen3Decoder::forward(const StepInput& input, nn::KVCache& cache) const {
-  const auto angles = kernels::mrope_angles(input.positions, input.text_positions, config_.head_dim,
-                                            config_.rope_theta, config_.mrope_section);
+  auto rope = kernels::plain_rope(config_.head_dim, config_.rope_theta);
+  rope.sections = config_.mrope_section;
+  const auto angles = kernels::rope_angles(input.positions, input.text_positions, rope);
   auto h = place_media(embed_tokens_(input.tokens), input.media);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
