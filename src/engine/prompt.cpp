@@ -102,7 +102,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
   check_length(num_tokens, "messages");
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
   sequence.num_prompt = sequence.num_tokens();
-  sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
+  sequence.positions = positions(sequence.num_prompt, spans);
   return prompt;
 }
 
@@ -117,7 +117,7 @@ void PromptBuilder::build(const CompletionRequest& request, Sequence& sequence) 
   }
   check_length(sequence.num_tokens(), "prompt");
   sequence.num_prompt = sequence.num_tokens();
-  sequence.positions = models::mrope_positions(sequence.num_prompt, {});
+  sequence.positions = positions(sequence.num_prompt, {});
 }
 
 // By the markers in the vocabulary: Qwen's (CodeGemma's, too) or StarCoder's.

@@ -217,7 +217,8 @@ mx::array Runner::token_array(const std::vector<std::int32_t>& tokens,
 
 models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> tokens, unread_rows, logit_rows;
-  std::array<std::vector<std::int32_t>, 3> positions;
+  const int axes = model_->traits().position_axes;
+  std::vector<std::vector<std::int32_t>> positions(static_cast<std::size_t>(axes));
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
   bool text_positions = true;
@@ -229,7 +230,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
     for (auto i = begin; i < end; ++i) {
       unread_rows.push_back(chunk.unread_row);
       tokens.push_back(chunk.unread_row < 0 ? sequence.tokens[static_cast<std::size_t>(i)] : 0);
-      for (int axis = 0; axis < 3; ++axis)
+      for (int axis = 0; axis < axes; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
     const auto scored = scored_rows(chunk);
@@ -244,7 +245,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> flat;
   for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
   return {token_array(tokens, unread_rows),
-          mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
+          mx::reshape(int_array(flat), {axes, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
           kernels::make_layout(contexts, options_.page_size, options_.cpu),

@@ -251,7 +251,9 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, Pinned,
                          ::testing::Values("qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16",
                                            "qwen3-mlx-4bit", "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
                                            "qwen3-mlx-mixed", "qwen3_vl-f32", "qwen3_vl-mlx-4bit",
-                                           "qwen3_vl-mlx-8bit", "demo-model"),
+                                           "qwen3_vl-mlx-8bit", "llama-bf16", "mistral-mlx-4bit",
+                                           "qwen2-bf16", "gemma3_text-bf16", "gemma3_text-mlx-8bit",
+                                           "ministral3-bf16", "mistral3-bf16", "demo-model"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name)

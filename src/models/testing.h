@@ -125,19 +125,20 @@ class Bench {
   /// Logits of every row of the parts, [T, V].
   mx::array step(const std::vector<Part>& parts) {
     std::vector<std::int32_t> tokens, rows;
-    std::array<std::vector<std::int32_t>, 3> positions;
+    std::vector<std::vector<std::int32_t>> positions(
+        static_cast<std::size_t>(traits().position_axes));
     std::vector<kernels::ContextRows> contexts;
     std::vector<MediaRows> media;
     bool one_axis = true;
     for (const auto& part : parts) {
       const auto at =
-          mrope_positions(static_cast<std::int64_t>(part.c->tokens.size()), spans(*part.c));
+          traits().positions(static_cast<std::int64_t>(part.c->tokens.size()), spans(*part.c));
       one_axis = one_axis && at.one_axis(part.begin, part.end);
       add_media(part, static_cast<int>(tokens.size()), media);
       for (int i = part.begin; i < part.end; ++i) {
         rows.push_back(static_cast<std::int32_t>(tokens.size()));
         tokens.push_back(part.tokens[static_cast<std::size_t>(i)]);
-        for (int axis = 0; axis < 3; ++axis)
+        for (int axis = 0; axis < traits().position_axes; ++axis)
           positions[static_cast<std::size_t>(axis)].push_back(at.at(axis, i));
       }
       contexts.push_back({part.pages, part.end, part.end - part.begin});
@@ -146,7 +147,7 @@ class Bench {
     std::vector<std::int32_t> flat;
     for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
     const StepInput input{mx::array(tokens.begin(), {T}, mx::int32),
-                          mx::array(flat.begin(), {3, T}, mx::int32),
+                          mx::array(flat.begin(), {traits().position_axes, T}, mx::int32),
                           one_axis,
                           mx::array(rows.begin(), {T}, mx::int32),
                           kernels::make_layout(contexts, page_size, options_.cpu),
