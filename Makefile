@@ -35,6 +35,10 @@ test: ## Build and run every test: units, end to end, include rule, format
 	@tools/setup/setup.sh test
 	@$(VENV)/python tools/run_tests.py --preset release --checks
 
+check: ## The fast lane: format, include rule, unit tests (minutes)
+	@tools/setup/setup.sh test
+	@$(VENV)/python tools/run_tests.py --preset release --checks --units-only
+
 asan: ## The unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/setup/setup.sh test
 	@$(VENV)/python tools/run_tests.py --preset asan

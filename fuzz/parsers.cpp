@@ -1,6 +1,6 @@
 // Answers in every format of calls and reasoning. The first line names the two formats, then whether tools are offered ("T"),
 // the special tokens come as such ("M"), and the prompt has opened a thought ("O"). However an answer is split, its events
-// are valid and say what they say when it comes at once.
+// are valid and say what they say when it comes at once; wherever it is cut, they say the beginning of that.
 #include <algorithm>
 #include <random>
 #include <sstream>
@@ -15,6 +15,7 @@
 namespace pippin::fuzz {
 namespace {
 
+using text::AnswerEnd;
 using text::FoldedAnswer;
 using text::OutputFormat;
 using text::Piece;
@@ -37,8 +38,8 @@ class Subject {
     return text::cut_at_markers(std::string(answer), parser()->markers());
   }
 
-  FoldedAnswer parse(const std::vector<Piece>& pieces) const {
-    const FoldedAnswer answer = text::parse_in_pieces(*parser(), pieces);
+  FoldedAnswer parse(const std::vector<Piece>& pieces, AnswerEnd end = AnswerEnd::whole) const {
+    const FoldedAnswer answer = text::parse_in_pieces(*parser(), pieces, end);
     if (!answer.problem.empty()) fail(answer.problem, described(answer));
     return answer;
   }
@@ -47,6 +48,15 @@ class Subject {
     const FoldedAnswer answer = parse(pieces);
     if (!(answer == whole))
       fail("the split changes the answer", described(whole) + "\nin pieces:\n" + described(answer));
+  }
+
+  /// Without the last `count` pieces.
+  void expect_beginning(std::vector<Piece> pieces, std::size_t count,
+                        const FoldedAnswer& whole) const {
+    pieces.resize(pieces.size() - std::min(count, pieces.size()));
+    const FoldedAnswer cut = parse(pieces, AnswerEnd::cut);
+    if (!text::begins(cut, whole))
+      fail("a cut answer says something else", described(whole) + "\ncut:\n" + described(cut));
   }
 
  private:
@@ -89,6 +99,8 @@ void run(Input input) {
     split = text::split_at(split, 1 + random() % (input.rest.size() + 1));
     subject.expect_same(split, whole);
   }
+  const auto bytes = text::split_everywhere(pieces);
+  for (int i = 0; i < 4; ++i) subject.expect_beginning(bytes, random() % (bytes.size() + 1), whole);
 }
 
 }  // namespace

@@ -43,6 +43,13 @@ CHATS = [
     {"messages": [{"role": "user", "content": "hi"}], "guided_regex": "[a-z]+"},
     {"messages": [{"role": "user", "content": "hi"}], "guided_grammar": "start: \"a\"+", "foo": 1, "num_ctx": 4096},
 ]
+CHATS += [
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{\"a\": "}], "continue_final_message": True,
+     "add_generation_prompt": False, "response_format": {"type": "json_object"}, "stop": "}"},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "", "reasoning_content": "hm"}],
+     "continue_final_message": True},
+    {"messages": [{"role": "user", "content": "hi"}], "add_generation_prompt": False},
+]
 COMPLETIONS = [
     {"model": "m", "prompt": "Once", "max_tokens": 5, "echo": True, "stop": "\n"},
     {"prompt": ["a", "b"], "n": 2, "best_of": 2, "logprobs": 2, "suffix": "end"},
@@ -68,7 +75,16 @@ RESPONSES = [
      "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}, "verbosity": "medium"},
      "previous_response_id": "resp_0", "metadata": {"a": "b"}, "temperature": 1, "top_p": 0},
 ]
+RESPONSES += [
+    {"input": [{"role": "user", "content": "hi"}, {"type": "message", "role": "assistant", "status": "incomplete", "content": "So"}]},
+    {"input": [{"role": "user", "content": "hi"}, {"type": "message", "role": "assistant", "status": "in_progress", "content": "So"},
+               {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": " it is"}]},
+               {"type": "reasoning", "status": "incomplete", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}]},
+]
 MESSAGES = [
+    {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{"}]},
+    {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [
+        {"type": "thinking", "thinking": "hm", "signature": ""}]}]},
     {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
     {"max_tokens": 2048, "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
      "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"},

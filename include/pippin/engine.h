@@ -98,7 +98,7 @@ struct EngineStats {
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
   /// Tokens computed ahead for answers that had ended by then (see EngineOptions::overlap).
-  std::int64_t rows_in_vain = 0;
+  std::int64_t wasted_tokens = 0;
   std::int64_t steps = 0;
   MemorySplit memory;
   DiskStats disk;

@@ -76,7 +76,7 @@ struct StopOptions {
   std::int64_t max_tokens = 0;
   /// Token ids that end the answer beside the model's own end tokens; never part of the text.
   std::vector<std::int32_t> token_ids;
-  /// Texts that end the answer; the answer stops before the first that appears.
+  /// Texts that end the answer; it stops before the first that appears in what is said as text, not in reasoning or calls.
   std::vector<std::string> strings;
   /// The answer stops behind that text instead.
   bool include_strings = false;
@@ -129,8 +129,16 @@ struct Message {
   std::string extra_json;
 };
 
+/// Where the prompt of a chat ends and its answer begins.
+enum class PromptEnd {
+  answer,        ///< behind what the template puts before an answer
+  messages,      ///< where the template ends the last message
+  last_message,  ///< within the last message, the assistant's: the answer continues its text, or its reasoning where it has no text
+};
+
 struct ChatRequest {
   std::vector<Message> messages;
+  PromptEnd prompt_end = PromptEnd::answer;
   /// JSON array of the tools that may be called, as OpenAI defines them; empty for none.
   std::string tools_json;
   /// Those of them that the template is given, where not all: the messages tell of the others.

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/cache_break.h"
 #include "text/parsers/call_id.h"
+#include "text/parsers/input.h"
 
 namespace pippin::engine {
 namespace {
@@ -36,6 +37,8 @@ Answer::Answer(std::shared_ptr<TokenStream> tokens,
       min_tokens_(options.min_tokens),
       prompt_(options.prompt) {
   usage_.prompt_tokens = prompt_.tokens;
+  go_on_from(options.begun);
+  go_on_from(options.tokens_before);
 }
 
 Answer::~Answer() {
@@ -82,11 +85,11 @@ void Answer::note_prompt() {
 
 void Answer::accept(const TokenEvent& event) {
   note_prompt();
+  add(std::exchange(begun_call_, {}));
   if (!event.finish) return accept_token(event);
   if (*event.finish == FinishReason::stop) ++usage_.completion_tokens;  // the end token
-  settle_text();
-  if (!stops_.matched()) ledger_.release_all();
-  end(stops_.matched() ? FinishReason::stop : *event.finish);
+  accept_text(detokenizer_.finish());
+  end(*event.finish);
 }
 
 void Answer::accept_token(const TokenEvent& event) {
@@ -96,14 +99,10 @@ void Answer::accept_token(const TokenEvent& event) {
     accept_marker(*spelling);
   else
     accept_text(detokenizer_.push(event.token));
-  if (stops_.matched() && !ended_) {
-    tokens_->cancel();
-    end(FinishReason::stop);
-  }
 }
 
 void Answer::note_token(const TokenEvent& event) {
-  ledger_.push(spelled(event.token, event.logprobs), detokenized_);
+  ledger_.push(spelled(event.token, event.logprobs), num_parsed_);
 }
 
 AnswerToken Answer::spelled(std::int32_t id, const TokenLogprobs& logprobs) const {
@@ -116,28 +115,22 @@ AnswerToken Answer::spelled(std::int32_t id, const TokenLogprobs& logprobs) cons
 }
 
 void Answer::accept_marker(const std::string& spelling) {
-  // What stands before a marker and behind it is not one text.
-  settle_text();
-  if (ended_ || stops_.matched()) return;
-  ledger_.release_all();
+  accept_text(detokenizer_.finish());  // no character reaches across it
+  if (ended_) return;
+  num_parsed_ += spelling.size();
   add(parser_->feed_marker(spelling));
 }
 
 void Answer::accept_text(const std::string& text) {
-  detokenized_ += text.size();
-  // Stop strings that come too early are text.
-  auto told = usage_.completion_tokens < min_tokens_ ? stops_.pass(text) : stops_.push(text);
-  told_ += told.size();
-  ledger_.release(told_);
-  say(std::move(told));
+  const auto repeated = std::min(text.size(), num_repeated_);
+  num_repeated_ -= repeated;
+  if (!ended_ && text.size() > repeated) add(parse(text.substr(repeated)));
 }
 
-void Answer::settle_text() {
-  accept_text(detokenizer_.finish());
-  auto told = stops_.finish();
-  told_ += told.size();
-  ledger_.release(told_);
-  say(std::move(told));
+text::OutputEvents Answer::parse(const std::string& text) {
+  num_parsed_ += text.size();
+  if (parser_) return parser_->feed(text);
+  return {{Kind::text, text, 0, "", 0}};
 }
 
 const std::string* Answer::marker(std::int32_t token) const {
@@ -146,12 +139,40 @@ const std::string* Answer::marker(std::int32_t token) const {
   return found == markers_.end() ? nullptr : &found->second;
 }
 
-void Answer::say(std::string text) {
-  if (ended_ || text.empty()) return;
-  if (parser_)
-    add(parser_->feed(text));
-  else
-    add({Kind::text, std::move(text), 0, ""});
+void Answer::go_on_from(const std::string& begun) {
+  if (begun.empty() || !parser_) return;
+  std::vector<std::string_view> spellings;
+  for (const auto& [id, spelling] : markers_) spellings.push_back(spelling);
+  text::Input input;
+  input.append(begun);
+  input.close();
+  while (!input.empty()) {
+    const auto found = input.find(spellings);
+    note_begun(parse(input.take(found.before)));
+    if (!found.tag) continue;
+    num_parsed_ += spellings[*found.tag].size();
+    note_begun(parser_->feed_marker(input.take(spellings[*found.tag].size())));
+  }
+  num_begun_ = num_parsed_;
+}
+
+void Answer::note_begun(text::OutputEvents events) {
+  for (auto& event : events) {
+    if (event.kind != Kind::call_arguments) {
+      if (!begun_call_.empty()) num_calls_before_ = begun_call_.front().call + 1;
+      begun_call_.clear();
+    }
+    if (event.kind == Kind::call_begin || event.kind == Kind::call_arguments)
+      begun_call_.push_back(std::move(event));
+  }
+}
+
+void Answer::go_on_from(const std::vector<std::int32_t>& tokens) {
+  std::string said;
+  for (const auto token : tokens) said += detokenizer_.push(token);
+  const auto all = tokenizer_->decode(tokens);
+  // Part of a character is not said yet.
+  if (!all.ends_with("\uFFFD")) num_repeated_ = all.size() - said.size();
 }
 
 void Answer::add(text::OutputEvents events) {
@@ -162,34 +183,85 @@ void Answer::add(text::OutputEvents events) {
 }
 
 void Answer::add(text::OutputEvent event) {
-  const bool is_next_call = event.kind == Kind::call_begin && event.call > 0;
-  const bool is_call_end = event.kind == Kind::call_end;
-  if (!parallel_tool_calls_ && (is_next_call || is_call_end)) {
+  const auto end = num_parsed_ - event.behind;
+  // What it says in the prompt's words was said by these.
+  if (event.kind == Kind::text || event.kind == Kind::reasoning)
+    if (const auto begin = end - event.text.size(); begin < num_begun_)
+      event.text.erase(0, num_begun_ - begin);
+  if (event.kind == Kind::text) return add_text(event.text, end);
+  settle_text();
+  ledger_.release(end);
+  if (event.kind == Kind::reasoning) return add_reasoning(std::move(event.text));
+  add_call(std::move(event));
+}
+
+// Stop strings that come too early are text.
+void Answer::add_text(std::string_view text, std::size_t end) {
+  const auto all = stops_.num_held() + text.size();
+  auto told = usage_.completion_tokens < min_tokens_ ? stops_.pass(text) : stops_.push(text);
+  text_end_ = end - (all - told.size());
+  tell_text(std::move(told));
+  if (!stops_.matched()) return;
+  tokens_->cancel();
+  finish(FinishReason::stop);
+}
+
+void Answer::settle_text() {
+  auto told = stops_.finish();
+  text_end_ += told.size();
+  tell_text(std::move(told));
+}
+
+void Answer::tell_text(std::string text) {
+  ledger_.release(text_end_);
+  if (text.empty()) return;
+  ChatEvent event;
+  event.text = std::move(text);
+  tell(std::move(event));
+}
+
+void Answer::add_reasoning(std::string text) {
+  if (text.empty()) return;
+  usage_.reasoning_tokens += usage_.completion_tokens - told_tokens_;
+  ChatEvent event;
+  event.reasoning = std::move(text);
+  tell(std::move(event));
+}
+
+void Answer::add_call(text::OutputEvent event) {
+  const bool begins = event.kind == Kind::call_begin, ends = event.kind == Kind::call_end;
+  const int index = event.call - num_calls_before_;
+  if (!parallel_tool_calls_ && (ends || (begins && index > 0))) {
     tokens_->cancel();
     return finish(FinishReason::stop);
   }
-  if (is_call_end) return;
-  // Tokens count as what they settled; a marker counts to what follows it.
-  const auto new_tokens =
-      usage_.completion_tokens - std::exchange(told_tokens_, usage_.completion_tokens);
-  if (event.kind == Kind::reasoning) usage_.reasoning_tokens += new_tokens;
-  ChatEvent out{"", std::nullopt, usage_};
-  if (event.kind == Kind::text)
-    out.text = std::move(event.text);
-  else if (event.kind == Kind::reasoning)
-    out.reasoning = std::move(event.text);
-  else if (event.kind == Kind::call_begin)
-    out.tool_call = {event.call, event.id.empty() ? text::make_call_id() : std::move(event.id),
-                     std::move(event.text), ""};
-  else
-    out.tool_call = {event.call, "", "", std::move(event.text)};
-  if (event.kind == Kind::call_begin) ++num_calls_;
-  out.tokens = ledger_.take();
-  events_.push_back(std::move(out));
+  if (ends) return;
+  ChatEvent out;
+  if (begins) {
+    ++num_calls_;
+    const auto id = event.id.empty() ? text::make_call_id() : std::move(event.id);
+    out.tool_call = {index, id, std::move(event.text), ""};
+  } else {
+    out.tool_call = {index, "", "", std::move(event.text)};
+  }
+  tell(std::move(out));
+}
+
+// Tokens count as what they settled; a marker counts to what follows it.
+void Answer::tell(ChatEvent event) {
+  told_tokens_ = usage_.completion_tokens;
+  event.usage = usage_;
+  event.tokens = ledger_.take();
+  events_.push_back(std::move(event));
 }
 
 void Answer::end(FinishReason reason) {
-  if (parser_ && !ended_) add(parser_->finish());
+  if (ended_) return;
+  const bool cut = reason == FinishReason::length;
+  if (parser_) add(parser_->finish(cut ? text::AnswerEnd::cut : text::AnswerEnd::whole));
+  if (ended_) return;
+  settle_text();
+  ledger_.release_all();
   finish(reason);
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,11 @@ struct AnswerOptions {
   bool include_stop_strings = false;           ///< see StopOptions
   std::int64_t min_tokens = 0;                 ///< see StopOptions
   bool list_tokens = false;                    ///< see ChatEvent::tokens
+  /// Where the answer goes on with a text that the prompt has begun: what of the answer, markup included, is there already, in the
+  /// parser's eyes. It is not told again, but for a call that it leaves open.
+  std::string begun;
+  /// The prompt's last tokens, where the answer's text goes on with theirs.
+  std::vector<std::int32_t> tokens_before;
 };
 
 /// Owned by the reader; one thread at a time. Cancels its request when destroyed before the end.
@@ -60,8 +66,6 @@ class Answer {
   void accept_token(const TokenEvent& event);
   void accept_marker(const std::string& spelling);
   void accept_text(const std::string& text);
-  /// Nothing of the text is held back any longer, but what a stop string cut off.
-  void settle_text();
   void note_token(const TokenEvent& event);
   /// The token's log-probabilities, where there are any, with the bytes of all that are named.
   AnswerToken spelled(std::int32_t token, const TokenLogprobs& logprobs) const;
@@ -69,9 +73,22 @@ class Answer {
   /// A special token that the parser wants to see; nullptr for others.
   const std::string* marker(std::int32_t token) const;
 
-  void say(std::string text);
+  text::OutputEvents parse(const std::string& text);
+  /// The parser reads what the prompt has begun of the answer.
+  void go_on_from(const std::string& begun);
+  void note_begun(text::OutputEvents events);
+  /// The detokenizer reads what the answer's text goes on with.
+  void go_on_from(const std::vector<std::int32_t>& tokens);
+
   void add(text::OutputEvents events);
   void add(text::OutputEvent event);
+  void add_text(std::string_view text, std::size_t end);
+  void add_reasoning(std::string text);
+  void add_call(text::OutputEvent event);
+  /// Nothing of the text is held back any longer.
+  void settle_text();
+  void tell_text(std::string text);
+  void tell(ChatEvent event);
   /// The answer is over: what the parser holds back is settled.
   void end(FinishReason reason);
   void finish(FinishReason reason);
@@ -87,16 +104,21 @@ class Answer {
   const std::int64_t min_tokens_;
   AnswerOptions::Prompt prompt_;
   TokenLedger ledger_;  ///< empty unless list_tokens_
-  std::size_t detokenized_ = 0,
-              told_ = 0;  ///< bytes of text: so far, and of these let through by the stop strings
+  // In bytes of what was detokenized, markers included:
+  std::size_t num_parsed_ = 0;     ///< so far
+  std::size_t num_begun_ = 0;      ///< of these, the prompt's
+  std::size_t text_end_ = 0;       ///< where the text ends that the stop strings have let through
+  std::size_t num_repeated_ = 0;   ///< that the detokenizer still says of the prompt's last tokens
+  text::OutputEvents begun_call_;  ///< that the prompt leaves open: told with the first token
+  int num_calls_before_ = 0;       ///< calls that the prompt has begun and ended
   std::vector<AnswerToken> prompt_logprobs_;  ///< of the first event
   std::deque<ChatEvent> events_;              ///< settled, not taken yet
   AnswerTimes::Time at_;                      ///< of the token that settled them
   Usage usage_;
   std::int64_t told_tokens_ = 0;  ///< of the completion's, those of events so far
   int num_calls_ = 0;
-  bool ended_ = false;     ///< the last event is settled
-  bool finished_ = false;  ///< it has been taken
+  bool ended_ = false;      ///< the last event is settled
+  bool finished_ = false;   ///< it has been taken
 };
 
 }  // namespace pippin::engine

@@ -28,6 +28,26 @@ void AnswerConstraint::begin_reasoning() {
   if (options_.budget && *options_.budget <= 0) pending_ = options_.marks.close;
 }
 
+bool AnswerConstraint::go_on_from(const std::vector<std::int32_t>& tokens) {
+  const auto budget = std::exchange(options_.budget, std::nullopt);
+  pending_.clear();
+  for (const auto token : tokens) {
+    if (!allows(token)) return false;
+    accept(token);
+  }
+  options_.budget = budget;
+  num_thought_ = 0;
+  if (section_ == Section::reasoning) begin_reasoning();
+  return true;
+}
+
+// Of what is not forced.
+bool AnswerConstraint::allows(std::int32_t token) {
+  const bool thinks = section_ == Section::reasoning || token == escape();
+  const bool breaks = section_ == Section::gap && is_break(token);
+  return thinks || breaks || !options_.matcher || options_.matcher->allows(token);
+}
+
 bool AnswerConstraint::restricts() const {
   return !pending_.empty() || (options_.matcher && section_ != Section::reasoning);
 }

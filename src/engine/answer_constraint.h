@@ -42,6 +42,10 @@ class AnswerConstraint final : public Constraint {
 
   explicit AnswerConstraint(Options options);
 
+  /// The answer is there up to here: these tokens are its first. Of a budget they take nothing. False where the grammar allows no such
+  /// answer; the constraint is of no use then.
+  bool go_on_from(const std::vector<std::int32_t>& tokens);
+
   bool restricts() const override;
   void fill(std::span<std::uint32_t> words) noexcept override;
   std::int32_t escape() const override;
@@ -57,6 +61,7 @@ class AnswerConstraint final : public Constraint {
   void accept_reasoning(std::int32_t token);
   void accept_answer(std::int32_t token);
   void begin_reasoning();
+  bool allows(std::int32_t token);
   bool closed() const;
   bool is_break(std::int32_t token) const;
 

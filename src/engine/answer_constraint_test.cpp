@@ -264,5 +264,50 @@ TEST(AnswerConstraint, RefusesByField) {
   EXPECT_EQ(field(words, yes_or_no), "none");
 }
 
+TEST(AnswerConstraint, AnAnswerGoesOnWithItsBeginning) {
+  const auto constraint = maker().make(yes_or_no, fresh, "ye");
+  EXPECT_TRUE(allows(*constraint, token("s")));
+  EXPECT_FALSE(allows(*constraint, token("e")));
+  EXPECT_EQ(constraint->escape(), -1);
+  accept(*constraint, "s");
+  EXPECT_TRUE(constraint->finished());
+  EXPECT_TRUE(maker().make(yes_or_no, closed, "no")->finished());
+}
+
+TEST(AnswerConstraint, ABeginningThatIsNotAllowedIsRefused) {
+  for (const std::string_view begun : {"maybe", " yes", "yes, but"}) {
+    try {
+      maker().make(yes_or_no, fresh, begun);
+      ADD_FAILURE() << begun;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_EQ(error.field(), "response_format");
+    }
+  }
+}
+
+TEST(AnswerConstraint, ABeginningMayHaveItsThought) {
+  const auto behind = maker().make(yes_or_no, fresh, "<think>\n\n</think>\n\nn");
+  EXPECT_TRUE(allows(*behind, token("o")));
+  EXPECT_FALSE(allows(*behind, token("a")));
+  const auto within = maker().make(yes_or_no, fresh, "<think>\nAnything goes");
+  EXPECT_FALSE(within->restricts());
+  EXPECT_EQ(within->instead_of(end_of_turn), end_of_think);
+  accept(*within, ", but</think>\n\n");
+  EXPECT_FALSE(allows(*within, token("a")));
+}
+
+TEST(AnswerConstraint, ABudgetIsForWhatTheModelThinksItself) {
+  ChatRequest request;
+  request.thinking_budget = 2;
+  const auto constraint = maker().make(request, fresh, "<think>\na a a a a");
+  EXPECT_FALSE(constraint->restricts());
+  constraint->accept(token("a"));
+  constraint->accept(token("a"));
+  EXPECT_EQ(constraint->forced(), std::vector{end_of_think});
+  request.thinking_budget = 0;
+  EXPECT_EQ(maker().make(request, fresh, "<think>\na")->forced(), std::vector{end_of_think});
+}
+
 }  // namespace
 }  // namespace pippin::engine

@@ -103,12 +103,23 @@ TEST(Answer, EndsBehindTheFirstCallWhereOnlyOneIsWanted) {
   EXPECT_TRUE(outcome.cancelled);
 }
 
+// One that the model left broken itself is a call: clients tell it what is wrong with that.
 TEST(Answer, ACutOffCallSaysSo) {
-  const auto outcome =
-      answered(tokens_of("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1"),
-               options_for("hermes"), FinishReason::length);
-  EXPECT_EQ(outcome.calls, std::vector<std::string>{"f{\"a\": 1"});
-  EXPECT_EQ(outcome.finish, FinishReason::length);
+  const auto tokens = tokens_of("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1");
+  const auto cut = answered(tokens, options_for("hermes"), FinishReason::length);
+  EXPECT_EQ(cut.calls, std::vector<std::string>{"f{\"a\": 1"});
+  EXPECT_EQ(cut.finish, FinishReason::length);
+  const auto broken = answered(tokens, options_for("hermes"), FinishReason::stop);
+  EXPECT_EQ(broken.calls, cut.calls);
+  EXPECT_EQ(broken.finish, FinishReason::tool_calls);
+}
+
+TEST(Answer, ACallThatIsCutInItsMarkupHoldsNone) {
+  const auto tokens = tokens_of("<tool_call>\n<function=f>\n<parameter=a>\nParis\n</par");
+  const auto outcome = answered(tokens, options_for("qwen3_coder"), FinishReason::length);
+  EXPECT_EQ(outcome.calls, std::vector<std::string>{"f{\"a\": "});  // its type is not known yet
+  const auto begun = answered(tokens_of("So <tool_c"), options_for("hermes"), FinishReason::length);
+  EXPECT_EQ(begun.text, "So");
 }
 
 TEST(Answer, StopStringsEndWhatTheModelSays) {
@@ -217,11 +228,11 @@ class MarkerParser final : public text::OutputParser {
   text::OutputEvents feed_marker(std::string_view marker) override {
     return say("[" + std::string(marker) + "]");
   }
-  text::OutputEvents finish() override { return say("."); }
+  text::OutputEvents finish(text::AnswerEnd) override { return say("."); }
 
  private:
   static text::OutputEvents say(std::string text) {
-    return {{text::OutputEvent::Kind::text, std::move(text), 0, ""}};
+    return {{text::OutputEvent::Kind::text, std::move(text), 0, "", 0}};
   }
 };
 

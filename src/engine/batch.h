@@ -19,23 +19,24 @@ struct Chunk {
   std::int64_t begin;
   int count;
   bool sample;  ///< the last row is the sequence's last token: its logits give the next one
-  /// -1, or the chunk is one token that the host has not read: what the step before took for this one of its sampled rows.
-  int unread_row;
-  std::uint32_t stay;  ///< the sequence's; once that has changed, nobody wants the rows any more
+  /// Index into the tokens that the previous step samples, which only the device knows; -1 if the host knows the chunk's tokens.
+  int device_token_index;
+  std::uint32_t
+      placement_epoch;  ///< the sequence's at planning; if it has changed, the rows are unwanted
 
   std::int64_t end() const { return begin + count; }
 };
 
-/// Scored rows in a step, but for one each chunk has at least: like a sampled one each is a row of logits over the vocabulary.
+/// Limit on the scored rows of a step; each chunk may exceed it by one row. A scored row costs a row of logits over the vocabulary.
 inline constexpr int max_scored_rows = 32;
 
-/// Of a chunk, the tokens [begin, end) whose logits tell how likely the prompt's next token was (SamplingOptions::prompt_logprobs).
+/// The tokens [begin, end) of a chunk whose logits score the prompt's next token (SamplingOptions::prompt_logprobs).
 struct ScoredRows {
   std::int64_t begin = 0, end = 0;
   std::int64_t size() const { return end - begin; }
 };
 
-/// They come before the chunk's sampled row.
+/// The scored rows of a chunk. They come before its sampled row.
 inline ScoredRows scored_rows(const Chunk& chunk) {
   const Sequence& s = *chunk.sequence;
   if (!s.unscored()) return {};
@@ -43,33 +44,33 @@ inline ScoredRows scored_rows(const Chunk& chunk) {
   return {begin, std::max(begin, std::min(chunk.end(), s.num_prompt - 1))};
 }
 
-/// The beginning of page `from` is what page `to` begins with; copied before the step's rows are computed.
+/// Page `to` becomes a copy of page `from` before the step's rows are computed. Only its beginning is of use.
 struct PageCopy {
   PageId from, to;
 };
 
-/// A sequence's state becomes that of a snapshot (none: that before the first token), before the step's rows are computed.
+/// A sequence's recurrent state becomes a copy of the snapshot `from`, or the initial state, before the step's rows are computed.
 struct StateRestore {
   std::optional<StateSlot> from;
   StateSlot to;
 };
 
-/// A sequence's state becomes the snapshot after the prefix `key`, once the step's rows are computed.
+/// A sequence's recurrent state is copied to the snapshot of the prefix `key` after the step's rows are computed.
 struct StateSave {
   StateSlot from, to;
   PageKey key;
 };
 
-/// One step: decode rows (count 1) come first, then what streams were forced to say, then prompts.
+/// One step: decode rows (chunks of one token) come first, then forced tokens of running answers, then prompts.
 struct Batch {
   std::vector<Chunk> chunks;
   int num_tokens = 0;
-  int num_decode = 0;  ///< of the tokens, decode rows
-  int num_scored = 0;  ///< of the tokens, scored rows
+  int num_decode = 0;  ///< decode rows among the tokens
+  int num_scored = 0;  ///< scored rows among the tokens
   std::vector<PageCopy> copies;
   std::vector<StateRestore> restores;
   std::vector<StateSave> saves;
-  /// Pictures that prompts wait for, in the order in which they are wanted; of running sequences.
+  /// Images of running sequences that prompts wait for, most urgent first.
   std::vector<MediaItem*> encode;
 
   bool empty() const { return chunks.empty() && copies.empty() && encode.empty(); }

@@ -339,5 +339,14 @@ TEST(ChannelConstraint, NoAnswerThinksBeyondItsBudget) {
   EXPECT_EQ(most, 4);
 }
 
+TEST(ChannelConstraint, AnAnswerGoesOnWithItsBeginning) {
+  const auto constraint = maker().make(choosing(), prompt, "<|channel|>final<|message|>ye");
+  EXPECT_TRUE(allows(*constraint, tokens_of("s").front()));
+  EXPECT_FALSE(allows(*constraint, tokens_of("n").front()));
+  const auto thinking = maker().make(choosing(), prompt, std::string(think) + "Anything");
+  EXPECT_TRUE(allows(*thinking, tokens_of("a").front()));
+  EXPECT_THROW(maker().make(choosing(), prompt, "<|channel|>final<|message|>maybe"), Error);
+}
+
 }  // namespace
 }  // namespace pippin::engine

@@ -1,4 +1,4 @@
-// Pages that lie outside of the pools, as the scheduler sees them.
+// The disk cache's pages, as the scheduler sees them.
 #pragma once
 
 #include <span>
@@ -7,25 +7,25 @@
 
 namespace pippin::engine {
 
-/// Full pages by key, kept on disk. On the engine's thread, and nothing here waits: a page that is asked for comes later.
+/// Full pages by key, kept on disk. Used on the engine's thread. Nothing here waits: a requested page arrives later.
 class ColdPages {
  public:
   enum class State { absent, coming, here };
 
   virtual ~ColdPages() = default;
 
-  /// Asks for a page; false where there is none. Each successful call is ended by one of forget().
+  /// Requests a page. Returns false if there is none. Each successful call needs one call of forget().
   virtual bool request(const PageKey& key) = 0;
-  /// Of a page that was asked for. absent: it could not be read after all.
+  /// The state of a requested page. absent: it could not be read.
   virtual State state(const PageKey& key) = 0;
-  /// Copies a page that is here into the pools; false, and nothing is copied, where it is not this content after this parent.
+  /// Copies a page that is here into the pools. Returns false, and copies nothing, if its content or parent differs.
   virtual bool load(const PageKey& key, const PageKey& parent, const PageContent& content,
                     PageId page) = 0;
   virtual void forget(const PageKey& key) = 0;
 
-  /// A full page has been computed and published: worth keeping.
+  /// Notes that a full page was published and is worth keeping.
   virtual void published(const PageKey& key) = 0;
-  /// A sequence's pages have been of use, in its order.
+  /// Notes that a sequence used these pages, in its order.
   virtual void used(std::span<const PageKey> keys) = 0;
 };
 

@@ -76,12 +76,19 @@ std::string field_of(const text::Grammar& grammar, const ChatRequest& request) {
   return of_tools ? "tools" : request.format.field;
 }
 
-// What of the answer's grammar the prompt has written already: the header of a message that it leaves open.
+// What of the answer's grammar the prompt has written already: of a message that it leaves open the header, and of its text what is
+// there.
 std::string begun_by(std::string_view prompt) {
   const auto open = text::channels::open_message(prompt);
   const auto channel = open.header.find(text::channels::channel);
-  if (!open.in_body || channel == std::string_view::npos) return {};
-  return std::string(open.header.substr(channel)).append(text::channels::message);
+  if (!open.in_body) return {};
+  if (channel == std::string_view::npos)  // no grammar knows such messages
+    return open.body.empty() ? "" : std::string(text::channels::message).append(open.body);
+  return std::string(open.header.substr(channel)).append(text::channels::message).append(open.body);
+}
+
+[[noreturn]] void refuse_beginning(const std::string& field) {
+  refuse(field, "allows no answer that begins as the last message does");
 }
 
 }  // namespace
@@ -95,14 +102,17 @@ ConstraintMaker::ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenize
       channel_marks_(ChannelMarks::find(*tokenizer_)) {}
 
 std::unique_ptr<Constraint> ConstraintMaker::make(const ChatRequest& request,
-                                                  std::string_view prompt) {
+                                                  std::string_view prompt, std::string_view begun) {
   if (request.thinking_budget && *request.thinking_budget < 0)
     refuse("thinking_budget", "must be at least 0");
-  return format_.has_channels() ? make_in_channels(request, prompt) : make_in_text(request, prompt);
+  // Messages tell by themselves what was begun.
+  if (format_.has_channels()) return make_in_channels(request, std::string(prompt).append(begun));
+  return make_in_text(request, prompt, begun);
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& request,
-                                                          std::string_view prompt) {
+                                                          std::string_view prompt,
+                                                          std::string_view begun) {
   const auto grammar = grammar_of(request);
   const auto& budget = request.thinking_budget;
   const bool limits = budget && !marks_.open.empty();
@@ -113,9 +123,13 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& req
   if (limits) options.budget = budget;
   if (grammar) {
     options.matcher = compile(*grammar, field_of(*grammar, request));
-    if (budget == 0 && options.start == Start::undecided) options.start = Start::answer;
+    if (budget == 0 && begun.empty() && options.start == Start::undecided)
+      options.start = Start::answer;
   }
-  return std::make_unique<AnswerConstraint>(std::move(options));
+  auto constraint = std::make_unique<AnswerConstraint>(std::move(options));
+  if (!begun.empty() && !constraint->go_on_from(tokenizer_->encode(begun)))
+    refuse_beginning(field_of(*grammar, request));
+  return constraint;
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest& request,
@@ -127,8 +141,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest&
     const auto field = field_of(*grammar, request);
     matcher = compile(*grammar, field);
     for (const auto token : tokenizer_->encode(begun_by(prompt))) {
-      if (!matcher->allows(token))
-        refuse(field, "can't follow the message that this model's template begins");
+      if (!matcher->allows(token)) refuse_beginning(field);
       matcher->accept(token);
     }
   }

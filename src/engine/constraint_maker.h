@@ -25,9 +25,10 @@ class ConstraintMaker {
   ConstraintMaker(std::shared_ptr<const text::Tokenizer> tokenizer, text::OutputFormat format,
                   std::vector<std::int32_t> end_tokens);
 
-  /// Of an answer to `prompt`, the rendered chat. Null where nothing is asked for. Throws Error(invalid_argument) naming the
-  /// field that can't be kept to.
-  std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt);
+  /// Of an answer to `prompt`, the rendered chat, that begins with `begun` (text::OpenPrompt). Null where nothing is asked for.
+  /// Throws Error(invalid_argument) naming the field that can't be kept to, or by an answer that begins so.
+  std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt,
+                                   std::string_view begun = {});
 
   /// Of a text that is completed: there is no reasoning.
   std::unique_ptr<Constraint> make(const ResponseFormat& format);
@@ -40,7 +41,8 @@ class ConstraintMaker {
   std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
   text::Matcher compile(const text::Grammar& grammar, const std::string& field);
 
-  std::unique_ptr<Constraint> make_in_text(const ChatRequest& request, std::string_view prompt);
+  std::unique_ptr<Constraint> make_in_text(const ChatRequest& request, std::string_view prompt,
+                                           std::string_view begun);
   std::unique_ptr<Constraint> make_in_channels(const ChatRequest& request, std::string_view prompt);
   std::optional<ChannelConstraint::Budget> budget_in_channels(const ChatRequest& request,
                                                               std::string_view prompt);

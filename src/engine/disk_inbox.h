@@ -1,4 +1,4 @@
-// Results of the disk store's reads on their way from its threads to the engine's.
+// Passes results of disk reads from the disk store's threads to the engine's thread.
 #pragma once
 
 #include <memory>
@@ -10,12 +10,12 @@
 
 namespace pippin::engine {
 
-/// Thread-safe. Shared with the reads under way, which may end after who began them.
+/// Thread-safe. Running reads share ownership, since they may outlive the reader that began them.
 class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
  public:
   using Results = std::vector<std::pair<Digest, ReadResult>>;
 
-  /// Begins to read an entry, into the memory of `room` as far as that reaches; its result comes with a later take().
+  /// Begins to read an entry, into the memory of `room` if it suffices. A later take() returns the result.
   void read(DiskStore& store, EntryKind kind, const Digest& key, RawBytes&& room = {}) {
     const auto done = [inbox = shared_from_this(), key](ReadResult result) {
       std::lock_guard lock(inbox->mutex_);
@@ -24,7 +24,7 @@ class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
     store.get(kind, key, done, std::move(room));
   }
 
-  /// What has come since the last call.
+  /// Results since the last call.
   Results take() {
     std::lock_guard lock(mutex_);
     return std::exchange(results_, {});

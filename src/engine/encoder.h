@@ -1,4 +1,4 @@
-// Runs the vision tower for the pictures that prompts wait for, a little in every step.
+// Runs the vision tower for images that prompts wait for, a part of it in every step.
 #pragma once
 
 #include <chrono>
@@ -17,36 +17,36 @@
 namespace pippin::engine {
 
 struct EncoderOptions {
-  std::int64_t cache_bytes = 0;  ///< of outputs that are kept
-  /// Rows of the text model that pictures encoded together make at most (one alone may make more): bounds the tower's
-  /// working memory.
+  std::int64_t cache_bytes = 0;  ///< limit on kept outputs
+  /// Limit on the text-model rows of images that are encoded together, which bounds the tower's working memory. A single image may
+  /// exceed it.
   std::int64_t max_rows = 4096;
-  /// A step's share: past it the tower waits for the next step, so that decode rows are not held up.
+  /// The tower's share of a step. Past it the tower waits for the next step, so that decode rows are not delayed.
   std::chrono::milliseconds step{100};
 };
 
-/// Owned, and every member called, by the engine's thread. Equal pictures that several sequences want are encoded once; what
-/// has been encoded is handed to all of them, whether or not the cache has room for it.
+/// Owned and used by the engine's thread. Equal images of several sequences are encoded once. All of them get the output, even if the
+/// cache has no room for it.
 class Encoder final : public MediaSource {
  public:
-  /// The model must outlive it. disk: null where outputs are kept in memory alone.
+  /// The model must outlive the encoder. disk: null without a disk cache.
   Encoder(const models::Model& model, const EncoderOptions& options,
           const std::shared_ptr<DiskStore>& disk);
 
   bool look_up(MediaItem& item) override;
 
-  /// Copies outputs to the disk store, as far as it has room; returns whether any was.
+  /// Copies outputs to the disk store while its queue has room. Returns whether any was copied.
   bool write_behind() { return disk_ && disk_->write_behind(); }
 
-  /// Goes on for one step's share, or until no picture of `wanted` is left; sets features (or why there will be none) of
-  /// those that are done. Work on a picture that is no longer wanted is dropped.
+  /// Encodes for one step's share, or until every image of `wanted` is done. Sets the features or the failure of finished images.
+  /// Drops work on images that are no longer wanted.
   void run(std::span<MediaItem* const> wanted);
 
-  /// Pictures encoded, and found in the cache, since the start.
+  /// Images encoded and images found in the cache since the start.
   std::int64_t num_runs() const { return num_runs_; }
   std::int64_t num_hits() const { return num_hits_; }
   const MediaCache& cache() const { return cache_; }
-  /// Forgets all outputs that no sequence holds.
+  /// Drops all outputs that no sequence holds.
   void clear_cache() { cache_.clear(); }
 
  private:
@@ -68,7 +68,7 @@ class Encoder final : public MediaSource {
   std::optional<DiskFeatures> disk_;
   std::unique_ptr<Job> job_;
   std::set<Digest>
-      suspects_;  ///< failed together with others: encoded alone now, to know which one it was
+      suspects_;  ///< images of a failed batch: encoded alone now, to find the one that fails
   std::int64_t num_runs_ = 0;
   std::int64_t num_hits_ = 0;
 };

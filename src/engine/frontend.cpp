@@ -13,6 +13,7 @@
 #include "engine/fingerprint.h"
 #include "engine/memory_budget.h"
 #include "models/registry.h"
+#include "text/parsers/sections.h"
 
 namespace pippin::engine {
 namespace {
@@ -235,6 +236,7 @@ void Frontend::choose_output_format(const EngineOptions& options) {
   const auto& chat = prompts_.chat_template;
   output_format_ = text::OutputFormat::choose(options.tool_parser, options.reasoning_parser,
                                               chat ? chat->source(true) : "", info_.model_type);
+  prompts_.thought_tag = output_format_.reasoning_tags().open;
   info_.tool_parser = output_format_.tool_parser();
   info_.reasoning_parser = output_format_.reasoning_parser();
   for (const char* name : {"reasoning_effort", "enable_thinking", "thinking"})
@@ -388,7 +390,7 @@ std::vector<ChatStream> Frontend::submit(
   for (int i = 0; i < num_choices; ++i) {
     auto sequence = std::make_shared<Sequence>(prompt);
     sequence->output = std::make_shared<TokenStream>();
-    sequence->output->hold_at(max_unread_tokens_);
+    sequence->output->stall_at(max_unread_tokens_);
     sequence->constraint = constraint();
     check(!sequence->constraint || sequence->min_tokens == 0, "min_tokens",
           "0 where the answer's form is asked for, which says itself where it may end");
@@ -415,23 +417,33 @@ AnswerOptions answer_options(const Request& request, const Sequence& sequence) {
   return options;
 }
 
+// As many as may spell one character.
+std::vector<std::int32_t> last_tokens(const Sequence& sequence) {
+  const auto count = std::min<std::ptrdiff_t>(8, std::ssize(sequence.tokens));
+  return {sequence.tokens.end() - count, sequence.tokens.end()};
+}
+
 }  // namespace
 
 std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choices) {
   Sequence sequence;
   sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   const auto prompt = prompts_.build(request, sequence);
+  const auto before = std::string_view(prompt.text).substr(0, prompt.answer);
+  const auto begun = std::string_view(prompt.text).substr(prompt.answer);
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
   return submit(
       sequence, num_choices,
       [&] {
         AnswerOptions options = answer_options(request, sequence);
-        options.parser = output_format_.parser(prompt, request.tools_json);
+        options.parser = output_format_.parser(before, request.tools_json);
+        options.begun = begun;
+        if (!begun.empty()) options.tokens_before = last_tokens(sequence);
         options.parallel_tool_calls = request.parallel_tool_calls;
         return options;
       },
-      [&] { return constraints_->make(request, prompt); });
+      [&] { return constraints_->make(request, before, begun); });
 }
 
 std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
@@ -441,7 +453,12 @@ std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int
   sequence.priority = request.priority;
   apply(request.sampling, request.stop, sequence);
   return submit(
-      sequence, num_choices, [&] { return answer_options(request, sequence); },
+      sequence, num_choices,
+      [&] {
+        AnswerOptions options = answer_options(request, sequence);
+        options.tokens_before = last_tokens(sequence);
+        return options;
+      },
       [&] { return constraints_->make(request.format); });
 }
 

@@ -153,19 +153,19 @@ void Loop::serve(Runner& runner) {
   PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
   Scheduler scheduler(options_.scheduler, pages, &runner.encoder(),
                       options_.prefix_cache ? runner.cold_pages() : nullptr);
-  std::optional<Flight> flight;
+  std::optional<InFlightStep> in_flight;
   bool busy = false, sound = false;
   try {
-    while (take_submitted(scheduler, !busy && !flight)) {
+    while (take_submitted(scheduler, !busy && !in_flight)) {
       clear_where_asked(runner, scheduler, pages);
       const auto start = Clock::now();
-      const bool worked = step(runner, scheduler, pages, flight);
-      const bool rests = !worked || (scheduler.idle() && !flight);
+      const bool worked = step(runner, scheduler, pages, in_flight);
+      const bool rests = !worked || (scheduler.idle() && !in_flight);
       const bool writes = write_behind(runner, pages, Clock::now() - start, rests);
       busy = writes || !rests;
       publish_stats(runner, scheduler, pages);
     }
-    if (flight) land(runner, scheduler, pages, *flight, {});
+    if (in_flight) finish_step(runner, scheduler, pages, *in_flight, {});
     sound = true;
   } catch (const std::exception& failure) {
     spdlog::critical("[engine] gives up: {}", failure.what());
@@ -237,57 +237,57 @@ void Loop::refuse_to_clear() {
 // One round: plans and launches a step, ahead of the one under way where that can be, and reads that one. False when there is
 // nothing to do.
 bool Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages,
-                std::optional<Flight>& flight) {
+                std::optional<InFlightStep>& in_flight) {
   if (in_trouble() && !restore(runner)) {
     scheduler.fail_all(Error(Code::unavailable, stats().trouble));
     return false;
   }
-  const bool landing = flight.has_value();
-  if (landing && !scheduler.may_run_ahead(flight->batch)) {
-    land(runner, scheduler, pages, *flight, {});
-    flight.reset();
+  const bool landing = in_flight.has_value();
+  if (landing && !scheduler.may_run_ahead(in_flight->batch)) {
+    finish_step(runner, scheduler, pages, *in_flight, {});
+    in_flight.reset();
   }
   StepRecord record;
   record.begun = Clock::now();
-  record.ahead = flight.has_value();
+  record.ahead = in_flight.has_value();
   Batch batch = scheduler.next(record.ahead);
   const bool planned = !batch.empty();
-  std::optional<Flight> next;
+  std::optional<InFlightStep> next;
   if (planned) next = launch(runner, scheduler, std::move(batch), record);
-  if (flight && !land(runner, scheduler, pages, *flight, next)) next.reset();
+  if (in_flight && !finish_step(runner, scheduler, pages, *in_flight, next)) next.reset();
   if (next && (next->failure || !options_.overlap)) {
-    land(runner, scheduler, pages, *next, {});
+    finish_step(runner, scheduler, pages, *next, {});
     next.reset();
   }
-  flight = std::move(next);
+  in_flight = std::move(next);
   return landing || planned;
 }
 
 // Never throws: a launch that fails is known once what was launched before it has been read.
-Loop::Flight Loop::launch(Runner& runner, const Scheduler& scheduler, Batch batch,
-                          StepRecord record) {
+Loop::InFlightStep Loop::launch(Runner& runner, const Scheduler& scheduler, Batch batch,
+                                StepRecord record) {
   describe(batch, record);
   record.running = static_cast<int>(scheduler.num_running());
   record.waiting = static_cast<int>(scheduler.num_waiting());
   record.planned = record.encoded = record.laid_out = Clock::now();
   if (step_started_ns_ == 0) step_started_ns_ = now_ns();
-  Flight flight{std::move(batch), record, {}, nullptr};
+  InFlightStep in_flight{std::move(batch), record, {}, nullptr};
   try {
     if (options_.before_step) options_.before_step();
-    flight.step = runner.launch(flight.batch);
-    flight.record.encoded = flight.step.encoded;
-    flight.record.laid_out = flight.step.laid_out;
+    in_flight.step = runner.launch(in_flight.batch);
+    in_flight.record.encoded = in_flight.step.encoded;
+    in_flight.record.laid_out = in_flight.step.laid_out;
   } catch (...) {
-    flight.failure = std::current_exception();
+    in_flight.failure = std::current_exception();
   }
-  return flight;
+  return in_flight;
 }
 
 // next: what was launched behind it. False when the step has failed, and next with it: the pools' content is lost, others start
 // over, and nothing cached may be trusted.
-bool Loop::land(Runner& runner, Scheduler& scheduler, PageCache& pages, Flight& flight,
-                const std::optional<Flight>& next) {
-  auto& [batch, record, step, failure] = flight;
+bool Loop::finish_step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+                       InFlightStep& in_flight, const std::optional<InFlightStep>& next) {
+  auto& [batch, record, step, failure] = in_flight;
   record.before = computed_;
   record.followed = next.has_value();
   try {
@@ -367,7 +367,7 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   const auto& counters = scheduler.counters();
   stats.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
   stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
-  stats.sequences_held = static_cast<std::int64_t>(scheduler.num_held());
+  stats.sequences_held = static_cast<std::int64_t>(scheduler.num_stalled());
   stats.pages_free = pages.num_free();
   stats.pages_cached = pages.num_cached();
   stats.pages_evicted = pages.num_evicted();
@@ -381,7 +381,7 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageC
   stats.cached_tokens = counters.cached_tokens;
   stats.generated_tokens = counters.generated_tokens;
   stats.preemptions = counters.preemptions;
-  stats.rows_in_vain = counters.rows_in_vain;
+  stats.wasted_tokens = counters.wasted_tokens;
   stats.prefix_whole = counters.prefixes.whole;
   stats.prefix_extended = counters.prefixes.extended;
   stats.prefix_diverged = counters.prefixes.diverged;

@@ -1,4 +1,4 @@
-// The engine's thread: admit, step, hand tokens out, for ever.
+// The engine's thread: admit, step, emit tokens, repeat.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@
 
 namespace pippin::engine {
 
-/// Owns the thread on which alone MLX is called: the model is loaded, run and destroyed there. submit() and stats() may be
-/// called from any thread; everything else they share with it is plain data.
+/// Owns the only thread that calls MLX. The model is loaded, run and destroyed there. submit(), clear_caches() and stats() may be
+/// called from any thread; they exchange plain data with the engine's thread.
 class Loop {
  public:
   struct Options {
@@ -36,16 +36,16 @@ class Loop {
     double stuck_after_s = 60;
     std::shared_ptr<DiskStore> disk;    ///< the runner's
     std::function<void()> before_step;  ///< see EngineOptions
-    /// As before_step, before a step is read, and before pools are made anew.
+    /// Called before a step is read, and before the pools are allocated again.
     std::function<void()> before_read, before_reset;
     std::function<void(const StepRecord&)> on_step;
   };
-  /// Loads the model and tells the loop how to run it; called once, on the engine's thread.
+  /// Loads the model and returns how to run it. Called once, on the engine's thread.
   using Setup = std::function<std::pair<std::unique_ptr<Runner>, Options>()>;
 
-  /// Starts the thread and waits for setup; rethrows what it throws.
+  /// Starts the thread and waits for setup. Rethrows the setup's exception.
   explicit Loop(Setup setup);
-  /// Fails what is running with Error(unavailable), then joins.
+  /// Fails running sequences with Error(unavailable), then joins the thread.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -53,34 +53,34 @@ class Loop {
   /// Throws Error(resource_exhausted) when the queue is full, Error(unavailable) when the engine has given up.
   void submit(std::shared_ptr<Sequence> sequence);
 
-  /// See Engine::clear_caches, whose Error the future may hold; done between two steps.
+  /// See Engine::clear_caches. Runs between two steps; the future holds the result or the Error.
   std::future<ClearedCaches> clear_caches();
 
   EngineStats stats() const;
 
  private:
-  /// What the threads share. Held by the streams' cancel callbacks, too, which may outlive the loop.
+  /// State shared between threads. The streams' cancel callbacks own it too, and may outlive the loop.
   struct Shared {
     mutable std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::shared_ptr<Sequence>> submitted;  // guarded by mutex
     std::vector<std::promise<ClearedCaches>>
-        to_clear;           // guarded by mutex: who wants the caches cleared
+        to_clear;           // guarded by mutex: callers of clear_caches()
     bool stopping = false;  // guarded by mutex
     bool broken = false;    // guarded by mutex: the engine's thread has given up
-    std::string trouble;    // guarded by mutex: why nothing can be computed for now
+    std::string trouble;    // guarded by mutex: why no step can run now
     bool woken = false;     // guarded by mutex: something was submitted or cancelled
     EngineStats stats;      // guarded by mutex
 
     void wake();
   };
 
-  /// A step from when it is launched until it is committed, or has failed.
-  struct Flight {
+  /// A step from its launch until it is committed or has failed.
+  struct InFlightStep {
     Batch batch;
     StepRecord record;
     LaunchedStep step;
-    std::exception_ptr failure;  ///< of its launch
+    std::exception_ptr failure;  ///< thrown by the launch
   };
 
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
@@ -91,10 +91,11 @@ class Loop {
   void write_the_rest(Runner& runner, const PageCache& pages);
   void clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages);
   void refuse_to_clear();
-  bool step(Runner& runner, Scheduler& scheduler, PageCache& pages, std::optional<Flight>& flight);
-  Flight launch(Runner& runner, const Scheduler& scheduler, Batch batch, StepRecord record);
-  bool land(Runner& runner, Scheduler& scheduler, PageCache& pages, Flight& flight,
-            const std::optional<Flight>& next);
+  bool step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+            std::optional<InFlightStep>& in_flight);
+  InFlightStep launch(Runner& runner, const Scheduler& scheduler, Batch batch, StepRecord record);
+  bool finish_step(Runner& runner, Scheduler& scheduler, PageCache& pages, InFlightStep& in_flight,
+                   const std::optional<InFlightStep>& next);
   void observe(const StepRecord& step);
   bool in_trouble() const;
   std::string reset(Runner& runner);
@@ -104,9 +105,9 @@ class Loop {
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   std::atomic<std::int64_t> step_started_ns_ = 0;  ///< steady clock; 0 while no step runs
-  // The engine's thread's.
+  // Used by the engine's thread only.
   std::chrono::steady_clock::duration write_time_{};  ///< see write_behind
-  StepRecord::Time computed_{};                       ///< when the last step was
+  StepRecord::Time computed_{};                       ///< end of the last step
   std::thread thread_;
 };
 

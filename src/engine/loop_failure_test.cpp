@@ -140,7 +140,7 @@ TEST(LoopFailure, AReaderThatComesBackGetsTheWholeAnswer) {
   const auto expected = alone(1);
   const auto loop = make_loop({});
   const auto sequence = make_sequence(20, 1);
-  sequence->output->hold_at(3);
+  sequence->output->stall_at(3);
   loop->submit(sequence);
   for (int i = 0; i < 5000 && loop->stats().sequences_held == 0; ++i)
     std::this_thread::sleep_for(milliseconds(1));
@@ -158,7 +158,7 @@ TEST(LoopFailure, AReaderThatComesBackGetsTheWholeAnswer) {
 TEST(LoopFailure, TimeIsUpWhileTheEngineRests) {
   const auto loop = make_loop({});
   const auto sequence = make_sequence(20, 1);
-  sequence->output->hold_at(3);
+  sequence->output->stall_at(3);
   sequence->deadline_ms = steady_ms() + 300;
   loop->submit(sequence);
   for (int i = 0; i < 5000 && loop->stats().sequences_held == 0; ++i)

@@ -1,4 +1,4 @@
-// Encoded pictures by content: a picture seen before, whatever file or URL it comes from, runs no vision encoder.
+// Encoder outputs by content: an image that was seen before is not encoded again, whatever file or URL it comes from.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ class MediaCache {
  public:
   explicit MediaCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  /// The features of a picture (key: pixels' digest and processor's parameters), or null.
+  /// The features of an image, or null. key: digest of its pixels and of the processor's parameters.
   std::shared_ptr<const models::MediaFeatures> find(const Digest& key);
   void insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features);
 
@@ -29,7 +29,7 @@ class MediaCache {
   std::int64_t max_bytes() const { return max_bytes_; }
   std::int64_t num_bytes() const { return num_bytes_; }
   std::size_t size() const { return entries_.size(); }
-  /// Features that had to go for others since the start.
+  /// Features evicted since the start.
   std::int64_t evictions() const { return evictions_; }
 
  private:

@@ -120,7 +120,7 @@ TEST_P(Overlap, EveryStepOfAnAnswerIsLaunchedAhead) {
   const auto stats = stats_after({.words = 1});
   EXPECT_EQ(stats.steps, 12);
   EXPECT_EQ(stats.step.ahead, 11);
-  EXPECT_EQ(stats.rows_in_vain, 0);  // it ends by its length, which is known
+  EXPECT_EQ(stats.wasted_tokens, 0);  // it ends by its length, which is known
 }
 
 TEST_P(Overlap, ATokenThatEndsTheAnswerIsFollowedByOneInVain) {
@@ -130,9 +130,9 @@ TEST_P(Overlap, ATokenThatEndsTheAnswerIsFollowedByOneInVain) {
   const auto loop = make_loop(overlapped());
   EXPECT_EQ(answer(*loop, wish.sequence()), answer_of(GetParam(), wish));
   // Known a step after the answer's end.
-  for (int i = 0; i < 5000 && loop->stats().rows_in_vain == 0; ++i)
+  for (int i = 0; i < 5000 && loop->stats().wasted_tokens == 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_EQ(loop->stats().rows_in_vain, 1);
+  EXPECT_EQ(loop->stats().wasted_tokens, 1);
 }
 
 TEST_P(Overlap, ChunksOfAPromptAreLaunchedAheadToo) {
@@ -181,7 +181,7 @@ TEST_P(Overlap, RandomSchedulesGiveTheSameTokens) {
       const auto& one = cases[up_to(cases.size())];
       all.push_back({one.wish.sequence(), &one.answer, up_to(5) == 0 ? 1 + up_to(6) : 1000});
       all.back().sequence->priority = up_to(4) == 0 ? -1 : 0;
-      all.back().sequence->output->hold_at(up_to(3) == 0 ? 3u : 0u);
+      all.back().sequence->output->stall_at(up_to(3) == 0 ? 3u : 0u);
       loop->submit(all.back().sequence);
       if (up_to(2) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(up_to(8)));
     }
@@ -210,7 +210,7 @@ TEST_P(Overlap, RandomSchedulesGiveTheSameTokens) {
     const auto stats = loop->stats();
     EXPECT_EQ(stats.pages_free + stats.pages_cached, stats.pages_total) << "schedule " << seed;
     ahead += stats.step.ahead;
-    in_vain += stats.rows_in_vain;
+    in_vain += stats.wasted_tokens;
     preemptions += stats.preemptions;
   }
   EXPECT_GT(ahead, 100);

@@ -1,14 +1,14 @@
-// Which KV page belongs to whom, and which pages hold a prefix that a later prompt may reuse. Page numbers only: it touches
-// no tensor, so it is tested without a model.
+// Ownership of KV pages, and the index of pages that a later prompt may reuse. Sees page numbers, never a tensor, so that it is
+// tested without a model.
 //
-// Pages are published under keys that form a chain: a key is the hash of the parent page's key and the page's content, so it
-// stands for the whole prefix up to the page's end, in this process and in any other. A look-up compares parent and content
-// as well, so that not even a collision returns another prompt's KV. Content is the page's tokens and, where media
-// placeholders lie in it, the media's digests: the same words with another picture are another page.
+// Chain of keys: a page's key is the hash of its parent's key and its content. The key stands for the whole prefix up to the page's
+// end, in every process. A look-up also compares parent and content, so that a hash collision cannot return another prompt's KV.
+// The content is the page's tokens and the digests of media whose placeholders lie in the page: the same words with another image
+// are another page.
 //
-// What is evicted is what is cheapest to lose: leaves only (a parent is of use without its child, never the other way
-// round), by GreedyDual (Young, "The k-server dual and loose competitiveness for paging", 1994): a page's priority is the
-// clock at its last use plus the cost of computing it anew, and the clock follows the priorities that have been evicted.
+// Eviction takes leaves only, since a child is useless without its parent. The order is GreedyDual (Young, "The k-server dual and
+// loose competitiveness for paging", 1994): a page's priority is the clock at its last use plus the cost of recomputing the page,
+// and the clock advances to the priority of each evicted page.
 #pragma once
 
 #include <cstddef>
@@ -30,30 +30,30 @@
 namespace pippin::engine {
 
 using PageId = std::int32_t;
-/// Stands for a page's content and all that comes before it.
+/// Identifies a page's content and everything before it.
 using PageKey = Digest;
 /// The parent of a sequence's first page.
 inline constexpr PageKey root_key{};
 
-/// What the first tokens of a page are.
+/// The content of a page, from its first token on.
 struct PageContent {
   /// A picture (or part of a clip) whose placeholders lie in the page.
   struct Media {
     std::int32_t begin;   ///< its first token in the page
-    std::int32_t offset;  ///< which of its rows that is
+    std::int32_t offset;  ///< index of that row among the image's rows
     Digest digest;
     bool operator==(const Media&) const = default;
   };
 
   std::vector<std::int32_t> tokens;  ///< at most a page's; fewer in a page that is not full
   std::vector<Media> media;          ///< in order
-  /// Of a sequence's first page: which adapter computes it (with what else makes equal tokens mean other KV).
+  /// Set in a sequence's first page: whatever else makes equal tokens mean other KV, such as the adapter.
   std::string adapter;
 
   bool operator==(const PageContent&) const = default;
 };
 
-/// How many first tokens two pages after the same parent have in common.
+/// The length of the common prefix of two pages with the same parent, in tokens.
 int common_tokens(const PageContent& a, const PageContent& b);
 
 /// BLAKE3 of the parent's key and the content.
@@ -65,43 +65,43 @@ class PageCache {
  public:
   using KeyFn = std::function<PageKey(const PageKey&, const PageContent&)>;
 
-  /// reuse false: pages are never published, so nothing is ever shared. key: replaceable so that a test can force collisions.
+  /// reuse false: pages are never published, so that nothing is shared. key: the hash, which a test can replace to force collisions.
   PageCache(int num_pages, int page_size, bool reuse = true, KeyFn key = page_key);
 
   int page_size() const { return page_size_; }
   bool reuse() const { return reuse_; }
   int num_pages() const { return static_cast<int>(pages_.size()); }
-  /// Pages in neither use nor cache.
+  /// Pages that are neither in use nor cached.
   int num_free() const { return static_cast<int>(free_.size()); }
   int num_cached() const { return num_cached_; }
   /// Pages that allocate() can still give.
   int num_available() const { return num_free() + num_cached(); }
   std::int64_t num_evicted() const { return num_evicted_; }
 
-  /// An unpublished page with one reference; evicts a cached one when none is free. nullopt when every page is in use.
+  /// Returns an unpublished page with one reference, evicting a cached page if none is free; nullopt if every page is in use.
   std::optional<PageId> allocate();
 
   PageKey key_of(const PageKey& parent, const PageContent& content) const {
     return key_(parent, content);
   }
 
-  /// The published page with this content after `parent` (`key` is key_of them), with one reference more.
+  /// Finds the published page with this content after `parent` and adds a reference. `key` must be key_of(parent, content).
   std::optional<PageId> find(const PageKey& key, const PageKey& parent, const PageContent& content);
 
-  /// A page that begins as another does, for a copy to go on from.
+  /// A page that shares its first tokens with another, so that a copy of it can be continued.
   struct Beginning {
     PageId page;
     int tokens;  ///< in common, at least 1
   };
-  /// Of the pages after `parent` that were published last, the one that has most first tokens in common with `content`, with one
-  /// reference more.
+  /// Among the most recently published children of `parent`, finds the page with the longest common prefix with `content` and adds a
+  /// reference.
   std::optional<Beginning> find_beginning(const PageKey& parent, const PageContent& content);
 
-  /// The content of the page that find_beginning looks for, also where no token is in common; null where nothing is published
-  /// after `parent`: how a known text goes on there.
+  /// The content of that page, even if no token is in common; null if `parent` has no published child. Shows how a cached text
+  /// continues there.
   const PageContent* continuation(const PageKey& parent, const PageContent& content) const;
 
-  /// A published page; the pointers hold until the cache is changed.
+  /// A published page. The pointers are valid until the cache changes.
   struct Published {
     PageId page;
     const PageKey* parent;
@@ -109,26 +109,27 @@ class PageCache {
   };
   std::optional<Published> published(const PageKey& key) const;
 
-  /// Whether the page of this key has been evicted lately.
+  /// Whether the page with this key was evicted recently.
   bool evicted_lately(const PageKey& key) const { return evicted_.count(key) > 0; }
 
-  /// Makes a page findable; it must be in use and unpublished, its parent published (or the root), and the caller no
-  /// longer write to the tokens in `content`. cost: of computing it, in pages at the beginning of a context. Returns the page that holds the
-  /// content now: where it is published already, that one, and the caller's reference has moved to it. nullopt
-  /// when it can't be published (no reuse, or another content's key is the same): nor can what follows.
+  /// Publishes a page, so that find() returns it. The page must be in use and unpublished, its parent published or the root, and
+  /// nobody may write to the tokens in `content` any more. cost: of recomputing the page, in units of a page at position 0.
+  /// Returns the page that now holds the content. If the content was published before, that is the earlier page, and the caller's
+  /// reference has moved to it. Returns nullopt if the page cannot be published (no reuse, or a collision); then its children
+  /// cannot be published either.
   std::optional<PageId> publish(PageId page, const PageKey& parent, const PageKey& key,
                                 PageContent content, double cost = 1);
 
-  /// Drops one reference of each page of a sequence, the last page first.
+  /// Drops one reference of each page of a sequence, last page first.
   void release(std::span<const PageId> pages);
 
-  /// Pages in neither use nor cache, in no order.
+  /// Pages that are neither in use nor cached, in no order.
   const std::vector<PageId>& free_pages() const { return free_; }
 
-  /// Frees every cached page: nothing published before is found again, unless a sequence still uses it.
+  /// Frees every cached page. A published page is found again only if a sequence still uses it.
   void forget_cached();
 
-  /// The first rule of the above that does not hold, or "" (for tests). `used`: the sequences' pages, one entry a reference.
+  /// For tests: the first broken invariant, or "". `used`: the sequences' pages, one entry a reference.
   std::string check(std::span<const PageId> used) const;
 
  private:

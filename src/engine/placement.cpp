@@ -43,7 +43,7 @@ bool Placement::place_pages(Sequence& sequence, Batch& batch, std::size_t num_ru
     free_pages(sequence);
     return false;
   }
-  sequence.reading = request_pages(sequence);
+  sequence.loading_from_disk = request_pages(sequence);
   auto source = find_beginning(sequence);
   if (source &&
       !has_room(sequence, sequence.num_tokens())) {  // it is the very page that is missing
@@ -79,7 +79,7 @@ bool Placement::place_with_state(Sequence& sequence, Batch& batch, std::size_t n
 
 // Of the page that is computed first. What comes from disk is whole.
 std::optional<PageCache::Beginning> Placement::find_beginning(const Sequence& sequence) const {
-  if (sequence.reading) return {};
+  if (sequence.loading_from_disk) return {};
   const auto begin = sequence.num_computed,
              end = std::min(begin + pages_.page_size(), reusable_tokens(sequence));
   if (begin >= end) return {};
@@ -121,14 +121,14 @@ bool Placement::request_pages(Sequence& sequence) {
   return end > sequence.num_published;
 }
 
-bool Placement::finish_reading(Sequence& sequence, bool beside) {
+bool Placement::finish_loading(Sequence& sequence, bool beside) {
   while (request_pages(sequence)) {
     const auto state = cold_->state(key_of(sequence, sequence.num_published));
     if (state == ColdPages::State::coming || (beside && num_loads_ >= options_.max_loads_beside))
       return false;
     if (state == ColdPages::State::absent || !take_page(sequence)) break;
   }
-  stop_reading(sequence);
+  stop_loading(sequence);
   return true;
 }
 
@@ -153,11 +153,11 @@ bool Placement::take_page(Sequence& sequence) {
   return true;
 }
 
-void Placement::stop_reading(Sequence& sequence) {
+void Placement::stop_loading(Sequence& sequence) {
   for (; sequence.num_requested > sequence.num_published; --sequence.num_requested)
     cold_->forget(sequence.page_keys[sequence.num_requested - 1]);
   sequence.num_requested = 0;
-  sequence.reading = false;
+  sequence.loading_from_disk = false;
 }
 
 void Placement::count_match(const Sequence& sequence, PrefixCounters& count) const {
@@ -294,14 +294,14 @@ void Placement::retire(Sequence& sequence) {
 }
 
 void Placement::free_pages(Sequence& sequence) {
-  stop_reading(sequence);
+  stop_loading(sequence);
   for (auto i = sequence.num_published; i < sequence.num_announced; ++i)
     announced_.erase(sequence.page_keys[i]);
   sequence.num_announced = sequence.num_known = 0;
   pages_.release(sequence.pages);
   sequence.pages.clear();
   sequence.num_computed = sequence.num_under_way = sequence.num_unread = 0;
-  ++sequence.stay;
+  ++sequence.placement_epoch;
   sequence.num_published = 0;
   sequence.publishable = true;
   if (sequence.state) states_->release(*std::exchange(sequence.state, std::nullopt));

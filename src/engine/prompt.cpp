@@ -54,8 +54,10 @@ std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool ad
 std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInput input,
                                        const std::string& prompt, const PromptMedia& media,
                                        std::size_t num_tokens) const {
-  const auto last = std::find_if(request.messages.rbegin(), request.messages.rend(),
-                                 [](const Message& m) { return m.role == "assistant"; });
+  const bool goes_on = request.prompt_end == PromptEnd::last_message;
+  const auto last =
+      std::find_if(request.messages.rbegin() + (goes_on ? 1 : 0), request.messages.rend(),
+                   [](const Message& m) { return m.role == "assistant"; });
   if (last == request.messages.rend()) return 0;
   input.messages_json = text::messages_json(std::vector(request.messages.begin(), last.base()));
   input.add_generation_prompt = false;
@@ -69,26 +71,35 @@ std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInp
   return num_tokens - std::min(num_tokens, rest);
 }
 
-std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
+text::OpenPrompt PromptBuilder::rendered(const ChatRequest& request, text::ChatInput input) const {
+  if (request.prompt_end == PromptEnd::last_message)
+    return text::render_open(*chat_template, request.messages, std::move(input), thought_tag);
+  input.messages_json = text::messages_json(request.messages);
+  input.add_generation_prompt = request.prompt_end == PromptEnd::answer;
+  text::OpenPrompt prompt{chat_template->render(input)};
+  prompt.answer = prompt.text.size();
+  return prompt;
+}
+
+text::OpenPrompt PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
   if (!chat_template)
     throw Error(Code::invalid_argument,
                 "this model has no chat template; it can only complete plain text", "messages");
   PromptMedia media(request, vision ? &*vision : nullptr);
   text::ChatInput input;
-  input.messages_json = text::messages_json(request.messages);
   input.tools_json = request.template_tools_json.value_or(request.tools_json);
   input.kwargs_json = request.template_kwargs_json;
-  auto prompt = chat_template->render(input);
-  const auto rendered = encode(media.expand(prompt), false, "messages");
-  media.check_places(rendered);
-  const auto history = history_end(request, input, prompt, media, rendered.size());
+  auto prompt = rendered(request, input);
+  const auto tokens = encode(media.expand(prompt.text), false, "messages");
+  media.check_places(tokens);
+  const auto history = history_end(request, std::move(input), prompt.text, media, tokens.size());
 
   std::vector<models::MediaSpan> spans;
   std::vector<const Shown*> shown;
   std::int64_t num_tokens = 0;
-  for (std::size_t i = 0; i < rendered.size(); ++i) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (i == history) sequence.num_history = sequence.num_tokens();
-    const Shown* here = media.next(rendered[i]);
+    const Shown* here = media.next(tokens[i]);
     if (here) {
       const auto grid = here->merged_grid();
       spans.push_back({sequence.num_tokens(), grid.num_patches(), grid});
@@ -97,7 +108,7 @@ std::string PromptBuilder::build(const ChatRequest& request, Sequence& sequence)
     const std::int64_t count = here ? spans.back().length : 1;
     num_tokens += count;
     if (num_tokens < max_context)  // else only counted, for the error
-      sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), rendered[i]);
+      sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), tokens[i]);
   }
   check_length(num_tokens, "messages");
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
@@ -137,7 +148,7 @@ RenderedPrompt PromptBuilder::render(const ChatRequest& request) const {
   PromptBuilder endless = *this;
   endless.max_context = std::numeric_limits<std::int32_t>::max();
   Sequence sequence;
-  rendered.text = endless.build(request, sequence);
+  rendered.text = endless.build(request, sequence).text;
   rendered.tokens = std::move(sequence.tokens);
   return rendered;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "engine/prompt_media.h"
@@ -11,6 +12,7 @@
 #include "pippin/engine.h"
 #include "pippin/request.h"
 #include "text/chat_template.h"
+#include "text/open_prompt.h"
 #include "text/tokenizer.h"
 
 namespace pippin::engine {
@@ -20,6 +22,7 @@ struct PromptBuilder {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  ///< null: the checkpoint has none
   std::optional<VisionInput> vision;                        ///< absent: the model sees nothing
+  std::string_view thought_tag;                             ///< begins reasoning; empty: none does
 
   std::int64_t max_context = 0;  ///< tokens of prompt and answer together
   std::int32_t vocab_size = 0;   ///< the model's; ids beyond have no embedding
@@ -30,7 +33,7 @@ struct PromptBuilder {
   /// media and positions. Throws Error(invalid_argument) where the template refuses the messages, pictures or videos can't
   /// be placed, or the context can't hold the prompt: before any of their pixels is read.
   /// Returns the prompt as it was rendered.
-  std::string build(const ChatRequest& request, Sequence& sequence) const;
+  text::OpenPrompt build(const ChatRequest& request, Sequence& sequence) const;
 
   /// The same for a plain text or given tokens.
   void build(const CompletionRequest& request, Sequence& sequence) const;
@@ -47,7 +50,8 @@ struct PromptBuilder {
   /// `field` of the request is to blame for what is wrong.
   std::vector<std::int32_t> encode(const std::string& text, bool add_special,
                                    const char* field) const;
-  /// Where the last assistant's message ends among the prompt's tokens (pictures not laid out); 0 without one.
+  text::OpenPrompt rendered(const ChatRequest& request, text::ChatInput input) const;
+  /// Where the last assistant's message ends (of those before one that goes on) among the prompt's tokens (pictures not laid out); 0 without one.
   std::size_t history_end(const ChatRequest& request, text::ChatInput input,
                           const std::string& prompt, const PromptMedia& media,
                           std::size_t num_tokens) const;

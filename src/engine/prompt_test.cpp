@@ -79,5 +79,38 @@ TEST(History, IsNoneInAFirstTurn) {
   EXPECT_EQ(halves(request).first, "");
 }
 
+// The next turn, with the whole answer, begins with all of it.
+TEST(PromptEnd, GoesOnWithinTheLastMessage) {
+  const auto prompts = builder();
+  ChatRequest request;
+  request.messages = {message("user", "one?"), message("assistant", "yes"), message("user", "two?"),
+                      message("assistant", "I say")};
+  request.prompt_end = PromptEnd::last_message;
+  Sequence sequence;
+  const auto prompt = prompts.build(request, sequence);
+  EXPECT_TRUE(prompt.text.ends_with("<|im_start|>assistant\nI say")) << prompt.text;
+  EXPECT_TRUE(prompt.text.substr(prompt.answer).ends_with("I say"));
+  EXPECT_EQ(prompts.tokenizer->decode(sequence.tokens, false), prompt.text);
+  request.messages.back() = message("assistant", "I say no.");
+  request.messages.push_back(message("user", "three?"));
+  request.prompt_end = PromptEnd::answer;
+  Sequence next;
+  prompts.build(request, next);
+  EXPECT_TRUE(std::equal(sequence.tokens.begin(), sequence.tokens.end(), next.tokens.begin()));
+  // What of it is history is an earlier turn.
+  const std::span tokens(sequence.tokens);
+  const auto history = tokens.first(static_cast<std::size_t>(sequence.num_history));
+  EXPECT_TRUE(prompts.tokenizer->decode(history, false).ends_with("yes<|im_end|>\n"));
+}
+
+TEST(PromptEnd, MayAskForNothing) {
+  const auto prompts = builder();
+  ChatRequest request;
+  request.messages = {message("user", "one?")};
+  request.prompt_end = PromptEnd::messages;
+  const auto prompt = prompts.render(request);
+  EXPECT_TRUE(prompt.text.ends_with("one?<|im_end|>\n")) << prompt.text;
+}
+
 }  // namespace
 }  // namespace pippin::engine

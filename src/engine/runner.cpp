@@ -201,22 +201,24 @@ StepTokens Runner::read(const Batch& batch, const LaunchedStep& step) {
                   read_logprobs(*step.sampled, step.rows));
 }
 
-// int32 [T]. unread_rows[i]: see Chunk; of row i, whose token is known else.
+// int32 [T]. device_token_indices[i]: see Chunk; of row i, whose token is known else.
 mx::array Runner::token_array(const std::vector<std::int32_t>& tokens,
-                              const std::vector<std::int32_t>& unread_rows) const {
+                              const std::vector<std::int32_t>& device_token_indices) const {
   const auto is_known = [](std::int32_t row) { return row < 0; };
-  if (std::all_of(unread_rows.begin(), unread_rows.end(), is_known)) return int_array(tokens);
+  if (std::all_of(device_token_indices.begin(), device_token_indices.end(), is_known))
+    return int_array(tokens);
   std::vector<std::int32_t> places(tokens.size());
   std::iota(places.begin(), places.end(), 0);
-  if (unread_rows == places && sampled_->size() == tokens.size()) return *sampled_;
+  if (device_token_indices == places && sampled_->size() == tokens.size()) return *sampled_;
   const auto num_sampled = static_cast<std::int32_t>(sampled_->size());
   for (std::size_t i = 0; i < places.size(); ++i)
-    places[i] = is_known(unread_rows[i]) ? places[i] + num_sampled : unread_rows[i];
+    places[i] =
+        is_known(device_token_indices[i]) ? places[i] + num_sampled : device_token_indices[i];
   return mx::take(mx::concatenate({*sampled_, int_array(tokens)}), int_array(places), 0);
 }
 
 models::StepInput Runner::lay_out(const Batch& batch) {
-  std::vector<std::int32_t> tokens, unread_rows, logit_rows;
+  std::vector<std::int32_t> tokens, device_token_indices, logit_rows;
   const int axes = model_->traits().position_axes;
   std::vector<std::vector<std::int32_t>> positions(static_cast<std::size_t>(axes));
   std::vector<kernels::ContextRows> contexts;
@@ -228,8 +230,9 @@ models::StepInput Runner::lay_out(const Batch& batch) {
     add_media(chunk, static_cast<int>(tokens.size()), media);
     text_positions = text_positions && sequence.positions.one_axis(begin, end);
     for (auto i = begin; i < end; ++i) {
-      unread_rows.push_back(chunk.unread_row);
-      tokens.push_back(chunk.unread_row < 0 ? sequence.tokens[static_cast<std::size_t>(i)] : 0);
+      device_token_indices.push_back(chunk.device_token_index);
+      tokens.push_back(chunk.device_token_index < 0 ? sequence.tokens[static_cast<std::size_t>(i)]
+                                                    : 0);
       for (int axis = 0; axis < axes; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
@@ -244,7 +247,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   if (logit_rows.empty()) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
   std::vector<std::int32_t> flat;
   for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
-  return {token_array(tokens, unread_rows),
+  return {token_array(tokens, device_token_indices),
           mx::reshape(int_array(flat), {axes, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),

@@ -1,4 +1,4 @@
-// Runs one step on the device: lays the batch out, encodes the pictures it needs, forward, sample.
+// Runs one step on the device: lay the batch out, encode images, forward, sample.
 #pragma once
 
 #include <chrono>
@@ -23,46 +23,46 @@ struct RunnerOptions {
   int num_pages = 0;
   EncoderOptions encoder;
   nn::KvStorage kv = {};
-  kernels::CpuBackendPtr cpu = {};  ///< the model's, where it has one
+  kernels::CpuBackendPtr cpu = {};  ///< the model's; null on GPUs
   std::shared_ptr<DiskStore> disk =
       {};  ///< null: pages and encoder outputs are kept in memory alone
 };
 
-/// A step under way: what is to be read of it.
+/// A launched step and its results, which may not be computed yet.
 struct LaunchedStep {
-  std::vector<SampleRow> rows;     ///< without masks
-  std::optional<Sampled> sampled;  ///< of these; absent where there are none
+  std::vector<SampleRow> rows;     ///< without masks, which live in the constraints
+  std::optional<Sampled> sampled;  ///< results of `rows`; absent without rows
   std::optional<mx::array>
-      done;  ///< available once the step is done; absent where it computed no row
+      done;  ///< available once the step is done; absent if the step computed no row
   std::chrono::steady_clock::time_point encoded, laid_out;  ///< see StepRecord
 };
 
 /// The next token of each chunk with `sample`, in order.
 struct StepTokens {
   std::vector<std::int32_t> ids;
-  std::vector<TokenLogprobs> logprobs;  ///< of each, null where not asked for; empty where none was
+  std::vector<TokenLogprobs> logprobs;  ///< null for a row that asks for none; empty if no row asks
 };
 
-/// Owned, and every member called, by the engine's thread: the only one that calls MLX.
+/// Owned and used by the engine's thread, the only one that calls MLX.
 class Runner {
  public:
   /// Allocates the page pools.
   Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options);
-  /// Waits for what is under way.
+  /// Waits for running steps.
   ~Runner();
 
-  /// Copies pages, encodes some of the pictures that are wanted, and launches the rest: computing the batch's rows, writing their
-  /// KV, and sampling. Steps run in the order in which they were launched; the one before may still be under way.
-  /// An exception leaves the pools' content undefined: call reset() once nothing is to be read any more.
+  /// Copies pages, encodes some of the wanted images, then launches the forward pass, the KV writes and sampling. Steps run in the
+  /// order of their launch; the previous step may still run. After an exception the pools' content is undefined: call reset() once
+  /// no step is left to read.
   LaunchedStep launch(const Batch& batch);
 
-  /// Waits for the step: the next token of each chunk with `sample`, in order. An exception as above.
+  /// Waits for the step and returns the next token of each chunk with `sample`, in order. Exceptions as for launch().
   StepTokens read(const Batch& batch, const LaunchedStep& step);
 
-  /// New, empty pools. Throws where there is no memory for them, and may be called again.
+  /// Allocates new, empty pools. Throws without memory for them, and may be called again.
   void reset();
 
-  /// Drops the encoded pictures (but for those of which a sequence still waits for rows) and the memory of `free_pages`.
+  /// Drops encoded images that no sequence needs, and returns the memory of `free_pages` to the system.
   void clear_caches(const std::vector<PageId>& free_pages);
 
   const models::Model& model() const { return *model_; }
@@ -71,8 +71,8 @@ class Runner {
   /// Null without a disk store.
   ColdPages* cold_pages() { return disk_pages_ ? &*disk_pages_ : nullptr; }
 
-  /// Copies some published pages and encoder outputs to the disk store, until `end` or until it has no room. Returns whether there may
-  /// be more to do at once.
+  /// Copies published pages and encoder outputs to the disk store until `end`, or until its queue is full. Returns whether more could
+  /// be copied at once.
   bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
 
  private:
@@ -82,13 +82,14 @@ class Runner {
   void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
   models::StepInput lay_out(const Batch& batch);
   mx::array token_array(const std::vector<std::int32_t>& tokens,
-                        const std::vector<std::int32_t>& unread_rows) const;
+                        const std::vector<std::int32_t>& device_token_indices) const;
   void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
 
   std::unique_ptr<models::Model> model_;
   RunnerOptions options_;
   nn::KVCache kv_;
-  std::optional<nn::PagesAhead> ahead_;  ///< where the pools are plain memory; refers to them
+  std::optional<nn::PagesAhead>
+      ahead_;  ///< present if the pools are plain memory, which it refers to
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_;
   MaskThreads mask_threads_;

@@ -85,7 +85,7 @@ class Schedule {
     one.prompt.resize(std::min<std::size_t>(one.prompt.size(), 24));
     one.sequence = make_sequence(one.prompt, 1 + up_to(15));
     one.sequence->priority = up_to(8) == 0 ? -1 : 0;
-    one.sequence->output->hold_at(static_cast<std::size_t>(up_to(3) == 0 ? 1 + up_to(5) : 0));
+    one.sequence->output->stall_at(static_cast<std::size_t>(up_to(3) == 0 ? 1 + up_to(5) : 0));
     if (up_to(8) == 0) one.sequence->deadline_ms = now_ms_ + up_to(30);
     if (up_to(3) == 0)
       one.sequence->end_tokens = {expected_answer(one.prompt, 1 + up_to(15)).back()};
@@ -155,7 +155,7 @@ TEST(ScheduleProperties, HoldInTenThousandSchedules) {
     schedule.run();
     ASSERT_FALSE(::testing::Test::HasFailure()) << "schedule " << seed;
     ahead += schedule.machine().num_ahead;
-    in_vain += schedule.machine().scheduler.counters().rows_in_vain;
+    in_vain += schedule.machine().scheduler.counters().wasted_tokens;
   }
   EXPECT_GT(ahead, 5 * num_schedules);
   EXPECT_GT(in_vain, num_schedules / 10);

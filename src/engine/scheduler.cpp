@@ -35,7 +35,7 @@ std::optional<Error> failure_of(const Sequence& sequence, double now_ms) {
   return {};
 }
 
-bool is_held(const std::shared_ptr<Sequence>& sequence) { return sequence->held; }
+bool is_stalled(const std::shared_ptr<Sequence>& sequence) { return sequence->stalled; }
 
 }  // namespace
 
@@ -75,7 +75,7 @@ Batch Scheduler::next(bool ahead) {
 void Scheduler::number_sampled_rows(const Batch& batch) {
   int row = 0;
   for (const auto& chunk : batch.chunks)
-    if (chunk.sample) chunk.sequence->sampled_row = row++;
+    if (chunk.sample) chunk.sequence->index_in_sampled_batch = row++;
 }
 
 bool Scheduler::may_run_ahead(const Batch& batch) const {
@@ -92,13 +92,13 @@ void Scheduler::observe(const Batch& batch, double ms) {
 }
 
 void Scheduler::drop_dead() {
-  num_held_ = 0;
+  num_stalled_ = 0;
   const auto dead = [&, now_ms = options_.now_ms()](const std::shared_ptr<Sequence>& sequence) {
     if (const auto failure = failure_of(*sequence, now_ms))
       sequence->output->fail(*failure);
     else if (!sequence->output->cancelled()) {
-      sequence->held = sequence->output->held();  // once, since its reader reads meanwhile
-      num_held_ += sequence->held;
+      sequence->stalled = sequence->output->stalled();  // once, since its reader reads meanwhile
+      num_stalled_ += sequence->stalled;
       return false;
     }
     placement_.retire(*sequence);
@@ -112,10 +112,11 @@ void Scheduler::plan_decode(Batch& batch) {
   // By index: preempting shortens running_, possibly by the very sequence that asks.
   for (std::size_t i = 0; i < running_.size() && batch.num_tokens < options_.max_batch_tokens;
        ++i) {
-    if (!is_stream(*running_[i]) || running_[i]->reading || is_held(running_[i])) continue;
+    if (!is_stream(*running_[i]) || running_[i]->loading_from_disk || is_stalled(running_[i]))
+      continue;
     while (i < running_.size() &&
            !placement_.ensure_pages(*running_[i], running_[i]->num_to_compute())) {
-      const auto victim = last_held().value_or(running_.size() - 1);
+      const auto victim = last_stalled().value_or(running_.size() - 1);
       preempt(victim);
       if (victim < i) --i;
     }
@@ -148,9 +149,10 @@ void Scheduler::plan_prefill(Batch& batch) {
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
   std::vector<std::shared_ptr<Sequence>> prompts;
   for (const auto& sequence : running_) {
-    if (sequence->planned_in == step_ || remaining(*sequence) == 0 || is_held(sequence)) continue;
-    if (sequence->reading) {
-      if (!placement_.finish_reading(*sequence, !batch.chunks.empty())) continue;
+    if (sequence->planned_in == step_ || remaining(*sequence) == 0 || is_stalled(sequence))
+      continue;
+    if (sequence->loading_from_disk) {
+      if (!placement_.finish_loading(*sequence, !batch.chunks.empty())) continue;
       count_admission(*sequence);
     }
     prompts.push_back(sequence);
@@ -161,14 +163,14 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batc
 void Scheduler::admit(Batch& batch) {
   for (auto it = waiting_.begin(); it != waiting_.end() && wants_more_prompts();) {
     const auto sequence = it->second;
-    if (is_held(sequence) || placement_.computed_by_another(*sequence)) {
+    if (is_stalled(sequence) || placement_.computed_by_another(*sequence)) {
       ++it;
       continue;
     }
     if (!make_room(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
     it = waiting_.erase(it);
     run(sequence);
-    if (!sequence->reading) count_admission(*sequence);
+    if (!sequence->loading_from_disk) count_admission(*sequence);
   }
 }
 
@@ -176,7 +178,7 @@ void Scheduler::admit(Batch& batch) {
 bool Scheduler::make_room(Sequence& sequence, Batch& batch) {
   while (running_.size() >= static_cast<std::size_t>(options_.max_sequences) ||
          !placement_.place(sequence, batch, running_.size())) {
-    const auto held = last_held();
+    const auto held = last_stalled();
     if (!held) return false;
     preempt(*held);
   }
@@ -185,7 +187,7 @@ bool Scheduler::make_room(Sequence& sequence, Batch& batch) {
 
 // Beside the first one, prompts for two steps are enough to choose from; more would only hold pages.
 bool Scheduler::wants_more_prompts() const {
-  if (running_.size() >= static_cast<std::size_t>(options_.max_sequences) && !last_held())
+  if (running_.size() >= static_cast<std::size_t>(options_.max_sequences) && !last_stalled())
     return false;
   std::int64_t tokens = 0;
   bool first = true;
@@ -234,9 +236,10 @@ void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequ
                              std::int64_t count) {
   const auto begin = sequence->num_planned(), end = begin + count;
   const bool sample = end == sequence->num_to_compute();
-  const int unread_row = begin < sequence->num_tokens() ? -1 : sequence->sampled_row;
-  batch.chunks.push_back(
-      {sequence, begin, static_cast<int>(count), sample, unread_row, sequence->stay});
+  const int device_token_index =
+      begin < sequence->num_tokens() ? -1 : sequence->index_in_sampled_batch;
+  batch.chunks.push_back({sequence, begin, static_cast<int>(count), sample, device_token_index,
+                          sequence->placement_epoch});
   batch.num_tokens += static_cast<int>(count);
   batch.num_scored += static_cast<int>(scored_rows(batch.chunks.back()).size());
   sequence->num_under_way += count;
@@ -268,8 +271,8 @@ std::int64_t Scheduler::computable_tokens(Batch& batch, Sequence& sequence) {
   return end - begin;
 }
 
-std::optional<std::size_t> Scheduler::last_held() const {
-  const auto found = std::find_if(running_.rbegin(), running_.rend(), is_held);
+std::optional<std::size_t> Scheduler::last_stalled() const {
+  const auto found = std::find_if(running_.rbegin(), running_.rend(), is_stalled);
   if (found == running_.rend()) return {};
   return static_cast<std::size_t>(running_.rend() - found) - 1;
 }
@@ -346,8 +349,8 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
     Sequence& sequence = *chunk.sequence;
     const auto row = sampled;
     sampled += chunk.sample;
-    if (chunk.stay != sequence.stay) {
-      counters_.rows_in_vain += chunk.count;
+    if (chunk.placement_epoch != sequence.placement_epoch) {
+      counters_.wasted_tokens += chunk.count;
       continue;
     }
     sequence.num_computed += chunk.count;
@@ -365,7 +368,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
 void Scheduler::fail(const Batch& batch, const Error& error) {
   placement_.step_failed(batch);
   for (const auto& chunk : batch.chunks) {
-    if (chunk.stay != chunk.sequence->stay) continue;
+    if (chunk.placement_epoch != chunk.sequence->placement_epoch) continue;
     placement_.free_pages(*chunk.sequence);
     std::erase(running_, chunk.sequence);
     chunk.sequence->output->fail(error);

@@ -1,16 +1,16 @@
 // Decides what the next step computes; engine/placement, which pages hold it. Sees page numbers and token counts, never a tensor.
 //
-// A step has a token budget: decode rows first, then prompts. Beside decode rows prompts get as many tokens as are expected to
-// fit the time that streams may wait (StepBudget). Half of them go to the prompt that is first in order, so that it gets
-// on whatever comes; the other half to those that need least, so that a short prompt does not wait for a long one.
-// A sequence is admitted when pages for its whole prompt are there, and one for each that runs; not while another one computes
-// the same prefix, which it will then find in the cache. When decoding runs out of pages, the last in order gives its pages
-// back and is computed again later (its published pages usually still found in the cache). A sequence whose reader is too far
-// behind keeps its pages and is passed over; it is the first to make way for others.
-// A prompt's rows are computed up to the first picture whose encoder output is not there yet; the step asks for that.
+// Budget: a step has a token budget. Decode rows come first. Prompts get as many tokens as are expected to fit the inter-token
+// latency target (StepBudget). Half of the prompt tokens go to the head of the queue, so that it always advances; the other half
+// goes to the prompts that need least, so that a short prompt does not wait for a long one.
+// Admission: a sequence needs pages for its whole prompt and one for each running sequence. It is not admitted while another
+// sequence computes the same prefix; it will find that prefix in the cache.
+// Preemption: when decoding runs out of pages, the last sequence in order gives its pages back and is recomputed later. Its
+// published pages are usually still cached. A sequence with a slow client keeps its pages and is skipped; it is preempted first.
+// Media: a prompt is computed up to the first image whose encoder output is missing; the step asks the encoder for that image.
 //
-// A step may be planned ahead, while the one before it is under way: prompts go on and streams compute the token that it
-// samples, whatever that is. An answer that turns out to have ended, or whose pages are gone by then, has computed in vain.
+// Planning ahead: a step may be planned while the previous one runs. Prompts continue, and streams compute the token that the
+// previous step samples. If the answer has ended or lost its pages by then, the row is wasted.
 #pragma once
 
 #include <chrono>
@@ -39,17 +39,17 @@ inline double steady_ms() {
 
 struct SchedulerOptions {
   int max_batch_tokens = 512;  ///< rows a step
-  int max_sequences = 64;      ///< running at once
-  double max_itl_ms = 100;     ///< time between two tokens of a stream that is aimed at
+  int max_sequences = 64;      ///< limit on running sequences
+  double max_itl_ms = 100;     ///< target inter-token latency
   std::function<double()> now_ms = steady_ms;
   PlacementOptions placement = {};
 };
 
-/// Where pictures' encoder outputs come from. On the engine's thread.
+/// The source of encoder outputs. Used on the engine's thread.
 class MediaSource {
  public:
   virtual ~MediaSource() = default;
-  /// Sets item.features where they are at hand. true while they come from elsewhere and are not to be encoded.
+  /// Sets item.features if they are cached. Returns true while they are being loaded, so that they must not be encoded.
   virtual bool look_up(MediaItem& item) = 0;
 };
 
@@ -58,15 +58,15 @@ struct SchedulerCounters {
   std::int64_t cached_tokens = 0;
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
-  std::int64_t rows_in_vain = 0;  ///< of steps that were planned ahead
+  std::int64_t wasted_tokens = 0;  ///< rows of steps planned ahead whose answers had ended
   PrefixCounters prefixes;
 };
 
 /// Owned by the engine's thread. Steps are committed in the order in which they were planned, and at most one is planned ahead.
 class Scheduler {
  public:
-  /// media: null where no sequence has any; cold: null where nothing is kept outside of the pools; states: where the model has
-  /// recurrent layers, with at least max_sequences slots. States are not kept outside, and pages are of no use without them.
+  /// media: null if no sequence has media. cold: null without a disk cache. states: null without recurrent layers, else with at
+  /// least max_sequences slots. States are not kept on disk, and pages are useless without them.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
             ColdPages* cold = nullptr, StateCache* states = nullptr)
       : options_(options),
@@ -74,33 +74,33 @@ class Scheduler {
         placement_(options.placement, pages, cold, states),
         media_(media) {}
 
-  /// Queues a sequence whose prompt and answer fit the page pool when it is alone.
+  /// Queues a sequence. Its prompt and answer must fit the page pool if it runs alone.
   void add(std::shared_ptr<Sequence> sequence);
 
-  /// Drops cancelled sequences, those past their deadline and those whose pictures can't be encoded, then plans a step. Empty
-  /// when there is nothing to do before something comes: a sequence, a reader, what is being read from disk, or a deadline.
-  /// ahead: of a step that has not been committed, as may_run_ahead() allows.
+  /// Ends sequences that are cancelled, past their deadline or have an image that can't be encoded, then plans a step. The batch is
+  /// empty if there is nothing to do until a sequence, a reader, a page from disk or a deadline comes.
+  /// ahead: the previous step is not committed yet; may_run_ahead() must allow it.
   Batch next(bool ahead = false);
 
-  /// Whether the step after this one can be planned before it is committed: where no row's next token depends on what the
-  /// host makes of the last one, and no picture waits for the encoder, which measures its time on an idle device.
+  /// Whether the next step can be planned before this one is committed. No row may need the host to read its token first, and no
+  /// image may wait for the encoder, which measures its time on an idle device.
   bool may_run_ahead(const Batch& batch) const;
 
-  /// The step is done: tokens[i] is the next token of the i-th chunk with `sample`, logprobs[i] (where there are any) what was asked
-  /// about it. Publishes full pages, hands tokens out, ends what has ended.
+  /// Commits a step that is done. tokens[i] is the next token of the i-th chunk with `sample`; logprobs[i] are its log-probabilities, if
+  /// any row asks for them. Publishes full pages, emits tokens and ends finished answers.
   void commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
               const std::vector<TokenLogprobs>& logprobs = {});
 
-  /// Learns from how long a step took.
+  /// Learns the cost of tokens from the duration of a step.
   void observe(const Batch& batch, double ms);
 
-  /// The step failed: ends its sequences with the error and frees their pages, whose content is lost.
+  /// Handles a failed step: ends its sequences with the error and frees their pages, whose content is lost.
   void fail(const Batch& batch, const Error& error);
 
-  /// The step was planned ahead of one that failed, and will not be committed. Before preempt_all().
+  /// Drops a step that was planned ahead of a failed one. Call before preempt_all().
   void abandon(const Batch& batch) { placement_.step_failed(batch); }
 
-  /// Takes every running sequence's pages away; they are computed again, in the order of arrival.
+  /// Preempts every running sequence. They are recomputed in the order of arrival.
   void preempt_all();
 
   /// Ends every sequence with the error.
@@ -109,9 +109,9 @@ class Scheduler {
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return waiting_.size(); }
-  /// Of those that run and wait, the ones whose readers were too far behind when the last step was planned.
-  std::size_t num_held() const { return num_held_; }
-  /// Of any sequence; infinity where none has one.
+  /// Running and waiting sequences that the last plan skipped because of a slow client.
+  std::size_t num_stalled() const { return num_stalled_; }
+  /// The earliest deadline of any sequence; infinity without one.
   double earliest_deadline_ms() const;
   const SchedulerCounters& counters() const { return counters_; }
   /// The running sequences' pages, one entry a reference.
@@ -131,22 +131,22 @@ class Scheduler {
   void count_admission(Sequence& sequence);
   void tell_prompt(const Sequence& sequence);
   void count_encoded(const Sequence& sequence);
-  /// Computes as many of its tokens as there are, can be computed and fit the first `max_tokens` of the step.
+  /// Adds as many of the sequence's tokens as can be computed and fit into the first `max_tokens` rows of the step.
   void add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens);
   void add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequence, std::int64_t count);
   std::int64_t computable_tokens(Batch& batch, Sequence& sequence);
   std::int64_t scorable_tokens(const Batch& batch, const Sequence& sequence) const;
-  /// Takes the pages of the running sequence at that place; it is computed again later.
+  /// Preempts the running sequence at that index.
   void preempt(std::size_t index);
-  /// Of the running sequences whose readers are too far behind, the place of the last.
-  std::optional<std::size_t> last_held() const;
-  /// Appends the token; returns the reason when the sequence ends with it.
+  /// The index of the last running sequence with a slow client.
+  std::optional<std::size_t> last_stalled() const;
+  /// Appends the token. Returns the finish reason if the sequence ends with it.
   std::optional<FinishReason> append(Sequence& sequence, std::int32_t token,
                                      TokenLogprobs logprobs);
-  /// The same with what its constraint forces behind it. Throws the constraint's Error.
+  /// As append, then appends the tokens that the constraint forces. Throws the constraint's Error.
   std::optional<FinishReason> extend(Sequence& sequence, std::int32_t token,
                                      TokenLogprobs logprobs);
-  /// The step's token for the sequence.
+  /// Takes the step's token for the sequence.
   void take(const std::shared_ptr<Sequence>& sequence, std::int32_t token, TokenLogprobs logprobs);
 
   SchedulerOptions options_;
@@ -154,11 +154,11 @@ class Scheduler {
   Placement placement_;
   MediaSource* media_;
   bool encoding_ = false;          ///< the last step ran the encoder
-  bool ahead_ = false;             ///< the step that is planned is ahead of one that is under way
+  bool ahead_ = false;             ///< the planned step is ahead of a running one
   bool pictures_missing_ = false;  ///< some prompt of the last step waited for the encoder
-  std::uint64_t step_ = 0;         ///< number of the step that is planned
+  std::uint64_t step_ = 0;         ///< number of the planned step
   std::uint64_t num_added_ = 0;
-  std::size_t num_held_ = 0;
+  std::size_t num_stalled_ = 0;
   std::map<Order, std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order
   SchedulerCounters counters_;

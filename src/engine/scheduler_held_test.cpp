@@ -11,9 +11,9 @@ namespace {
 using namespace testing;
 
 std::shared_ptr<Sequence> unread(std::vector<std::int32_t> prompt, std::int64_t max_tokens,
-                                 std::size_t hold_at = 4) {
+                                 std::size_t stall_at = 4) {
   auto sequence = make_sequence(std::move(prompt), max_tokens);
-  sequence->output->hold_at(hold_at);
+  sequence->output->stall_at(stall_at);
   return sequence;
 }
 
@@ -29,7 +29,7 @@ TEST(SchedulerHeld, ASlowReaderStopsItsOwnSequenceOnly) {
   m.scheduler.add(other);
   run_until_quiet(m);
   EXPECT_EQ(slow->num_generated(), 4);
-  EXPECT_EQ(m.scheduler.num_held(), 1u);
+  EXPECT_EQ(m.scheduler.num_stalled(), 1u);
   EXPECT_FALSE(slow->pages.empty());
   EXPECT_EQ(answer_of(*other), expected_answer(count_up(7, 50), 20));
   EXPECT_FALSE(m.scheduler.idle());
@@ -82,7 +82,7 @@ TEST(SchedulerHeld, GivesItsPlaceToThoseThatWait) {
   m.scheduler.add(other);
   run_until_quiet(m);
   EXPECT_EQ(answer_of(*other), expected_answer(count_up(8, 50), 5));
-  EXPECT_EQ(m.scheduler.num_held(), 2u);
+  EXPECT_EQ(m.scheduler.num_stalled(), 2u);
 }
 
 TEST(SchedulerHeld, ACancelledOneIsGoneInTheNextStep) {

@@ -87,10 +87,10 @@ class FakeModel {
  private:
   std::vector<std::int32_t> tokens_of(const Chunk& chunk) const {
     auto tokens = chunk.sequence->tokens;
-    if (chunk.unread_row < 0) return tokens;
+    if (chunk.device_token_index < 0) return tokens;
     EXPECT_EQ(chunk.begin, chunk.sequence->num_tokens());
     EXPECT_FALSE(chunk.sequence->needs_tokens_read());
-    tokens.push_back(sampled_.at(static_cast<std::size_t>(chunk.unread_row)));
+    tokens.push_back(sampled_.at(static_cast<std::size_t>(chunk.device_token_index)));
     return tokens;
   }
   static std::int32_t mix(std::int32_t hash, std::int32_t token) {

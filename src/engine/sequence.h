@@ -29,25 +29,25 @@ struct MediaFeatures;
 
 namespace pippin::engine {
 
-/// Who goes first, the smallest: by priority, then by when the prompt would be done if it had been begun at once. So short prompts,
-/// and those of which much is cached, pass long ones, but only those that came less than their own time before.
+/// Queue order, smallest first: priority, then the time at which the prompt would be done if it had begun at arrival. A short or
+/// cached prompt passes a long one that arrived less than the long one's own prefill time before.
 struct Order {
   int priority = 0;
   double due_ms = 0;
-  std::uint64_t number = 0;  ///< of arrival: breaks ties
+  std::uint64_t number = 0;  ///< number of arrival; breaks ties
   auto operator<=>(const Order&) const = default;
 };
 
-/// A picture's patches, cut when they are first asked for: where the encoder's output is known, they never are. Thread-safe.
+/// The patches of an image, cut on first use. They are never cut if the encoder's output is cached. Thread-safe.
 class LazyPatches {
  public:
-  /// cut may throw, and is then called again by the next get().
+  /// If cut throws, the next get() calls it again.
   explicit LazyPatches(std::function<media::Patches()> cut) : cut_(std::move(cut)) {}
 
   const media::Patches& get() const {
     std::call_once(once_, [this] {
       patches_ = cut_();
-      cut_ = nullptr;  // and the pixels with it
+      cut_ = nullptr;  // releases the pixels
     });
     return patches_;
   }
@@ -65,85 +65,85 @@ struct MediaItem {
   std::shared_ptr<const LazyPatches> patches;
 
   // Set by the engine's thread.
-  /// What the encoder made of it; held from when it is there until its last row is computed.
+  /// The encoder's output, kept from its arrival until the item's last row is computed.
   std::shared_ptr<const models::MediaFeatures> features = {};
-  std::string failure = {};  ///< why it can't be encoded; empty while it may
-  bool encoded = false;      ///< it had to wait for the encoder, once at least
+  std::string failure = {};  ///< why the item can't be encoded; empty if it can
+  bool encoded = false;      ///< the item has waited for the encoder
 };
 
 struct Sequence {
   // Set by who submits.
   std::vector<std::int32_t> tokens;  ///< the prompt, then what was generated
   std::int64_t num_prompt = 0;       ///< tokens of the prompt
-  /// Of these, the ones up to the end of the last assistant's message (to a token or two); 0 without one.
+  /// Prompt tokens through the last assistant message (exact to a token or two); 0 without one.
   std::int64_t num_history = 0;
   std::vector<MediaItem> media;  ///< in order of their spans
   models::Positions positions;
   SamplingOptions sampling;
-  std::uint64_t seed = 0;       ///< sampling.seed, or a random one
-  std::int64_t max_tokens = 0;  ///< generated at most; > 0, and prompt + max_tokens fit the context
+  std::uint64_t seed = 0;  ///< sampling.seed, or a random one
+  std::int64_t max_tokens =
+      0;  ///< limit on generated tokens; > 0, and num_prompt + max_tokens fits the context
   std::vector<std::int32_t> end_tokens;
-  std::int64_t min_tokens = 0;  ///< generated at least: before, no end token may be
+  std::int64_t min_tokens = 0;  ///< no end token may come before this many generated tokens
   int priority = 0;             ///< lower ones go first
-  /// By the scheduler's clock: fails where it has not ended by then.
+  /// Time by the scheduler's clock at which the sequence fails if it still runs.
   double deadline_ms = std::numeric_limits<double>::infinity();
-  std::string adapter;                     ///< its id; empty: the model as it is
-  std::shared_ptr<Constraint> constraint;  ///< of its answer, this sequence's alone; null: none
+  std::string adapter;  ///< adapter id; empty: the base model
+  std::shared_ptr<Constraint>
+      constraint;  ///< of the answer, owned by this sequence alone; null: none
   std::shared_ptr<TokenStream> output = std::make_shared<TokenStream>();
 
   // Set by the scheduler.
   Order order;
-  bool held = false;  ///< its reader was too far behind when the last step was planned: passed over
-  std::uint64_t planned_in = 0;   ///< number of the last step that computes some of it
-  bool admitted = false;          ///< has been given pages before
-  std::uint32_t stay = 0;         ///< counts how often it has let go of its pages
+  bool stalled = false;          ///< skipped in the last plan, since the client reads too slowly
+  std::uint64_t planned_in = 0;  ///< number of the last step that has rows of the sequence
+  bool admitted = false;         ///< the sequence has had pages
+  std::uint32_t placement_epoch = 0;  ///< counts how often the sequence has lost its pages
   std::int64_t num_computed = 0;  ///< tokens whose KV is in `pages`; < tokens.size() while running
-  /// Of the tokens after these, the ones whose steps are planned or under way.
+  /// Tokens after num_computed that are scheduled but not committed.
   std::int64_t num_under_way = 0;
-  /// Tokens that those steps sample: they follow `tokens`, and only the device knows them yet.
+  /// Tokens after `tokens` that scheduled steps sample; only the device knows them.
   std::int64_t num_unread = 0;
-  int sampled_row = 0;  ///< of the sampled rows of the last step that samples one for it, which one
-  std::vector<PageId> pages;      ///< hold tokens [0, num_computed) and the steps' next ones
-  std::size_t num_published = 0;  ///< of `pages`, the first ones: in the page cache
-  /// Where sampling.prompt_logprobs wants them: of the prompt's tokens from the second on, those that are known. The runner adds to them.
+  int index_in_sampled_batch = 0;  ///< index of the sequence's token in the last sampled batch
+  std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and those of scheduled steps
+  std::size_t num_published = 0;   ///< the first pages that are in the page cache
+  /// Log-probabilities of the prompt's tokens from the second on, as far as they are known, if sampling.prompt_logprobs asks for them. The runner appends.
   std::vector<TokenLogprobs> scores;
-  std::optional<StateSlot> state;  ///< of the model's recurrent layers, where it has any
-  bool publishable = true;         ///< the pages that follow may be published
-  /// Waits for pages that come from disk: has room for all, computes nothing.
-  bool reading = false;
-  std::size_t num_known = 0;  ///< pages that were in the page cache when last looked at
+  std::optional<StateSlot> state;  ///< the state of the model's recurrent layers, if it has any
+  bool publishable = true;         ///< the next pages may be published
+  /// The sequence has room for all of its pages and computes nothing until those on disk have been loaded.
+  bool loading_from_disk = false;
+  std::size_t num_known = 0;  ///< pages found in the page cache at the last look-up
   std::size_t num_announced =
-      0;  ///< from num_published up to this page it is the one that computes them
-  std::size_t num_requested = 0;  ///< while reading: they were asked for up to this page number
-  std::vector<PageKey>
-      page_keys;  ///< of its full pages, as far as they were wanted; they outlive `pages`
+      0;  ///< the sequence is the one that computes the pages from num_published up to this one
+  std::size_t num_requested = 0;   ///< pages before this number were requested from disk
+  std::vector<PageKey> page_keys;  ///< keys of the full pages computed so far; they outlive `pages`
 
-  /// Tokens that stand for pictures.
+  /// Placeholder tokens of images.
   std::int64_t num_media() const {
     std::int64_t count = 0;
     for (const auto& item : media) count += item.span.length;
     return count;
   }
   std::int64_t num_scored() const { return static_cast<std::int64_t>(scores.size()); }
-  /// Log-probabilities of its prompt are wanted and not known yet: then only tokens [0, num_scored()) need not be computed.
+  /// The prompt's log-probabilities are wanted and not all known. Then the cache may only skip tokens [0, num_scored()).
   bool unscored() const { return sampling.prompt_logprobs >= 0 && num_scored() < num_prompt - 1; }
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_generated() const { return num_tokens() - num_prompt; }
-  /// Tokens whose KV is in `pages` once the steps under way are done.
+  /// Tokens whose KV is in `pages` after the scheduled steps.
   std::int64_t num_planned() const { return num_computed + num_under_way; }
-  /// Tokens, unread ones included, that steps have to compute: no next one is wanted of an answer's last.
+  /// Tokens that steps have to compute, unread ones included. The last token of an answer needs no step.
   std::int64_t num_to_compute() const {
     return std::min(num_tokens() + num_unread, num_prompt + max_tokens - 1);
   }
-  /// What may follow a token is not known before the host has read it.
+  /// The host must read a token before the next one can be sampled.
   bool needs_tokens_read() const { return constraint || sampling.penalizes(); }
   bool is_end(std::int32_t token) const {
     return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
   }
 };
 
-/// What the sequence's tokens [begin, end) are, as the page cache compares them; they lie in one page, which begins at
-/// `begin`.
+/// The content of the sequence's tokens [begin, end), as the page cache compares it. They lie in one page that starts at `begin`.
 PageContent page_content(const Sequence& sequence, std::int64_t begin, std::int64_t end);
 
 }  // namespace pippin::engine

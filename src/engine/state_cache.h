@@ -1,6 +1,6 @@
-// The states of recurrent layers (Mamba, gated delta ...): one slot for each running sequence, and snapshots at page
-// boundaries. A state can't be cut back to fewer tokens as keys and values can, so a prefix is reused only up to a
-// snapshot. Slot numbers only: whoever owns the tensors copies as the scheduler's batches say.
+// A seam that is not wired yet: the states of recurrent layers (Mamba, gated delta ...), one slot a running sequence, and snapshots
+// at page boundaries. Unlike KV, a state cannot be cut back to fewer tokens, so a prefix is reused only up to a snapshot. Slot
+// numbers only: the owner of the tensors copies as the scheduler's batches say.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,12 @@ using StateSlot = std::int32_t;
 /// Owned by the engine's thread. A slot is free, a sequence's, or holds the snapshot after the prefix of one page key.
 class StateCache {
  public:
-  /// snapshot_tokens: distance of snapshots in a context, a multiple of the page size.
+  /// snapshot_tokens: distance between snapshots in a context, a multiple of the page size.
   StateCache(int num_slots, int snapshot_tokens);
 
   int snapshot_tokens() const { return snapshot_tokens_; }
 
-  /// A slot for a sequence; takes the least recently used snapshot's where none is free. nullopt when sequences have all.
+  /// Returns a slot for a sequence, evicting the least recently used snapshot if none is free; nullopt if sequences use all slots.
   std::optional<StateSlot> acquire();
   void release(StateSlot slot) { free_.push_back(slot); }
 
@@ -32,7 +32,7 @@ class StateCache {
   std::optional<StateSlot> find(const PageKey& key);
   /// Whether find() would succeed, without making the snapshot more recently used.
   bool contains(const PageKey& key) const { return snapshots_.count(key) > 0; }
-  /// The acquired slot now holds this snapshot; released where there is one already.
+  /// Makes the acquired slot this snapshot. Releases the slot if the snapshot exists already.
   void insert(const PageKey& key, StateSlot slot);
   /// Forgets all snapshots.
   void forget();

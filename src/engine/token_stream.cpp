@@ -31,7 +31,7 @@ void TokenStream::push(std::int32_t token, TokenLogprobs logprobs) {
   times_.last_token = now();
   if (!is_set(times_.first_token)) times_.first_token = times_.last_token;
   events_.push_back({token, std::nullopt, times_.last_token, std::move(logprobs)});
-  if (hold_at_ > 0 && events_.size() >= hold_at_) held_.store(true, std::memory_order_relaxed);
+  if (stall_at_ > 0 && events_.size() >= stall_at_) stalled_.store(true, std::memory_order_relaxed);
   publish(std::move(lock));
 }
 
@@ -79,8 +79,8 @@ std::optional<TokenEvent> TokenStream::take(std::unique_lock<std::mutex> lock) {
     TokenEvent event = std::move(events_.front());
     events_.pop_front();
     ended_ = event.finish.has_value();
-    const bool caught_up = held() && events_.size() <= hold_at_ / 2;
-    if (caught_up) held_.store(false, std::memory_order_relaxed);
+    const bool caught_up = stalled() && events_.size() <= stall_at_ / 2;
+    if (caught_up) stalled_.store(false, std::memory_order_relaxed);
     lock.unlock();
     if (caught_up && wake_) wake_();
     return event;

@@ -22,18 +22,18 @@ TEST(TokenStream, GivesTokensInOrderThenTheEnd) {
 
 TEST(TokenStream, IsHeldUntilItsReaderHasCaughtUp) {
   TokenStream stream;
-  stream.hold_at(4);
+  stream.stall_at(4);
   int wakes = 0;
   stream.on_wake([&] { ++wakes; });
   for (int i = 0; i < 3; ++i) stream.push(i);
-  EXPECT_FALSE(stream.held());
+  EXPECT_FALSE(stream.stalled());
   stream.push(3);
-  EXPECT_TRUE(stream.held());
+  EXPECT_TRUE(stream.stalled());
   stream.poll();
-  EXPECT_TRUE(stream.held());
+  EXPECT_TRUE(stream.stalled());
   EXPECT_EQ(wakes, 0);
   stream.next();
-  EXPECT_FALSE(stream.held());
+  EXPECT_FALSE(stream.stalled());
   EXPECT_EQ(wakes, 1);
   stream.poll();
   EXPECT_EQ(wakes, 1);
@@ -42,7 +42,7 @@ TEST(TokenStream, IsHeldUntilItsReaderHasCaughtUp) {
 TEST(TokenStream, IsNeverHeldWithoutAMark) {
   TokenStream stream;
   for (int i = 0; i < 10000; ++i) stream.push(i);
-  EXPECT_FALSE(stream.held());
+  EXPECT_FALSE(stream.stalled());
 }
 
 TEST(TokenStream, AnErrorComesAfterWhatWasPushed) {

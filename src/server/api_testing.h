@@ -126,6 +126,8 @@ class FakeBackend final : public Backend {
     return std::string(1, static_cast<char>(token));
   }
   RenderedPrompt render(const ChatRequest& request) override {
+    std::lock_guard lock(mutex_);
+    last_ = request;
     const std::string text = request.messages.at(0).content.at(0).text;
     return {text, tokenize(text, false)};
   }

@@ -69,6 +69,8 @@ constexpr FieldSchema schemas[] = {
     {"", "guided_grammar", R"({"type": "string"})", "A grammar that the answer keeps to"},
     {"", "grammar", R"({"type": "string"})", "The same by llama.cpp's name"},
     {"", "json_schema", R"({"anyOf": [{"type": "object"}, {"type": "string"}]})", "As guided_json, by llama.cpp's name"},
+    {"", "add_generation_prompt", R"({"type": "boolean"})", "The prompt ends with what the template puts before an answer; true unless the last message is continued"},
+    {"", "continue_final_message", R"({"type": "boolean"})", "The answer goes on with the last message, the assistant's, which the prompt leaves open"},
     {"", "thinking_token_budget", R"({"type": "integer", "minimum": 0})", "Tokens of reasoning at most"},
     {"", "thinking_budget", R"({"type": "integer", "minimum": 0})", "The same by Qwen's name"},
     // Of the Messages API.

@@ -84,7 +84,7 @@ constexpr Scalar scalars[] = {
     {"pippin:steps_ahead_total", "Of these, launched before the one before was read.", counter,
      [](const EngineStats& s) { return number(s.step.ahead); }},
     {"pippin:rows_in_vain_total", "Tokens that these computed for answers that had ended.", counter,
-     [](const EngineStats& s) { return number(s.rows_in_vain); }},
+     [](const EngineStats& s) { return number(s.wasted_tokens); }},
     {"pippin:steps_failed_total", "Steps that failed, with their requests.", counter,
      [](const EngineStats& s) { return number(s.step.failed); }},
     {"pippin:step_encoder_seconds_total", "Time that the vision encoder took.", counter,

@@ -129,7 +129,7 @@ TEST(Metrics, ShowTheEnginesCounters) {
   step.ended = step.begun + milliseconds(23);
   stats.step.observe(step);
   stats.step.ahead = 1;
-  stats.rows_in_vain = 4;
+  stats.wasted_tokens = 4;
   const std::string text = Metrics("a \"model\"\n").text(stats);
   const std::string label = R"({model_name="a \"model\"\n"})";
   EXPECT_EQ(value_of(text, "pippin:kv_cache_usage_perc" + label), 0.5);

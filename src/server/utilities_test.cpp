@@ -47,6 +47,18 @@ TEST_F(UtilitiesTest, DetokenizesAndAppliesTheTemplate) {
   EXPECT_EQ(ask("/apply-template", "{" + hi + "}").at("prompt"), "hi");
 }
 
+TEST_F(UtilitiesTest, TakeWhereThePromptEnds) {
+  start();
+  const std::string both = R"(, "add_generation_prompt": true, "continue_final_message": true})";
+  for (const std::string path : {"/tokenize", "/apply-template"}) {
+    ask(path, "{" + hi + R"(, "continue_final_message": true})");
+    EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message) << path;
+    ask(path, "{" + hi + R"(, "add_generation_prompt": false})");
+    EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::messages) << path;
+    EXPECT_EQ(ask(path, "{" + hi + both, 400).at("error").at("param"), "add_generation_prompt");
+  }
+}
+
 TEST_F(UtilitiesTest, NamesWhatIsUnknown) {
   start();
   const std::vector<std::pair<std::string, std::string>> bodies{

@@ -19,8 +19,7 @@ constexpr Field of_tokenize[] = {
     {"add_special_tokens", any, ""}, {"add_special", any, ""}, {"return_token_strs", any, ""},
     {"tools", any, ""}, {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
     {"reasoning_effort", any, ""},
-    {"add_generation_prompt", is_true, "true"},
-    {"continue_final_message", is_false, "false"},
+    {"add_generation_prompt", any, ""}, {"continue_final_message", any, ""},
     {"chat_template", never, "absent"},
     {"parse_special", is_true, "true"},
     {"with_pieces", is_false, "false (see 'return_token_strs')"},
@@ -29,8 +28,7 @@ constexpr Field of_detokenize[] = {{"model", any, ""}, {"tokens", any, ""}};
 constexpr Field of_template[] = {
     {"model", any, ""}, {"messages", any, ""}, {"tools", any, ""}, {"chat_template_kwargs", any, ""},
     {"mm_processor_kwargs", any, ""}, {"reasoning_effort", any, ""},
-    {"add_generation_prompt", is_true, "true"},
-    {"continue_final_message", is_false, "false"},
+    {"add_generation_prompt", any, ""}, {"continue_final_message", any, ""},
     {"chat_template", never, "absent"},
 };
 // clang-format on
@@ -38,8 +36,9 @@ constexpr Field of_template[] = {
 // The chat of a body that has other fields beside it; `ignored` are those that are unknown.
 ChatCall chat_of(const json::object& body, std::vector<std::string> ignored) {
   json::object chat;
-  for (const char* name : {"model", "messages", "tools", "chat_template_kwargs",
-                           "mm_processor_kwargs", "reasoning_effort"})
+  for (const char* name :
+       {"model", "messages", "tools", "chat_template_kwargs", "mm_processor_kwargs",
+        "reasoning_effort", "add_generation_prompt", "continue_final_message"})
     if (const auto* value = body.if_contains(name)) chat[name] = *value;
   ChatCall call = parse_chat(json::serialize(chat));
   call.ignored.insert(call.ignored.begin(), std::make_move_iterator(ignored.begin()),
@@ -79,7 +78,8 @@ TokenizeCall parse_tokenize(std::string_view text) {
   const auto other_special = body.boolean("add_special");
   if (prompt) {
     for (const char* other :
-         {"messages", "tools", "chat_template_kwargs", "mm_processor_kwargs", "reasoning_effort"})
+         {"messages", "tools", "chat_template_kwargs", "mm_processor_kwargs", "reasoning_effort",
+          "add_generation_prompt", "continue_final_message"})
       if (body.find(other)) refuse(other, "can't be there beside a prompt");
     if (is_llama_cpps && body.find("prompt")) refuse("prompt", "can't be there beside 'content'");
     call.text = *prompt;

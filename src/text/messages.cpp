@@ -34,6 +34,10 @@ json::object to_json(const Message& message) {
   if (!extra.is_object())
     throw Error(Code::invalid_argument, "[messages] extra_json must be a JSON object");
   for (const auto& [key, value] : extra.as_object()) object[key] = value;
+  // Templates know either name.
+  if (const auto* reasoning = object.if_contains("reasoning_content");
+      reasoning && !object.contains("thinking"))
+    object["thinking"] = json::value(*reasoning);
   return object;
 }
 

@@ -27,6 +27,8 @@ class StopStrings {
   /// Ends the stream: what was held back, when nothing matched.
   std::string finish();
 
+  /// Bytes that are held back.
+  std::size_t num_held() const { return held_.size(); }
   /// Index of the stop string that matched, in the order given to the constructor.
   std::optional<std::size_t> matched() const { return matched_; }
 

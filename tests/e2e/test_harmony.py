@@ -13,7 +13,11 @@ from e2e_harness import MODEL, Server
 
 MARKS = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>"]
 TEMPLATE = """\
-{%- for m in messages -%}{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{%- endfor -%}
+{%- for m in messages -%}
+{%- if m.thinking -%}{{ '<|start|>assistant<|channel|>analysis<|message|>' + m.thinking + '<|end|>' }}{%- endif -%}
+{%- set channel = '<|channel|>final' if m.role == 'assistant' else '' -%}
+{{- '<|start|>' + m.role + channel + '<|message|>' + m.content + '<|end|>' -}}
+{%- endfor -%}
 {{- '<|start|>assistant' -}}
 {%- if enable_thinking is defined and enable_thinking -%}{{- '<|channel|>analysis<|message|>' -}}{%- endif -%}
 """

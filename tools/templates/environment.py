@@ -80,3 +80,25 @@ def render(source, case):
     except (TypeError, ValueError, AttributeError, KeyError, IndexError):
         return {"failed": True}
     return {"text": text}
+
+
+def continued(source, case):
+    """As render(), of a prompt that ends within the last message's text, or its "field": transformers' continue_final_message."""
+    tag = "CONTINUE_FINAL_MESSAGE_TAG "
+    field = case.get("field", "content")
+    messages = copy.deepcopy(case["messages"])
+    final = messages[-1].get(field)
+    if not isinstance(final, str):
+        return {"failed": True}
+    names = {"content": ("content",), "reasoning_content": ("reasoning_content", "thinking")}[field]
+    for name in names:
+        messages[-1][name] = final + tag
+    result = render(source, {**case, "messages": messages, "add_generation_prompt": False})
+    if "text" not in result:
+        return result
+    text = result["text"]
+    if final.strip() not in text or tag.strip() not in text:
+        return {"failed": True}
+    place = text.rindex(tag.strip())
+    kept = text[place:].startswith(tag)
+    return {"text": text[:place] if kept else text[:place].rstrip()}

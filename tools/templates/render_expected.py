@@ -3,7 +3,7 @@
 
     python tools/templates/render_expected.py
 
-Every template is rendered with every conversation, and every snippet with one. The results are
+Every template is rendered with every conversation and every continuation, and every snippet with one. The results are
 committed as testdata/expected/<template>.json; the C++ tests hold Pippin's renderer to them byte for
 byte, and test_expected.py holds them to Jinja2. Needs the package jinja2.
 """
@@ -11,7 +11,7 @@ byte, and test_expected.py holds them to Jinja2. Needs the package jinja2.
 import json
 import pathlib
 
-from environment import render
+from environment import continued, render
 
 TESTDATA = pathlib.Path(__file__).resolve().parents[2] / "src" / "text" / "testdata"
 
@@ -26,6 +26,11 @@ def expected():
     snippets = json.loads((TESTDATA / "snippets.json").read_text(encoding="utf-8"))
     results["snippets"] = {
         source: render(source, {"messages": snippets["messages"]}) for source in snippets["snippets"]
+    }
+    continuations = json.loads((TESTDATA / "continuations.json").read_text(encoding="utf-8"))
+    results["continuations"] = {
+        template.stem: {case["name"]: continued(template.read_text(encoding="utf-8"), case) for case in continuations}
+        for template in sorted((TESTDATA / "templates").glob("*.jinja"))
     }
     return results
 

@@ -21,11 +21,16 @@ def test_no_expectation_is_left_over():
 
 
 def test_at_least_20_templates_render_most_conversations():
-    families = {name: cases for name, cases in RESULTS.items() if name != "snippets"}
+    families = {name: cases for name, cases in RESULTS.items() if name not in ("snippets", "continuations")}
     assert len(families) >= 20
     for name, cases in families.items():
         rendered = sum("text" in result for result in cases.values())
         assert rendered >= len(cases) / 2, name
+
+
+def test_most_templates_show_how_an_answer_begins():
+    for name, cases in RESULTS["continuations"].items():
+        assert sum("text" in result for result in cases.values()) >= len(cases) / 2, name
 
 
 def test_the_oracle_tells_refusals_from_failures():

@@ -452,6 +452,55 @@ TEST_F(AnthropicTest, NamesWhatIsWrong) {
   for (const auto& [field, member] : cases) EXPECT_EQ(refused_with(", " + member), field) << member;
 }
 
+TEST_F(AnthropicTest, GoesOnWithALastMessageOfTheAssistants) {
+  start();
+  const auto end_behind = [&](const std::string& content) {
+    EXPECT_EQ(
+        refused_message(R"({"role": "user", "content": "x"}, {"role": "assistant", "content": )" +
+                        content + "}"),
+        "");
+    return backend_.last_.prompt_end;
+  };
+  EXPECT_EQ(end_behind(R"("{")"), PromptEnd::last_message);
+  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text, "{");
+  EXPECT_EQ(end_behind(R"([{"type": "text", "text": "{"}])"), PromptEnd::last_message);
+  EXPECT_EQ(end_behind(R"([{"type": "thinking", "thinking": "Hm", "signature": ""}])"),
+            PromptEnd::last_message);
+  // Nothing was begun.
+  for (const std::string nothing : {R"("")", "[]"}) {
+    EXPECT_EQ(end_behind(nothing), PromptEnd::answer);
+    EXPECT_EQ(backend_.last_.messages.size(), 1u);
+  }
+  EXPECT_EQ(post(R"({"model": "tiny", "messages": [{"role": "user", "content": "x"},
+                     {"role": "assistant", "content": "So"}]})",
+                 "/v1/messages/count_tokens")
+                .status,
+            200);
+  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message);
+}
+
+// A call that is whole is to be run, whatever ended the text behind it.
+TEST_F(AnthropicTest, TellsWhatStoppedTheAnswer) {
+  start();
+  for (const auto& [finish, reason] :
+       {std::pair{FinishReason::stop, "stop_sequence"}, {FinishReason::tool_calls, "tool_use"}}) {
+    for (const std::string stream : {"", R"(, "stream": true)"}) {
+      auto script = std::make_shared<Script>();
+      if (finish == FinishReason::tool_calls)
+        script->push({"", {}, {}, "", ToolCallDelta{0, "call_a", "f", "{}"}});
+      ChatEvent last{"Look", finish, {}};
+      last.stop_string = 1;
+      script->push(std::move(last));
+      backend_.next_ = std::move(script);
+      const auto body = post(asking(R"(, "stop_sequences": ["a", "b"])" + stream)).body;
+      const json::value told = stream.empty() ? parse_json(body, "body")
+                                              : named_events(body).end()[-2].second.at("delta");
+      EXPECT_EQ(told.at("stop_reason"), reason);
+      EXPECT_EQ(told.at("stop_sequence"), "b");
+    }
+  }
+}
+
 TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
   start();
   const auto block = [&](const std::string& text) {
@@ -461,9 +510,6 @@ TEST_F(AnthropicTest, NamesWhatIsWrongWithMessages) {
   EXPECT_EQ(refused_message(R"({"role": "user"})"), "messages.0.content");
   EXPECT_EQ(refused_message(R"({"role": "user", "content": []})"), "messages.0.content");
   EXPECT_EQ(refused_message(R"({"role": "system", "content": []})"), "messages");
-  EXPECT_EQ(
-      refused_message(R"({"role": "user", "content": "x"}, {"role": "assistant", "content": "{"})"),
-      "messages.1.role");
   EXPECT_EQ(block(R"({"type": "document", "source": {}})"), "messages.0.content.0.source.type");
   EXPECT_EQ(block(R"({"type": "document", "source": {"type": "url", "url": "https://x"}})"),
             "messages.0.content.0.source.type");

@@ -176,6 +176,18 @@ void parse_tool_choice(const Members& body, ChatCall& call) {
   call.request.parallel_tool_calls = !choice.boolean("disable_parallel_tool_use").value_or(false);
 }
 
+// A last message of the assistant's is how the answer begins.
+void parse_prefill(ChatRequest& request) {
+  const Message& last = request.messages.back();
+  if (last.role != "assistant") return;
+  const bool silent = std::all_of(last.content.begin(), last.content.end(),
+                                  [](const ContentPart& part) { return part.text.empty(); });
+  if (silent && last.extra_json.empty() && request.messages.size() > 1)
+    request.messages.pop_back();
+  else
+    request.prompt_end = PromptEnd::last_message;
+}
+
 }  // namespace
 
 std::span<const Field> messages_fields() { return fields; }
@@ -208,6 +220,7 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_anthropic_messages(body.find("system"), *messages, tools);
   chat.request.messages = std::move(parsed.messages);
+  parse_prefill(chat.request);
   chat.media = std::move(parsed.media);
   chat.ignored.insert(chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());
   return call;

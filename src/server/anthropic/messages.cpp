@@ -345,9 +345,6 @@ ParsedMessages parse_anthropic_messages(const json::value* system, const json::a
   for (std::size_t i = 0; i < messages.size(); ++i)
     parse_turn(messages[i], at("messages", i), i + 1 < users_end, tools, out);
   if (out.messages.empty()) refuse("messages", "must not all be empty");
-  if (out.messages.back().role == "assistant")
-    refuse(at("messages", messages.size() - 1) + ".role",
-           "must not be assistant in the last message (answers can't be begun for the model)");
   return out;
 }
 

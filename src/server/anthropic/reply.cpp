@@ -62,15 +62,15 @@ json::object AnthropicReply::block_object(const AnswerBlock& block) const {
 }
 
 void AnthropicReply::add_stop(json::object& object) const {
+  const bool stopped = stop_string() && *stop_string() < options_.stop_sequences.size();
   object["stop_sequence"] = nullptr;
-  if (finish() == FinishReason::length || options_.prompt_only) {
+  if (stopped) object["stop_sequence"] = valid_utf8(options_.stop_sequences[*stop_string()]);
+  if (finish() == FinishReason::length || options_.prompt_only)
     object["stop_reason"] = "max_tokens";
-  } else if (stop_string() && *stop_string() < options_.stop_sequences.size()) {
-    object["stop_reason"] = "stop_sequence";
-    object["stop_sequence"] = valid_utf8(options_.stop_sequences[*stop_string()]);
-  } else {
-    object["stop_reason"] = finish() == FinishReason::tool_calls ? "tool_use" : "end_turn";
-  }
+  else if (finish() == FinishReason::tool_calls)  // they are whole: a text behind them was stopped
+    object["stop_reason"] = "tool_use";
+  else
+    object["stop_reason"] = stopped ? "stop_sequence" : "end_turn";
 }
 
 std::string AnthropicReply::first() {

@@ -14,6 +14,7 @@ constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, st
     {"tools", any, ""}, {"tool_choice", any, ""}, {"parallel_tool_calls", any, ""},
     {"chat_template_kwargs", any, ""}, {"mm_processor_kwargs", any, ""},
     {"thinking_token_budget", any, ""}, {"thinking_budget", any, ""},
+    {"add_generation_prompt", any, ""}, {"continue_final_message", any, ""},
 
     // Without influence on the answer's words.
     {"metadata", is_object, "an object"},
@@ -37,8 +38,6 @@ constexpr auto fields = joined(shared_fields, neutral_fields, foreign_fields, st
     // vLLM's and llama.cpp's that would change the answer.
     {"best_of", is_one, "1"},
     {"echo", is_false, "false"},
-    {"add_generation_prompt", is_true, "true"},
-    {"continue_final_message", is_false, "false"},
     {"chat_template", never, "absent"},
     {"documents", is_empty, "empty"},
 }));

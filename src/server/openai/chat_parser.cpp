@@ -41,6 +41,16 @@ void parse_template_kwargs(const Members& body, ChatCall& call) {
   if (!kwargs.empty()) call.request.template_kwargs_json = json::serialize(kwargs);
 }
 
+// In vLLM's words.
+PromptEnd parse_prompt_end(const Members& body) {
+  const bool goes_on = body.boolean("continue_final_message").value_or(false);
+  const bool asks = body.boolean("add_generation_prompt").value_or(!goes_on);
+  if (goes_on && asks)
+    refuse("add_generation_prompt", "must be false where 'continue_final_message' is true");
+  if (goes_on) return PromptEnd::last_message;
+  return asks ? PromptEnd::answer : PromptEnd::messages;
+}
+
 // vLLM's way to say how all videos of a request are sampled.
 VideoWishes parse_processor_kwargs(const Members& body) {
   const json::object* kwargs = body.object("mm_processor_kwargs");
@@ -75,6 +85,7 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   parse_token_fields(body, call);
   parse_template_kwargs(body, call);
   call.request.priority = parse_priority(body);
+  call.request.prompt_end = parse_prompt_end(body);
   const json::array* messages = body.array("messages");
   if (!messages) refuse("messages", "is missing");
   ParsedMessages parsed = parse_messages(*messages);

@@ -137,6 +137,22 @@ TEST(ChatCall, TakesNeutralValuesAndRefusesOthers) {
   }
 }
 
+TEST(ChatCall, TakesWhereThePromptEnds) {
+  const auto end = [](const std::string& members) {
+    return parse_with(members).request.prompt_end;
+  };
+  EXPECT_EQ(end(""), PromptEnd::answer);
+  EXPECT_EQ(end(R"("add_generation_prompt": true, "continue_final_message": false)"),
+            PromptEnd::answer);
+  EXPECT_EQ(end(R"("add_generation_prompt": false)"), PromptEnd::messages);
+  EXPECT_EQ(end(R"("continue_final_message": true)"), PromptEnd::last_message);
+  EXPECT_EQ(end(R"("add_generation_prompt": false, "continue_final_message": true)"),
+            PromptEnd::last_message);
+  EXPECT_EQ(refused_with(R"("add_generation_prompt": true, "continue_final_message": true)"),
+            "add_generation_prompt");
+  EXPECT_EQ(refused_with(R"("continue_final_message": "yes")"), "continue_final_message");
+}
+
 TEST(ChatCall, TakesHowTokensAreTold) {
   const ChatCall call = parse_with(R"("logprobs": true, "top_logprobs": 3, "n": 4, "min_tokens": 2,
       "return_token_ids": true, "return_tokens_as_token_ids": true, "include_stop_str_in_output": true)");

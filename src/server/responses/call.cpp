@@ -246,6 +246,9 @@ void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) 
     reader.read(call.input[i], at("input", i));
   }
   reader.finish();
+  const json::array& last = call.input.empty() ? earlier : call.input;
+  if (!last.empty() && is_unfinished(last.back().as_object()))
+    call.chat.request.prompt_end = PromptEnd::last_message;
   call.chat.request.messages = std::move(parsed.messages);
   call.chat.media = std::move(parsed.media);
   call.chat.ignored.insert(call.chat.ignored.end(), parsed.ignored.begin(), parsed.ignored.end());

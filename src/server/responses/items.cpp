@@ -27,12 +27,22 @@ std::string texts_of(const Members& item, std::string_view key) {
 
 }  // namespace
 
+bool is_unfinished(const json::object& item) {
+  const json::value* type = item.if_contains("type");
+  const json::value* role = item.if_contains("role");
+  const json::value* status = item.if_contains("status");
+  const bool is_thought = type && *type == "reasoning";
+  const bool is_said = (!type || *type == "message") && role && *role == "assistant";
+  return (is_thought || is_said) && status && (*status == "incomplete" || *status == "in_progress");
+}
+
 std::string encrypted_content(std::string_view reasoning) {
   return std::string(reasoning_mark) + std::string(reasoning);
 }
 
 void ItemReader::begin(const std::string& role, std::string extra_json) {
   finish();
+  text_open_ = false;
   out_.messages.push_back({role, {}, std::move(extra_json)});
 }
 
@@ -89,12 +99,16 @@ void ItemReader::read_message(const json::object& object, const std::string& pat
                   [](const Message& message) { return message.role == "system"; });
   const bool goes_on = role == "system" && only_system && !out_.messages.empty();
   const bool said_nothing = in_assistant_ && out_.messages.back().content.empty() && calls_.empty();
+  const bool was_open = in_assistant_ && std::exchange(text_open_, false) && calls_.empty();
+  joins_text_ = role == "assistant" && was_open && !said_nothing;
   if (role == "assistant") {
-    if (!said_nothing) begin_assistant();
+    if (!said_nothing && !joins_text_) begin_assistant();
   } else if (!goes_on) {
     begin(role);
   }
   read_content(*content, item.path_of("content"), role);
+  joins_text_ = false;
+  text_open_ = role == "assistant" && is_unfinished(object);
 }
 
 void ItemReader::read_content(const json::value& content, const std::string& path,
@@ -131,6 +145,10 @@ void ItemReader::read_part(const json::value& value, const std::string& path,
 }
 
 void ItemReader::add_text(std::string text) {
+  if (std::exchange(joins_text_, false)) {
+    out_.messages.back().content.back().text += text;
+    return;
+  }
   out_.messages.back().content.push_back({std::move(text), nullptr});
 }
 

@@ -15,6 +15,9 @@ namespace pippin::server {
 /// the text itself, behind a mark that tells it from what others have encrypted, which is no use.
 std::string encrypted_content(std::string_view reasoning);
 
+/// What an assistant thought or said, but not to its end: as an answer's last item it goes on.
+bool is_unfinished(const json::object& item);
+
 /// Finds an item that an answer gave before, by its id.
 using FindItem = std::function<std::optional<json::object>(const std::string& id)>;
 
@@ -48,6 +51,8 @@ class ItemReader {
   ParsedMessages& out_;
   const FindItem find_;
   bool in_assistant_ = false;  // the last message is an assistant's, which takes more
+  bool text_open_ = false;     // its text was not finished: a message that follows goes on with it
+  bool joins_text_ = false;    // the message being read does
   std::string reasoning_;      // its
   json::array calls_;          // its
 };

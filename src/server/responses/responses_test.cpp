@@ -209,6 +209,44 @@ TEST_F(ResponsesTest, ReadItems) {
   EXPECT_EQ(messages[6].extra_json, R"({"tool_call_id":"c3"})");
 }
 
+// An item that was cut goes on where it is the last one, and is one text with what follows it later.
+TEST_F(ResponsesTest, GoOnWithWhatWasCut) {
+  start();
+  const json::value cut = answer(asking(""));
+  ASSERT_EQ(cut.at("status"), "incomplete");
+  const std::string on = R"({"model": "tiny", "previous_response_id": ")";
+  const json::value more =
+      answer(on + std::string(cut.at("id").as_string()) + R"(", "input": []})");
+  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message);
+  ASSERT_EQ(backend_.last_.messages.size(), 2u);
+  EXPECT_EQ(backend_.last_.messages[1].content.at(0).text, "Hello world!");
+  answer(on + std::string(more.at("id").as_string()) + R"(", "input": "and?"})");
+  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::answer);
+  ASSERT_EQ(backend_.last_.messages.size(), 3u);
+  ASSERT_EQ(backend_.last_.messages[1].content.size(), 1u);
+  EXPECT_EQ(backend_.last_.messages[1].content[0].text, "Hello world!Hello world!");
+}
+
+TEST_F(ResponsesTest, GoOnOnlyWithWhatIsNotFinished) {
+  start();
+  const auto end_behind = [&](const std::string& item) {
+    answer(R"({"model": "tiny", "input": [{"role": "user", "content": "hi"}, )" + item + "]}");
+    return backend_.last_.prompt_end;
+  };
+  const std::string said = R"({"type": "message", "role": "assistant", "content": "So")";
+  EXPECT_EQ(end_behind(said + "}"), PromptEnd::answer);
+  EXPECT_EQ(end_behind(said + R"(, "status": "completed"})"), PromptEnd::answer);
+  EXPECT_EQ(end_behind(said + R"(, "status": "in_progress"})"), PromptEnd::last_message);
+  EXPECT_EQ(end_behind(R"({"role": "user", "content": "So", "status": "incomplete"})"),
+            PromptEnd::answer);
+  EXPECT_EQ(end_behind(R"({"type": "reasoning", "summary": [], "status": "incomplete",
+      "content": [{"type": "reasoning_text", "text": "Hm"}]})"),
+            PromptEnd::last_message);
+  EXPECT_EQ(end_behind(said + R"(, "status": "incomplete"}, {"role": "user", "content": "?"})"),
+            PromptEnd::answer);
+  EXPECT_EQ(backend_.last_.messages.size(), 3u);
+}
+
 TEST_F(ResponsesTest, GoOnFromAStoredOne) {
   start();
   backend_.next_ = thinking_and_call();

@@ -36,7 +36,8 @@ OpenMessage open_message(std::string_view prompt) {
   if (at == std::string_view::npos) return {"", prompt.ends_with(message)};
   const auto opened = prompt.substr(at + start.size());
   const auto body = opened.find(message);
-  return {opened.substr(0, body), body != std::string_view::npos};
+  if (body == std::string_view::npos) return {opened, false};
+  return {opened.substr(0, body), true, opened.substr(body + message.size())};
 }
 
 }  // namespace pippin::text::channels

@@ -32,8 +32,9 @@ Header read_header(std::string_view header);
 
 /// A message that a prompt leaves to the model to go on with.
 struct OpenMessage {
-  std::string_view header;  ///< as far as it is there
-  bool in_body = false;     ///< it is whole
+  std::string_view header;     ///< as far as it is there
+  bool in_body = false;        ///< it is whole
+  std::string_view body = {};  ///< what follows it
 };
 
 OpenMessage open_message(std::string_view prompt);

@@ -25,7 +25,7 @@ class HarmonyParser final : public OutputParser {
   const std::vector<std::string_view>& markers() const override { return channels::marks(); }
   OutputEvents feed(std::string_view text) override;
   OutputEvents feed_marker(std::string_view marker) override;
-  OutputEvents finish() override;
+  OutputEvents finish(AnswerEnd end) override;
 
  private:
   /// opening: the first header, of which the prompt holds the beginning; between: behind a message.
@@ -92,9 +92,9 @@ OutputEvents HarmonyParser::feed_marker(std::string_view marker) {
   return writer_.take();
 }
 
-OutputEvents HarmonyParser::finish() {
+OutputEvents HarmonyParser::finish(AnswerEnd end) {
   // A header that was cut off says nothing to anyone; text that only looked like one does.
-  if (state_ == State::opening) writer_.say(Kind::text, header_);
+  if (state_ == State::opening && end == AnswerEnd::whole) writer_.say(Kind::text, header_);
   writer_.finish();
   return writer_.take();
 }

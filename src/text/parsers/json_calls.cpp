@@ -1,5 +1,7 @@
 #include "text/parsers/json_calls.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "text/parsers/call_id.h"
@@ -12,6 +14,9 @@ using Kind = JsonEvent::Kind;
 
 bool names_tool(std::string_view key) { return key == "name" || key == "tool_name"; }
 bool names_arguments(std::string_view key) { return key == "arguments" || key == "parameters"; }
+
+// One of the texts goes on as the other does.
+bool agree(std::string_view a, std::string_view b) { return a.starts_with(b) || b.starts_with(a); }
 
 }  // namespace
 
@@ -28,6 +33,21 @@ Progress JsonCalls::read(Input& input, OutputWriter& writer) {
                                                     : read_behind(input);
     if (progress != Progress::more || state_ == before) return progress;
   }
+}
+
+bool JsonCalls::surely_calls(std::string_view text) const {
+  std::string bare;
+  std::copy_if(text.begin(), text.end(), std::back_inserter(bare),
+               [](char c) { return !is_space(c); });
+  std::string_view object = bare;
+  if (object.starts_with('[')) object.remove_prefix(1);
+  for (const std::string_view head : {R"({"name":")", R"({"tool_name":")"}) {
+    if (head.starts_with(object)) return true;
+    if (object.starts_with(head))
+      return !options_.offered || options_.offered->any_begins(object.substr(head.size()));
+  }
+  return agree(object, R"({"arguments":{)") || agree(object, R"({"parameters":{)") ||
+         agree(object, R"({"type":"function")");
 }
 
 Progress JsonCalls::read_before(Input& input) {

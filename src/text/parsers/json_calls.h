@@ -26,6 +26,7 @@ class JsonCalls final : public CallReader {
 
   void begin(std::string_view tag) override;
   Progress read(Input& input, OutputWriter& writer) override;
+  bool surely_calls(std::string_view text) const override;
 
  private:
   enum class State { before, inside, behind };

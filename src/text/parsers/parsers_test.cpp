@@ -9,6 +9,7 @@
 #include "text/parsers/registry.h"
 #include "text/parsers/testing.h"
 #include "text/test_files.h"
+#include "text/transcripts_testing.h"
 
 namespace pippin::text {
 namespace {
@@ -20,8 +21,8 @@ class Subject {
 
   std::unique_ptr<OutputParser> parser() const { return format_.parser(prompt_, tools_); }
 
-  FoldedAnswer parse(const std::vector<Piece>& pieces) const {
-    auto answer = parse_in_pieces(*parser(), pieces);
+  FoldedAnswer parse(const std::vector<Piece>& pieces, AnswerEnd end = AnswerEnd::whole) const {
+    auto answer = parse_in_pieces(*parser(), pieces, end);
     EXPECT_EQ(answer.problem, "");
     return answer;
   }
@@ -71,7 +72,7 @@ void expect_transcript(const FoldedAnswer& answer, const json::object& transcrip
   }
 }
 
-class Family : public testing::TestWithParam<const char*> {
+class Family : public testing::TestWithParam<std::string> {
  protected:
   const json::object file_ = read_transcripts(GetParam());
   const OutputFormat format_ = format_of(file_);
@@ -110,6 +111,36 @@ TEST_P(Family, ReadsTheSameHoweverItIsSplit) {
       EXPECT_EQ(subject.parse(split_everywhere(pieces)), whole);
       for (std::size_t at = 1; at < output.size(); ++at)
         ASSERT_EQ(subject.parse(split_at(pieces, at)), whole) << "split at " << at;
+    }
+  }
+}
+
+/// The first pieces, cut after `size` bytes; special tokens are there or not.
+std::vector<Piece> beginning(const std::vector<Piece>& pieces, std::size_t size) {
+  std::vector<Piece> out;
+  for (const auto& piece : pieces) {
+    if (piece.marker && piece.text.size() > size) break;
+    out.push_back({piece.text.substr(0, size), piece.marker});
+    size -= std::min(size, piece.text.size());
+    if (size == 0) break;
+  }
+  return out;
+}
+
+// So calls that max_tokens cuts hold no markup, and nothing else says any.
+TEST_P(Family, SaysTheBeginningWhereverItIsCut) {
+  for (const auto& value : file_.at("transcripts").as_array()) {
+    const auto& transcript = value.as_object();
+    const auto subject = this->subject(transcript);
+    const auto output = text_in(transcript, "output");
+    SCOPED_TRACE(output);
+    for (const auto& pieces : {subject.cut(output), std::vector<Piece>{{output}}}) {
+      if (pieces.size() == 1 && !reads_text()) continue;
+      const auto whole = subject.parse(pieces);
+      for (std::size_t size = 0; size <= output.size(); ++size) {
+        const auto cut = subject.parse(beginning(pieces, size), AnswerEnd::cut);
+        ASSERT_TRUE(begins(cut, whole)) << "cut at " << size << ": " << cut;
+      }
     }
   }
 }
@@ -187,6 +218,9 @@ TEST_P(Family, GivesValidEventsForAnything) {
       const auto whole = subject.parse(pieces);
       ASSERT_EQ(subject.parse(split_everywhere(pieces)), whole);
       ASSERT_EQ(subject.parse(split_at(pieces, 1 + rng() % (text.size() + 1))), whole);
+      const auto size = rng() % (text.size() + 1);
+      const auto cut = subject.parse(beginning(pieces, size), AnswerEnd::cut);
+      ASSERT_TRUE(begins(cut, whole)) << "cut at " << size << ": " << cut;
     }
   }
 }
@@ -204,12 +238,47 @@ TEST(Parsers, ABracketMayBeginReasoningOrACall) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Family,
-                         testing::Values("hermes", "qwen3_coder", "glm", "minimax", "llama3_json",
-                                         "pythonic", "gemma3", "gemma4", "functiongemma", "mistral",
-                                         "deepseek", "kimi_k2", "granite", "nemotron", "phi",
-                                         "command_r", "harmony"),
-                         [](const auto& info) { return std::string(info.param); });
+// Formats whose calls begin with a mere bracket: what is cut may as well be an answer.
+TEST(Parsers, ACutAnswerIsToldUnlessACallBeginsSo) {
+  const auto told = [](const char* tool_parser, const std::string& text) {
+    const auto format = OutputFormat::choose(tool_parser, "think", "", "");
+    return Subject(format, "", tools_json()).parse({{text}}, AnswerEnd::cut).content;
+  };
+  for (const std::string answer : {R"({"result": "Once upon a)", R"({"name": "Alice Li)",
+                                   R"({"type": "object", "properties": {)", "[\"a\", ", "[get_up"})
+    EXPECT_EQ(told(answer[0] == '{' ? "llama3_json" : "pythonic", answer), answer);
+  for (const std::string call :
+       {R"({"name": "get_wea)", R"({ "na)", "{", R"({"parameters": {"city": "Par)",
+        R"({"type": "function", "na)", "[get_wea", "["})
+    EXPECT_EQ(told(call[0] == '{' ? "llama3_json" : "pythonic", call), "") << call;
+}
+
+// Else no stop string would be found in it.
+TEST(Parsers, WhiteSpaceWithoutEndIsTold) {
+  const auto format = OutputFormat::choose("hermes", "think", "", "");
+  const auto parser = format.parser("", tools_json());
+  FoldedAnswer answer;
+  for (const auto* text : {"So:", "\n"}) answer.add(parser->feed(text));
+  EXPECT_EQ(answer.content, "So:");
+  for (int i = 0; i < 999; ++i) answer.add(parser->feed("\n"));
+  EXPECT_GT(answer.content.size(), 900u);
+  // Where no tools are offered no markup can follow.
+  const auto without = format.parser("", "");
+  FoldedAnswer all;
+  for (const auto* text : {"So:", "\n"}) all.add(without->feed(text));
+  EXPECT_EQ(all.content, "So:\n");
+}
+
+TEST(Parsers, EveryFormatHasTranscripts) {
+  const auto known = transcript_families();
+  for (const auto& name : OutputFormat::tool_parsers()) {
+    if (name == "auto" || name == "none") continue;
+    EXPECT_NE(std::find(known.begin(), known.end(), name), known.end()) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Family, testing::ValuesIn(transcript_families()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace pippin::text

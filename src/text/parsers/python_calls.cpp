@@ -25,6 +25,12 @@ Progress PythonCalls::read(Input& input, OutputWriter& writer) {
   }
 }
 
+bool PythonCalls::surely_calls(std::string_view text) const {
+  auto name = trimmed(text);
+  if (name.starts_with('[')) name = trimmed(name.substr(1));
+  return tools_->any_begins(name);
+}
+
 Progress PythonCalls::step(Input& input, OutputWriter& writer) {
   switch (state_) {
     case State::between:

@@ -23,6 +23,7 @@ class PythonCalls final : public CallReader {
 
   void begin(std::string_view tag) override;
   Progress read(Input& input, OutputWriter& writer) override;
+  bool surely_calls(std::string_view text) const override;
 
  private:
   enum class State { between, name, key, behind_key, value, behind_value, behind };

@@ -56,13 +56,28 @@ OutputEvents SectionParser::feed_marker(std::string_view marker) {
   return feed(marker);
 }
 
-OutputEvents SectionParser::finish() {
-  input_.close();
-  run();
-  if (state_ == State::calls && !writer_.call_open()) give_back();
-  if (writer_.call_open()) writer_.add_arguments(input_.take(input_.rest().size()));
+OutputEvents SectionParser::finish(AnswerEnd end) {
+  if (end == AnswerEnd::cut) {
+    settle_cut();
+  } else {
+    input_.close();
+    run();
+    if (state_ == State::calls && !writer_.call_open()) give_back();
+    if (writer_.call_open()) writer_.add_arguments(input_.take(input_.rest().size()));
+  }
   writer_.finish();
   return writer_.take();
+}
+
+// What the input still holds may be the beginning of markup, before which white space goes.
+void SectionParser::settle_cut() {
+  const bool in_markup = state_ == State::calls && !writer_.call_open();
+  if (in_markup && bare_ && writer_.num_calls() == calls_before_) {
+    auto text = input_.stop_recording();
+    text += input_.take(input_.rest().size());
+    if (!calls_->surely_calls(text)) return writer_.say(Kind::text, text);
+  }
+  if (in_markup || !input_.empty()) writer_.end_section();
 }
 
 void SectionParser::run() {
@@ -94,6 +109,7 @@ bool SectionParser::read_text() {
   const auto tags = calls_ ? std::span(calls_->tags().begin) : std::span<const std::string_view>();
   const auto found = input_.find(tags);
   writer_.say(Kind::text, input_.take(found.before));
+  if (!calls_ && !writer_.at_start()) writer_.say_space();
   return found.tag && begin_calls(tags[*found.tag], false);
 }
 
@@ -122,6 +138,7 @@ bool SectionParser::begin_calls(std::string_view tag, bool bare) {
   input_.record(writer_.take_space());
   if (!bare) input_.take(tag.size());
   calls_->begin(bare ? std::string_view() : tag);
+  bare_ = bare;
   calls_before_ = writer_.num_calls();
   state_ = State::calls;
   return true;

@@ -40,6 +40,8 @@ class CallReader {
 
   /// Markup begins, by this tag.
   virtual void begin(std::string_view tag) = 0;
+  /// Whether bare markup that was cut before it named a tool, where the argument is all of it, was to be a call: else it is text.
+  virtual bool surely_calls(std::string_view) const { return true; }
   /// Reads on: `more` where the input does not suffice, `done` behind the markup's end, `broken` where this is no markup (or,
   /// with a call open, no longer).
   virtual Progress read(Input& input, OutputWriter& writer) = 0;
@@ -62,7 +64,7 @@ class SectionParser final : public OutputParser {
   const std::vector<std::string_view>& markers() const override { return markers_; }
   OutputEvents feed(std::string_view text) override;
   OutputEvents feed_marker(std::string_view marker) override;
-  OutputEvents finish() override;
+  OutputEvents finish(AnswerEnd end) override;
 
  private:
   enum class State { text, reasoning, calls, broken_call };
@@ -79,14 +81,17 @@ class SectionParser final : public OutputParser {
   bool begin_calls(std::string_view tag, bool bare);
   /// The markup is none: what was read of it is text.
   void give_back();
+  /// The answer was cut: says what is said whatever might have followed.
+  void settle_cut();
   bool only_closes(std::string_view text) const;
 
   const ReasoningTags reasoning_;
   const std::unique_ptr<CallReader> calls_;  ///< null: none are looked for
   std::vector<std::string_view> markers_;
   Input input_;
-  OutputWriter writer_;
+  OutputWriter writer_{&input_};
   State state_;
+  bool bare_ = false;     ///< the current markup began without a tag
   int calls_before_ = 0;  ///< calls that preceded the current markup
 };
 

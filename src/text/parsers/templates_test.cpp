@@ -87,7 +87,7 @@ OutputEvents parse(OutputParser& parser, std::string_view text) {
     add(marker == markers.end() ? parser.feed(text.substr(0, 1)) : parser.feed_marker(*marker));
     text.remove_prefix(size);
   }
-  add(parser.finish());
+  add(parser.finish(AnswerEnd::whole));
   return events;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "pippin/error.h"
+#include "text/parsers/input.h"
 #include "text/parsers/parser.h"
 
 namespace pippin::text {
@@ -80,6 +81,22 @@ inline std::ostream& operator<<(std::ostream& out, const FoldedAnswer& answer) {
   return out;
 }
 
+/// Whether a cut answer says the beginning of what the whole one does. White space at a text's end is markup's or the text's own as
+/// what follows it tells.
+inline bool begins(const FoldedAnswer& cut, const FoldedAnswer& whole) {
+  const auto begins_text = [](std::string_view text, std::string_view all) {
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return all.starts_with(text);
+  };
+  const auto begins_call = [](const FoldedCall& call, const FoldedCall& all) {
+    return call.name == all.name && all.arguments.starts_with(call.arguments) &&
+           call.complete <= all.complete;
+  };
+  return begins_text(cut.reasoning, whole.reasoning) && begins_text(cut.content, whole.content) &&
+         cut.calls.size() <= whole.calls.size() &&
+         std::equal(cut.calls.begin(), cut.calls.end(), whole.calls.begin(), begins_call);
+}
+
 /// A piece of an answer: text, or a special token.
 struct Piece {
   std::string text;
@@ -132,11 +149,12 @@ inline std::vector<Piece> split_everywhere(const std::vector<Piece>& pieces) {
 }
 
 /// What `parser` makes of an answer in pieces.
-inline FoldedAnswer parse_in_pieces(OutputParser& parser, const std::vector<Piece>& pieces) {
+inline FoldedAnswer parse_in_pieces(OutputParser& parser, const std::vector<Piece>& pieces,
+                                    AnswerEnd end = AnswerEnd::whole) {
   FoldedAnswer answer;
   for (const auto& piece : pieces)
     answer.add(piece.marker ? parser.feed_marker(piece.text) : parser.feed(piece.text));
-  answer.add(parser.finish());
+  answer.add(parser.finish(end));
   answer.check_arguments();
   return answer;
 }

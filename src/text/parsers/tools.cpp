@@ -104,6 +104,11 @@ Tools::Tools(std::string_view tools_json) {
   }
 }
 
+bool Tools::any_begins(std::string_view name) const {
+  const auto next = parameters_.lower_bound(name);
+  return next != parameters_.end() && next->first.starts_with(name);
+}
+
 ValueTypes Tools::types_of(std::string_view tool, std::string_view argument) const {
   ValueTypes types;
   const auto found = parameters_.find(tool);

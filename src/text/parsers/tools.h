@@ -28,6 +28,8 @@ class Tools {
 
   bool empty() const { return parameters_.empty(); }
   bool has(std::string_view name) const { return parameters_.contains(name); }
+  /// Whether some tool's name begins so.
+  bool any_begins(std::string_view name) const;
   /// Of a tool's argument; unknown for a tool or argument that isn't there.
   ValueTypes types_of(std::string_view tool, std::string_view argument) const;
 
