@@ -199,6 +199,7 @@ void rope(benchmark::State& state) {
                    {.qkv = qkv.data(),
                     .qkv_stride = (H + 2 * Hkv) * D,
                     .num_heads = H,
+                    .norms = cpu::HeadNorms::each_head,
                     .q_norm = norm.data(),
                     .k_norm = norm.data(),
                     .eps = 1e-6f,

@@ -28,16 +28,16 @@ mx::array int_array(const std::vector<std::int32_t>& values, const mx::Shape& sh
 }
 
 // A prompt of that many tokens; the last ones' logits are wanted.
-models::StepInput prompt(const std::vector<std::int32_t>& pages, int rows, int logit_rows,
+models::StepInput prompt(const std::vector<std::int32_t>& pages, int rows, int logit_rows, int axes,
                          const DryRun& run) {
   std::vector<std::int32_t> positions;
-  for (int axis = 0; axis < 3; ++axis)
+  for (int axis = 0; axis < axes; ++axis)
     for (int i = 0; i < rows; ++i) positions.push_back(i);
   std::vector<std::int32_t> last(static_cast<std::size_t>(logit_rows));
   std::iota(last.begin(), last.end(), rows - logit_rows);
   const auto count = static_cast<std::size_t>(rows);
   return {int_array(std::vector<std::int32_t>(count, 0), {rows}),
-          int_array(positions, {3, rows}),
+          int_array(positions, {axes, rows}),
           true,
           int_array(last, {logit_rows}),
           kernels::make_layout({{pages, rows, rows}}, run.page_size, run.cpu),
@@ -51,7 +51,7 @@ std::int64_t text_bytes(const models::Model& model, const DryRun& run, int rows)
   std::iota(pages.begin(), pages.end(), 0);
   nn::KVCache cache(traits.num_layers, static_cast<int>(pages.size()), run.page_size,
                     traits.num_kv_heads, traits.head_dim, run.kv, run.cpu != nullptr);
-  const auto input = prompt(pages, rows, 1, run);
+  const auto input = prompt(pages, rows, 1, traits.position_axes, run);
   return peak_of([&] {
     std::vector<mx::array> results = {model.forward(input, cache)};
     results.insert(results.end(), cache.keys.begin(), cache.keys.end());

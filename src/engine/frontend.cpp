@@ -231,7 +231,7 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   check(options);
   info_.name = name_of(model_dir);
   // What is cheap and often wrong comes before the weights.
-  models::check_family(model_dir);
+  models::check_model_type(model_dir);
   prompts_.tokenizer = text::Tokenizer::load(model_dir);
   prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);
@@ -333,6 +333,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   info_.device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
   prompts_.max_context = context;
   prompts_.vocab_size = traits.vocab_size;
+  prompts_.positions = traits.positions;
   end_tokens_ = traits.end_tokens;
   if (end_tokens_.empty() && prompts_.tokenizer->eos_id())
     end_tokens_.push_back(*prompts_.tokenizer->eos_id());
@@ -550,7 +551,7 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool p
       sequence->tokens.push_back(token);
     }
     sequence->num_prompt = prompt_tokens;
-    sequence->positions = models::mrope_positions(prompt_tokens, {});
+    sequence->positions = prompts_.positions(prompt_tokens, {});
     apply(greedy, stop, *sequence);
     sequences.push_back(std::move(sequence));
   }

@@ -114,7 +114,7 @@ text::OpenPrompt PromptBuilder::build(const ChatRequest& request, Sequence& sequ
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
   sequence.num_prompt = sequence.num_tokens();
   part_cache(sequence, request.cache_salt);
-  sequence.positions = models::mrope_positions(sequence.num_prompt, spans);
+  sequence.positions = positions(sequence.num_prompt, spans);
   return prompt;
 }
 
@@ -130,7 +130,7 @@ void PromptBuilder::build(const CompletionRequest& request, Sequence& sequence) 
   check_length(sequence.num_tokens(), "prompt");
   sequence.num_prompt = sequence.num_tokens();
   part_cache(sequence, request.cache_salt);
-  sequence.positions = models::mrope_positions(sequence.num_prompt, {});
+  sequence.positions = positions(sequence.num_prompt, {});
 }
 
 // By the markers in the vocabulary: Qwen's (CodeGemma's, too) or StarCoder's.

@@ -24,8 +24,9 @@ struct PromptBuilder {
   std::optional<VisionInput> vision;                        ///< absent: the model sees nothing
   std::string_view thought_tag;                             ///< begins reasoning; empty: none does
 
-  std::int64_t max_context = 0;     ///< tokens of prompt and answer together
-  std::int32_t vocab_size = 0;      ///< the model's; ids beyond have no embedding
+  std::int64_t max_context = 0;  ///< tokens of prompt and answer together
+  std::int32_t vocab_size = 0;   ///< the model's; ids beyond have no embedding
+  models::PositionsFn* positions = models::count_positions;  ///< the model's
   std::size_t max_token_bytes = 0;  ///< of the longest token, to refuse endless prompts unread
 
   /// Renders, tokenizes and lays out the placeholders of pictures and frames. Fills tokens, num_prompt, num_history,

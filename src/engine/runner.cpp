@@ -228,7 +228,8 @@ bool Runner::by_gpu_kernels() const {
 
 models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> tokens, device_token_indices, logit_rows;
-  std::array<std::vector<std::int32_t>, 3> positions;
+  const int axes = model_->traits().position_axes;
+  std::vector<std::vector<std::int32_t>> positions(static_cast<std::size_t>(axes));
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
   bool text_positions = true;
@@ -241,7 +242,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
       device_token_indices.push_back(chunk.device_token_index);
       tokens.push_back(chunk.device_token_index < 0 ? sequence.tokens[static_cast<std::size_t>(i)]
                                                     : 0);
-      for (int axis = 0; axis < 3; ++axis)
+      for (int axis = 0; axis < axes; ++axis)
         positions[static_cast<std::size_t>(axis)].push_back(sequence.positions.at(axis, i));
     }
     const auto scored = scored_rows(chunk);
@@ -256,7 +257,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> flat;
   for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
   return {token_array(tokens, device_token_indices),
-          mx::reshape(int_array(flat), {3, static_cast<int>(tokens.size())}),
+          mx::reshape(int_array(flat), {axes, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
           kernels::make_layout(contexts, options_.page_size, options_.cpu, by_gpu_kernels()),

@@ -40,20 +40,78 @@ mx::array tokens(const mx::array& x, int first, int end) {  // of [B, H, L, D]
   return mx::slice(x, {0, 0, first, 0}, {x.shape(0), x.shape(1), end, x.shape(3)});
 }
 
+// bool [B, 1, n, L], true where a row sees a token; absent where "causal" says it.
+std::optional<mx::array> mask_of(const PagedLayout::Group& group, int window) {
+  const int rows = group.rows_per_sequence, length = group.slots.shape(1);
+  if (window == 0 || window >= length) return group.mask;
+  const auto tokens = mx::arange(length, mx::int32);
+  // Of decode rows: each stands at its context's end.
+  const auto ends =
+      group.lengths
+          ? *group.lengths
+          : mx::reshape(mx::arange(length - rows + 1, length + 1, mx::int32), {1, 1, rows, 1});
+  return mx::logical_and(mx::less(tokens, ends),
+                         mx::greater_equal(tokens, ends - mx::array(window, mx::int32)));
+}
+
+// With capped scores: q [B, H, n, D] and k, v [B, Hkv, L, D] -> [B, H, n, D], computed in float32.
+mx::array capped_attention(const mx::array& q, const mx::array& k, const mx::array& v,
+                           const mx::array& mask, const ScoreOptions& options) {
+  const int group = q.shape(1) / k.shape(1), rows = q.shape(2);
+  const auto floats = [](const mx::array& x) {
+    return mx::expand_dims(mx::astype(x, mx::float32), 2);
+  };
+  const auto queries =
+      mx::unflatten(mx::astype(q, mx::float32), 1, {k.shape(1), group});  // [B, Hkv, group, n, D]
+  auto scores = mx::matmul(queries, mx::swapaxes(floats(k), -1, -2)) * mx::array(options.scale);
+  scores = mx::array(options.softcap) * mx::tanh(scores / mx::array(options.softcap));
+  scores = mx::where(mx::expand_dims(mask, 2), scores, mx::array(-INFINITY));
+  if (options.sinks) {
+    const auto sinks =
+        mx::reshape(mx::astype(*options.sinks, mx::float32), {1, k.shape(1), group, 1, 1});
+    scores = mx::concatenate(
+        {scores, mx::broadcast_to(sinks, {q.shape(0), k.shape(1), group, rows, 1})}, -1);
+  }
+  auto weights = mx::softmax(scores, -1);
+  if (options.sinks)
+    weights = mx::split(weights, mx::Shape{k.shape(2)}, -1).front();  // a sink has no value
+  return mx::astype(mx::reshape(mx::matmul(weights, floats(v)), q.shape()), q.dtype());
+}
+
+// Each row sees what is before it; the last one all.
+mx::array causal_mask(int rows, int length) {
+  const auto ends = mx::reshape(mx::arange(length - rows, length, mx::int32), {1, 1, rows, 1});
+  return mx::less_equal(mx::arange(length, mx::int32), ends);
+}
+
+// q [B, H, n, D] over k, v [B, Hkv, L, D]. Without a mask several rows see what is before them: "causal" aligns the last query with
+// the last key, which is just what a chunk at its context's end needs.
+mx::array attend_context(const mx::array& q, const mx::array& k, const mx::array& v,
+                         const std::optional<mx::array>& mask, const ScoreOptions& options) {
+  if (options.softcap > 0)
+    return capped_attention(q, k, v, mask ? *mask : causal_mask(q.shape(2), k.shape(2)), options);
+  auto sinks = options.sinks;
+  if (sinks) sinks = mx::astype(*sinks, q.dtype());
+  const std::string mode = mask ? "array" : q.shape(2) > 1 ? "causal" : "";
+  return mx::fast::scaled_dot_product_attention(q, k, v, options.scale, mode, mask, sinks);
+}
+
 // Where MLX has no fused kernel it holds all scores of a call at once; tiles of queries bound them (rows are independent).
 constexpr int max_scores_per_head = 1 << 22;
 
-// A chunk at its context's end. "causal" aligns the last query with the last key, which is just what that needs, and each of its tiles.
+// A chunk at its context's end, and each of its tiles.
 mx::array attend_chunk(const mx::array& queries, const mx::array& keys, const mx::array& values,
-                       float scale) {
+                       const std::optional<mx::array>& mask, const ScoreOptions& options) {
   const int count = queries.shape(2), length = keys.shape(2);
   const int tile = std::max(64, max_scores_per_head / length);
   std::vector<mx::array> outputs;
   for (int first = 0; first < count; first += tile) {
     const int end = std::min(first + tile, count), visible = length - count + end;
-    outputs.push_back(mx::fast::scaled_dot_product_attention(
-        tokens(queries, first, end), tokens(keys, 0, visible), tokens(values, 0, visible), scale,
-        "causal"));
+    const auto seen =
+        mask ? std::optional(mx::slice(*mask, {0, 0, first, 0}, {1, 1, end, visible}))
+             : std::nullopt;
+    outputs.push_back(attend_context(tokens(queries, first, end), tokens(keys, 0, visible),
+                                     tokens(values, 0, visible), seen, options));
   }
   return outputs.size() == 1 ? outputs.front() : mx::concatenate(std::move(outputs), 2);
 }
@@ -65,10 +123,10 @@ PagedLayout::Group by_slots(const PagedLayout::Group& group) {
   const auto first = mx::expand_dims(contexts.table, 2) * mx::array(contexts.page_size, mx::int32);
   const auto slots = mx::reshape(first + within, {contexts.rows, -1});
   const auto lengths = mx::slice(contexts.lengths, {0}, {contexts.rows});
+  const auto ends = mx::reshape(lengths, {contexts.rows, 1, 1, 1});
   return {group.first_row, group.num_sequences, group.rows_per_sequence,
           mx::slice(slots, {0, 0}, {contexts.rows, contexts.longest}),
-          mx::less(mx::arange(contexts.longest, mx::int32),
-                   mx::reshape(lengths, {contexts.rows, 1, 1, 1}))};
+          mx::less(mx::arange(contexts.longest, mx::int32), ends), ends};
 }
 
 // A step's queries, keys and values [T, H or Hkv, D] as the pools have them, and the pools.
@@ -85,7 +143,8 @@ bool is_whole(const PagedLayout::Group& group) {
          group.slots.size() == static_cast<std::size_t>(group.rows_per_sequence);
 }
 
-mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group, float scale) {
+mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
+                        const ScoreOptions& options) {
   const int count = group.num_sequences * group.rows_per_sequence;
   const auto& q = step.q;
   const auto queries = heads_first(rows(q, group.first_row, count), group.num_sequences);
@@ -95,19 +154,21 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group, float
     return gather_context(pool, group.slots, q.shape(2), q.dtype());
   };
   const auto keys = context(step.k, step.k_pool), values = context(step.v, step.v_pool);
-  if (group.rows_per_sequence > 1) return rows_first(attend_chunk(queries, keys, values, scale));
-  return rows_first(mx::fast::scaled_dot_product_attention(queries, keys, values, scale,
-                                                           group.mask ? "array" : "", group.mask));
+  const auto mask = mask_of(group, options.window);
+  if (group.rows_per_sequence > 1)
+    return rows_first(attend_chunk(queries, keys, values, mask, options));
+  return rows_first(attend_context(queries, keys, values, mask, options));
 }
 
-mx::array attend(const Step& step, const PagedLayout::Group& group, float scale) {
-  if (!group.contexts) return attend_by_mlx(step, group, scale);
+mx::array attend(const Step& step, const PagedLayout::Group& group, const ScoreOptions& options) {
+  if (!group.contexts) return attend_by_mlx(step, group, options);
   auto* executor = gpu::executor();
   const auto& [q, k, v, k_pool, v_pool] = step;
   if (is_quantized(k_pool) || !gpu::decodes(executor, q.shape(2), q.dtype(), k_pool.dtype()))
-    return attend_by_mlx(step, by_slots(group), scale);
+    return attend_by_mlx(step, by_slots(group), options);
   return gpu::paged_decode(*executor, rows(q, group.first_row, group.num_sequences), k_pool, v_pool,
-                           *group.contexts, {scale});
+                           *group.contexts,
+                           {options.scale, options.window, options.softcap, options.sinks});
 }
 
 // heads [T, Hkv, D], rotated where the pool is quantized.
@@ -130,44 +191,60 @@ mx::array concatenate_rows(std::vector<mx::array> parts) {
 
 namespace {
 
-mx::array attend_groups(const Step& step, const PagedLayout& layout, float scale) {
+mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options) {
   std::vector<mx::array> outputs;
-  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, scale));
+  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, options));
   return concatenate_rows(std::move(outputs));
 }
 
-// Whether our GPU kernels norm and rotate these heads.
-bool gpu_takes(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
-               const RopeAngles& angles, const mx::array& pool, const PagedLayout& layout) {
-  return layout.padded_write_slots && !is_quantized(pool) &&
-         gpu::decodes(gpu::executor(), shape.head_dim, qkv.dtype(), pool.dtype()) &&
-         norm.q.dtype() == qkv.dtype() && norm.k.dtype() == qkv.dtype() &&
-         2 * angles.cos.shape(-1) == shape.head_dim;
+// Whether our GPU kernels take these head norms: each head by itself with weights of the heads' dtype, or none.
+bool gpu_norms(const QkNorm& norm, mx::Dtype dtype) {
+  if (norm.norms == cpu::HeadNorms::none) return true;
+  return norm.norms == cpu::HeadNorms::each_head && norm.q && norm.k && norm.q->dtype() == dtype &&
+         norm.k->dtype() == dtype;
 }
 
-mx::array gpu_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
-                        const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
-                        const PagedLayout& layout, float scale) {
+// Whether our GPU kernels rotate so: the halves of whole heads.
+bool gpu_rotates(const RowPositions& rows, int head_dim) {
+  return rows.angles && !rows.angles->interleaved && !rows.query_scales &&
+         2 * rows.angles->cos.shape(-1) == head_dim;
+}
+
+bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
+               const mx::array& pool, const PagedLayout& layout) {
+  return layout.padded_write_slots && !is_quantized(pool) &&
+         gpu::decodes(gpu::executor(), spec.shape.head_dim, qkv.dtype(), pool.dtype()) &&
+         gpu_norms(spec.norm, qkv.dtype()) && gpu_rotates(rows, spec.shape.head_dim);
+}
+
+gpu::HeadRows head_rows(const AttentionSpec& spec, const RopeAngles& angles) {
+  const auto& [num_heads, num_kv_heads, head_dim] = spec.shape;
+  const bool normed = spec.norm.norms != cpu::HeadNorms::none;
+  return {num_heads,      num_kv_heads, head_dim,  normed ? spec.norm.q : std::nullopt,
+          normed ? spec.norm.k : std::nullopt, spec.norm.eps, angles.cos, angles.sin};
+}
+
+mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
+                        mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout) {
   auto& executor = *gpu::executor();
-  const gpu::HeadRows heads{shape.num_heads, shape.num_kv_heads, shape.head_dim, norm.q,
-                            norm.k,          norm.eps,           angles.cos,     angles.sin};
+  const auto heads = head_rows(spec, *rows.angles);
   // MLX's operations read the pools of a chunk: it must see them written.
   if (executor.writes_inputs() && all_decode(layout)) {
     const auto q =
         gpu::qk_norm_rope_write(executor, qkv, heads, *layout.padded_write_slots, k_pool, v_pool);
-    return attend_groups({q, {}, {}, k_pool, v_pool}, layout, scale);
+    return attend_groups({q, {}, {}, k_pool, v_pool}, layout, spec.scores);
   }
   const auto made = gpu::qk_norm_rope(executor, qkv, heads, k_pool.dtype());
   write(k_pool, layout.write_slots, made.k);
   write(v_pool, layout.write_slots, made.v);
-  return attend_groups({made.q, made.k, made.v, k_pool, v_pool}, layout, scale);
+  return attend_groups({made.q, made.k, made.v, k_pool, v_pool}, layout, spec.scores);
 }
 
 }  // namespace
 
 mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                           mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          float scale) {
+                          const ScoreOptions& options) {
   const bool rotates = is_quantized(k_pool);
   const auto turned = [&](const mx::array& x) { return rotates ? rotate_heads(x) : x; };
   write(k_pool, layout.write_slots, turned(k));
@@ -177,7 +254,7 @@ mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::arra
   const bool exact = !rotates && k.dtype() == k_pool.dtype();
   const Step step{queries, exact ? std::optional(k) : std::nullopt,
                   exact ? std::optional(v) : std::nullopt, k_pool, v_pool};
-  const auto out = attend_groups(step, layout, scale);
+  const auto out = attend_groups(step, layout, options);
   if (!rotates) return out;
   return mx::reshape(rotate_heads_back(mx::reshape(out, q.shape())), out.shape());
 }
@@ -200,19 +277,42 @@ mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::ar
   return concatenate_rows(std::move(outputs));
 }
 
-mx::array causal_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
-                           const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
-                           const PagedLayout& layout, float scale) {
-  if (layout.cpu) return cpu_attention(qkv, shape, norm, angles, k_pool, v_pool, layout, scale);
-  if (gpu_takes(qkv, shape, norm, angles, k_pool, layout))
-    return gpu_attention(qkv, shape, norm, angles, k_pool, v_pool, layout, scale);
-  const int rows = qkv.shape(0), kv_end = shape.num_heads + shape.num_kv_heads;
+namespace {
+
+// heads [T, H, D] normed, of whole rows as one.
+mx::array normed(const mx::array& heads, const QkNorm& norm,
+                 const std::optional<mx::array>& weight) {
+  if (norm.norms == cpu::HeadNorms::none) return heads;
+  if (norm.norms == cpu::HeadNorms::each_head) return mx::fast::rms_norm(heads, weight, norm.eps);
+  const auto rows = mx::reshape(heads, {heads.shape(0), -1});
+  return mx::reshape(mx::fast::rms_norm(rows, weight, norm.eps), heads.shape());
+}
+
+mx::array turned(const mx::array& heads, const RowPositions& rows) {
+  return rows.angles ? apply_rope(heads, *rows.angles) : heads;
+}
+
+mx::array scaled(const mx::array& queries, const RowPositions& rows) {
+  if (!rows.query_scales) return queries;
+  return queries * mx::astype(mx::reshape(*rows.query_scales, {-1, 1, 1}), queries.dtype());
+}
+
+}  // namespace
+
+mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
+                           const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout) {
+  if (layout.cpu) return cpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
+  if (gpu_takes(qkv, spec, rows, k_pool, layout))
+    return gpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
+  const auto& shape = spec.shape;
+  const int kv_end = shape.num_heads + shape.num_kv_heads;
   const auto parts =
-      mx::split(mx::reshape(qkv, {rows, kv_end + shape.num_kv_heads, shape.head_dim}),
+      mx::split(mx::reshape(qkv, {qkv.shape(0), kv_end + shape.num_kv_heads, shape.head_dim}),
                 mx::Shape{shape.num_heads, kv_end}, 1);
-  const auto q = apply_rope(mx::fast::rms_norm(parts[0], norm.q, norm.eps), angles);
-  const auto k = apply_rope(mx::fast::rms_norm(parts[1], norm.k, norm.eps), angles);
-  return paged_attention(q, k, parts[2], k_pool, v_pool, layout, scale);
+  const auto q = scaled(turned(normed(parts[0], spec.norm, spec.norm.q), rows), rows);
+  const auto k = turned(normed(parts[1], spec.norm, spec.norm.k), rows);
+  return paged_attention(q, k, parts[2], k_pool, v_pool, layout, spec.scores);
 }
 
 mx::array vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "kernels/kv_codes.h"
+#include "kernels/layout.h"
 #include "kernels/ops.h"
 #include "kernels/testing.h"
 
@@ -25,16 +26,21 @@ struct Part {
 
 // Softmax attention of row `query` over contexts[0, visible), in doubles.
 void attend_naive(const float* q, const std::vector<float>& keys, const std::vector<float>& values,
-                  const std::vector<int>& slots, int visible, std::vector<float>& out) {
+                  const std::vector<int>& slots, int visible, std::vector<float>& out,
+                  const ScoreOptions& options = {scale}) {
+  const int first = options.window > 0 ? std::max(0, visible - options.window) : 0;
   for (int h = 0; h < H; ++h) {
     const int kv = h / (H / Hkv);
-    std::vector<double> weights;
-    for (int j = 0; j < visible; ++j) {
+    std::vector<double> weights(first, 0.0);
+    for (int j = first; j < visible; ++j) {
       double dot = 0;
       for (int d = 0; d < D; ++d) dot += q[h * D + d] * keys[(slots[j] * Hkv + kv) * D + d];
-      weights.push_back(std::exp(dot * scale));
+      dot *= options.scale;
+      if (options.softcap > 0) dot = options.softcap * std::tanh(dot / options.softcap);
+      weights.push_back(std::exp(dot));
     }
-    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    if (options.sinks) total += std::exp(static_cast<double>(to_vector(*options.sinks)[h]));
     for (int d = 0; d < D; ++d) {
       double sum = 0;
       for (int j = 0; j < visible; ++j)
@@ -57,12 +63,13 @@ mx::array int_array(const std::vector<int>& values, mx::Shape shape) {
 
 // Runs the op on a pool with garbage in unused slots and compares with the naive result over the
 // same pool.
-void check(const std::vector<Part>& parts, const PagedLayout& layout) {
+void check(const std::vector<Part>& parts, const PagedLayout& layout,
+           const ScoreOptions& options = {scale}) {
   const int T = static_cast<int>(write_slots(parts).size());
   const auto q = random_array({T, H, D}, 1), k = random_array({T, Hkv, D}, 2),
              v = random_array({T, Hkv, D}, 3);
   auto k_pool = random_array({num_slots, Hkv, D}, 4), v_pool = random_array({num_slots, Hkv, D}, 5);
-  const auto got = to_vector(paged_attention(q, k, v, k_pool, v_pool, layout, scale));
+  const auto got = to_vector(paged_attention(q, k, v, k_pool, v_pool, layout, options));
 
   const auto keys = to_vector(k_pool), values = to_vector(v_pool), queries = to_vector(q),
              new_keys = to_vector(k);
@@ -73,9 +80,22 @@ void check(const std::vector<Part>& parts, const PagedLayout& layout) {
       const int position = static_cast<int>(part.slots.size()) - part.rows + i;
       for (int d = 0; d < Hkv * D; ++d)  // the new key is where it was sent
         ASSERT_EQ(keys[part.slots[position] * Hkv * D + d], new_keys[row * Hkv * D + d]);
-      attend_naive(queries.data() + row * H * D, keys, values, part.slots, position + 1, wanted);
+      attend_naive(queries.data() + row * H * D, keys, values, part.slots, position + 1, wanted,
+                   options);
     }
   EXPECT_LT(max_abs_difference(got, wanted), 1e-5f);
+}
+
+std::vector<ScoreOptions> all_options() {
+  const auto sinks = random_array({H}, 9);
+  return {{scale},
+          {scale, 5},
+          {scale, 1},
+          {scale, 0, 0.4f},
+          {scale, 0, 0, sinks},
+          {scale, 4, 0.6f},
+          {scale, 7, 0, sinks},
+          {scale, 6, 0.5f, sinks}};
 }
 
 std::vector<int> shuffled_slots() {
@@ -102,8 +122,9 @@ TEST(PagedAttention, DecodeRowsOfUnequalContexts) {
     }
   const PagedLayout layout{
       int_array(write_slots(parts), {3}),
-      {{0, 3, 1, int_array(slots, {3, 20}), mx::array(mask.begin(), {3, 1, 1, 20}, mx::bool_)}}};
-  check(parts, layout);
+      {{0, 3, 1, int_array(slots, {3, 20}), mx::array(mask.begin(), {3, 1, 1, 20}, mx::bool_),
+        int_array({20, 3, 1}, {3, 1, 1, 1})}}};
+  for (const auto& options : all_options()) check(parts, layout, options);
 }
 
 TEST(PagedAttention, ChunksAndDecodeRowsInOneStep) {
@@ -116,7 +137,8 @@ TEST(PagedAttention, ChunksAndDecodeRowsInOneStep) {
         {row, 1, part.rows, int_array(part.slots, {1, static_cast<int>(part.slots.size())}), {}});
     row += part.rows;
   }
-  check(parts, {int_array(write_slots(parts), {row}), groups});
+  for (const auto& options : all_options())
+    check(parts, {int_array(write_slots(parts), {row}), groups}, options);
 }
 
 // Against the definition over what quantized pools hold, turned back.
@@ -132,7 +154,7 @@ TEST(PagedAttention, ReadsCodes) {
       const auto q = random_array({rows, H, D}, 1);
       const auto out =
           paged_attention(q, random_array({rows, Hkv, D}, 2), random_array({rows, Hkv, D}, 3),
-                          k_pool, v_pool, layout, scale);
+                          k_pool, v_pool, layout, {scale});
       return std::pair(to_vector(out), to_vector(q));
     };
     step(old, old);
@@ -154,7 +176,7 @@ TEST(PagedAttention, WritesIntoThePoolInPlace) {
   const void* before = k_pool.data<float>();
   const PagedLayout layout{int_array({5}, {1}), {{0, 1, 1, int_array({5}, {1, 1}), {}}}};
   const auto x = random_array({1, Hkv, D}, 6);
-  auto out = paged_attention(random_array({1, H, D}, 7), x, x, k_pool, v_pool, layout, scale);
+  auto out = paged_attention(random_array({1, H, D}, 7), x, x, k_pool, v_pool, layout, {scale});
   mx::eval(out, k_pool, v_pool);
   EXPECT_EQ(k_pool.data<float>(), before);
 }
@@ -193,6 +215,80 @@ TEST(SegmentAttention, TilesGiveTheSame) {
                                                             mx::reshape(x, {1, 1, n, D}), scale);
   EXPECT_LT(max_abs_difference(to_vector(segment_attention(x, x, x, {n}, scale)), to_vector(whole)),
             1e-5f);
+}
+
+// ---- the CPU's kernels against MLX's operations
+
+struct Layer {
+  const char* name;
+  AttentionSpec spec;
+  std::optional<Rope> rope;
+  bool query_scales = false;
+};
+
+std::vector<Layer> layers() {
+  const AttentionShape shape = {H, Hkv, D};
+  const auto sinks = random_array({H}, 20), each = random_array({D}, 21),
+             q_whole = random_array({H * D}, 22), k_whole = random_array({Hkv * D}, 23);
+  auto neighbours = plain_rope(4, 100.0f), scaled = plain_rope(D, 100.0f);
+  neighbours.interleaved = true;
+  scaled.base.reset();
+  scaled.factor = 1.5f;
+  using cpu::HeadNorms;
+  return {
+      {"plain", {shape, {scale}}, plain_rope(D, 100.0f)},
+      {"no rotation", {shape, {scale}}, {}},
+      {"head norms", {shape, {scale}, {HeadNorms::each_head, each, each, 1e-3f}}, scaled},
+      {"norms without weights", {shape, {scale}, {HeadNorms::each_head, {}, {}, 1e-3f}}, scaled},
+      {"whole rows",
+       {shape, {scale}, {HeadNorms::whole_row, q_whole, k_whole, 1e-3f}},
+       neighbours,
+       true},
+      {"window and sinks", {shape, {scale, 5, 0, sinks}}, neighbours},
+      {"capped", {shape, {scale, 9, 0.7f}}, scaled, true}};
+}
+
+// One sequence of 21 tokens in two chunks, and its next token beside another sequence's.
+std::vector<float> outputs(const Layer& layer, const CpuBackendPtr& backend) {
+  constexpr int page = 16, num_pages = 6;
+  const std::vector<std::int32_t> a = {4, 2}, b = {1};
+  const std::vector<std::vector<ContextRows>> steps = {
+      {{a, 14, 14}}, {{a, 21, 7}, {b, 3, 3}}, {{a, 22, 1}, {b, 4, 1}}};
+  // The kernels lay pages out as they like.
+  auto k_pool = host_array({num_pages * page, Hkv, D}, mx::float32),
+       v_pool = host_array({num_pages * page, Hkv, D}, mx::float32);
+  std::vector<float> all;
+  std::uint64_t seed = 30;
+  for (const auto& step : steps) {
+    std::vector<int> positions;
+    for (const auto& part : step)
+      for (int i = part.length - part.rows; i < part.length; ++i) positions.push_back(i);
+    const int T = static_cast<int>(positions.size());
+    RowPositions rows;
+    if (layer.rope) rows.angles = rope_angles(int_array(positions, {1, T}), true, *layer.rope);
+    if (layer.query_scales) rows.query_scales = random_array({T}, seed + 100);
+    const auto qkv = random_array({T, (H + 2 * Hkv) * D}, seed++);
+    const auto copy = mx::contiguous(qkv + mx::zeros_like(qkv));  // kernels turn queries in place
+    const auto out = to_vector(
+        causal_attention(copy, layer.spec, rows, k_pool, v_pool, make_layout(step, page, backend)));
+    all.insert(all.end(), out.begin(), out.end());
+  }
+  return all;
+}
+
+TEST(CausalAttention, CpuKernelsEqualMlxOperations) {
+  const auto device = mx::default_device();
+  mx::set_default_device(mx::Device::cpu);
+  const auto backend = std::make_shared<CpuBackend>(CpuOptions{.threads = 2});
+  const auto plain = outputs(layers().front(), backend);
+  for (const auto& layer : layers()) {
+    const auto got = outputs(layer, backend);
+    EXPECT_LT(max_abs_difference(got, outputs(layer, nullptr)), 2e-5f) << layer.name;
+    if (std::string(layer.name) != "plain") {
+      EXPECT_GT(max_abs_difference(got, plain), 1e-2f) << layer.name << " changes nothing";
+    }
+  }
+  mx::set_default_device(device);
 }
 
 }  // namespace

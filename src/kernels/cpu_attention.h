@@ -10,9 +10,9 @@ namespace pippin::kernels {
 
 /// As causal_attention, with layout.cpu set; the pools' memory is written in place. qkv is float32 and
 /// must have no other reader, the pools are float32, float16, bfloat16 or codes.
-mx::array cpu_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
-                        const RopeAngles& angles, const mx::array& k_pool, const mx::array& v_pool,
-                        const PagedLayout& layout, float scale);
+mx::array cpu_attention(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
+                        const mx::array& k_pool, const mx::array& v_pool,
+                        const PagedLayout& layout);
 
 /// As vision_attention. qkv is float32.
 mx::array cpu_vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@ struct CpuOptions {
   /// Activations stay float32, instead of 8 bits a group before quantized weights and bf16 before those
   /// in bf16: slower, and exact but for the order of additions.
   bool exact_activations = false;
+  std::optional<cpu::Isa> isa = {};  ///< else cpu::selected_isa()
 };
 
 /// Owns the threads and the working memory of the CPU's kernels. Shared by the layers of a model,
@@ -39,7 +41,7 @@ class CpuBackend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : team(options.threads > 0 ? options.threads : cpu::usable_cores()),
-        kernels(cpu::kernels()),
+        kernels(options.isa ? cpu::kernels_of(*options.isa) : cpu::kernels()),
         exact_activations(options.exact_activations) {}
 
   cpu::Team team;

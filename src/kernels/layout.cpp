@@ -20,14 +20,15 @@ mx::array slots_of_pages(const std::vector<std::int32_t>& pages, int num_sequenc
   return mx::slice(slots, {0, 0}, {num_sequences, length});
 }
 
-std::optional<mx::array> padding_mask(std::span<const ContextRows> parts, int longest) {
+// int32 [B, 1, 1, 1], absent where all are the longest.
+std::optional<mx::array> lengths_of(std::span<const ContextRows> parts, int longest) {
   if (std::all_of(parts.begin(), parts.end(),
                   [&](const auto& part) { return part.length == longest; }))
     return {};
   std::vector<std::int32_t> lengths;
   for (const auto& part : parts) lengths.push_back(part.length);
   const int count = static_cast<int>(lengths.size());
-  return mx::less(mx::arange(longest, mx::int32), int_array(lengths, {count, 1, 1, 1}));
+  return int_array(lengths, {count, 1, 1, 1});
 }
 
 PagedLayout::Group make_group(std::span<const ContextRows> parts, int first_row, int page_size) {
@@ -42,8 +43,11 @@ PagedLayout::Group make_group(std::span<const ContextRows> parts, int first_row,
     pages.insert(pages.end(), pages_each - used, part.pages.front());  // any valid page: masked
   }
   const int count = static_cast<int>(parts.size());
-  return {first_row, count, parts.front().rows, slots_of_pages(pages, count, page_size, longest),
-          padding_mask(parts, longest)};
+  PagedLayout::Group group{first_row, count, parts.front().rows,
+                           slots_of_pages(pages, count, page_size, longest)};
+  group.lengths = lengths_of(parts, longest);
+  if (group.lengths) group.mask = mx::less(mx::arange(longest, mx::int32), *group.lengths);
+  return group;
 }
 
 // Decode rows of any lengths: nothing is padded but page numbers.

@@ -17,11 +17,13 @@ namespace {
 using Packed = std::vector<std::shared_ptr<const PackedWeight>>;
 
 mx::array packed_linear(const char* name, const mx::array& x, const Packed& parts, bool gated,
-                        int outputs, const LinearEpilogue& epilogue) {
+                        int outputs, const LinearEpilogue& epilogue,
+                        const std::optional<mx::array>& times_bias = {}) {
   if (x.dtype() != mx::float32)
     throw Error(Code::internal, "[cpu] packed weights multiply float32 only");
   std::vector<mx::array> inputs = {x};
   if (epilogue.bias) inputs.push_back(*epilogue.bias);
+  if (times_bias) inputs.push_back(*times_bias);
   if (epilogue.residual) inputs.push_back(*epilogue.residual);
   std::vector<const cpu::PackedMatrix*> matrices;
   for (const auto& part : parts) matrices.push_back(&part->matrix);
@@ -29,6 +31,7 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::Output output{out.data<float>(), outputs};
     if (epilogue.bias) output.bias = in[1].data<float>();
+    if (times_bias) output.times_bias = in[epilogue.bias ? 2 : 1].data<float>();
     if (epilogue.residual) output.residual = in.back().data<float>();
     output.residual_stride = outputs;
     output.activation = epilogue.activation;
@@ -89,6 +92,8 @@ mx::array activate(const mx::array& x, Activation activation) {
       return gelu(x);
     case Activation::gelu_tanh:
       return gelu_tanh(x);
+    case Activation::relu_squared:
+      return mx::square(mx::maximum(x, mx::array(0.0f, x.dtype())));
   }
   return x;
 }
@@ -123,20 +128,28 @@ mx::array joined_linear(const mx::array& x, const std::vector<Weight>& weights,
   return bias ? y + *bias : y;
 }
 
-mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up) {
+mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
+                       const Gate& options) {
   const auto g = gate.packed(), u = up.packed();
   if (g && u && g->matrix.same_layout(u->matrix))
     return packed_linear("gated_linear", x, {g, u}, true, gate.outputs(),
-                         {.activation = Activation::silu});
-  return linear(x, gate, {.activation = Activation::silu}) * linear(x, up);
+                         {.bias = options.bias, .activation = options.activation}, options.up_bias);
+  return linear(x, gate, {.bias = options.bias, .activation = options.activation}) *
+         linear(x, up, {.bias = options.up_bias});
 }
 
-mx::array gated_linear(const mx::array& x, const Weight& gate_up) {
+mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
   const auto both = linear(x, gate_up);
-  if (auto* executor = gpu::executor(); gpu::gates(executor, both))
+  const bool plain =
+      options.activation == Activation::silu && !options.bias && !options.up_bias;
+  if (auto* executor = gpu::executor(); plain && gpu::gates(executor, both))
     return gpu::gated(*executor, both);
   const auto halves = mx::split(both, 2, -1);
-  return activate(halves[0], Activation::silu) * halves[1];
+  const auto plus = [](const mx::array& y, const std::optional<mx::array>& bias) {
+    return bias ? y + *bias : y;
+  };
+  return activate(plus(halves[0], options.bias), options.activation) *
+         plus(halves[1], options.up_bias);
 }
 
 mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {

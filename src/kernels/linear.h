@@ -12,7 +12,7 @@ namespace pippin::kernels {
 
 using cpu::Activation;
 
-/// silu, gelu (with the error function) or gelu_tanh ("gelu_pytorch_tanh"), by MLX's own operations.
+/// silu, gelu (with the error function), gelu_tanh ("gelu_pytorch_tanh") or relu_squared, by MLX's own operations.
 mx::array activate(const mx::array& x, Activation activation);
 
 /// What happens to x W^T: + bias, activation, + residual, in this order.
@@ -29,11 +29,19 @@ mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epil
 mx::array joined_linear(const mx::array& x, const std::vector<Weight>& weights,
                         const std::optional<mx::array>& bias);
 
-/// silu(x gate^T) * (x up^T) [T, N], for matrices of the same shape.
-mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up);
+/// What a gated product is made of beside its matrices.
+struct Gate {
+  Activation activation = Activation::silu;
+  std::optional<mx::array> bias = {};     ///< [N], before the activation
+  std::optional<mx::array> up_bias = {};  ///< [N]; both biases or none
+};
+
+/// activation(x gate^T + bias) * (x up^T + up_bias) [T, N], for matrices of the same shape.
+mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
+                       const Gate& options);
 
 /// The same for matrices merged into one [2 N, K], gate first.
-mx::array gated_linear(const mx::array& x, const Weight& gate_up);
+mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options);
 
 /// Rows of a table: ids int32 [T] -> [T, K]. A plain table gives its own dtype, a packed one float32,
 /// a quantized one `dtype`.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/rope_kernels.h"
 #include "kernels/gpu/attention.h"
 #include "kernels/weight.h"
 
@@ -39,9 +40,11 @@ struct PagedLayout {
     int rows_per_sequence;  ///< 1 where B > 1
     mx::array slots;        ///< int32 [B, L]: the context's slots in order, the group's own rows
                             ///< included; padded at the end
-    std::optional<mx::array>
-        mask;  ///< bool [B, 1, 1, L], false where padded; absent where nothing is
-    /// The contexts of decode rows where our GPU kernels attend; slots and mask are then of no use.
+    std::optional<mx::array> mask =
+        {};  ///< bool [B, 1, 1, L], false where padded; absent where nothing is
+    std::optional<mx::array> lengths =
+        {};  ///< int32 [B, 1, 1, 1]: of the contexts; absent where all are L
+    /// The contexts of decode rows where our GPU kernels attend; the three above are then of no use.
     std::optional<gpu::Contexts> contexts = {};
   };
   mx::array write_slots;  ///< int32 [T]: where each row's key and value go
@@ -54,14 +57,22 @@ struct PagedLayout {
   std::shared_ptr<const CpuLayout> cpu = {};
 };
 
+/// How scores become weights, in every layer of a kind alike.
+struct ScoreOptions {
+  float scale;        ///< of q k^T
+  int window = 0;     ///< a row sees that many tokens, itself included; 0: all before it
+  float softcap = 0;  ///< scores s become softcap * tanh(s / softcap); 0: they stay
+  std::optional<mx::array> sinks = {};  ///< [H] logits that join each softmax without a value
+};
+
 /// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
-/// operations.
+/// operations. Scores are capped where options.softcap says so by operations that hold all of them.
 /// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D], or of codes (kv_codes.h), take
 /// the new rows (in place where MLX can donate the buffer: hold no other reference to them). Returns
 /// [T, H * D].
 mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
                           mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          float scale);
+                          const ScoreOptions& options);
 
 /// Bidirectional attention within consecutive segments (the pictures of a vision batch).
 /// q, k, v [N, H, D]; segment_ends: cumulative row counts, the last is N. Returns [N, H * D].
@@ -73,37 +84,66 @@ struct AttentionShape {
   int num_heads, num_kv_heads, head_dim;
 };
 
-/// RMS norms of every query and key head, before rotation.
+/// RMS norms of queries and keys, before rotation.
 struct QkNorm {
-  mx::array q, k;  ///< [D]
-  float eps;
+  cpu::HeadNorms norms = cpu::HeadNorms::each_head;
+  std::optional<mx::array> q = {};  ///< [D], of whole rows [H * D]; absent: ones
+  std::optional<mx::array> k = {};  ///< [D], of whole rows [Hkv * D]; absent: ones
+  float eps = 0;
 };
 
-/// The angles of one step's rotary embedding, computed once and used by every layer.
+/// What one layer does between the projection to queries, keys and values, and the one of its output. Made at load.
+struct AttentionSpec {
+  AttentionShape shape;
+  ScoreOptions scores;
+  QkNorm norm = {cpu::HeadNorms::none};
+};
+
+/// A rotary embedding: which numbers of a head turn, and how fast. Made at load (nn/rope.h).
+struct Rope {
+  std::vector<float>
+      inverse_frequencies;   ///< [R / 2]: angle of a pair a position; R <= D numbers turn
+  bool interleaved = false;  ///< 2 i turns with 2 i + 1, else i with i + R / 2
+  float factor = 1;          ///< of the numbers that turn (YaRN, LongRope)
+  /// theta, where the frequencies are theta^(-2 i / R) and the factor is 1: MLX's fused operation knows these.
+  std::optional<float> base = {};
+  /// Of interleaved M-RoPE: frequencies for time, height and width; zeros: time alone.
+  std::array<int, 3> sections = {0, 0, 0};
+};
+
+/// Frequencies base^(-2 i / R) for R = rotary_dim.
+Rope plain_rope(int rotary_dim, float base);
+
+/// The angles of one step's rotary embedding, computed once and used by every layer of a kind.
 struct RopeAngles {
-  mx::array cos;  ///< float32 [T, 1, D / 2]
-  mx::array sin;  ///< float32 [T, 1, D / 2]
+  mx::array cos;  ///< float32 [T, 1, R / 2]
+  mx::array sin;  ///< float32 [T, 1, R / 2]
   /// int32 [T]: set where one position serves all frequencies, so that MLX's fused rope may be
   /// used.
-  std::optional<mx::array> offsets;
-  float base;  ///< theta
+  std::optional<mx::array> offsets = {};
+  float base = 0;  ///< theta
+  bool interleaved = false;
 };
 
-/// Angles of interleaved M-RoPE (Qwen3-VL, transformers' apply_interleaved_mrope): frequency i
-/// turns with the height position where i % 3 == 1 and i < 3 * sections[1], the width where i % 3
-/// == 2 and i < 3 * sections[2], else with time. positions: int32 [3, T]. one_axis: the three rows
-/// are equal (text), which makes this plain rope.
-RopeAngles mrope_angles(const mx::array& positions, bool one_axis, int head_dim, float base,
-                        const std::array<int, 3>& sections);
+/// The angles of positions int32 [A, T]. With three axes frequency i turns with the height position where i % 3 == 1 and
+/// i < 3 * sections[1], the width where i % 3 == 2 and i < 3 * sections[2], else with time (Qwen3-VL, transformers'
+/// apply_interleaved_mrope). one_axis: the rows are equal (text), which makes this plain rope.
+RopeAngles rope_angles(const mx::array& positions, bool one_axis, const Rope& rope);
 
-/// Rotates x [T, H, D] (half-split pairing, as in Llama and Qwen), in x's dtype.
+/// Rotates the first R numbers of each head of x [T, H, D], in x's dtype.
 mx::array apply_rope(const mx::array& x, const RopeAngles& angles);
 
-/// From the projection qkv [T, (H + 2 Hkv) * D] to attention's output [T, H * D]: head norms, rotation,
+/// What a step's rows bring by their positions, for all layers of a kind.
+struct RowPositions {
+  std::optional<RopeAngles> angles = {};       ///< absent: nothing turns
+  std::optional<mx::array> query_scales = {};  ///< float32 [T]: multiply a row's queries
+};
+
+/// From the projection qkv [T, (H + 2 Hkv) * D] to attention's output [T, H * D]: norms, rotation,
 /// the new keys' and values' way into the pools (as paged_attention says), and causal attention.
-mx::array causal_attention(const mx::array& qkv, const AttentionShape& shape, const QkNorm& norm,
-                           const RopeAngles& angles, mx::array& k_pool, mx::array& v_pool,
-                           const PagedLayout& layout, float scale);
+mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
+                           const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout);
 
 /// The same for a vision tower: qkv [N, 3 * H * D], bidirectional within segments, queries scaled by
 /// 1 / sqrt(D). By the backend's kernels where there is one.

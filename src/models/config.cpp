@@ -1,6 +1,9 @@
 #include "models/config.h"
 
-#include "base/json.h"
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
 #include "pippin/error.h"
 
 namespace pippin::models {
@@ -17,36 +20,118 @@ int checked_size(const Members& members, const char* key, std::int64_t value) {
   return static_cast<int>(value);
 }
 
-int required_size(const Members& members, const char* key) {
-  return checked_size(members, key, members.required_integer(key));
-}
+/// A field that changes the computation of some family, and what says that it does not.
+struct Meaning {
+  const char* key;
+  bool (*changes_nothing)(const json::value& value);
+};
 
-int optional_size(const Members& members, const char* key, std::int64_t fallback) {
-  return checked_size(members, key, members.integer_or(key, fallback));
+bool is_false(const json::value& value) { return value.is_bool() && !value.as_bool(); }
+bool is_one(const json::value& value) {
+  return value.is_number() && value.to_number<double>() == 1;
 }
+bool is_zero(const json::value& value) {
+  return value.is_number() && value.to_number<double>() == 0;
+}
+bool is_empty(const json::value& value) { return value.is_array() && value.as_array().empty(); }
+bool all_full(const json::value& value) {
+  const auto is_full = [](const json::value& type) {
+    return type.is_string() && type.as_string() == "full_attention";
+  };
+  return value.is_array() && std::all_of(value.as_array().begin(), value.as_array().end(), is_full);
+}
+bool never(const json::value&) { return false; }
 
-// transformers 4 writes rope_theta and rope_scaling, transformers 5 one rope_parameters.
-void read_rope(const Members& members, DecoderConfig& config) {
-  config.rope_theta = static_cast<float>(members.number_or("rope_theta", 10000.0));
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto* object = members.object(key);
-    if (!object) continue;
-    const Members rope(*object, members.path_of(key));
-    config.rope_theta = static_cast<float>(rope.number_or("rope_theta", config.rope_theta));
-    const auto type = rope.string("rope_type").value_or(rope.string("type").value_or("default"));
-    if (type != "default" && type != "mrope")
-      throw_invalid(rope.path_of("rope_type") + " '" + type + "' is not supported");
-    if (const auto* sections = rope.array("mrope_section")) {
-      if (sections->size() != 3)
-        throw_invalid(rope.path_of("mrope_section") + " must hold three sizes");
-      for (std::size_t i = 0; i < 3; ++i) {
-        if (!(*sections)[i].is_int64() || (*sections)[i].as_int64() < 0 ||
-            (*sections)[i].as_int64() > 4096)
-          throw_invalid(rope.path_of("mrope_section") + " must hold small integers");
-        config.mrope_section[i] = static_cast<int>((*sections)[i].as_int64());
-      }
-    }
+// An absent field and null change nothing in any case.
+constexpr Meaning meanings[] = {
+    {"attention_bias", is_false},
+    {"attention_out_bias", is_false},
+    {"attn_logit_softcapping", is_zero},
+    {"attention_multiplier", is_one},
+    {"clip_qkv", is_zero},
+    {"embedding_multiplier", is_one},
+    {"final_logit_softcapping", is_zero},
+    {"first_k_dense_replace", never},
+    {"hidden_act", never},
+    {"hidden_activation", never},
+    {"interleaved_sliding_window", is_zero},
+    {"layer_types", all_full},
+    {"logit_scale", is_one},
+    {"logits_scaling", is_one},
+    {"mlp_bias", is_false},
+    {"no_rope_layers", is_empty},
+    {"num_experts", is_zero},
+    {"num_local_experts", is_zero},
+    {"n_routed_experts", is_zero},
+    {"partial_rotary_factor", is_one},
+    {"qkv_bias", is_false},
+    {"query_pre_attn_scalar", never},
+    {"residual_multiplier", is_one},
+    {"rope_scaling", never},
+    {"rope_parameters", never},
+    {"rope_traditional", is_false},
+    {"use_bidirectional_attention", is_false},
+    {"use_qk_norm", is_false},
+    {"use_sliding_window", is_false},
+};
+
+constexpr std::pair<const char*, nn::Activation> activations[] = {
+    {"silu", nn::Activation::silu},          {"swish", nn::Activation::silu},
+    {"gelu", nn::Activation::gelu},          {"gelu_pytorch_tanh", nn::Activation::gelu_tanh},
+    {"gelu_new", nn::Activation::gelu_tanh}, {"relu2", nn::Activation::relu_squared},
+};
+
+std::array<int, 3> mrope_section(const Members& rope, const json::array& sections) {
+  if (sections.size() != 3) throw_invalid(rope.path_of("mrope_section") + " must hold three sizes");
+  std::array<int, 3> result{};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (!sections[i].is_int64() || sections[i].as_int64() < 0 || sections[i].as_int64() > 4096)
+      throw_invalid(rope.path_of("mrope_section") + " must hold small integers");
+    result[i] = static_cast<int>(sections[i].as_int64());
   }
+  return result;
+}
+
+std::vector<float> factors_of(const Members& rope, const char* key, int count) {
+  const auto* array = rope.array(key);
+  if (!array || static_cast<int>(array->size()) != count)
+    throw_invalid(rope.path_of(key) + " must hold " + std::to_string(count) + " numbers");
+  std::vector<float> factors;
+  for (const auto& value : *array) {
+    if (!value.is_number() || !(value.to_number<double>() > 0))
+      throw_invalid(rope.path_of(key) + " must hold positive numbers");
+    factors.push_back(static_cast<float>(value.to_number<double>()));
+  }
+  return factors;
+}
+
+// What the kind of scaling needs; `max_context` as the config says it.
+void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions& o) {
+  const auto positive = [&](const char* key, double fallback) {
+    const double value = rope.number_or(key, fallback);
+    if (!(value > 0) || value > 1e9) throw_invalid(rope.path_of(key) + " must be positive");
+    return static_cast<float>(value);
+  };
+  if (o.type == "default" || o.type == "dynamic") return;
+  if (o.type != "longrope" && !rope.number("factor") && o.type != "proportional")
+    throw_invalid(rope.path_of("factor") + " is missing");
+  o.factor = positive("factor", 1);
+  o.max_context = static_cast<int>(max_context);
+  const auto original = rope.integer("original_max_position_embeddings");
+  if (!original && (o.type == "yarn" || o.type == "longrope"))
+    throw_invalid(rope.path_of("original_max_position_embeddings") + " is missing");
+  o.original_context =
+      checked_size(rope, "original_max_position_embeddings", original.value_or(8192));
+  o.low_freq_factor = positive("low_freq_factor", 1);
+  o.high_freq_factor = positive("high_freq_factor", 4);
+  if (o.type == "llama3" && o.high_freq_factor <= o.low_freq_factor)
+    throw_invalid(rope.path_of("high_freq_factor") + " must be above low_freq_factor");
+  o.beta_fast = positive("beta_fast", 32);
+  o.beta_slow = positive("beta_slow", 1);
+  o.mscale = static_cast<float>(rope.number_or("mscale", 1));
+  o.mscale_all_dim = static_cast<float>(rope.number_or("mscale_all_dim", 0));
+  o.rotated_share = static_cast<float>(rope.number_or("partial_rotary_factor", 1));
+  if (o.type == "longrope") o.long_factors = factors_of(rope, "long_factor", o.dims / 2);
 }
 
 std::vector<std::int32_t> token_ids(const json::value* value) {
@@ -60,40 +145,142 @@ std::vector<std::int32_t> token_ids(const json::value* value) {
 
 }  // namespace
 
-DecoderConfig DecoderConfig::from_json(const json::object& object, const std::string& path) {
-  const Members members(object, path);
-  DecoderConfig config;
-  config.hidden_size = required_size(members, "hidden_size");
-  config.num_hidden_layers = required_size(members, "num_hidden_layers");
-  config.intermediate_size = required_size(members, "intermediate_size");
-  config.num_attention_heads = required_size(members, "num_attention_heads");
-  config.num_key_value_heads =
-      optional_size(members, "num_key_value_heads", config.num_attention_heads);
-  config.head_dim =
-      optional_size(members, "head_dim", config.hidden_size / config.num_attention_heads);
-  config.vocab_size = required_size(members, "vocab_size");
-  config.max_position_embeddings = members.integer_or("max_position_embeddings", 32768);
-  config.rms_norm_eps = static_cast<float>(members.number_or("rms_norm_eps", 1e-6));
-  config.tie_word_embeddings = members.boolean("tie_word_embeddings").value_or(false);
-  read_rope(members, config);
-  if (config.num_key_value_heads < 1 ||
-      config.num_attention_heads % config.num_key_value_heads != 0)
-    throw_invalid(members.path_of("num_key_value_heads") +
-                  " must divide num_attention_heads, got " +
-                  std::to_string(config.num_key_value_heads) + " and " +
-                  std::to_string(config.num_attention_heads));
-  if (std::int64_t{config.num_attention_heads} * config.head_dim > (1 << 24))
-    throw_invalid(members.path_of("head_dim") + " times num_attention_heads is too large");
-  if (config.head_dim < 2 || config.head_dim % 2 != 0)
-    throw_invalid(members.path_of("head_dim") + " must be even, got " +
-                  std::to_string(config.head_dim));
-  if (config.max_position_embeddings < 1 || config.max_position_embeddings > (1 << 28))
-    throw_invalid(members.path_of("max_position_embeddings") + " must be in [1, 2^28]");
-  if (members.boolean("attention_bias").value_or(false))
-    throw_invalid(members.path_of("attention_bias") + " is not supported");
-  if (members.boolean("use_sliding_window").value_or(false))
-    throw_invalid(members.path_of("use_sliding_window") + " is not supported");
+int ConfigFields::size(const char* key) {
+  asked_.insert(key);
+  return checked_size(members_, key, members_.required_integer(key));
+}
+
+int ConfigFields::size_or(const char* key, std::int64_t fallback) {
+  asked_.insert(key);
+  return checked_size(members_, key, members_.integer_or(key, fallback));
+}
+
+float ConfigFields::number_or(const char* key, double fallback) {
+  asked_.insert(key);
+  const double value = members_.number_or(key, fallback);
+  if (!std::isfinite(value) || std::abs(value) > 1e12) refuse(key, "must be a number of use");
+  return static_cast<float>(value);
+}
+
+bool ConfigFields::flag_or(const char* key, bool fallback) {
+  asked_.insert(key);
+  return members_.boolean(key).value_or(fallback);
+}
+
+std::vector<std::string> ConfigFields::strings(const char* key) {
+  asked_.insert(key);
+  std::vector<std::string> all;
+  if (const auto* array = members_.array(key))
+    for (const auto& value : *array) {
+      if (!value.is_string()) refuse(key, "must hold strings");
+      all.emplace_back(value.as_string());
+    }
+  return all;
+}
+
+nn::Activation ConfigFields::activation(const char* key, const char* fallback) {
+  asked_.insert(key);
+  const auto name = members_.string(key).value_or(fallback);
+  for (const auto& [known, activation] : activations)
+    if (name == known) return activation;
+  refuse(key, "'" + name + "' is not supported");
+}
+
+const json::object* ConfigFields::rope_object() const {
+  const auto* parameters = members_.object("rope_parameters");
+  return parameters ? parameters : members_.object("rope_scaling");
+}
+
+std::int64_t ConfigFields::max_context() const {
+  const auto tokens = members_.integer_or("max_position_embeddings", 32768);
+  if (tokens < 1 || tokens > (1 << 28)) refuse("max_position_embeddings", "must be in [1, 2^28]");
+  return tokens;
+}
+
+nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<int, 3>* sections,
+                                   const char* layer_type) {
+  for (const char* key : {"rope_scaling", "rope_parameters", "rope_traditional"})
+    asked_.insert(key);
+  nn::RopeOptions o;
+  o.dims = dims;
+  o.theta = number_or("rope_theta", default_theta);
+  o.interleaved = flag_or("rope_traditional", false);
+  const auto* object = rope_object();
+  if (!object) return o;
+  auto path =
+      members_.path_of(members_.object("rope_parameters") ? "rope_parameters" : "rope_scaling");
+  if (const auto* by_layer = object->if_contains("full_attention")) {
+    if (!layer_type || !by_layer->is_object())
+      throw_invalid(path + ".full_attention is not supported for this model_type");
+    object = Members(*object, path).object(layer_type);
+    path += std::string(".") + layer_type;
+    if (!object) throw_invalid(path + " is missing");
+  }
+  const Members rope(*object, path);
+  o.theta = static_cast<float>(rope.number_or("rope_theta", static_cast<double>(o.theta)));
+  o.type = rope.string("rope_type").value_or(rope.string("type").value_or("default"));
+  if (sections) {
+    if (o.type == "mrope") o.type = "default";
+    if (const auto* array = rope.array("mrope_section")) *sections = mrope_section(rope, *array);
+  }
+  static constexpr const char* known[] = {"default", "linear",   "dynamic",     "llama3",
+                                          "yarn",    "longrope", "proportional"};
+  if (std::find(std::begin(known), std::end(known), o.type) == std::end(known))
+    throw_invalid(rope.path_of("rope_type") + " '" + o.type + "' is not supported");
+  read_scaling(rope, max_context(), o);
+  return o;
+}
+
+void ConfigFields::check_rest() const {
+  for (const auto& [key, changes_nothing] : meanings) {
+    const auto* value = members_.find(key);
+    if (value && !asked_.contains(key) && !changes_nothing(*value))
+      refuse(key, "= " + json::serialize(*value) + " is not supported for this model_type");
+  }
+}
+
+void ConfigFields::refuse(const char* key, const std::string& why) const {
+  throw_invalid(members_.path_of(key) + " " + why);
+}
+
+nn::DecoderConfig read_decoder(ConfigFields& fields) {
+  nn::DecoderConfig config;
+  config.hidden_size = fields.size("hidden_size");
+  config.intermediate_size = fields.size("intermediate_size");
+  config.vocab_size = fields.size("vocab_size");
+  config.norm_eps = fields.number_or("rms_norm_eps", 1e-6);
+  nn::AttentionConfig attention;
+  attention.num_heads = fields.size("num_attention_heads");
+  attention.num_kv_heads = fields.size_or("num_key_value_heads", attention.num_heads);
+  attention.head_dim = fields.size_or("head_dim", config.hidden_size / attention.num_heads);
+  if (attention.num_heads % attention.num_kv_heads != 0)
+    fields.refuse("num_key_value_heads", "must divide num_attention_heads, got " +
+                                             std::to_string(attention.num_kv_heads) + " and " +
+                                             std::to_string(attention.num_heads));
+  if (std::int64_t{attention.num_heads} * attention.head_dim > (1 << 24))
+    fields.refuse("head_dim", "times num_attention_heads is too large");
+  if (attention.head_dim < 2 || attention.head_dim % 2 != 0)
+    fields.refuse("head_dim", "must be even, got " + std::to_string(attention.head_dim));
+  attention.scale = 1.0f / std::sqrt(static_cast<float>(attention.head_dim));
+  config.kinds = {attention};
+  config.layers.assign(static_cast<std::size_t>(fields.size("num_hidden_layers")), 0);
   return config;
+}
+
+void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config) {
+  const auto types = fields.strings("layer_types");
+  if (types.empty()) return;
+  if (types.size() != config.layers.size())
+    fields.refuse("layer_types", "must name " + std::to_string(config.layers.size()) + " layers");
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (types[i] != "full_attention" && types[i] != "sliding_attention")
+      fields.refuse("layer_types", "'" + types[i] + "' is not supported");
+    config.layers[i] = types[i] == "sliding_attention" ? 1 : 0;
+  }
+  if (std::count(config.layers.begin(), config.layers.end(), 1) == 0) return;
+  auto windowed = config.kinds.front();
+  windowed.window = fields.size("sliding_window");
+  config.kinds.push_back(windowed);
 }
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,

@@ -6,31 +6,61 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
+#include "nn/decoder.h"
+#include "nn/rope.h"
+
 namespace pippin::models {
 
-/// A decoder's dimensions, as Hugging Face's Qwen3Config names them.
-struct DecoderConfig {
-  int hidden_size = 0;  ///< D
-  int num_hidden_layers = 0;
-  int intermediate_size = 0;
-  int num_attention_heads = 0;  ///< H
-  int num_key_value_heads = 0;  ///< Hkv
-  int head_dim = 0;
-  int vocab_size = 0;  ///< V
-  std::int64_t max_position_embeddings = 0;
-  float rms_norm_eps = 1e-6f;
-  float rope_theta = 0;
-  std::array<int, 3> mrope_section = {
-      0, 0, 0};  ///< frequencies for time, height, width; zeros: plain rope
-  bool tie_word_embeddings = false;
+/// A config's fields, as a family's file reads them. Fields that change the computation in some family are known here
+/// (config.cpp lists them with the values that change nothing); one that the family has not asked for is an error.
+class ConfigFields {
+ public:
+  ConfigFields(const boost::json::object& config, const std::string& path)
+      : members_(config, path) {}
 
-  /// Throws Error(invalid_argument) naming a missing or impossible field, and on rope scaling other
-  /// than the default.
-  static DecoderConfig from_json(const boost::json::object& config, const std::string& path);
+  // These remember that the family asked. Throw Error(invalid_argument) naming the field where it has another type or
+  // an impossible value.
+  int size(const char* key);  ///< required
+  int size_or(const char* key, std::int64_t fallback);
+  float number_or(const char* key, double fallback);
+  bool flag_or(const char* key, bool fallback);
+  /// Of one string a layer ("layer_types"); empty where absent.
+  std::vector<std::string> strings(const char* key);
+  /// The MLP's activation by the names of Hugging Face.
+  nn::Activation activation(const char* key, const char* fallback);
+  /// rope_theta and rope_scaling (transformers 4), or rope_parameters (transformers 5), for R = dims. `sections` gets
+  /// mrope_section where it is not null. rope_parameters may hold an object for each of layer_types: then that of
+  /// `layer_type`.
+  nn::RopeOptions rope(int dims, double default_theta, std::array<int, 3>* sections = nullptr,
+                       const char* layer_type = nullptr);
+  /// rope_scaling or rope_parameters, for what a family adds to them; null where absent.
+  const boost::json::object* rope_object() const;
+
+  /// Throws Error(invalid_argument) naming a field that changes the computation and was not asked for.
+  void check_rest() const;
+
+  const Members& members() const { return members_; }
+  /// max_position_embeddings.
+  std::int64_t max_context() const;
+  [[noreturn]] void refuse(const char* key, const std::string& why) const;
+
+ private:
+  Members members_;
+  std::set<std::string> asked_;
 };
+
+/// The sizes, norms and the one kind of attention that most decoders have: every layer of kind 0, which is causal over
+/// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added).
+nn::DecoderConfig read_decoder(ConfigFields& fields);
+
+/// Some layers see a window of tokens: layer_types names "full_attention" and "sliding_attention" layer by layer.
+/// Layers of the second kind get kinds[1], a copy of kinds[0] with sliding_window.
+void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config);
 
 /// eos_token_id (a number or a list) of generation_config.json, else of config.json or its
 /// text_config.

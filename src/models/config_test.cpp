@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "models/families.h"
 #include "models/qwen3_vl_vision.h"
 #include "models/registry.h"
+#include "nn/testing.h"
 #include "pippin/error.h"
 
 namespace pippin::models {
@@ -19,9 +21,12 @@ json::object small_config() {
       .as_object();
 }
 
-std::string message_of(json::object config) {
+std::string message_of(const json::object& config) {
   try {
-    DecoderConfig::from_json(config, "text_config");
+    ConfigFields fields(config, "text_config");
+    qwen3_decoder(fields);
+    fields.max_context();
+    fields.check_rest();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
     return error.what();
@@ -29,31 +34,74 @@ std::string message_of(json::object config) {
   return "";
 }
 
-TEST(DecoderConfig, ReadsBothSpellingsOfRope) {
+nn::RopeOptions rope_of(const json::object& config, std::array<int, 3>* sections = nullptr) {
+  return ConfigFields(config, "").rope(16, 10000.0, sections);
+}
+
+TEST(ConfigFields, ReadBothSpellingsOfRope) {
   auto config = small_config();
-  EXPECT_FLOAT_EQ(DecoderConfig::from_json(config, "").rope_theta, 5000);
+  EXPECT_FLOAT_EQ(rope_of(config).theta, 5000);
   config.erase("rope_theta");
   config["rope_parameters"] = parse_json(
       R"({"rope_type": "default", "rope_theta": 7000, "mrope_section": [4, 2, 2]})", "test");
-  const auto parsed = DecoderConfig::from_json(config, "");
-  EXPECT_FLOAT_EQ(parsed.rope_theta, 7000);
-  EXPECT_EQ(parsed.mrope_section, (std::array<int, 3>{4, 2, 2}));
+  std::array<int, 3> sections{};
+  EXPECT_FLOAT_EQ(rope_of(config, &sections).theta, 7000);
+  EXPECT_EQ(sections, (std::array<int, 3>{4, 2, 2}));
 }
 
-TEST(DecoderConfig, NamesWhatIsWrong) {
+TEST(ConfigFields, NameWhatIsWrong) {
+  const auto with = [](const char* key, const char* value) {
+    auto config = small_config();
+    config[key] = parse_json(value, "test");
+    return message_of(config);
+  };
+  EXPECT_EQ(message_of(small_config()), "");
+  for (const auto& [key, value] :
+       {std::pair{"hidden_size", "null"},
+        {"vocab_size", "-1"},
+        {"vocab_size", R"("many")"},
+        {"num_key_value_heads", "3"},
+        {"max_position_embeddings", "-5"},
+        {"rope_scaling", R"({"type": "spiral"})"},
+        {"rope_scaling", R"({"type": "linear"})"},
+        {"rope_scaling", R"({"type": "yarn", "factor": 4})"},
+        {"rope_scaling", R"({"type": "longrope", "original_max_position_embeddings": 64})"},
+        {"rope_parameters", R"({"full_attention": {"rope_theta": 3}})"}})
+    EXPECT_NE(with(key, value).find(std::string("text_config.") + key), std::string::npos)
+        << key << " " << value << ": " << with(key, value);
+}
+
+// What changes the computation in some family, and is nothing that this one knows.
+TEST(ConfigFields, NameWhatThisFamilyDoesNotDo) {
   const auto with = [](const char* key, json::value value) {
     auto config = small_config();
     config[key] = std::move(value);
     return message_of(config);
   };
-  EXPECT_EQ(message_of(small_config()), "");
-  EXPECT_NE(with("hidden_size", nullptr).find("text_config.hidden_size"), std::string::npos);
-  EXPECT_NE(with("vocab_size", -1).find("text_config.vocab_size"), std::string::npos);
-  EXPECT_NE(with("vocab_size", "many").find("text_config.vocab_size"), std::string::npos);
-  EXPECT_NE(with("num_key_value_heads", 3).find("num_key_value_heads"), std::string::npos);
-  EXPECT_NE(with("rope_scaling", parse_json(R"({"type": "yarn"})", "test")).find("yarn"),
-            std::string::npos);
-  EXPECT_NE(with("attention_bias", true).find("attention_bias"), std::string::npos);
+  for (const auto& [key, value] :
+       {std::pair<const char*, json::value>{"attention_bias", true},
+        {"use_sliding_window", true},
+        {"final_logit_softcapping", 30.0},
+        {"hidden_act", "gelu_of_mine"},
+        {"layer_types", json::array{"full_attention", "sliding_attention"}},
+        {"num_experts", 8},
+        {"partial_rotary_factor", 0.5},
+        {"query_pre_attn_scalar", 256}})
+    EXPECT_NE(with(key, value).find(std::string("text_config.") + key), std::string::npos) << key;
+  for (const auto& [key, value] : {std::pair<const char*, json::value>{"attention_bias", false},
+                                   {"use_sliding_window", nullptr},
+                                   {"hidden_act", "silu"},
+                                   {"layer_types", json::array{"full_attention", "full_attention"}},
+                                   {"partial_rotary_factor", 1.0}})
+    EXPECT_EQ(with(key, value), "") << key;
+}
+
+TEST(MistralDecoder, SeesItsWindowInEveryLayer) {
+  auto config = small_config();
+  config["sliding_window"] = 40;
+  ConfigFields fields(config, "");
+  EXPECT_EQ(mistral_decoder(fields).kinds.front().window, 40);
+  EXPECT_EQ(llama_decoder(fields).kinds.front().window, 0);
 }
 
 TEST(VisionConfig, NamesWhatIsWrong) {
@@ -89,6 +137,18 @@ TEST(Registry, SaysWhatItKnows) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::not_found);
     EXPECT_NE(std::string(error.what()).find("config.json"), std::string::npos);
+  }
+}
+
+TEST(Registry, NamesTheModelTypesBeforeAnythingElse) {
+  testing::TempDir dir;
+  dir.write("config.json", R"({"model_type": "unheard_of"})");
+  for (const auto& message : {testing::error_message([&] { check_model_type(dir.path()); }),
+                              testing::error_message([&] { load_model(dir.path(), {}); })}) {
+    EXPECT_NE(message.find("unheard_of"), std::string::npos);
+    for (const char* known :
+         {"llama", "mistral", "qwen2", "qwen3", "qwen3_vl", "gemma3_text", "ministral3"})
+      EXPECT_NE(message.find(known), std::string::npos) << known;
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "kernels/ops.h"
 #include "media/patches.h"
+#include "models/positions.h"
 #include "nn/kv_cache.h"
 
 namespace pippin::models {
@@ -37,8 +38,10 @@ struct ModelTraits {
   std::vector<std::int32_t> end_tokens;  ///< generation_config's (else config's) eos_token_id
   std::optional<std::int32_t>
       image_token;  ///< the placeholder that pictures replace; absent: no pictures
-  std::optional<VideoTokens> video_tokens;  ///< absent: no videos
-  int merge_size = 1;                       ///< patches a side that become one row of a picture
+  std::optional<VideoTokens> video_tokens;   ///< absent: no videos
+  int position_axes = 1;                     ///< of StepInput::positions
+  PositionsFn* positions = count_positions;  ///< of a prompt
+  int merge_size = 1;                        ///< patches a side that become one row of a picture
 };
 
 /// What the vision tower makes of a picture; added to the text's hidden states at the picture's
@@ -65,8 +68,8 @@ struct MediaRows {
 /// One ragged batch: prefill chunks and decode rows are the same thing.
 struct StepInput {
   mx::array tokens;      ///< int32 [T]
-  mx::array positions;   ///< int32 [3, T]: time, height, width (equal for text)
-  bool text_positions;   ///< the three rows of `positions` are equal
+  mx::array positions;   ///< int32 [A, T], A = position_axes; M-RoPE: time, height, width
+  bool text_positions;   ///< the rows of `positions` are equal
   mx::array logit_rows;  ///< int32 [R]
   kernels::PagedLayout layout;
   std::vector<MediaRows> media;

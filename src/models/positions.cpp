@@ -28,6 +28,8 @@ bool Positions::one_axis(std::int64_t begin, std::int64_t end) const {
   return true;
 }
 
+Positions count_positions(std::int64_t, const std::vector<MediaSpan>&) { return {}; }
+
 Positions mrope_positions(std::int64_t num_tokens, const std::vector<MediaSpan>& spans) {
   Positions positions;
   std::int32_t next = 0;

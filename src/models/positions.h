@@ -1,4 +1,4 @@
-// M-RoPE positions of a prompt with pictures (transformers: Qwen3VLModel.get_rope_index).
+// Positions of a prompt's tokens, as a model wants them.
 #pragma once
 
 #include <array>
@@ -17,9 +17,11 @@ struct MediaSpan {
   media::PatchGrid merged;
 };
 
-/// Positions of a sequence: explicit for the prompt, a running count after it.
+/// Positions of a sequence, on up to three axes: explicit for the prompt, a running count after it. Without explicit
+/// ones all tokens are counted.
 struct Positions {
-  std::array<std::vector<std::int32_t>, 3> prompt;  ///< time, height, width of each prompt token
+  std::array<std::vector<std::int32_t>, 3>
+      prompt;  ///< time, height, width of each prompt token, or none
   std::int32_t delta =
       0;  ///< a token past the prompt at index i has position i + delta on all axes
 
@@ -33,9 +35,14 @@ struct Positions {
   bool one_axis(std::int64_t begin, std::int64_t end) const;
 };
 
-/// Text counts on; a picture's rows share the time position, count rows and columns on the other
-/// two axes, and the text after it goes on past the largest. `spans` are in order and lie within
-/// [0, num_tokens).
+/// A model's rule, for a prompt of num_tokens. `spans` are in order and lie within [0, num_tokens).
+using PositionsFn = Positions(std::int64_t num_tokens, const std::vector<MediaSpan>& spans);
+
+/// Every token counts one.
+Positions count_positions(std::int64_t num_tokens, const std::vector<MediaSpan>& spans);
+
+/// M-RoPE (transformers: Qwen3VLModel.get_rope_index). Text counts on; a picture's rows share the time position, count rows and columns on the other
+/// two axes, and the text after it goes on past the largest.
 Positions mrope_positions(std::int64_t num_tokens, const std::vector<MediaSpan>& spans);
 
 }  // namespace pippin::models

@@ -1,46 +1,36 @@
-#include "models/qwen3_vl.h"
+// Qwen3-VL (dense text model). Reference: transformers models/qwen3_vl, mlx-vlm models/qwen3_vl.
 
 #include "base/json.h"
 #include "media/image_processor.h"
 #include "media/video_processor.h"
-#include "models/qwen3.h"
+#include "models/decoder_model.h"
+#include "models/families.h"
+#include "models/positions.h"
 #include "models/qwen3_vl_vision.h"
 #include "pippin/error.h"
 
 namespace pippin::models {
 namespace {
 
-class Qwen3VL final : public Model {
+class Qwen3VL final : public DecoderModel {
  public:
-  Qwen3VL(ModelTraits traits, const DecoderConfig& text, const VisionConfig& vision,
+  Qwen3VL(ModelTraits traits, const nn::DecoderConfig& text, const VisionConfig& vision,
           nn::Checkpoint& checkpoint)
-      : traits_(std::move(traits)),
-        visual_(vision, checkpoint),
-        decoder_(text, checkpoint),
-        size_(checkpoint.size()) {}
+      : DecoderModel(std::move(traits), text, checkpoint), visual_(vision, checkpoint) {}
 
-  const ModelTraits& traits() const override { return traits_; }
-  std::int64_t num_parameters() const override { return size_.num_parameters; }
-  std::int64_t weight_bytes() const override { return size_.bytes; }
-  mx::array forward(const StepInput& input, nn::KVCache& cache) const override {
-    return decoder_.forward(input, cache);
-  }
   std::unique_ptr<Encoding> start_encoding(
       std::span<const media::Patches* const> pictures) const override {
     return visual_.start(pictures);
   }
 
  private:
-  ModelTraits traits_;
   Qwen3VLVision visual_;
-  Qwen3Decoder decoder_;
-  nn::CheckpointSize size_;
 };
 
 // Hugging Face: model.language_model.*, model.visual.*, lm_head.*. MLX: language_model.model.*,
 // vision_tower.*, language_model.lm_head.*. Ours: model.*, visual.*, lm_head.*, as the text model
 // alone is named.
-std::string sanitize(const std::string& name, bool tied) {
+std::string sanitize(const std::string& name, const nn::DecoderConfig& text) {
   static constexpr std::pair<const char*, const char*> prefixes[] = {
       {"model.language_model.", "model."},
       {"language_model.model.", "model."},
@@ -50,9 +40,9 @@ std::string sanitize(const std::string& name, bool tied) {
   std::string ours = name;
   for (const auto& [theirs, mine] : prefixes)
     if (name.starts_with(theirs)) ours = mine + name.substr(std::string(theirs).size());
-  if (tied && (ours.starts_with("lm_head.") || ours == "lm_head")) return "";
-  if (ours.ends_with(".rotary_emb.inv_freq") || ours.ends_with("position_ids")) return "";
-  return ours;
+  if (text.tied.value_or(false) && ours == "lm_head") return "";  // a quantized module's name
+  if (ours.ends_with("position_ids")) return "";
+  return decoder_tensor(ours, text);
 }
 
 // One tower reads both, and normalises its input itself.
@@ -77,8 +67,11 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
              *vision_json = members.object("vision_config");
   if (!text_json || !vision_json)
     throw Error(Code::invalid_argument, "[config] qwen3_vl needs text_config and vision_config");
-  auto text = DecoderConfig::from_json(*text_json, "text_config");
-  text.tie_word_embeddings |= members.boolean("tie_word_embeddings").value_or(false);
+  ConfigFields fields(*text_json, "text_config");
+  std::array<int, 3> sections = {0, 0, 0};
+  auto text = qwen3_decoder(fields, &sections);
+  fields.check_rest();
+  text.tied = *text.tied || members.boolean("tie_word_embeddings").value_or(false);
   auto vision = VisionConfig::from_json(*vision_json, "vision_config");
   if (vision.out_hidden_size != text.hidden_size)
     throw Error(Code::invalid_argument,
@@ -93,8 +86,9 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
   vision.normalization = processor.normalization();
   check_video_processor(model_dir, processor);
 
-  auto traits = decoder_traits(model_dir, json, text);
-  traits.model_type = "qwen3_vl";
+  auto traits = decoder_traits(model_dir, json, fields, text);
+  traits.position_axes = 3;
+  traits.positions = mrope_positions;
   traits.image_token = static_cast<std::int32_t>(members.required_integer("image_token_id"));
   if (members.find("video_token_id"))
     traits.video_tokens = {
@@ -102,9 +96,7 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
         static_cast<std::int32_t>(members.required_integer("vision_end_token_id")),
         static_cast<std::int32_t>(members.required_integer("video_token_id"))};
   traits.merge_size = vision.spatial_merge_size;
-  const auto rename = [&](const std::string& name) {
-    return sanitize(name, text.tie_word_embeddings);
-  };
+  const auto rename = [&](const std::string& name) { return sanitize(name, text); };
   nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), rename, options);
   auto model = std::make_unique<Qwen3VL>(std::move(traits), text, vision, checkpoint);
   checkpoint.check_empty();

@@ -1,32 +1,30 @@
 #include "models/registry.h"
 
 #include "base/json.h"
-#include "models/qwen3.h"
-#include "models/qwen3_vl.h"
+#include "models/families.h"
 #include "pippin/error.h"
 
 namespace pippin::models {
 namespace {
 
-using LoadFn = std::unique_ptr<Model> (*)(const std::filesystem::path&, const json::object&,
-                                          const nn::LoadOptions&);
-
 struct Entry {
   const char* model_type;
-  LoadFn load;
+  LoadFn* load;
 };
 
+// By model_type; some are others by another name.
 constexpr Entry entries[] = {
+    {"gemma3_text", load_gemma3_text},
+    {"iquestcoder", load_llama},
+    {"llama", load_llama},
+    {"ministral3", load_ministral3},
+    {"mistral", load_mistral},
+    {"mistral3", load_mistral3},
+    {"qwen2", load_qwen2},
     {"qwen3", load_qwen3},
     {"qwen3_vl", load_qwen3_vl},
+    {"xverse", load_llama},
 };
-
-std::string known_types() {
-  std::string names;
-  for (const auto& entry : entries)
-    names += (names.empty() ? "" : ", ") + std::string(entry.model_type);
-  return names;
-}
 
 json::object read_config(const std::filesystem::path& model_dir) {
   if (!std::filesystem::exists(model_dir / "config.json"))
@@ -35,24 +33,34 @@ json::object read_config(const std::filesystem::path& model_dir) {
   return read_json_object(model_dir / "config.json");
 }
 
-const Entry& entry_of(const std::filesystem::path& model_dir, const json::object& config) {
+}  // namespace
+
+std::string supported_model_types() {
+  std::string names;
+  for (const auto& entry : entries)
+    names += (names.empty() ? "" : ", ") + std::string(entry.model_type);
+  return names;
+}
+
+namespace {
+
+const Entry& entry_of(const json::object& config) {
   const auto type = Members(config).string("model_type").value_or("");
   for (const auto& entry : entries)
     if (type == entry.model_type) return entry;
-  throw Error(Code::invalid_argument, "[model] " + model_dir.string() + ": model_type '" + type +
-                                          "' is not supported; known are: " + known_types());
+  throw Error(
+      Code::invalid_argument,
+      "[model] model_type '" + type + "' is not supported; known are: " + supported_model_types());
 }
 
 }  // namespace
 
-void check_family(const std::filesystem::path& model_dir) {
-  entry_of(model_dir, read_config(model_dir));
-}
+void check_model_type(const std::filesystem::path& model_dir) { entry_of(read_config(model_dir)); }
 
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const nn::LoadOptions& options) {
   const auto config = read_config(model_dir);
-  return entry_of(model_dir, config).load(model_dir, config, options);
+  return entry_of(config).load(model_dir, config, options);
 }
 
 mx::Dtype checkpoint_dtype(const std::filesystem::path& model_dir) {
@@ -65,19 +73,6 @@ mx::Dtype checkpoint_dtype(const std::filesystem::path& model_dir) {
       if (name == "bfloat16") return mx::bfloat16;
     }
   return mx::bfloat16;
-}
-
-std::unique_ptr<Encoding> Model::start_encoding(std::span<const media::Patches* const>) const {
-  throw Error(Code::invalid_argument,
-              "[model] a " + traits().model_type + " model takes no pictures");
-}
-
-MediaFeatures Model::encode(const media::Patches& patches) const {
-  const media::Patches* const picture = &patches;
-  const auto encoding = start_encoding(std::span(&picture, 1));
-  while (encoding->advance()) {
-  }
-  return std::move(encoding->take().front());
 }
 
 }  // namespace pippin::models

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "models/model.h"
 #include "nn/checkpoint.h"
@@ -18,8 +19,12 @@ namespace pippin::models {
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const nn::LoadOptions& options);
 
-/// Throws as load_model does where the directory's model is of no known kind.
-void check_family(const std::filesystem::path& model_dir);
+/// The model_types that load_model knows, with commas.
+std::string supported_model_types();
+
+/// Throws as load_model does where the directory has no config.json, or its model_type is not supported: in time for
+/// that to be said before anything else that is missing.
+void check_model_type(const std::filesystem::path& model_dir);
 
 /// The dtype in which the directory says its weights are (config's dtype or torch_dtype; bfloat16
 /// where it is silent).

@@ -71,22 +71,28 @@ JoinedLinear::JoinedLinear(const std::vector<Linear>& parts) {
   if (auto merged = Weight::concatenate(weights_)) weights_ = {std::move(*merged)};
 }
 
-GatedLinear::GatedLinear(const Linear& gate, const Linear& up)
-    : weights_{gate.weight(), up.weight()} {
+GatedLinear::GatedLinear(const Linear& gate, const Linear& up, Activation activation)
+    : weights_{gate.weight(), up.weight()}, options_{activation, gate.bias(), up.bias()} {
   if (auto merged = Weight::concatenate(weights_)) weights_ = {std::move(*merged)};
 }
 
 mx::array GatedLinear::operator()(const mx::array& x) const {
-  return weights_.size() == 1 ? kernels::gated_linear(x, weights_[0])
-                              : kernels::gated_linear(x, weights_[0], weights_[1]);
+  return weights_.size() == 1 ? kernels::gated_linear(x, weights_[0], options_)
+                              : kernels::gated_linear(x, weights_[0], weights_[1], options_);
 }
 
 Embedding Embedding::load(Checkpoint& checkpoint, const std::string& name, int num_rows, int dim) {
   return Embedding(load_weight(checkpoint, name, dim, num_rows), checkpoint.dtype());
 }
 
-RmsNorm RmsNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps) {
-  return RmsNorm(checkpoint.take(name + ".weight", {dim}), eps, checkpoint.cpu());
+RmsNorm RmsNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
+                      bool adds_one) {
+  auto weight = checkpoint.take(name + ".weight", {dim});
+  if (adds_one) {
+    weight = mx::array(1.0f, weight.dtype()) + weight;
+    weight.eval();
+  }
+  return RmsNorm(std::move(weight), eps, checkpoint.cpu());
 }
 
 LayerNorm LayerNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps) {

@@ -57,14 +57,15 @@ class JoinedLinear {
   std::optional<mx::array> bias_;
 };
 
-/// silu(gate(x)) * up(x): [T, in] -> [T, out].
+/// activation(gate(x)) * up(x): [T, in] -> [T, out].
 class GatedLinear {
  public:
-  GatedLinear(const Linear& gate, const Linear& up);
+  GatedLinear(const Linear& gate, const Linear& up, Activation activation = Activation::silu);
   mx::array operator()(const mx::array& x) const;
 
  private:
   std::vector<kernels::Weight> weights_;  ///< gate and up, merged into one where that helps
+  kernels::Gate options_;
 };
 
 /// A table [V, D] of token vectors, plain, quantized or packed; also the output layer where
@@ -84,10 +85,11 @@ class Embedding {
   mx::Dtype dtype_;
 };
 
-/// x / rms(x) * weight over the last axis.
+/// x / rms(x) * weight over the last axis, where `adds_one` (Gemma) times 1 + the stored weight.
 class RmsNorm {
  public:
-  static RmsNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps);
+  static RmsNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
+                      bool adds_one = false);
   mx::array operator()(const mx::array& x) const {
     return kernels::rms_norm(x, weight_, eps_, cpu_);
   }

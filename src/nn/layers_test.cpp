@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/testing.h"
+#include "nn/testing.h"
 
 namespace pippin::nn {
 namespace {
@@ -59,6 +60,32 @@ TEST(GatedLinear, EqualsItsDefinition) {
   }
 }
 
+TEST(GatedLinear, TakesItsActivationAndBiases) {
+  const auto x = random_array({3, 64}, 3), a = random_array({8}, 5), b = random_array({8}, 6);
+  for (const auto& [gate, up] :
+       {std::pair{plain(8, 1), plain(8, 2)}, std::pair{quantized(8, 4, 1), quantized(8, 4, 2)},
+        std::pair{plain(8, 1), quantized(8, 4, 2)}}) {
+    const Linear g(gate.weight(), a), u(up.weight(), b);
+    const auto wanted = kernels::activate(gate(x) + a, Activation::gelu_tanh) * (up(x) + b);
+    const auto cpu = packed({g, u});
+    for (const auto& [first, second] : {std::pair{g, u}, std::pair{cpu[0], cpu[1]}})
+      EXPECT_LT(max_abs_difference(to_vector(GatedLinear(first, second, Activation::gelu_tanh)(x)),
+                                   to_vector(wanted)),
+                2e-4f);
+  }
+}
+
+TEST(RmsNorm, AddsOneWhereAsked) {
+  const testing::TempDir dir;
+  const auto weight = random_array({8}, 1), x = random_array({3, 8}, 2);
+  mx::save_safetensors((dir.path() / "model.safetensors").string(),
+                       {{"a.weight", weight}, {"b.weight", weight + mx::array(1.0f)}});
+  Checkpoint checkpoint(dir.path(), {}, [](const std::string& name) { return name; }, {});
+  const auto ours = RmsNorm::load(checkpoint, "a", 8, 1e-5f, true)(x),
+             wanted = RmsNorm::load(checkpoint, "b", 8, 1e-5f)(x);
+  EXPECT_EQ(to_vector(ours), to_vector(wanted));
+}
+
 TEST(Linear, BiasActivationAndResidual) {
   const auto bias = random_array({8}, 2), x = random_array({3, 64}, 3),
              residual = random_array({3, 8}, 4);
@@ -81,8 +108,10 @@ TEST(Activations, EqualTheirDefinitions) {
   const auto silu = to_vector(kernels::activate(x, Activation::silu)),
              erf = to_vector(kernels::activate(x, Activation::gelu)),
              tanh = to_vector(kernels::activate(x, Activation::gelu_tanh));
+  const auto squared = to_vector(kernels::activate(x, Activation::relu_squared));
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const double v = xs[i];
+    EXPECT_NEAR(squared[i], v > 0 ? v * v : 0, 1e-5);
     EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)), 1e-5);
     EXPECT_NEAR(erf[i], v * 0.5 * (1 + std::erf(v / std::sqrt(2.0))), 1e-5);
     EXPECT_NEAR(tanh[i],

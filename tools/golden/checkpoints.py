@@ -93,6 +93,77 @@ def _qwen3(**changes) -> dict:
     return config | changes
 
 
+def _llama(**changes) -> dict:
+    """Llama's fields; sizes are odd on purpose: 3 query heads a kv head, an MLP of no convenient width."""
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 48,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": False,
+        "bos_token_id": 0,
+        "eos_token_id": EOS,
+        "torch_dtype": "bfloat16",
+    }
+    return config | changes
+
+
+def _gemma3_text(**changes) -> dict:
+    config = {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 40,
+        "intermediate_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        "rope_local_base_freq": 10000.0,
+        "query_pre_attn_scalar": 20,
+        "sliding_window": 9,
+        "sliding_window_pattern": 3,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "max_position_embeddings": 256,
+        "bos_token_id": 0,
+        "eos_token_id": EOS,
+        "torch_dtype": "bfloat16",
+    }
+    return config | changes
+
+
+def _ministral3(**changes) -> dict:
+    return _llama(
+        architectures=["Ministral3ForCausalLM"],
+        model_type="ministral3",
+        head_dim=16,
+        rope_parameters={
+            "rope_type": "yarn",
+            "type": "yarn",
+            "rope_theta": 10000.0,
+            "factor": 8.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "mscale": 1.0,
+            "mscale_all_dim": 0.5,
+            "original_max_position_embeddings": 16,
+            "llama_4_scaling_beta": 0.3,
+        },
+    ) | changes
+
+
 def _qwen3_vl(text: dict, vision: dict, tied: bool, dtype: str) -> dict:
     text_config = {
         "model_type": "qwen3_vl_text",
@@ -228,6 +299,88 @@ CHECKPOINTS = [
         },
     ),
     Checkpoint(
+        "llama-bf16",
+        _llama(
+            intermediate_size=32,
+            attention_bias=True,
+            mlp_bias=True,
+            num_hidden_layers=3,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            sliding_window=11,
+            rope_scaling={
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 32,
+            },
+        ),
+        dtype=mx.bfloat16,
+    ),
+    Checkpoint(
+        "mistral-mlx-4bit",
+        _llama(
+            architectures=["MistralForCausalLM"],
+            model_type="mistral",
+            hidden_size=64,
+            intermediate_size=128,
+            num_attention_heads=4,
+            head_dim=24,
+            num_key_value_heads=1,
+            sliding_window=None,
+        ),
+        dtype=mx.bfloat16,
+        group_size=32,
+    ),
+    Checkpoint(
+        "qwen2-bf16",
+        _llama(
+            architectures=["Qwen2ForCausalLM"],
+            model_type="qwen2",
+            hidden_size=56,
+            num_attention_heads=7,
+            num_key_value_heads=1,
+            rope_theta=1000000.0,
+            tie_word_embeddings=True,
+            use_sliding_window=False,
+            sliding_window=64,
+            max_window_layers=1,
+        ),
+        dtype=mx.bfloat16,
+    ),
+    Checkpoint("gemma3_text-bf16", _gemma3_text(), dtype=mx.bfloat16),
+    Checkpoint(
+        "gemma3_text-mlx-8bit",
+        _gemma3_text(
+            hidden_size=64,
+            intermediate_size=64,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            head_dim=16,
+            rope_scaling={"rope_type": "linear", "factor": 4.0},
+        ),
+        dtype=mx.bfloat16,
+        group_size=32,
+        bits=8,
+    ),
+    Checkpoint("ministral3-bf16", _ministral3(), dtype=mx.bfloat16),
+    Checkpoint(
+        "mistral3-bf16",
+        {
+            "architectures": ["Mistral3ForConditionalGeneration"],
+            "model_type": "mistral3",
+            "eos_token_id": EOS,
+            "torch_dtype": "bfloat16",
+            "text_config": _ministral3(
+                layer_types=["full_attention", "sliding_attention"],
+                sliding_window=13,
+                tie_word_embeddings=True,
+            ),
+        },
+        dtype=mx.bfloat16,
+    ),
+    Checkpoint(
         "qwen3_vl-f32",
         _qwen3_vl({"hidden_size": 48}, {}, tied=False, dtype="float32"),
     ),
@@ -263,6 +416,8 @@ def hf_weights(checkpoint: Checkpoint) -> dict[str, mx.array]:
     if checkpoint.is_vision:
         arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
         arrays |= weights.vision_weights(checkpoint.config["vision_config"])
+    elif "text_config" in checkpoint.config:
+        arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
     else:
         arrays = weights.text_weights(checkpoint.config, "model")
     return {name: mx.array(array).astype(checkpoint.dtype) for name, array in arrays.items()}

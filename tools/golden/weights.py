@@ -1,4 +1,4 @@
-"""Seeded random weights under the names and shapes of published Qwen3 and Qwen3-VL checkpoints.
+"""Seeded random weights under the names and shapes of published checkpoints.
 
 The scales are chosen so that every part matters: attention is peaked rather than uniform, the
 residual stream is not dominated by the embedding, and logits spread over several units. A wrong
@@ -33,33 +33,52 @@ def _rms_norm(out: dict, name: str, dim: int, mean: float = 1.0):
     out[f"{name}.weight"] = _normal(f"{name}.weight", (dim,), 0.2, mean)
 
 
+def _is_gemma(config: dict) -> bool:
+    return config["model_type"].startswith("gemma3")
+
+
+def _norms(out: dict, layer: str, config: dict):
+    """The norms around attention and MLP; Gemma has four and stores weight - 1."""
+    names = ["input_layernorm", "post_attention_layernorm"]
+    if _is_gemma(config):
+        names += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
+    for name in names:
+        _rms_norm(out, f"{layer}.{name}", config["hidden_size"], 0.0 if _is_gemma(config) else 1.0)
+
+
 def text_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
-    """The decoder. `prefix` is "model" for Qwen3, "model.language_model" for Qwen3-VL."""
-    hidden, inner, head_dim = (
-        config["hidden_size"],
-        config["intermediate_size"],
-        config["head_dim"],
-    )
+    """The decoder. `prefix` is "model" for text models, "model.language_model" for the others."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    kind = config["model_type"]
+    head_dim = config.get("head_dim", hidden // config["num_attention_heads"])
     query = config["num_attention_heads"] * head_dim
     key = config["num_key_value_heads"] * head_dim
+    qkv_bias = config.get("attention_bias", False) or kind == "qwen2"
+    mlp_bias = config.get("mlp_bias", False)
     out: dict[str, np.ndarray] = {}
     name = f"{prefix}.embed_tokens.weight"
-    out[name] = _normal(name, (config["vocab_size"], hidden), 0.4)
+    # Gemma multiplies by the square root of the width.
+    embed = 0.4 / hidden**0.5 if _is_gemma(config) else 0.4
+    out[name] = _normal(name, (config["vocab_size"], hidden), embed)
     for i in range(config["num_hidden_layers"]):
         layer = f"{prefix}.layers.{i}"
-        _rms_norm(out, f"{layer}.input_layernorm", hidden)
-        _linear(out, f"{layer}.self_attn.q_proj", query, hidden)
-        _linear(out, f"{layer}.self_attn.k_proj", key, hidden)
-        _linear(out, f"{layer}.self_attn.v_proj", key, hidden)
-        _linear(out, f"{layer}.self_attn.o_proj", hidden, query)
-        _rms_norm(out, f"{layer}.self_attn.q_norm", head_dim, mean=1.5)
-        _rms_norm(out, f"{layer}.self_attn.k_norm", head_dim, mean=1.5)
-        _rms_norm(out, f"{layer}.post_attention_layernorm", hidden)
-        _linear(out, f"{layer}.mlp.gate_proj", inner, hidden, gain=1.5)
-        _linear(out, f"{layer}.mlp.up_proj", inner, hidden)
-        _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5)
-    _rms_norm(out, f"{prefix}.norm", hidden)
-    if not config["tie_word_embeddings"]:
+        _norms(out, layer, config)
+        # Without norms of heads, attention is peaked by its weights.
+        normed = kind.startswith(("qwen3", "gemma3"))
+        gain = 1.0 if normed else 1.4
+        _linear(out, f"{layer}.self_attn.q_proj", query, hidden, gain, bias=qkv_bias)
+        _linear(out, f"{layer}.self_attn.k_proj", key, hidden, gain, bias=qkv_bias)
+        _linear(out, f"{layer}.self_attn.v_proj", key, hidden, bias=qkv_bias)
+        _linear(out, f"{layer}.self_attn.o_proj", hidden, query, bias=config.get("attention_bias", False))
+        if normed:
+            mean = 0.5 if _is_gemma(config) else 1.5
+            _rms_norm(out, f"{layer}.self_attn.q_norm", head_dim, mean=mean)
+            _rms_norm(out, f"{layer}.self_attn.k_norm", head_dim, mean=mean)
+        _linear(out, f"{layer}.mlp.gate_proj", inner, hidden, gain=1.5, bias=mlp_bias)
+        _linear(out, f"{layer}.mlp.up_proj", inner, hidden, bias=mlp_bias)
+        _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5, bias=mlp_bias)
+    _rms_norm(out, f"{prefix}.norm", hidden, 0.0 if _is_gemma(config) else 1.0)
+    if not config.get("tie_word_embeddings", _is_gemma(config)):
         _linear(out, "lm_head", config["vocab_size"], hidden, gain=3.0)
     return out
 

@@ -176,7 +176,8 @@ class PagedCall {
   }
 
   PagedContext context(const Tile& tile) const {
-    return {a_.pools, a_.parts[static_cast<std::size_t>(tile.part)].pages, a_.scale, a_.window};
+    return {a_.pools, a_.parts[static_cast<std::size_t>(tile.part)].pages, a_.scale, a_.window,
+            a_.softcap};
   }
 
   // The first keys of a work item.

@@ -31,6 +31,7 @@ struct PagedAttention {
   std::span<const AttentionPart> parts;  ///< rows that no part names are left as they are in `out`
   float scale;                           ///< of q k^T
   int window = 0;                ///< a row sees that many tokens, itself included; 0: all before it
+  float softcap = 0;             ///< scores s become softcap * tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;  ///< [H] logits that join each softmax without a value, or none
   float* out;                    ///< [T, H * D]
   std::int64_t out_stride;

@@ -167,6 +167,15 @@ inline Mask lanes_between(int low, int high) {
   return high > low ? ((1u << high) - 1u) & ~((1u << low) - 1u) : 0u;
 }
 
+// Caps one row's scores p in the blocks [first, last); `scales` are joined first, where they are given.
+inline void cap_scores(float* p, const float* k_scales, int first, int last, float softcap) {
+  for (int b = first; b < last; ++b) {
+    Vf s = load(p + 16 * b);
+    if (k_scales) s = s * load(k_scales + 16 * b);
+    store(p + 16 * b, set1(softcap) * tanh(s * set1(1.0f / softcap)));
+  }
+}
+
 // Turns one row's scores p in the blocks [first, last) into weights relative to the largest score so
 // far, times the values' scales; returns what the sums so far are to be multiplied by.
 inline float soften(float* p, const float* k_scales, const float* v_scales, int first, int last,
@@ -209,16 +218,18 @@ inline float soften(float* p, const float* k_scales, const float* v_scales, int 
 template <int MT, class T>
 inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const KeyBlocks<T>& next,
                                              const Visible<MT>& visible, const float* q,
-                                             int head_dim, float* states, float* p) {
+                                             int head_dim, float softcap, float* states, float* p) {
   const int width = padded(head_dim), record = state_floats(head_dim);
   const int first_block = visible.begin() / 16, end = visible.end(), last_block = (end + 15) / 16;
   in_vectors<MT, key_blocks>(last_block, first_block, [&](auto nv, int first) {
     score_blocks<MT, decltype(nv)::value>(tile, first, q, head_dim, p);
   });
   float factors[MT];
+  const float* k_scales = softcap > 0 ? nullptr : tile.k_scales;  // else joined by then
   for (int m = 0; m < MT; ++m) {
     float* state = states + m * record;
-    factors[m] = soften(p + m * key_tile, tile.k_scales, tile.v_scales, first_block, last_block,
+    if (softcap > 0) cap_scores(p + m * key_tile, tile.k_scales, first_block, last_block, softcap);
+    factors[m] = soften(p + m * key_tile, k_scales, tile.v_scales, first_block, last_block,
                         visible.low[m], visible.high[m], state + width, state + width + 16);
   }
   in_vectors<MT, 8>(width / 16, 0, [&](auto nv, int first) {
@@ -366,7 +377,7 @@ inline void all_passes(const PagedContext& context, const QueryTile& tile, int s
     constexpr int MT = decltype(mt)::value;
     const auto visible = causal<MT>(context, tile, first, start);
     if (visible.end() == 0) return;
-    attend<MT>(keys, next, visible, scratch.q + first * query_stride, head_dim,
+    attend<MT>(keys, next, visible, scratch.q + first * query_stride, head_dim, context.softcap,
                scratch.pieces + static_cast<std::int64_t>(first) * state_floats(head_dim),
                scratch.p);
   });
@@ -525,7 +536,7 @@ inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_strid
       constexpr int MT = decltype(mt)::value;
       Visible<MT> visible;
       for (int m = 0; m < MT; ++m) visible.low[m] = 0, visible.high[m] = count;
-      attend<MT>(blocks, blocks, visible, scratch.q + first * query_stride, head_dim,
+      attend<MT>(blocks, blocks, visible, scratch.q + first * query_stride, head_dim, 0.0f,
                  scratch.pieces + first * record, scratch.p);
     });
   }

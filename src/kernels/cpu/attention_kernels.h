@@ -21,7 +21,8 @@ struct PagedContext {
   KvPools pools;
   const std::int32_t* pages;  ///< the pages of the sequence, in order
   float scale;
-  int window;  ///< a row sees that many tokens, itself included; 0: all
+  int window;     ///< a row sees that many tokens, itself included; 0: all
+  float softcap;  ///< scores s become softcap * tanh(s / softcap); 0: they stay
 };
 
 /// Query rows of `tokens` neighbouring tokens: of `kv_heads` neighbouring kv heads, the `group` heads that

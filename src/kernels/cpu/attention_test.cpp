@@ -21,18 +21,20 @@ struct Shape {
   KvFormat format;
   int window = 0;
   bool sinks = false;
+  float softcap = 0;
 };
 
 // Softmax attention in double precision over num_keys keys; key(j, d), value(j, d).
 template <class Key, class Value>
 std::vector<double> attend_naive(const float* q, int head_dim, int num_keys, double scale,
-                                 const float* sink, const Key& key, const Value& value) {
+                                 const float* sink, const Key& key, const Value& value,
+                                 double softcap = 0) {
   std::vector<double> scores, out(static_cast<std::size_t>(head_dim));
   double largest = sink ? static_cast<double>(*sink) : -HUGE_VAL, total = 0;
   for (int j = 0; j < num_keys; ++j) {
     double dot = 0;
     for (int d = 0; d < head_dim; ++d) dot += static_cast<double>(q[d]) * key(j, d);
-    scores.push_back(dot * scale);
+    scores.push_back(softcap > 0 ? softcap * std::tanh(dot * scale / softcap) : dot * scale);
     largest = std::max(largest, scores.back());
   }
   if (sink) total = std::exp(static_cast<double>(*sink) - largest);
@@ -112,6 +114,7 @@ class Sequences {
                      .parts = views,
                      .scale = scale * factor,
                      .window = shape_.window,
+                     .softcap = shape_.softcap,
                      .sinks = shape_.sinks ? sinks_.data() : nullptr,
                      .out = out.data(),
                      .out_stride = static_cast<std::int64_t>(width_)},
@@ -181,7 +184,7 @@ class Sequences {
         shape_.head_dim, position + 1 - first, static_cast<double>(scale),
         shape_.sinks ? &sinks_[static_cast<std::size_t>(head)] : nullptr,
         [&](int j, int d) { return of(s.keys, j, d); },
-        [&](int j, int d) { return of(s.values, j, d); });
+        [&](int j, int d) { return of(s.values, j, d); }, static_cast<double>(shape_.softcap));
   }
 
   Shape shape_;
@@ -220,6 +223,9 @@ constexpr Shape shapes[] = {
     {6, 2, 64, 16, KvFormat::bf16, 600, true},
     {4, 4, 48, 16, KvFormat::f16, 0, true},
     {2, 1, 24, 7, KvFormat::f16, 1, true},
+    {4, 2, 64, 16, KvFormat::f16, 0, false, 1.5f},
+    {6, 2, 32, 5, KvFormat::f32, 90, true, 3.0f},
+    {4, 1, 64, 16, KvFormat::int8, 0, true, 2.0f},
     {4, 2, 128, 16, KvFormat::int8},
     {4, 2, 128, 16, KvFormat::int4},
     {16, 2, 64, 32, KvFormat::int8},

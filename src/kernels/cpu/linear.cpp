@@ -153,6 +153,7 @@ Output shifted(const Output& output, int row, int column) {
   Output result = output;
   result.out += row * output.stride + column;
   if (output.bias) result.bias += column;
+  if (output.times_bias) result.times_bias += column;
   if (output.residual) result.residual += row * output.residual_stride + column;
   return result;
 }

@@ -37,6 +37,10 @@ inline Vf activate(Vf x, Activation activation) {
       return gelu(x);
     case Activation::gelu_tanh:
       return gelu_tanh(x);
+    case Activation::relu_squared: {
+      const Vf positive = max(x, zero());
+      return positive * positive;
+    }
     default:
       return x;
   }
@@ -50,7 +54,8 @@ inline void write_tile(const Output& out, int n, int row, int panel, const Vf (&
   const Vf bias = out.bias ? load_first(out.bias + column, count) : zero();
   for (int m = 0; m < MT; ++m) {
     Vf v = activate(y[m] + bias, out.activation);
-    if (has_times) v = v * times[m];
+    if (has_times)
+      v = v * (out.times_bias ? times[m] + load_first(out.times_bias + column, count) : times[m]);
     if (out.residual)
       v = v + load_first(out.residual + (row + m) * out.residual_stride + column, count);
     float* p = out.out + (row + m) * out.stride + column;

@@ -72,16 +72,17 @@ constexpr std::size_t unpacked_bytes(int k, int bits) {
   return std::size_t{panel_rows} * static_cast<std::size_t>(bits == 4 ? k : 2 * k);
 }
 
-enum class Activation { none, silu, gelu, gelu_tanh };
+enum class Activation { none, silu, gelu, gelu_tanh, relu_squared };
 
 /// Where results go and what happens to them on the way:
-/// out[m, n] = residual[m, n] + activation(y[m, n] + bias[n]) (times the second product, where there
-/// is one).
+/// out[m, n] = residual[m, n] + activation(y[m, n] + bias[n]) (times the second product + times_bias[n],
+/// where there is one).
 struct Output {
   float* out;
-  std::int64_t stride;              ///< floats from row to row of out
-  const float* bias = nullptr;      ///< [N] or none
-  const float* residual = nullptr;  ///< [rows, N] or none, may be `out`
+  std::int64_t stride;                ///< floats from row to row of out
+  const float* bias = nullptr;        ///< [N] or none
+  const float* times_bias = nullptr;  ///< [N] of the second product, or none
+  const float* residual = nullptr;    ///< [rows, N] or none, may be `out`
   std::int64_t residual_stride = 0;
   Activation activation = Activation::none;
 };

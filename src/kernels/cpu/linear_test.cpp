@@ -372,7 +372,20 @@ TEST_P(LinearTest, BiasActivationGateAndResidual) {
     return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
   });
 
-  std::vector<double> gated;
+  check(Activation::relu_squared, [](double v) { return v > 0 ? v * v : 0.0; });
+
+  std::vector<double> gated, with_biases;
+  const auto times_bias = random_floats(40, random_);
+  for (std::size_t i = 0; i < ya.size(); ++i) {
+    const double gate = ya[i] + static_cast<double>(bias[i % 40]);
+    with_biases.push_back((gate > 0 ? gate * gate : 0.0) *
+                          (yb[i] + static_cast<double>(times_bias[i % 40])));
+  }
+  Output biased;
+  biased.bias = bias.data();
+  biased.times_bias = times_bias.data();
+  biased.activation = Activation::relu_squared;
+  EXPECT_LT(error(run({&pa, &pb}, x, 3, true, true, biased), with_biases), 3e-6);
   for (std::size_t i = 0; i < ya.size(); ++i)
     gated.push_back(ya[i] / (1 + std::exp(-ya[i])) * yb[i]);
   Output silu;

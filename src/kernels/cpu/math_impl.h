@@ -21,6 +21,8 @@ inline Vf exp(Vf x) {
 
 inline Vf sigmoid(Vf x) { return set1(1.0f) / (set1(1.0f) + exp(zero() - x)); }
 inline Vf silu(Vf x) { return x * sigmoid(x); }
+/// tanh x = 2 sigmoid(2x) - 1, which is good to 1e-7 of 1 (not of small x).
+inline Vf tanh(Vf x) { return fma(set1(2.0f), sigmoid(x + x), set1(-1.0f)); }
 /// tanh x = 2 sigmoid(2x) - 1, so x/2 (1 + tanh u) = x sigmoid(2u).
 inline Vf gelu_tanh(Vf x) {
   const Vf u = set1(0.7978845608f) * fma(set1(0.044715f) * x * x, x, x);

@@ -43,6 +43,18 @@ inline void turn(const float* x, int head_dim, float factor, const float* weight
   }
 }
 
+// The same for pairs (2 i, 2 i + 1).
+inline void turn_neighbours(const float* x, int head_dim, float factor, const float* weight,
+                            const float* cos, const float* sin, int half, float* out) {
+  const auto at = [&](int i) { return x[i] * factor * (weight ? weight[i] : 1.0f); };
+  for (int i = 0; i < half; ++i) {
+    const float a = at(2 * i), b = at(2 * i + 1);
+    out[2 * i] = a * cos[i] - b * sin[i];
+    out[2 * i + 1] = b * cos[i] + a * sin[i];
+  }
+  for (int i = 2 * half; i < head_dim; ++i) out[i] = at(i);
+}
+
 // One head's run of a page in one of the pools.
 inline char* run_of(void* pool, const KvPools& pools, std::int64_t page, int kv_head) {
   const std::int64_t bytes = pools.page_size * kv_row_bytes(pools.format, pools.head_dim);
@@ -74,12 +86,37 @@ inline void write_value(const float* value, int head_dim, T* row) {
   }
 }
 
-// One head of one row, from x to out.
-inline void turn_head(const QkvRows& rows, std::int64_t row, const float* x, const float* norm,
+/// The query or the key heads of one row.
+struct Heads {
+  const float* x;     ///< [count, D]
+  const float* norm;  ///< weights, or none
+  int count;
+  float scale;   ///< of the row's
+  float factor;  ///< of all heads, where they are normed as a whole
+};
+
+inline Heads heads_of(const QkvRows& rows, const float* x, const float* norm, int count,
+                      float scale) {
+  const bool whole = rows.norms == HeadNorms::whole_row;
+  if (rows.norms == HeadNorms::none) norm = nullptr;
+  return {x, norm, count, scale,
+          whole ? inverse_rms(x, count * rows.pools.head_dim, rows.eps) : 1.0f};
+}
+
+// One head of one row to out.
+inline void turn_head(const QkvRows& rows, std::int64_t row, const Heads& heads, int head,
                       float* out) {
   const int head_dim = rows.pools.head_dim, half = rows.rotary_dim / 2;
-  const float factor = norm ? inverse_rms(x, head_dim, rows.eps) : 1.0f;
-  turn(x, head_dim, factor, norm, rows.cos + row * half, rows.sin + row * half, half, out);
+  const float* x = heads.x + static_cast<std::int64_t>(head) * head_dim;
+  const bool whole = rows.norms == HeadNorms::whole_row;
+  const float* weight = heads.norm && whole ? heads.norm + head * head_dim : heads.norm;
+  float factor = heads.factor;
+  if (rows.norms == HeadNorms::each_head) factor = inverse_rms(x, head_dim, rows.eps);
+  const float *cos = rows.cos + row * half, *sin = rows.sin + row * half;
+  if (rows.interleaved)
+    turn_neighbours(x, head_dim, factor * heads.scale, weight, cos, sin, half, out);
+  else
+    turn(x, head_dim, factor * heads.scale, weight, cos, sin, half, out);
 }
 
 // A row's keys and values, as write(x, is_key, offset, run) puts one head's into its run; x may change.
@@ -90,9 +127,10 @@ inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys,
   const int head_dim = pools.head_dim, page_size = pools.page_size;
   const float* values = keys + static_cast<std::int64_t>(pools.num_kv_heads) * head_dim;
   const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
+  const Heads heads = heads_of(rows, keys, rows.k_norm, pools.num_kv_heads, 1.0f);
   for (int head = 0; head < pools.num_kv_heads; ++head) {
     alignas(64) float x[max_head_dim];
-    turn_head(rows, row, keys + head * head_dim, rows.k_norm, x);
+    turn_head(rows, row, heads, head, x);
     write(x, true, offset, run_of(pools.k, pools, page, head));
     for (int i = 0; i < head_dim; i += 16) {
       const int n = at_most_16(head_dim - i);
@@ -123,9 +161,10 @@ inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
   const int head_dim = rows.pools.head_dim;
   for (std::int64_t row = first; row < last; ++row) {
     const float* x = rows.qkv + row * rows.qkv_stride;
+    const Heads queries =
+        heads_of(rows, x, rows.q_norm, rows.num_heads, rows.q_scales ? rows.q_scales[row] : 1.0f);
     for (int head = 0; head < rows.num_heads; ++head)
-      turn_head(rows, row, x + head * head_dim, rows.q_norm,
-                rows.q + row * rows.q_stride + head * head_dim);
+      turn_head(rows, row, queries, head, rows.q + row * rows.q_stride + head * head_dim);
     if (rows.slots[row] < 0) continue;
     const float* keys = x + rows.num_heads * head_dim;
     switch (rows.pools.format) {

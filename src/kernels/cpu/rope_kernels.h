@@ -8,17 +8,24 @@
 
 namespace pippin::cpu {
 
+/// What is divided by its root mean square before rotation: nothing, every query and key head, or a row's query heads and its key heads
+/// as a whole.
+enum class HeadNorms { none, each_head, whole_row };
+
 /// The rows of a step. T rows; H query heads, Hkv key/value heads of D numbers (both in `pools`).
 struct QkvRows {
-  const float* qkv;               ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v
-  std::int64_t qkv_stride;        ///< floats from row to row
-  int num_heads;                  ///< H
-  const float* q_norm = nullptr;  ///< [D], with k_norm: RMS norm of every head; none for no norm
-  const float* k_norm = nullptr;
+  const float* qkv;         ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v
+  std::int64_t qkv_stride;  ///< floats from row to row
+  int num_heads;            ///< H
+  HeadNorms norms = HeadNorms::none;
+  const float* q_norm = nullptr;  ///< [D], of whole rows [H * D], or none for ones
+  const float* k_norm = nullptr;  ///< [D], of whole rows [Hkv * D], or none for ones
   float eps = 0;
-  const float* cos = nullptr;  ///< [T, rotary_dim / 2]
+  const float* q_scales = nullptr;  ///< [T], which multiply a row's queries, or none
+  const float* cos = nullptr;       ///< [T, rotary_dim / 2]
   const float* sin = nullptr;
-  int rotary_dim = 0;         ///< even; number i turns with i + rotary_dim / 2, the rest stays
+  int rotary_dim = 0;         ///< even; the rest of a head stays as it is
+  bool interleaved = false;   ///< 2 i turns with 2 i + 1, else i with i + rotary_dim / 2
   const std::int32_t* slots;  ///< [T] where each row's key and value go; < 0: nowhere
   float* q;                   ///< [T, H * D], not scaled; may be qkv itself
   std::int64_t q_stride;

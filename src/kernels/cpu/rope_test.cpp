@@ -18,24 +18,38 @@ namespace {
 struct Shape {
   int rows, num_heads, num_kv_heads, head_dim, rotary_dim, page_size;
   KvFormat format;
-  bool norm;
+  HeadNorms norms;
+  bool interleaved = false;
+  bool weights = true;  ///< of the norms
+  bool q_scales = false;
 };
 
-// One head by the definitions.
-std::vector<double> turn_naive(const float* x, const Shape& s, const float* weight, double eps,
-                               const float* cos, const float* sin) {
-  std::vector<double> y(x, x + s.head_dim);
-  if (s.norm) {
+constexpr auto none = HeadNorms::none, each = HeadNorms::each_head, whole = HeadNorms::whole_row;
+
+// Head `head` of `count` in x by the definitions.
+std::vector<double> turn_naive(const float* x, int head, int count, const Shape& s,
+                               const float* weights, double eps, double scale, const float* cos,
+                               const float* sin) {
+  const std::size_t D = static_cast<std::size_t>(s.head_dim),
+                    at = static_cast<std::size_t>(head) * D;
+  std::vector<double> y(x + at, x + at + D);
+  if (s.norms != none) {
+    const bool all = s.norms == whole;
+    const std::size_t begin = all ? 0 : at, width = all ? static_cast<std::size_t>(count) * D : D;
     double squares = 0;
-    for (const double v : y) squares += v * v;
-    const double factor = 1 / std::sqrt(squares / s.head_dim + eps);
-    for (std::size_t d = 0; d < y.size(); ++d) y[d] *= factor * static_cast<double>(weight[d]);
+    for (std::size_t i = begin; i < begin + width; ++i)
+      squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + eps);
+    for (std::size_t d = 0; d < D; ++d)
+      y[d] *= factor * (s.weights ? static_cast<double>(weights[all ? at + d : d]) : 1.0);
   }
+  for (auto& v : y) v *= scale;
   const auto half = static_cast<std::size_t>(s.rotary_dim / 2);
   for (std::size_t i = 0; i < half; ++i) {
-    const double a = y[i], b = y[half + i], c = cos[i], t = sin[i];
-    y[i] = a * c - b * t;
-    y[half + i] = b * c + a * t;
+    auto &a = s.interleaved ? y[2 * i] : y[i], &b = s.interleaved ? y[2 * i + 1] : y[half + i];
+    const double c = cos[i], t = sin[i], first = a;
+    a = first * c - b * t;
+    b = b * c + first * t;
   }
   return y;
 }
@@ -74,7 +88,9 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
     const std::size_t stride = width + 3, half = static_cast<std::size_t>(s.rotary_dim / 2);
     const auto num_rows = static_cast<std::size_t>(s.rows);
     const auto qkv = random_floats(num_rows * stride, random_);
-    const auto q_norm = random_floats(D, random_), k_norm = random_floats(D, random_);
+    const auto H = static_cast<std::size_t>(s.num_heads);
+    const auto q_norm = random_floats(H * D, random_), k_norm = random_floats(H * D, random_);
+    const auto q_scales = random_floats(num_rows, random_);
     const auto cos = random_floats(num_rows * half, random_);
     const auto sin = random_floats(num_rows * half, random_);
     TestPools pools(s.rows / s.page_size + 3, s.page_size, s.num_kv_heads, s.head_dim, s.format);
@@ -86,12 +102,15 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
     const QkvRows rows = {.qkv = qkv.data(),
                           .qkv_stride = static_cast<std::int64_t>(stride),
                           .num_heads = s.num_heads,
-                          .q_norm = s.norm ? q_norm.data() : nullptr,
-                          .k_norm = s.norm ? k_norm.data() : nullptr,
+                          .norms = s.norms,
+                          .q_norm = s.weights ? q_norm.data() : nullptr,
+                          .k_norm = s.weights ? k_norm.data() : nullptr,
                           .eps = static_cast<float>(eps),
+                          .q_scales = s.q_scales ? q_scales.data() : nullptr,
                           .cos = cos.data(),
                           .sin = sin.data(),
                           .rotary_dim = s.rotary_dim,
+                          .interleaved = s.interleaved,
                           .slots = slots.data(),
                           .q = q.data(),
                           .q_stride = static_cast<std::int64_t>(q_stride),
@@ -104,7 +123,9 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
     for (std::size_t row = 0; row < num_rows; ++row) {
       const float *c = cos.data() + row * half, *t = sin.data() + row * half;
       for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_heads); ++head) {
-        const auto wanted = turn_naive(&qkv[row * stride + head * D], s, q_norm.data(), eps, c, t);
+        const double scale = s.q_scales ? static_cast<double>(q_scales[row]) : 1.0;
+        const auto wanted = turn_naive(&qkv[row * stride], static_cast<int>(head), s.num_heads, s,
+                                       q_norm.data(), eps, scale, c, t);
         for (std::size_t d = 0; d < D; ++d)
           ASSERT_NEAR(q[row * q_stride + head * D + d], wanted[d], 2e-5) << row << " " << d;
       }
@@ -113,7 +134,8 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
       for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_kv_heads); ++head) {
         const float* k = &qkv[row * stride + (static_cast<std::size_t>(s.num_heads) + head) * D];
         const float* v = k + static_cast<std::size_t>(s.num_kv_heads) * D;
-        const auto wanted = turn_naive(k, s, k_norm.data(), eps, c, t);
+        const auto wanted = turn_naive(&qkv[row * stride + H * D], static_cast<int>(head),
+                                       s.num_kv_heads, s, k_norm.data(), eps, 1.0, c, t);
         if (is_quantized(s.format)) {
           expect_codes(pools, slots[row], static_cast<int>(head), wanted, {v, v + D});
           continue;
@@ -131,12 +153,12 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
 
 TEST_P(RopeTest, QuantizedPagesHoldWhatIsNear) {
   for (const auto format : {KvFormat::int8, KvFormat::int4}) {
-    check({37, 4, 2, 128, 128, 16, format, true}, 2);
-    check({19, 5, 5, 80, 80, 3, format, false}, 1);
-    check({7, 2, 2, 72, 72, 1, format, true}, 1);
-    check({30, 3, 1, 8, 8, 16, format, true}, 3);
-    check({5, 2, 1, 256, 64, 48, format, true}, 1);
-    check({3, 2, 1, 24, 0, 2, format, true}, 1);
+    check({37, 4, 2, 128, 128, 16, format, each}, 2);
+    check({19, 5, 5, 80, 80, 3, format, none}, 1);
+    check({7, 2, 2, 72, 72, 1, format, each}, 1);
+    check({30, 3, 1, 8, 8, 16, format, each}, 3);
+    check({5, 2, 1, 256, 64, 48, format, each}, 1);
+    check({3, 2, 1, 24, 0, 2, format, each}, 1);
   }
 }
 
@@ -172,14 +194,20 @@ TEST_P(RopeTest, ATokensCodesAreItsOwn) {
 }
 
 TEST_P(RopeTest, EqualsTheDefinition) {
-  check({1, 16, 8, 128, 128, 16, KvFormat::f16, true}, 1);
-  check({37, 4, 2, 128, 128, 16, KvFormat::f16, true}, 2);
-  check({33, 4, 1, 64, 64, 32, KvFormat::bf16, true}, 2);
-  check({19, 5, 5, 80, 80, 3, KvFormat::f32, false}, 1);
-  check({7, 2, 2, 72, 72, 1, KvFormat::f16, true}, 1);
-  check({300, 3, 1, 8, 8, 16, KvFormat::bf16, true}, 3);
-  check({5, 2, 1, 256, 64, 16, KvFormat::f16, true}, 1);
-  check({3, 2, 1, 24, 0, 2, KvFormat::f32, true}, 1);
+  check({1, 16, 8, 128, 128, 16, KvFormat::f16, each}, 1);
+  check({37, 4, 2, 128, 128, 16, KvFormat::f16, each}, 2);
+  check({33, 4, 1, 64, 64, 32, KvFormat::bf16, each}, 2);
+  check({19, 5, 5, 80, 80, 3, KvFormat::f32, none}, 1);
+  check({7, 2, 2, 72, 72, 1, KvFormat::f16, each}, 1);
+  check({300, 3, 1, 8, 8, 16, KvFormat::bf16, each}, 3);
+  check({5, 2, 1, 256, 64, 16, KvFormat::f16, each}, 1);
+  check({3, 2, 1, 24, 0, 2, KvFormat::f32, each}, 1);
+  check({6, 4, 2, 64, 64, 16, KvFormat::f32, none, true}, 2);
+  check({5, 2, 1, 80, 48, 16, KvFormat::f16, each, true}, 1);
+  check({9, 4, 2, 40, 40, 16, KvFormat::f32, whole}, 2);
+  check({4, 3, 3, 64, 16, 4, KvFormat::f32, whole, true, false, true}, 1);
+  check({7, 4, 2, 32, 32, 16, KvFormat::int8, each, false, false, true}, 1);
+  check({3, 2, 2, 16, 16, 16, KvFormat::f32, none, false, false, true}, 1);
 }
 
 TEST_P(RopeTest, InPlaceAndWithoutRows) {

@@ -1,0 +1,159 @@
+#include "nn/decoder.h"
+
+#include <utility>
+
+namespace pippin::nn {
+namespace {
+
+RmsNorm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name,
+                  int dim) {
+  return RmsNorm::load(checkpoint, name, dim, c.norm_eps, c.norm_adds_one);
+}
+
+std::optional<RmsNorm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
+                                     const std::string& block, const std::string& name) {
+  if (name.empty()) return {};
+  return load_norm(c, checkpoint, block + "." + name, c.hidden_size);
+}
+
+Linear load_lm_head(const DecoderConfig& c, Checkpoint& checkpoint, const Embedding& embedding) {
+  if (c.tied.value_or(!checkpoint.has("lm_head.weight"))) return embedding.as_linear();
+  return Linear::load(checkpoint, "lm_head", c.hidden_size, c.vocab_size);
+}
+
+JoinedLinear load_qkv(const DecoderConfig& c, const AttentionConfig& a, Checkpoint& checkpoint,
+                      const std::string& name) {
+  const auto part = [&](const char* which, int heads) {
+    return Linear::load(checkpoint, name + which, c.hidden_size, heads * a.head_dim, a.qkv_bias);
+  };
+  auto q = part(".q_proj", a.num_heads), k = part(".k_proj", a.num_kv_heads),
+       v = part(".v_proj", a.num_kv_heads);
+  return JoinedLinear({std::move(q), std::move(k), std::move(v)});
+}
+
+kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& a,
+                                 Checkpoint& checkpoint, const std::string& name) {
+  kernels::AttentionSpec spec{{a.num_heads, a.num_kv_heads, a.head_dim},
+                              {.scale = a.scale, .window = a.window, .softcap = a.softcap},
+                              {.norms = a.norms, .eps = c.norm_eps}};
+  if (a.sinks) spec.scores.sinks = checkpoint.take(name + ".sinks", {a.num_heads});
+  if (a.norms == cpu::HeadNorms::none) return spec;
+  const bool whole = a.norms == cpu::HeadNorms::whole_row;
+  const auto weight = [&](const char* which, int heads) {
+    return load_norm(c, checkpoint, name + which, whole ? heads * a.head_dim : a.head_dim).weight();
+  };
+  spec.norm.q = weight(".q_norm", a.num_heads);
+  spec.norm.k = weight(".k_norm", a.num_kv_heads);
+  return spec;
+}
+
+GatedLinear load_gate_up(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
+  const auto part = [&](const char* which) {
+    return Linear::load(checkpoint, name + which, c.hidden_size, c.intermediate_size, c.mlp_bias);
+  };
+  const auto gate = part(".mlp.gate_proj");
+  return {gate, part(".mlp.up_proj"), c.activation};
+}
+
+mx::array times(const mx::array& x, float factor) {
+  return factor == 1 ? x : x * mx::array(factor, x.dtype());
+}
+
+mx::array scales_of(const mx::array& positions, const QueryScale& scale) {
+  const auto first = mx::astype(mx::slice(positions, {0, 0}, {1, positions.shape(1)}), mx::float32);
+  const auto windows = mx::floor(first / mx::array(static_cast<float>(scale.context)));
+  return mx::reshape(mx::array(1.0f) + mx::array(scale.beta) * mx::log(mx::array(1.0f) + windows),
+                     {-1});
+}
+
+}  // namespace
+
+Decoder::Attention::Attention(const DecoderConfig& c, const AttentionConfig& kind,
+                              Checkpoint& checkpoint, const std::string& name)
+    : o_proj(Linear::load(checkpoint, name + ".o_proj", kind.num_heads * kind.head_dim,
+                          c.hidden_size, kind.output_bias)),
+      qkv_proj_(load_qkv(c, kind, checkpoint, name)),
+      spec_(load_spec(c, kind, checkpoint, name)) {}
+
+mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowPositions& rows,
+                                         const kernels::PagedLayout& layout, mx::array& k_pool,
+                                         mx::array& v_pool) const {
+  return kernels::causal_attention(qkv_proj_(x), spec_, rows, k_pool, v_pool, layout);
+}
+
+Decoder::Block::Block(const DecoderConfig& c, int attention_kind, Checkpoint& checkpoint,
+                      const std::string& name)
+    : kind(attention_kind),
+      attention_input(optional_norm(c, checkpoint, name, c.norms.attention_input)),
+      self_attn(c, c.kinds[static_cast<std::size_t>(attention_kind)], checkpoint,
+                name + ".self_attn"),
+      attention_output(optional_norm(c, checkpoint, name, c.norms.attention_output)),
+      mlp_input(optional_norm(c, checkpoint, name, c.norms.mlp_input)),
+      gate_up_proj(load_gate_up(c, checkpoint, name)),
+      down_proj(Linear::load(checkpoint, name + ".mlp.down_proj", c.intermediate_size,
+                             c.hidden_size, c.mlp_bias)),
+      mlp_output(optional_norm(c, checkpoint, name, c.norms.mlp_output)) {}
+
+Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
+    : config_(std::move(config)),
+      embed_tokens_(Embedding::load(checkpoint, "model.embed_tokens", config_.vocab_size,
+                                    config_.hidden_size)),
+      norm_(load_norm(config_, checkpoint, "model.norm", config_.hidden_size)),
+      lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
+  for (std::size_t i = 0; i < config_.layers.size(); ++i)
+    layers_.emplace_back(config_, config_.layers[i], checkpoint,
+                         "model.layers." + std::to_string(i));
+}
+
+mx::array Decoder::embed(const mx::array& tokens) const {
+  return times(embed_tokens_(tokens), config_.embedding_scale);
+}
+
+// By kind.
+std::vector<kernels::RowPositions> Decoder::row_positions(const DecoderStep& step) const {
+  std::vector<kernels::RopeAngles> angles;
+  for (const auto& rope : config_.ropes)
+    angles.push_back(kernels::rope_angles(step.positions, step.one_axis, rope));
+  std::vector<kernels::RowPositions> all;
+  for (const auto& kind : config_.kinds) {
+    kernels::RowPositions rows;
+    if (kind.rope >= 0) rows.angles = angles[static_cast<std::size_t>(kind.rope)];
+    if (kind.query_scale) rows.query_scales = scales_of(step.positions, *kind.query_scale);
+    all.push_back(std::move(rows));
+  }
+  return all;
+}
+
+// h + last(x), normed and scaled where the family does that.
+mx::array Decoder::add_branch(const mx::array& h, const Linear& last, const mx::array& x,
+                              const std::optional<RmsNorm>& norm) const {
+  if (!norm && config_.residual_scale == 1) return last.add_to(h, x);
+  const auto y = last(x);
+  return h + times(norm ? (*norm)(y) : y, config_.residual_scale);
+}
+
+mx::array Decoder::forward(mx::array h, const DecoderStep& step, KVCache& cache) const {
+  const auto rows = row_positions(step);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto& layer = layers_[i];
+    const auto normed = [&](const std::optional<RmsNorm>& norm) { return norm ? (*norm)(h) : h; };
+    h = add_branch(
+        h, layer.self_attn.o_proj,
+        layer.self_attn(normed(layer.attention_input), rows[static_cast<std::size_t>(layer.kind)],
+                        step.layout, cache.keys[i], cache.values[i]),
+        layer.attention_output);
+    h = add_branch(h, layer.down_proj, layer.gate_up_proj(normed(layer.mlp_input)),
+                   layer.mlp_output);
+    if (step.after_layer) h = step.after_layer(std::move(h), i);
+  }
+  return h;
+}
+
+mx::array Decoder::logits(const mx::array& h) const {
+  auto x = times(mx::astype(lm_head_(norm_(h)), mx::float32), config_.logit_scale);
+  if (config_.logit_softcap == 0) return x;
+  const mx::array cap(config_.logit_softcap);
+  return cap * mx::tanh(x / cap);
+}
+
+}  // namespace pippin::nn

@@ -1,0 +1,125 @@
+// The decoder of language models: attention and gated MLP in residual blocks. What differs between families is data
+// (DecoderConfig); a family's file fills it from its config.json. T = rows, R = rows whose logits are wanted, V =
+// vocabulary, D = hidden size, H, Hkv = query and key/value heads, Dh = head dimension.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "nn/kv_cache.h"
+#include "nn/layers.h"
+
+namespace pippin::nn {
+
+/// Llama 4's and Ministral 3's scale of queries: 1 + beta * log(1 + floor(position / context)).
+struct QueryScale {
+  float beta;
+  int context;
+};
+
+/// One kind of attention layer.
+struct AttentionConfig {
+  int num_heads = 0;     ///< H
+  int num_kv_heads = 0;  ///< Hkv
+  int head_dim = 0;      ///< Dh
+  float scale = 0;       ///< of q k^T
+  int window = 0;        ///< a row sees that many tokens, itself included; 0: all before it
+  float softcap = 0;     ///< of scores; 0: none
+  bool qkv_bias = false, output_bias = false;
+  bool sinks = false;  ///< self_attn.sinks [H]
+  /// self_attn.q_norm and k_norm, before rotation.
+  cpu::HeadNorms norms = cpu::HeadNorms::none;
+  int rope = 0;  ///< which of DecoderConfig::ropes; -1: nothing turns
+  std::optional<QueryScale> query_scale = {};
+};
+
+/// Where RMS norms stand in a block, as the checkpoint names them; an empty name: none there.
+struct NormNames {
+  std::string attention_input = "input_layernorm";
+  std::string attention_output = {};
+  std::string mlp_input = "post_attention_layernorm";
+  std::string mlp_output = {};
+};
+
+struct DecoderConfig {
+  int hidden_size = 0;        ///< D
+  int intermediate_size = 0;  ///< of the MLP
+  int vocab_size = 0;         ///< V
+  std::optional<bool> tied =
+      {};  ///< the output layer is the embedding; absent: where there is no lm_head
+  float norm_eps = 1e-6f;
+  bool norm_adds_one = false;  ///< norms multiply by 1 + weight
+  NormNames norms;
+  Activation activation = Activation::silu;  ///< of the MLP's gate
+  bool mlp_bias = false;
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
+  std::vector<kernels::Rope> ropes;
+  std::vector<AttentionConfig> kinds;  ///< of attention layers
+  std::vector<int> layers;             ///< each layer's kind
+};
+
+/// What the layers of a step share.
+struct DecoderStep {
+  const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
+  bool one_axis;               ///< the rows of `positions` are equal
+  const kernels::PagedLayout& layout;
+  /// Called with the hidden states [T, D] after layer i, which it may replace.
+  std::function<mx::array(mx::array, std::size_t)> after_layer = {};
+};
+
+/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj, model.layers.N.mlp.{gate,up,down}_proj, the
+/// norms by their names, model.norm, lm_head.
+class Decoder {
+ public:
+  Decoder(DecoderConfig config, Checkpoint& checkpoint);
+
+  /// tokens int32 [T] -> [T, D].
+  mx::array embed(const mx::array& tokens) const;
+  /// Hidden states [T, D] after all layers; writes the rows' keys and values to the cache.
+  mx::array forward(mx::array h, const DecoderStep& step, KVCache& cache) const;
+  /// h [R, D] -> logits float32 [R, V].
+  mx::array logits(const mx::array& h) const;
+
+ private:
+  class Attention {
+   public:
+    Attention(const DecoderConfig& config, const AttentionConfig& kind, Checkpoint& checkpoint,
+              const std::string& name);
+    mx::array operator()(const mx::array& x, const kernels::RowPositions& rows,
+                         const kernels::PagedLayout& layout, mx::array& k_pool,
+                         mx::array& v_pool) const;
+
+    Linear o_proj;  ///< H * Dh -> D
+
+   private:
+    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh
+    kernels::AttentionSpec spec_;
+  };
+
+  struct Block {
+    Block(const DecoderConfig& config, int kind, Checkpoint& checkpoint, const std::string& name);
+    int kind;
+    std::optional<RmsNorm> attention_input;
+    Attention self_attn;
+    std::optional<RmsNorm> attention_output, mlp_input;
+    GatedLinear gate_up_proj;
+    Linear down_proj;
+    std::optional<RmsNorm> mlp_output;
+  };
+
+  std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
+  mx::array add_branch(const mx::array& h, const Linear& last, const mx::array& x,
+                       const std::optional<RmsNorm>& norm) const;
+
+  DecoderConfig config_;
+  Embedding embed_tokens_;
+  std::vector<Block> layers_;
+  RmsNorm norm_;
+  Linear lm_head_;
+};
+
+}  // namespace pippin::nn
