@@ -107,9 +107,8 @@ mx::array attend_chunk(const mx::array& queries, const mx::array& keys, const mx
   std::vector<mx::array> outputs;
   for (int first = 0; first < count; first += tile) {
     const int end = std::min(first + tile, count), visible = length - count + end;
-    const auto seen =
-        mask ? std::optional(mx::slice(*mask, {0, 0, first, 0}, {1, 1, end, visible}))
-             : std::nullopt;
+    const auto seen = mask ? std::optional(mx::slice(*mask, {0, 0, first, 0}, {1, 1, end, visible}))
+                           : std::nullopt;
     outputs.push_back(attend_context(tokens(queries, first, end), tokens(keys, 0, visible),
                                      tokens(values, 0, visible), seen, options));
   }
@@ -124,9 +123,12 @@ PagedLayout::Group by_slots(const PagedLayout::Group& group) {
   const auto slots = mx::reshape(first + within, {contexts.rows, -1});
   const auto lengths = mx::slice(contexts.lengths, {0}, {contexts.rows});
   const auto ends = mx::reshape(lengths, {contexts.rows, 1, 1, 1});
-  return {group.first_row, group.num_sequences, group.rows_per_sequence,
+  return {group.first_row,
+          group.num_sequences,
+          group.rows_per_sequence,
           mx::slice(slots, {0, 0}, {contexts.rows, contexts.longest}),
-          mx::less(mx::arange(contexts.longest, mx::int32), ends), ends};
+          mx::less(mx::arange(contexts.longest, mx::int32), ends),
+          ends};
 }
 
 // A step's queries, keys and values [T, H or Hkv, D] as the pools have them, and the pools.
@@ -220,8 +222,14 @@ bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositio
 gpu::HeadRows head_rows(const AttentionSpec& spec, const RopeAngles& angles) {
   const auto& [num_heads, num_kv_heads, head_dim] = spec.shape;
   const bool normed = spec.norm.norms != cpu::HeadNorms::none;
-  return {num_heads,      num_kv_heads, head_dim,  normed ? spec.norm.q : std::nullopt,
-          normed ? spec.norm.k : std::nullopt, spec.norm.eps, angles.cos, angles.sin};
+  return {num_heads,
+          num_kv_heads,
+          head_dim,
+          normed ? spec.norm.q : std::nullopt,
+          normed ? spec.norm.k : std::nullopt,
+          spec.norm.eps,
+          angles.cos,
+          angles.sin};
 }
 
 mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,

@@ -31,7 +31,13 @@ std::unique_ptr<gpu::Executor> own_kernels() {
   return gpu::emulated_executor();
 }
 
-Result attend(const std::vector<Part>& parts, bool own, int kv_bits = 0) {
+AttentionSpec plain() {
+  return {shape,
+          {0.25f},
+          {cpu::HeadNorms::each_head, random_array({16}, 1), random_array({16}, 2), 1e-6f}};
+}
+
+Result attend(const std::vector<Part>& parts, bool own, const AttentionSpec& spec, int kv_bits) {
   const gpu::UseExecutor use(own ? own_kernels() : nullptr);
   std::vector<std::int32_t> pages(num_pages);
   for (int i = 0; i < num_pages; ++i) pages[static_cast<std::size_t>(i)] = i * 7 % num_pages;
@@ -44,24 +50,23 @@ Result attend(const std::vector<Part>& parts, bool own, int kv_bits = 0) {
     rows += part.rows;
   }
   std::vector<std::int32_t> positions;
-  for (int axis = 0; axis < 3; ++axis)
-    for (const auto& part : parts)
-      for (int i = part.length - part.rows; i < part.length; ++i) positions.push_back(i);
-  const auto angles = mrope_angles(mx::array(positions.begin(), {3, rows}, mx::int32), true,
-                                   shape.head_dim, 1e4f, {});
-  const QkNorm norm{random_array({16}, 1), random_array({16}, 2), 1e-6f};
+  for (const auto& part : parts)
+    for (int i = part.length - part.rows; i < part.length; ++i) positions.push_back(i);
+  const RowPositions at{rope_angles(mx::array(positions.begin(), {1, rows}, mx::int32), true,
+                                    plain_rope(shape.head_dim, 1e4f))};
   const auto qkv =
       random_array({rows, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim}, 3);
   const mx::Shape pool = {num_pages * page_size, shape.num_kv_heads, kv_bits ? 18 : 16};
   auto k_pool = kv_bits ? mx::zeros(pool, mx::uint8) : random_array(pool, 4);
   auto v_pool = kv_bits ? mx::zeros(pool, mx::uint8) : random_array(pool, 5);
-  const auto out = causal_attention(qkv, shape, norm, angles, k_pool, v_pool,
-                                    make_layout(contexts, page_size, nullptr, true), 0.25f);
+  const auto out = causal_attention(qkv, spec, at, k_pool, v_pool,
+                                    make_layout(contexts, page_size, nullptr, true));
   return {to_vector(out), to_vector(k_pool), to_vector(v_pool)};
 }
 
-void expect_equal(const std::vector<Part>& parts, int kv_bits = 0) {
-  const auto own = attend(parts, true, kv_bits), mlx = attend(parts, false, kv_bits);
+void expect_equal(const std::vector<Part>& parts, const AttentionSpec& spec = plain(),
+                  int kv_bits = 0) {
+  const auto own = attend(parts, true, spec, kv_bits), mlx = attend(parts, false, spec, kv_bits);
   EXPECT_LT(max_abs_difference(own.out, mlx.out), 2e-5f);
   EXPECT_LT(max_abs_difference(own.keys, mlx.keys), 2e-5f);
   EXPECT_LT(max_abs_difference(own.values, mlx.values), 2e-5f);
@@ -77,8 +82,26 @@ TEST(GpuAttention, ChunksBesideDecodeRowsEqualMlx) {
   expect_equal({{33, 33}});
 }
 
+TEST(GpuAttention, LayersWithAWindowSinksACapOrNoNormsEqualMlx) {
+  const std::vector<Part> parts = {{40, 1}, {5, 1}, {60, 23}, {9, 9}, {130, 1}};
+  auto spec = plain();
+  spec.scores.window = 7;
+  expect_equal(parts, spec);
+  spec.scores.softcap = 3;
+  expect_equal(parts, spec);
+  spec.scores.sinks = random_array({4}, 6);
+  expect_equal(parts, spec);
+  spec.scores.softcap = 0;
+  expect_equal(parts, spec);
+  spec = plain();
+  spec.norm = {cpu::HeadNorms::none};
+  expect_equal(parts, spec);
+}
+
 // Our kernels read no codes: MLX's operations do, over the same layout.
-TEST(GpuAttention, PagesOfCodesAreLeftToMlx) { expect_equal({{40, 1}, {5, 1}, {60, 23}}, 8); }
+TEST(GpuAttention, PagesOfCodesAreLeftToMlx) {
+  expect_equal({{40, 1}, {5, 1}, {60, 23}}, plain(), 8);
+}
 
 TEST(GpuAttention, OnlyDecodeRowsHaveContexts) {
   const gpu::UseExecutor use(own_kernels());

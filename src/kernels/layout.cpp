@@ -1,6 +1,7 @@
 #include "kernels/layout.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pippin::kernels {
 namespace {
@@ -56,7 +57,9 @@ PagedLayout::Group make_gpu_group(std::span<const ContextRows> parts, int first_
   std::vector<gpu::Context> contexts;
   for (const auto& part : parts) contexts.push_back({part.pages, part.length});
   auto made = gpu::make_contexts(contexts, page_size);
-  return {first_row, made.rows, 1, made.table, std::nullopt, made};
+  PagedLayout::Group group{first_row, made.rows, 1, made.table};
+  group.contexts = std::move(made);
+  return group;
 }
 
 std::size_t gpu_group_end(const std::vector<ContextRows>& parts, std::size_t begin) {

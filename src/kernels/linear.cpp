@@ -140,8 +140,7 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
 
 mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
   const auto both = linear(x, gate_up);
-  const bool plain =
-      options.activation == Activation::silu && !options.bias && !options.up_bias;
+  const bool plain = options.activation == Activation::silu && !options.bias && !options.up_bias;
   if (auto* executor = gpu::executor(); plain && gpu::gates(executor, both))
     return gpu::gated(*executor, both);
   const auto halves = mx::split(both, 2, -1);
