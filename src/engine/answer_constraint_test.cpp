@@ -244,6 +244,9 @@ TEST(AnswerConstraint, RefusesByField) {
   request = with_tools({.required = true});
   request.tools_json =
       R"([{"type": "function", "function": {"name": "f", "parameters": {"not": {}}}}])";
+  EXPECT_EQ(field(maker(), request), "none");  // what can be kept of the schema is
+  request.tools_json =
+      R"([{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"not": {}}}}])";
   EXPECT_EQ(field(maker(), request), "tools");
 
   ConstraintMaker plain(tokenizer(), text::OutputFormat::choose("none", "none", "", ""),

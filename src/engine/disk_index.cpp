@@ -90,6 +90,11 @@ std::optional<FileTime> DiskIndex::use(const EntryName& name) {
   return used;
 }
 
+std::optional<FileTime> DiskIndex::time_of(const EntryName& name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? std::nullopt : std::optional(it->second->used);
+}
+
 void DiskIndex::erase(const EntryName& name) {
   const auto it = by_name_.find(name);
   if (it == by_name_.end()) return;

@@ -43,6 +43,8 @@ class DiskIndex {
   FileTime insert(const EntryName& name, std::int64_t size, const EntryName& parent);
   /// Marks an entry as the one used last; returns the time, or nullopt where there is no such entry.
   std::optional<FileTime> use(const EntryName& name);
+  /// An entry's time of use; nullopt where there is no such entry.
+  std::optional<FileTime> time_of(const EntryName& name) const;
   void erase(const EntryName& name);
 
   /// Removes the entry used least recently and returns its name. There must be one.

@@ -282,6 +282,7 @@ void DiskStore::read_loop() {
 
 ReadResult DiskStore::read(Lock& lock, Read& read) {
   const auto& name = read.name;
+  const auto before = index_.time_of(name);
   lock.unlock();
   auto result = read_entry(options_.directory, name, std::move(read.room));
   drop_useless(options_.directory, name, result);
@@ -291,7 +292,8 @@ ReadResult DiskStore::read(Lock& lock, Read& read) {
     ++stats_.hits;
     stats_.read_bytes += file_size_of(result.entry);
   } else {
-    index_.erase(name);
+    // A file that was written meanwhile is not the one that was missed.
+    if (before && index_.time_of(name) == before) index_.erase(name);
     ++misses_of(result.status, stats_);
   }
   return result;

@@ -40,6 +40,7 @@ TEST_F(ApiTest, ClearsTheCaches) {
   const json::value report = parse_json(send(request).body, "body");
   EXPECT_EQ(report.at("pages"), 3);
   EXPECT_EQ(report.at("media"), 2);
+  EXPECT_EQ(report.at("grammars"), 4);
   EXPECT_EQ(report.at("freed_bytes"), 1000);
   backend_.error_ = Error(Code::unavailable, "stopping");
   EXPECT_EQ(send(request).status, 503);

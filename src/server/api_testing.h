@@ -158,7 +158,7 @@ class FakeBackend final : public Backend {
   }
   ClearedCaches clear_caches() override {
     if (error_) throw *error_;
-    return {3, 2, 5000, 4000};
+    return {.pages = 3, .media = 2, .grammars = 4, .resident_before = 5000, .resident_after = 4000};
   }
 
   EventSources answers(int num_choices) {

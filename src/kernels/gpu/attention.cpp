@@ -63,11 +63,15 @@ mx::array numbers_of(const DecodeOptions& options) {
   return constants(std::vector<float>{options.scale * log2_e, options.softcap * log2_e});
 }
 
+// With zeros behind, as many as an input must have.
+mx::array padded_input(const mx::array& x) {
+  const int missing = least_numbers - static_cast<int>(x.size());
+  return missing > 0 ? mx::pad(mx::flatten(x), {{0, missing}}) : x;
+}
+
 mx::array sinks_of(const DecodeOptions& options) {
   if (!options.sinks) return constants(std::vector<float>{0});
-  const auto scaled = mx::astype(*options.sinks, mx::float32) * mx::array(log2_e);
-  const int missing = std::max(0, least_numbers - scaled.shape(0));
-  return missing ? mx::pad(scaled, {{0, missing}}) : scaled;
+  return padded_input(mx::astype(*options.sinks, mx::float32) * mx::array(log2_e));
 }
 
 std::vector<TemplateArgument> head_arguments(const mx::array& qkv, const HeadRows& heads,
@@ -81,7 +85,8 @@ std::array<int, 3> head_groups(const mx::array& qkv, const HeadRows& heads) {
 }
 
 std::vector<mx::array> head_inputs(const mx::array& qkv, const HeadRows& heads) {
-  return {qkv, heads.q_norm.value_or(qkv), heads.k_norm.value_or(qkv), heads.cosines, heads.sines};
+  return {qkv, heads.q_norm.value_or(qkv), heads.k_norm.value_or(qkv), padded_input(heads.cosines),
+          padded_input(heads.sines)};
 }
 
 }  // namespace

@@ -144,12 +144,25 @@ void add_ropes(Instances& write, Instances& rows) {
   add_rope<T, P, 128>(write, rows);
 }
 
+// Heads of the golden checkpoints that no other test has.
+void add_golden_shapes(Instances& parts, Instances& merge, Instances& write, Instances& rows) {
+  add_decode<float, float, 8, 8, 1>(parts);
+  add_decode<float, float, 8, 8, 3>(parts);
+  add_decode<float, float, 16, 8, 3>(parts);
+  add_decode<float, float, 24, 12, 4>(parts);
+  add_merge<float, 8>(merge);
+  add_merge<float, 24>(merge);
+  add_rope<float, float, 8>(write, rows);
+  add_rope<float, float, 24>(write, rows);
+}
+
 struct Tables {
   Instances parts, merge, write, rows, gated;
   Tables() {
     using mx::bfloat16_t, mx::float16_t;
     add_decodes<float, float>(parts);
     add_decodes<bfloat16_t, bfloat16_t>(parts);
+    add_golden_shapes(parts, merge, write, rows);
     add_decode<float16_t, float16_t, 16, 8, 2>(parts);
     add_merges<float>(merge);
     add_merges<bfloat16_t>(merge);

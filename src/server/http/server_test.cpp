@@ -447,6 +447,7 @@ TEST_F(HttpTest, WhereItIsFullWhoWaitsLongestGoes) {
   slow.send("GET /hello HTTP/1.1\r\nHost:");
   EXPECT_EQ(once(get("/hello")).status, 200);
   EXPECT_TRUE(idle.closed());
+  std::this_thread::sleep_for(milliseconds(50));  // and that this one has left
   EXPECT_EQ(once(get("/hello")).status, 200);
   slow.send(" h\r\n\r\n");
   EXPECT_EQ(slow.receive().status, 200);
