@@ -207,9 +207,23 @@ impl Writer<'_> {
         Ok(schema)
     }
 
+    /// A schema that the notation has no rules for is taken for any object's, where the tool is not strict.
     fn arguments(&mut self, piece: &Json) -> Outcome<String> {
         let schema = self.kept(piece, piece["arguments"].clone(), true)?;
-        Values::new(notation::of(piece)?, &schema, self).arguments()
+        let (written, num_rules) = (self.rules.len(), self.num_rules);
+        let failure = match Values::new(notation::of(piece)?, &schema, self).arguments() {
+            Err(failure) if failure.status == Status::Invalid => failure,
+            outcome => return outcome,
+        };
+        let Some(path) = piece["path"].as_str() else { return Err(failure) };
+        if piece["strict"] == true {
+            return Err(Failure::invalid(format!("'{path}': {}", failure.message)));
+        }
+        self.rules.truncate(written);
+        self.num_rules = num_rules;
+        self.ignored.push(path.to_string());
+        let any = schema::prepare(json!({ "type": "object" }))?;
+        Values::new(notation::of(piece)?, &any, self).arguments()
     }
 
     /// A rule's, not given before.

@@ -158,9 +158,11 @@ TEST(CallGrammar, ArgumentsBetweenTags) {
                       "<arg_key>times</arg_key>\n<arg_value>2</arg_value>\n</tool_call>"));
 }
 
-std::string tool_with(const std::string& schema) {
-  return R"([{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": )" +
-         schema + R"(}, "required": ["x"]}}}])";
+std::string tool_with(const std::string& schema, bool strict = false) {
+  return R"([{"type": "function", "function": {"name": "f", "strict": )" +
+         std::string(strict ? "true" : "false") +
+         R"(, "parameters": {"type": "object", "properties": {"x": )" + schema +
+         R"(}, "required": ["x"]}}}])";
 }
 
 TEST(CallGrammar, TextsWithBoundsBetweenTags) {
@@ -220,7 +222,7 @@ TEST(CallGrammar, ValuesOfGemma) {
 TEST(CallGrammar, WhatCantBeKeptToIsNamed) {
   const auto refusal = [](std::string_view format, const std::string& schema) -> std::string {
     try {
-      compiler().compile(call_grammar(format, tool_with(schema), {}, false));
+      compiler().compile(call_grammar(format, tool_with(schema, true), {}, false));
     } catch (const Error& error) {
       return error.what();
     }
@@ -229,7 +231,7 @@ TEST(CallGrammar, WhatCantBeKeptToIsNamed) {
   for (const auto& [schema, word] : std::vector<std::pair<std::string, std::string>>{
            {R"({"type": "array", "uniqueItems": true})", "uniqueItems"},
            {R"({"type": "string", "pattern": "(?=a)b"})", ""},
-           {R"({"type": "string", "format": "regex"})", "regex"},
+           {R"({"type": "string", "format": "regex"})", "format"},
            {R"({"type": "object", "patternProperties": {"^a": {}}})", "patternProperties"},
            {R"({"type": "object", "properties": {"a": {}, "b": {}}, "maxProperties": 1})",
             "axProperties"},
@@ -238,6 +240,9 @@ TEST(CallGrammar, WhatCantBeKeptToIsNamed) {
       const auto message = refusal(format, schema);
       EXPECT_NE(message, "") << format << ' ' << schema;
       EXPECT_NE(message.find(word), std::string::npos) << format << ' ' << message;
+      // A tool that is not strict is kept, with what can be kept of its schema.
+      const auto kept = compiler().compile(call_grammar(format, tool_with(schema), {}, false));
+      EXPECT_FALSE(kept.ignored().empty()) << format << ' ' << schema;
     }
   const auto* names = "[{\"function\": {\"name\": \"f(x)\"}}]";
   EXPECT_THROW(call_grammar("pythonic", names, {}, false), Error);
