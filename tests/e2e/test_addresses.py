@@ -35,7 +35,7 @@ def test_the_context_by_every_name(server: Server):
 def test_a_client_that_stops_sending_is_answered(server: Server, stream):
     body = json.dumps({**HELLO, "max_tokens": 64, "ignore_eos": True, "stream": stream}).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
-        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
                        + body)
         client.shutdown(socket.SHUT_WR)
         answer = b""

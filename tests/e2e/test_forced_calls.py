@@ -116,6 +116,11 @@ def streamed(server: Server, tools: list[dict]) -> None:
     ("qwen3_coder", {"not": {"type": "string"}}, "not")])
 def test_what_cant_be_kept_to_is_named(parser, schema, keyword):
     with Server("--tool-parser", parser) as server:
+        parameters = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
         with pytest.raises(openai.BadRequestError) as refused:
-            ask(server, [tool("f", {"type": "object", "properties": {"x": schema}, "required": ["x"]})], 0, tool_choice="required")
+            ask(server, [tool("f", parameters, strict=True)], 0, tool_choice="required")
         assert refused.value.param == "tools" and keyword in refused.value.message
+        # Without "strict" the tool is kept, with what can be kept of its schema.
+        ignored = server.post({"messages": [{"role": "user", "content": "Go."}], "tools": [tool("f", parameters)], "tool_choice": "required",
+                               "max_tokens": 1}).headers["X-Pippin-Ignored"]
+        assert ignored.startswith("tools.0.function.parameters")
