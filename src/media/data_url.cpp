@@ -31,10 +31,19 @@ constexpr std::array<std::uint8_t, 256> kBase64 = [] {
   for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
     table[static_cast<std::uint8_t>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
   }
+  table['-'] = 62;  // base64url, RFC 4648 section 5
+  table['_'] = 63;
   for (const char c : {' ', '\t', '\n', '\r', '\f'}) table[static_cast<std::uint8_t>(c)] = kSpace;
   table['='] = kPadding;
   return table;
 }();
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  const std::size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+}
 
 // Decodes whole groups of four plain characters, the common case, as fast as it goes; advances `out`
 // and returns how many characters it took.
@@ -97,6 +106,13 @@ std::vector<std::uint8_t> decode_base64(std::string_view text, std::int64_t max_
 
 }  // namespace
 
+bool is_base64_data(std::string_view text) {
+  constexpr std::size_t kShortest = 64;  // shorter ones may be names of files
+  return text.size() >= kShortest && std::all_of(text.begin(), text.end(), [](char c) {
+           return kBase64[static_cast<std::uint8_t>(c)] != kInvalid;
+         });
+}
+
 std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max_bytes) {
   constexpr std::string_view kScheme = "data:";
   if (!starts_with_ignoring_case(url, kScheme)) refuse("expected 'data:'");
@@ -104,7 +120,9 @@ std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max
   if (comma == std::string_view::npos) refuse("a comma must stand before the data");
   const std::string_view type = url.substr(kScheme.size(), comma - kScheme.size());
   const std::string_view data = url.substr(comma + 1);
-  const std::string_view last = type.substr(std::min(type.rfind(';') + 1, type.size()));
+  const std::size_t semicolon = type.rfind(';');
+  const auto last = semicolon == std::string_view::npos ? std::string_view()
+                                                        : trimmed(type.substr(semicolon + 1));
   const bool is_base64 = last.size() == 6 && starts_with_ignoring_case(last, "base64");
   const bool is_escaped = data.find('%') != std::string_view::npos;
   if (is_base64 && !is_escaped) return decode_base64(data, max_bytes);

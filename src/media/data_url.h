@@ -7,9 +7,12 @@
 
 namespace pippin::media {
 
-/// The bytes of "data:[<type>][;<parameter>]...[;base64],<data>". In base64, white space and missing
-/// padding are tolerated. Throws Error(invalid_argument) saying what is wrong, and
+/// The bytes of "data:[<type>][;<parameter>]...[;base64],<data>". In base64, white space, missing
+/// padding and the URL alphabet (- and _) are tolerated, and blanks around the word base64. Throws Error(invalid_argument) saying what is wrong, and
 /// Error(payload_too_large) over `max_bytes`, before taking memory for them.
 std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max_bytes);
+
+/// Whether the text is base64 by itself, without the head of a data: URL. False for short texts.
+bool is_base64_data(std::string_view text);
 
 }  // namespace pippin::media

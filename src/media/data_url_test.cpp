@@ -63,13 +63,31 @@ TEST(DataUrl, UnderstandsTheHeadersVariants) {
   EXPECT_EQ(decoded("DATA:image/jpeg;charset=utf-8;name=a.jpg;BASE64,aGk="), "hi");
   EXPECT_EQ(decoded("data:image/png;base64,aGk%3D"), "hi");
   EXPECT_EQ(decoded("data:image/png;base64,"), "");
+  for (const char* head : {"data:image/png; base64,", "data:image/png;\tbase64 ,",
+                           "data:image/png; charset=utf-8; BASE64 ,"})
+    EXPECT_EQ(decoded(std::string(head) + "aGk="), "hi") << head;
+  EXPECT_EQ(decoded("data:base64,aGk="), "aGk=") << "a type, as RFC 2397 has it";
+}
+
+TEST(DataUrl, TakesTheUrlAlphabet) {
+  const std::string bytes = "\xfb\xff\xbf\xfe";
+  EXPECT_EQ(decoded("data:;base64,-_-__g=="), bytes);
+  EXPECT_EQ(decoded("data:;base64,+/+//g=="), bytes);
+}
+
+TEST(DataUrl, TellsBareBase64) {
+  const std::string data = encode_base64(std::string(60, 'x'));
+  EXPECT_TRUE(is_base64_data(data));
+  EXPECT_FALSE(is_base64_data("cats/picture"));
+  EXPECT_FALSE(is_base64_data("file:" + data));
+  EXPECT_FALSE(is_base64_data(data + ".png"));
 }
 
 TEST(DataUrl, SaysWhatIsWrong) {
-  for (const char* url :
-       {"data:image/png;base64", "data:image/png;base64,a", "data:image/png;base64,aGk*",
-        "data:image/png;base64,aG=k", "data:image/png;base64,aGk==", "data:image/png;base64,aGkh=",
-        "data:image/png;base64,aG-_", "data:,%4", "data:,%zz", "http://x/"}) {
+  for (const char* url : {"data:image/png;base64", "data:image/png;base64,a",
+                          "data:image/png;base64,aGk*", "data:image/png;base64,aG=k",
+                          "data:image/png;base64,aGk==", "data:image/png;base64,aGkh=", "data:,%4",
+                          "data:,%zz", "http://x/"}) {
     EXPECT_EQ(error_of(url), Code::invalid_argument) << url;
   }
   try {

@@ -156,6 +156,10 @@ std::vector<std::uint8_t> MediaFetcher::fetch(std::string_view url, std::int64_t
   if (starts_with_ignoring_case(url, "http://") || starts_with_ignoring_case(url, "https://")) {
     return fetch_http(std::string(url), max_bytes);
   }
+  if (is_base64_data(url))
+    throw Error(Code::invalid_argument,
+                "[fetch] base64 data must be a data: URL: put 'data:image/png;base64,' (or its own "
+                "type) before it");
   const bool other_scheme =
       !starts_with_ignoring_case(url, "file:") && url.find("://") != std::string_view::npos;
   if (other_scheme) refuse(url, "only data:, http:, https: and file: URLs are known");

@@ -253,6 +253,9 @@ TEST_F(Fetch, RefusesOtherUrls) {
   EXPECT_TRUE(contains(refusal(fetcher_, std::string("http://a\0b/", 11)), "control"));
   EXPECT_TRUE(contains(refusal(fetcher_, "cat.png"), "media root"));
   EXPECT_TRUE(contains(refusal(fetcher_, ""), "media root"));
+  const std::string bare(64, 'A');
+  EXPECT_TRUE(contains(refusal(fetcher_, bare), "data:image/png;base64,"));
+  EXPECT_TRUE(contains(refusal(fetcher_, "/9j/" + bare), "data:image/png;base64,"));
 }
 
 TEST_F(Fetch, ErrorsQuoteLittleOfALongUrl) {

@@ -102,7 +102,7 @@ TEST_F(StoredResponses, AreWholeOrNotThere) {
 }
 
 TEST_F(StoredResponses, AFolderThatCannotBeUsedIsDoneWithout) {
-  for (const char* folder : {"/proc/nowhere", "/dev/null"}) {
+  for (const char* folder : {"/dev/null/responses", "/dev/null"}) {
     ApiOptions options;
     options.responses.folder = folder;
     start(options);
