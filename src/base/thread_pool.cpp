@@ -4,11 +4,24 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory.h"
 
 namespace pippin {
+namespace {
 
-ThreadPool::ThreadPool(std::size_t num_threads) {
-  for (std::size_t i = 0; i < num_threads; ++i) threads_.emplace_back([this] { work(); });
+void run(const std::function<void()>& task) {
+  try {
+    task();
+  } catch (const std::exception& error) {
+    spdlog::error("[thread_pool] a task failed: {}", error.what());
+  }
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(const Options& options) : tasks_(options.max_per_owner) {
+  for (std::size_t i = 0; i < options.num_threads; ++i)
+    threads_.emplace_back([this, background = options.background] { work(background); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -20,26 +33,33 @@ ThreadPool::~ThreadPool() {
   for (auto& thread : threads_) thread.join();
 }
 
-void ThreadPool::post(std::function<void()> task) {
+void ThreadPool::post(const Client& client, std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    tasks_.push(client, std::move(task));
   }
   wake_.notify_one();
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(bool background) {
+  if (background) run_in_background();
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-    if (tasks_.empty()) return;
-    auto task = std::move(tasks_.front());
-    tasks_.pop_front();
-    lock.unlock();
-    try {
-      task();
-    } catch (const std::exception& error) {
-      spdlog::error("[thread_pool] a task failed: {}", error.what());
+    auto turn = tasks_.pop();
+    if (turn) {
+      lock.unlock();
+      run(turn->task);
+      turn->task = nullptr;  // and all that it holds, before its turn ends
+      lock.lock();
+      tasks_.finished(turn->owner);
+      if (stopping_)
+        wake_.notify_all();
+      else if (!tasks_.empty())
+        wake_.notify_one();  // the owner may have another turn
+    } else if (stopping_ && tasks_.empty()) {
+      return;
+    } else {
+      wake_.wait(lock);
     }
   }
 }

@@ -4,33 +4,46 @@
 
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "base/fair_queue.h"
+
 namespace pippin {
 
-/// Owns its threads. Any thread may post. Tasks start in the order posted; an exception that leaves
-/// a task is logged and swallowed (a task answers for its own errors). The destructor finishes the
+/// Owns its threads. Any thread may post. Clients' tasks take turns (FairQueue), and those of one start in the order posted; an
+/// exception that leaves a task is logged and swallowed (a task answers for its own errors). The destructor finishes the
 /// queued tasks, then joins.
 class ThreadPool {
  public:
-  explicit ThreadPool(std::size_t num_threads);
+  struct Options {
+    std::size_t num_threads = 1;
+    /// Threads that tasks of one owner hold at once.
+    std::size_t max_per_owner = std::numeric_limits<std::size_t>::max();
+    bool background = false;  ///< its work matters less than others' (base/memory.h)
+  };
+
+  explicit ThreadPool(std::size_t num_threads) : ThreadPool(Options{num_threads}) {}
+  explicit ThreadPool(const Options& options);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  void post(std::function<void()> task);
+  void post(std::function<void()> task) { post({}, std::move(task)); }
+  void post(const Client& client, std::function<void()> task);
 
  private:
-  void work();
+  using Task = std::function<void()>;
+
+  void work(bool background);
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;  // guarded by mutex_
-  bool stopping_ = false;                    // guarded by mutex_
+  FairQueue<Task> tasks_;  // guarded by mutex_
+  bool stopping_ = false;  // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace pippin {
 
@@ -34,6 +37,37 @@ TEST(ThreadPool, SurvivesATaskThatThrows) {
     pool.post([&] { ++done; });
   }
   EXPECT_EQ(done, 1);
+}
+
+TEST(ThreadPool, ClientsTakeTurns) {
+  std::vector<std::string> order;
+  {
+    ThreadPool pool(1);
+    std::promise<void> gate;
+    pool.post([&] { gate.get_future().wait(); });
+    for (const char* owner : {"a", "a", "a", "b"})
+      pool.post({owner, ""}, [&order, owner] { order.emplace_back(owner); });
+    gate.set_value();
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"a", "b", "a", "a"}));
+}
+
+TEST(ThreadPool, AnOwnerLeavesThreadsToOthers) {
+  std::promise<void> gate, other;
+  std::atomic<int> done = 0;
+  {
+    ThreadPool pool(ThreadPool::Options{.num_threads = 2, .max_per_owner = 1});
+    std::shared_future<void> opened = gate.get_future().share();
+    for (int i = 0; i < 3; ++i)
+      pool.post({"slow", ""}, [&, opened] {
+        opened.wait();
+        ++done;
+      });
+    pool.post({"quick", ""}, [&] { other.set_value(); });
+    EXPECT_EQ(other.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    gate.set_value();
+  }
+  EXPECT_EQ(done, 3);
 }
 
 }  // namespace pippin

@@ -1,0 +1,153 @@
+#include "base/byte_budget.h"
+
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace pippin {
+
+struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
+  struct Request {
+    std::int64_t bytes;
+    std::function<bool()> wanted;
+    Granted granted;
+  };
+
+  explicit State(std::int64_t bytes) : limit(bytes) {}
+
+  void add(const Client& client, Request request) {
+    {
+      const std::lock_guard lock(mutex);
+      waiting.push(client, std::move(request));
+    }
+    serve();
+  }
+
+  void give_back(std::int64_t bytes) {
+    {
+      const std::lock_guard lock(mutex);
+      used -= bytes;
+    }
+    serve();
+  }
+
+  bool grow(std::int64_t bytes) {
+    const std::lock_guard lock(mutex);
+    if (next || used + bytes > limit) return false;
+    used += bytes;
+    return true;
+  }
+
+  // Callbacks run without the lock: they may drop leases, which comes back here.
+  void serve() {
+    while (auto request = take_next()) request->granted(Lease(shared_from_this(), request->bytes));
+  }
+
+  // The next request whose bytes are there, which are taken; null where there is none.
+  std::optional<Request> take_next() {
+    std::unique_lock lock(mutex);
+    while (choose(lock)) {
+      const std::int64_t missing = used + next->bytes - limit;
+      if (missing <= 0) {
+        used += next->bytes;
+        return std::exchange(next, std::nullopt);
+      }
+      if (!reclaim || reclaiming) return {};
+      reclaiming = true;
+      const std::int64_t before = used;
+      lock.unlock();
+      reclaim(missing);
+      lock.lock();
+      reclaiming = false;
+      if (used >= before) return {};
+    }
+    return {};
+  }
+
+  // Whether there is a next one that is still wanted.
+  bool choose(std::unique_lock<std::mutex>& lock) {
+    std::vector<Request> dropped;  // destroyed without the lock
+    while (true) {
+      if (next && next->wanted && !next->wanted()) {
+        dropped.push_back(std::move(*next));
+        next.reset();
+      }
+      if (next) break;
+      auto turn = waiting.pop();
+      if (!turn) break;
+      waiting.finished(turn->owner);
+      next = std::move(turn->task);
+    }
+    if (!dropped.empty()) {
+      lock.unlock();
+      dropped.clear();
+      lock.lock();
+    }
+    return next.has_value();
+  }
+
+  const std::int64_t limit;
+  std::mutex mutex;
+  std::function<void(std::int64_t)> reclaim;  // set once; emptied by the budget's destructor
+  bool reclaiming = false;                    // guarded, as all below
+  std::int64_t used = 0;
+  std::optional<Request> next;  // whose turn it is
+  FairQueue<Request> waiting;
+};
+
+ByteBudget::Lease::Lease(std::shared_ptr<State> state, std::int64_t bytes)
+    : state_(std::move(state)), bytes_(bytes) {}
+
+ByteBudget::Lease::Lease(Lease&& other) noexcept
+    : state_(std::move(other.state_)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+ByteBudget::Lease& ByteBudget::Lease::operator=(Lease&& other) noexcept {
+  std::swap(state_, other.state_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+ByteBudget::Lease::~Lease() {
+  if (state_ && bytes_ > 0) state_->give_back(bytes_);
+}
+
+ByteBudget::Lease ByteBudget::Lease::split(std::int64_t bytes) {
+  bytes_ -= bytes;
+  return {state_, bytes};
+}
+
+bool ByteBudget::Lease::grow(std::int64_t bytes) {
+  if (!state_ || !state_->grow(bytes)) return false;
+  bytes_ += bytes;
+  return true;
+}
+
+ByteBudget::ByteBudget(std::int64_t limit, std::function<void(std::int64_t)> reclaim)
+    : state_(std::make_shared<Lease::State>(limit)) {
+  state_->reclaim = std::move(reclaim);
+}
+
+ByteBudget::~ByteBudget() {
+  const std::lock_guard lock(state_->mutex);
+  state_->reclaim = nullptr;
+}
+
+std::int64_t ByteBudget::limit() const { return state_->limit; }
+
+ByteBudget::Lease ByteBudget::none() { return {state_, 0}; }
+
+void ByteBudget::take(const Client& client, std::int64_t bytes, std::function<bool()> wanted,
+                      Granted granted) {
+  state_->add(client, {bytes, std::move(wanted), std::move(granted)});
+}
+
+void ByteBudget::look_again() { state_->serve(); }
+
+ByteBudget::Stats ByteBudget::stats() const {
+  const std::lock_guard lock(state_->mutex);
+  return {state_->limit, state_->used,
+          static_cast<std::int64_t>(state_->waiting.size()) + (state_->next ? 1 : 0)};
+}
+
+}  // namespace pippin

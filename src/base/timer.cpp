@@ -1,0 +1,64 @@
+#include "base/timer.h"
+
+#include <exception>
+
+#include "base/log.h"
+
+namespace pippin {
+
+Timer::Timer() : thread_([this] { run(); }) {}
+
+Timer::~Timer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+Timer::Id Timer::call_at(Clock::time_point time, std::function<void()> call) {
+  Id id;
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    id = {time, next_number_++};
+    first = calls_.emplace(id, std::move(call)).first == calls_.begin();
+  }
+  if (first) changed_.notify_one();
+  return id;
+}
+
+void Timer::cancel(const Id& id) {
+  std::function<void()> dropped;  // destroyed without the lock
+  const std::lock_guard lock(mutex_);
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  dropped = std::move(found->second);
+  calls_.erase(found);
+}
+
+void Timer::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (calls_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    if (const auto next = calls_.begin()->first.first; next > Clock::now()) {
+      changed_.wait_until(lock, next);
+      continue;
+    }
+    auto call = calls_.extract(calls_.begin());
+    lock.unlock();
+    try {
+      call.mapped()();
+    } catch (const std::exception& error) {
+      spdlog::error("[timer] a call failed: {}", error.what());
+    }
+    call = {};
+    lock.lock();
+  }
+}
+
+}  // namespace pippin
