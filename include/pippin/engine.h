@@ -103,6 +103,7 @@ struct EngineStats {
   MemorySplit memory;
   DiskStats disk;
   GrammarStats grammars;
+  DecodedStats decoded;
   StepStats step;
   bool healthy = true;
   std::string trouble;  ///< why it isn't
@@ -129,7 +130,8 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
   std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
-  std::string tool_parser_warning;            ///< why calls stay text though nobody asked for that; empty: they don't
+  std::string
+      tool_parser_warning;  ///< why calls stay text though nobody asked for that; empty: they don't
   /// Variables of the chat template by which requests choose how much the model thinks: "reasoning_effort", "enable_thinking" ...;
   /// empty where it has none.
   std::vector<std::string> thinking_switches;

@@ -104,6 +104,11 @@ struct EngineOptions {
   /// of the budget, at most 512 MB.
   std::int64_t media_cache_bytes = -1;
 
+  /// Pictures and videos that are decoded or kept decoded, and the files they are fetched from, in bytes; what does not fit waits. -1
+  /// takes a quarter of what weights and activations leave of the budget, at most 1.25 GB. The engine sets it aside; who decodes
+  /// (the server) keeps to it.
+  std::int64_t decoded_bytes = -1;
+
   /// On a GPU, launch each step before the tokens of the one before are read, wherever they need not be: the device then does not
   /// wait for the host. On a CPU a step's launch computes it. Off only to compare.
   bool overlap = true;

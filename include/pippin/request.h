@@ -119,6 +119,7 @@ struct ContentPart {
   std::string text;                          ///< used where both others are null
   std::shared_ptr<const Pixels> image = {};  ///< a decoded picture
   std::shared_ptr<const Video> video = {};   ///< the sampled frames of a clip
+  std::string field = {};  ///< of the request, for errors that a picture or video is to blame for
 };
 
 /// One message of a chat.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -28,7 +29,8 @@ struct VideoLimits {
   std::int64_t max_frames = 1 << 18;         ///< in the file, whether sampled or not
   std::int64_t max_frame_pixels = 36 << 20;  ///< height * width of a frame
   std::int64_t max_pixels = 256 << 20;  ///< of all sampled frames, which are in memory together
-  double max_decode_seconds = 60;       ///< of this machine's time
+  double max_decode_seconds = 60;       ///< of one core's time
+  std::function<bool()> wanted = {};    ///< as ImageLimits::wanted
 };
 
 struct Video {

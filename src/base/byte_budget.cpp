@@ -1,5 +1,6 @@
 #include "base/byte_budget.h"
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -113,6 +114,7 @@ ByteBudget::Lease::~Lease() {
 }
 
 ByteBudget::Lease ByteBudget::Lease::split(std::int64_t bytes) {
+  bytes = std::min(bytes, bytes_);
   bytes_ -= bytes;
   return {state_, bytes};
 }

@@ -23,7 +23,8 @@ Timer::Id Timer::call_at(Clock::time_point time, std::function<void()> call) {
   {
     const std::lock_guard lock(mutex_);
     id = {time, next_number_++};
-    first = calls_.emplace(id, std::move(call)).first == calls_.begin();
+    const auto added = calls_.emplace(id, std::move(call)).first;
+    first = added == calls_.begin();
   }
   if (first) changed_.notify_one();
   return id;

@@ -62,6 +62,7 @@ void check(const EngineOptions& o) {
   check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
   check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
   check(o.media_cache_bytes >= -1, "media_cache_bytes", "at least 0, or -1");
+  check(o.decoded_bytes >= -1, "decoded_bytes", "at least 0, or -1");
   check(o.max_itl_ms >= 2, "max_itl_ms", "at least 2");
   check(o.request_timeout_s >= 0, "request_timeout_s", "at least 0");
   check(o.max_unread_tokens >= 0, "max_unread_tokens", "at least 0");
@@ -111,14 +112,20 @@ std::int64_t page_bytes(const models::ModelTraits& traits, const nn::KvStorage& 
          traits.num_kv_heads * page_size;
 }
 
+// What the process may use of the machine's memory where its device has another; 0 where that is one.
+std::int64_t separate_host_memory() {
+  const bool shared =
+      mx::default_device() == mx::Device::cpu || mx::metal::is_available();  // Metal's is unified
+  return shared ? 0 : memory_limit_bytes();
+}
+
 void report(const MemorySplit& memory) {
   const auto mb = [](std::int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
   spdlog::info(
       "[engine] memory in MB: {} of {} for weights {}, activations {}, grammars {}, encoded "
-      "pictures "
-      "{}, attention cache {}",
+      "pictures {}, decoded ones {}, attention cache {}",
       mb(memory.budget), mb(memory.limit), mb(memory.weights), mb(memory.activations),
-      mb(memory.grammars), mb(memory.media), mb(memory.pages));
+      mb(memory.grammars), mb(memory.media), mb(memory.decoded), mb(memory.pages));
 }
 
 std::string text_of(mx::Dtype dtype) {
@@ -315,6 +322,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
   grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
+  memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
   const auto pages = memory.grant_pages(page_bytes(traits, kv, options.page_size), context);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",

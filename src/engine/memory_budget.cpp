@@ -15,9 +15,10 @@ namespace {
 
 namespace mx = mlx::core;
 
-// The rest is the operating system's, other programs', and what the server itself takes: requests, decoded pictures and videos.
+// The rest is the operating system's, other programs', and what the server itself takes: requests.
 constexpr double default_fraction = 0.8;
 constexpr std::int64_t most_media = std::int64_t{512} << 20;
+constexpr std::int64_t most_decoded = std::int64_t{1280} << 20;
 constexpr std::int64_t contexts = 4;
 // Without these not even a few plain schemas could be compiled.
 constexpr std::int64_t least_grammars = std::int64_t{16} << 20;
@@ -79,6 +80,17 @@ std::int64_t MemoryBudget::grant_media(bool takes_pictures) {
   return split_.media;
 }
 
+std::int64_t MemoryBudget::grant_decoded(bool takes_pictures, std::int64_t host_limit) {
+  if (!takes_pictures) return 0;
+  split_.decoded_apart = host_limit > 0;
+  const std::int64_t from = split_.decoded_apart ? host_limit : left();
+  split_.decoded = options_.decoded_bytes >= 0
+                       ? options_.decoded_bytes
+                       : std::clamp<std::int64_t>(from / 4, 0, most_decoded);
+  check_left("decoded_bytes");
+  return split_.decoded;
+}
+
 std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t context) {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options_.page_size - 1) / options_.page_size;
@@ -95,11 +107,12 @@ std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t con
       pages = std::min({pages, pages_for(contexts * context), split_.limit / 4 / page_bytes});
     if (pages < 1)
       throw Error(Code::invalid_argument,
-                  fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}) and "
-                              "encoded pictures ({}) "
-                              "leave no room for a page of the attention cache",
+                  fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}), "
+                              "encoded pictures ({}) and decoded ones ({}) leave no room for a "
+                              "page of the attention cache",
                               gb(split_.budget), gb(split_.weights), gb(split_.activations),
-                              gb(split_.grammars), gb(split_.media)),
+                              gb(split_.grammars), gb(split_.media),
+                              gb(split_.decoded_apart ? 0 : split_.decoded)),
                   "memory_bytes");
   }
   split_.pages = pages * page_bytes;
@@ -111,9 +124,8 @@ std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t con
 void MemoryBudget::check_left(const char* field) const {
   if (left() >= 0) return;
   const std::string what = fmt::format(
-      "weights, activations, grammars, encoded pictures and attention cache would take {} of the "
-      "{} "
-      "that the engine may use",
+      "weights, activations, grammars, encoded and decoded pictures and attention cache would take "
+      "{} of the {} that the engine may use",
       gb(split_.used()), gb(split_.budget));
   if (named_) throw Error(Code::invalid_argument, what, field);
   spdlog::warn("[engine] {}", what);

@@ -29,6 +29,10 @@ class MemoryBudget {
   /// Bytes of encoder outputs that may be kept; 0 for a model that takes no pictures.
   std::int64_t grant_media(bool takes_pictures);
 
+  /// Bytes of decoded pictures and videos; 0 for a model that takes none. host_limit: what the process may use of the machine's memory
+  /// where that is not the device's; 0 where it is.
+  std::int64_t grant_decoded(bool takes_pictures, std::int64_t host_limit);
+
   /// Pages of the pool, at least one. page_bytes: of one over all layers; context: the longest sequence, in tokens. Throws
   /// Error(invalid_argument) with the numbers where not even one fits.
   std::int64_t grant_pages(std::int64_t page_bytes, std::int64_t context);

@@ -24,6 +24,7 @@ MemorySplit share_out(std::int64_t limit, const EngineOptions& options, std::int
   budget.take_model(weights, 100 * mb);
   EXPECT_EQ(budget.grant_grammars(), budget.split().grammars);
   EXPECT_EQ(budget.grant_media(pictures), budget.split().media);
+  EXPECT_EQ(budget.grant_decoded(pictures, 0), budget.split().decoded);
   EXPECT_EQ(budget.grant_pages(page_bytes, context) * page_bytes, budget.split().pages);
   return budget.split();
 }
@@ -34,7 +35,9 @@ TEST(MemoryBudget, TakesFourContextsWhereThereIsRoom) {
   EXPECT_EQ(split.media, 512 * mb);
   EXPECT_EQ(split.grammars, 256 * mb);
   EXPECT_LE(split.used(), split.budget);
+  EXPECT_EQ(split.decoded, 1280 * mb);
   EXPECT_EQ(share_out(64 * gb, {}, gb, false).media, 0);
+  EXPECT_EQ(share_out(64 * gb, {}, gb, false).decoded, 0);
 }
 
 TEST(MemoryBudget, ANamedBudgetIsUsedWhole) {
@@ -67,6 +70,19 @@ TEST(MemoryBudget, TakesWhatIsNamedWhereNoBudgetIs) {
   const auto split = share_out(4 * gb, asked);
   EXPECT_EQ(split.pages, 3000 * page_bytes);
   EXPECT_EQ(split.media, 5 * mb);
+}
+
+TEST(MemoryBudget, DecodedPicturesAreInTheMachinesMemory) {
+  const auto options = pippin::engine::options(0, 2 * gb);
+  MemoryBudget budget(4 * gb, options);
+  budget.take_model(gb, 0);
+  EXPECT_EQ(budget.grant_decoded(true, 2 * gb), gb / 2);
+  EXPECT_EQ(budget.split().used(), gb);  // of the device's
+  auto asked = pippin::engine::options(0, 2 * gb);
+  asked.decoded_bytes = 2 * gb;
+  EXPECT_THROW(share_out(4 * gb, asked), Error);
+  asked.decoded_bytes = 7 * mb;
+  EXPECT_EQ(share_out(4 * gb, asked).decoded, 7 * mb);
 }
 
 TEST(MemoryBudget, RefusesWhatContradictsANamedBudget) {

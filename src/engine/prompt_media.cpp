@@ -18,6 +18,16 @@ void check_count(std::ptrdiff_t places, std::size_t shown, const std::string& wh
               "messages");
 }
 
+// Errors of `work` name the field, where it is known.
+template <class Work>
+void blaming(const std::string& field, const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what(), field.empty() ? error.field() : field);
+  }
+}
+
 std::ptrdiff_t count(std::string_view text, std::string_view part) {
   std::ptrdiff_t n = 0;
   for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) ++n;
@@ -42,8 +52,10 @@ MediaItem Shown::item(const models::MediaSpan& span) const {
 PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input) : input_(input) {
   for (const Message& message : request.messages)
     for (const ContentPart& part : message.content) {
-      if (part.image) add(part.image);
-      if (part.video) add(part.video);
+      blaming(part.field, [&] {
+        if (part.image) add(part.image);
+        if (part.video) add(part.video);
+      });
     }
 }
 

@@ -23,6 +23,7 @@ struct Units {
   std::int64_t max_image_megapixels = 64;
   std::int64_t max_video_mb = 64;
   std::int64_t decoded_cache_mb = 256;
+  std::int64_t decoded_mb = -1;
   std::int64_t response_store_mb = 64;
   double kv_gb = 0;
   double cache_disk_gb = 10;
@@ -225,8 +226,12 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
                std::int64_t{1024}, "Largest picture, in millions of pixels [64]");
   group.number("--max-video-mb", units.max_video_mb, std::int64_t{1}, std::int64_t{65536},
                "Largest video file, in MB [64]");
+  group.number(
+      "--decoded-mb", units.decoded_mb, std::int64_t{1}, no_limit,
+      "Memory for decoded pictures and videos and fetched files, in MB, for which requests wait "
+      "[a quarter of what weights leave, up to 1280]");
   group.number("--decoded-cache-mb", units.decoded_cache_mb, std::int64_t{0}, no_limit,
-               "Memory for decoded pictures and videos, in MB; 0 keeps none [256]");
+               "Of these, decoded ones kept for later requests, in MB; 0 keeps none [256]");
   group.number("--max-video-seconds", serve.api.media.video.max_seconds, 1.0, 1e6,
                "Longest video [3600]");
   group.number("--max-video-decode-seconds", serve.api.media.video.max_decode_seconds, 0.1, 1e6,
@@ -255,6 +260,8 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.api.media.image.max_bytes = units.max_image_mb << 20;
   serve.api.media.image.max_pixels = units.max_image_megapixels * 1'000'000;
   serve.api.decoded_cache_bytes = units.decoded_cache_mb << 20;
+  if (units.decoded_mb >= 0) serve.engine.decoded_bytes = units.decoded_mb << 20;
+  serve.api.request_timeout_s = serve.engine.request_timeout_s;
   serve.api.media.video.max_bytes = units.max_video_mb << 20;
   serve.api.media.max_pixels = 4 * serve.api.media.image.max_pixels;
   serve.http.keep_alive_interval =

@@ -193,6 +193,10 @@ void unpack_row(const Header& header, const std::uint8_t* from, std::uint8_t* rg
   }
 }
 
+bool is_run_length(const Header& header) {
+  return header.compression == Compression::rle8 || header.compression == Compression::rle4;
+}
+
 // Undoes RLE8 or RLE4 into one byte a pixel, rows in the file's order. What the code skips is 0.
 class RunLengthDecoder {
  public:
@@ -278,12 +282,18 @@ class RunLengthDecoder {
 
 }  // namespace
 
-Pixels decode_bmp(Bytes bytes, const ImageLimits& limits) {
+PictureCost bmp_cost(Bytes bytes, const ImageLimits& limits) {
+  const Header header = read_header(bytes, limits);
+  const std::int64_t kept = pixel_bytes("bmp", header.height, header.width, limits);
+  return {kept, is_run_length(header) ? kept / 3 : 0};
+}
+
+Pixels decode_bmp(Bytes bytes, const ImageLimits& limits, const Watch& watch) {
   Header header = read_header(bytes, limits);
   std::vector<std::uint8_t> indices;
   Bytes pixels = bytes.subspan(std::min(header.pixels_at, bytes.size()));
   std::int64_t row_bytes = (header.width * header.bits + 31) / 32 * 4;
-  if (header.compression == Compression::rle8 || header.compression == Compression::rle4) {
+  if (is_run_length(header)) {
     indices = RunLengthDecoder(header, pixels).decode();
     pixels = indices;
     header.bits = 8;
@@ -295,6 +305,7 @@ Pixels decode_bmp(Bytes bytes, const ImageLimits& limits) {
   }
   Pixels picture = new_picture("bmp", header.height, header.width, limits);
   for (std::int64_t y = 0; y < header.height; ++y) {
+    watch.check("bmp");
     const std::int64_t row = header.top_down ? y : header.height - 1 - y;
     unpack_row(header, &pixels[static_cast<std::size_t>(row_bytes * y)],
                &picture.rgb[static_cast<std::size_t>(header.width * 3 * row)]);

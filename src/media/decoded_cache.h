@@ -16,22 +16,33 @@
 
 namespace pippin::media {
 
+/// The name of a file's picture, and of its clip as it is sampled so (a GIF can be either).
+Digest picture_key(std::span<const std::uint8_t> bytes);
+Digest video_key(std::span<const std::uint8_t> bytes, const VideoSampling& sampling);
+
 /// Keeps the most recently used pictures and clips within a number of bytes of pixels; those in use outlive their
-/// eviction. Thread-safe; two threads that want one new file at once both decode it.
+/// eviction. Thread-safe.
 class DecodedCache {
  public:
+  struct Stats {
+    std::int64_t entries = 0, bytes = 0, limit = 0;
+  };
+
   /// 0 keeps none.
   explicit DecodedCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  /// As decode_image, which is called where the file is not known.
-  std::shared_ptr<const Pixels> picture(std::span<const std::uint8_t> bytes,
-                                        const ImageLimits& limits);
+  /// Null where it is not known.
+  std::shared_ptr<const Pixels> picture(const Digest& key);
+  std::shared_ptr<const Video> video(const Digest& key);
 
-  /// As decode_video, which is called where the file is not known as sampled so.
-  std::shared_ptr<const Video> video(std::span<const std::uint8_t> bytes,
-                                     const VideoSampling& sampling, const VideoLimits& limits);
+  void keep(const Digest& key, std::shared_ptr<const Pixels> picture);
+  void keep(const Digest& key, std::shared_ptr<const Video> video);
 
+  /// Drops those that nobody uses, the least recently used first, until they had so many bytes.
+  void drop_unused(std::int64_t bytes);
   void clear();
+
+  Stats stats() const;
 
  private:
   using Content = std::variant<std::shared_ptr<const Pixels>, std::shared_ptr<const Video>>;
@@ -40,17 +51,19 @@ class DecodedCache {
     Content content;
     std::int64_t bytes;
   };
+  using Entries = std::list<Entry>;
 
-  /// Null where it is not known, or has more than max_pixels: that is left to the decoder, which says so.
   template <class T>
-  std::shared_ptr<const T> find(const Digest& key, std::int64_t max_pixels);
+  std::shared_ptr<const T> find(const Digest& key);
   void insert(const Digest& key, Content content, std::int64_t bytes);
+  /// Moves an entry to `dropped`, which is destroyed without the lock: whoever is told that memory is free may come back here.
+  void drop(Entries::iterator entry, Entries& dropped);
 
   const std::int64_t max_bytes_;
-  std::mutex mutex_;
-  std::list<Entry> entries_;  // guarded; most recently used first
-  std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> index_;  // guarded
-  std::int64_t num_bytes_ = 0;                                                // guarded
+  mutable std::mutex mutex_;
+  Entries entries_;  // guarded; most recently used first
+  std::unordered_map<Digest, Entries::iterator, DigestHash> index_;  // guarded
+  std::int64_t num_bytes_ = 0;                                       // guarded
 };
 
 }  // namespace pippin::media

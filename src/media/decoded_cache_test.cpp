@@ -2,80 +2,83 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/files.h"
 #include "media/testing.h"
-#include "pippin/error.h"
 
 namespace pippin::media {
 namespace {
 
-const std::filesystem::path kClips = kTestdata / "video";
-constexpr std::int64_t kFrameBytes = 30 * 44 * 3;
+std::shared_ptr<const Pixels> picture(int width) {
+  return std::make_shared<const Pixels>(
+      Pixels{1, width, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * 3)});
+}
 
-TEST(DecodedCache, DecodesAFileOnce) {
-  DecodedCache cache(1 << 20);
-  const auto h264 = read_file(kClips / "h264.mp4"), vp9 = read_file(kClips / "vp9.webm");
-  const auto first = cache.video(h264, {}, {});
-  EXPECT_EQ(first->frames, decode_video(h264).frames);
-  EXPECT_EQ(cache.video(std::vector<std::uint8_t>(h264), {}, {}), first);
-  EXPECT_NE(cache.video(vp9, {}, {}), first);
-  EXPECT_EQ(cache.video(h264, {.num_frames = 2}, {})->frames.size(), 2u);
-  EXPECT_EQ(cache.video(h264, {}, {}), first);
+Digest key(int number) {
+  const auto byte = static_cast<std::uint8_t>(number);
+  return picture_key({&byte, 1});
+}
+
+TEST(DecodedCache, KnowsWhatItKeeps) {
+  DecodedCache cache(1000);
+  const auto first = picture(10);
+  EXPECT_EQ(cache.picture(key(1)), nullptr);
+  cache.keep(key(1), first);
+  EXPECT_EQ(cache.picture(key(1)), first);
+  EXPECT_EQ(cache.picture(key(2)), nullptr);
+  EXPECT_EQ(cache.stats().entries, 1);
+  EXPECT_EQ(cache.stats().bytes, 30);
   cache.clear();
-  EXPECT_NE(cache.video(h264, {}, {}), first);
+  EXPECT_EQ(cache.picture(key(1)), nullptr);
+  EXPECT_EQ(cache.stats().bytes, 0);
 }
 
 TEST(DecodedCache, KeepsTheLastUsedWithinItsBytes) {
-  DecodedCache cache(9 * kFrameBytes);
-  const auto clip = read_file(kClips / "h264.mp4");
-  const auto decode = [&](int frames) { return cache.video(clip, {.num_frames = frames}, {}); };
-  const auto three = decode(3), four = decode(4);
-  EXPECT_EQ(decode(3), three);
-  const auto five = decode(5);  // in place of the four
-  EXPECT_EQ(decode(3), three);
-  EXPECT_EQ(decode(5), five);
-  EXPECT_NE(decode(4), four);
-  const auto ten = decode(10);  // never fits, and drives nothing out
-  EXPECT_NE(decode(10), ten);
-  EXPECT_EQ(decode(5), five);
-  DecodedCache none(0);
-  EXPECT_NE(none.video(clip, {}, {}), none.video(clip, {}, {}));
+  DecodedCache cache(9 * 3);
+  cache.keep(key(3), picture(3));
+  cache.keep(key(4), picture(4));
+  EXPECT_NE(cache.picture(key(3)), nullptr);
+  cache.keep(key(5), picture(5));  // in place of the four
+  EXPECT_NE(cache.picture(key(3)), nullptr);
+  EXPECT_NE(cache.picture(key(5)), nullptr);
+  EXPECT_EQ(cache.picture(key(4)), nullptr);
+  cache.keep(key(10), picture(10));  // never fits, and drives nothing out
+  EXPECT_EQ(cache.picture(key(10)), nullptr);
+  EXPECT_NE(cache.picture(key(5)), nullptr);
 }
 
-TEST(DecodedCache, HoldsKnownClipsToTheLimits) {
-  DecodedCache cache(1 << 20);
-  const auto clip = read_file(kClips / "h264.mp4");
-  cache.video(clip, {}, {});
-  EXPECT_THROW(cache.video(clip, {}, {.max_pixels = 100}), Error);
+TEST(DecodedCache, GivesUpWhatNobodyUsesOldestFirst) {
+  DecodedCache cache(1000);
+  const auto used = picture(10);
+  cache.keep(key(1), used);
+  cache.keep(key(2), picture(10));
+  cache.keep(key(3), picture(10));
+  cache.drop_unused(1);
+  EXPECT_EQ(cache.picture(key(1)), used);
+  EXPECT_EQ(cache.picture(key(2)), nullptr);
+  EXPECT_NE(cache.picture(key(3)), nullptr);
+  cache.drop_unused(1000);
+  EXPECT_EQ(cache.picture(key(1)), used);
+  EXPECT_EQ(cache.picture(key(3)), nullptr);
 }
 
-TEST(DecodedCache, DecodesAPictureOnce) {
-  DecodedCache cache(1 << 20);
-  const auto file = read_file(kTestdata / "420.jpg");
-  const auto first = cache.picture(file, {});
-  EXPECT_EQ(*first, decode_image(file));
-  EXPECT_EQ(cache.picture(std::vector<std::uint8_t>(file), {}), first);
-  EXPECT_THROW(cache.picture(file, {.max_pixels = 100}), Error);
-  EXPECT_THROW(cache.picture(file, {.max_bytes = 100}), Error);
-  EXPECT_EQ(cache.picture(file, {}), first);
-}
-
-TEST(DecodedCache, TellsAPictureFromAClipOfOneFile) {
-  DecodedCache cache(1 << 20);
+TEST(DecodedCache, KeysTellFilesKindsAndSamplings) {
   const auto file = read_file(kTestdata / "animated.gif");
-  const auto clip = cache.video(file, {}, {});
-  const auto picture = cache.picture(file, {});
-  EXPECT_EQ(*picture, decode_image(file));
-  EXPECT_EQ(cache.video(file, {}, {}), clip);
+  EXPECT_EQ(picture_key(file), picture_key(std::vector<std::uint8_t>(file)));
+  EXPECT_NE(picture_key(file), video_key(file, {}));
+  EXPECT_NE(video_key(file, {}), video_key(file, {.num_frames = 2}));
+  EXPECT_NE(video_key(file, {}), video_key(file, {.fps = 1}));
+  EXPECT_NE(picture_key(file), picture_key(read_file(kTestdata / "420.jpg")));
 }
 
 TEST(DecodedCache, KeepsPicturesAndClipsWithinTheSameBytes) {
-  const auto file = read_file(kTestdata / "420.jpg"), clip = read_file(kClips / "h264.mp4");
-  const auto picture_bytes = static_cast<std::int64_t>(decode_image(file).rgb.size());
-  DecodedCache cache(picture_bytes + 2 * kFrameBytes - 1);
-  const auto picture = cache.picture(file, {});
-  cache.video(clip, {.num_frames = 2}, {});  // in place of the picture
-  EXPECT_NE(cache.picture(file, {}), picture);
+  DecodedCache cache(40);
+  const auto clip = std::make_shared<const Video>(Video{{*picture(4), *picture(4)}, {0, 1}, 0});
+  cache.keep(key(1), picture(10));
+  cache.keep(key(2), clip);  // in place of the picture
+  EXPECT_EQ(cache.picture(key(1)), nullptr);
+  EXPECT_EQ(cache.video(key(2)), clip);
 }
 
 }  // namespace

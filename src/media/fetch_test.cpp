@@ -12,6 +12,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
+#include <future>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -263,6 +266,78 @@ TEST_F(Fetch, ErrorsQuoteLittleOfALongUrl) {
   for (int i = 0; i < 500; ++i) url += "\xC3\xA9";
   const std::string message = refusal(fetcher_, url);
   EXPECT_LT(message.size(), 400u);
+}
+
+// Starts a fetch and keeps what comes of it.
+class Started {
+ public:
+  Started(const MediaFetcher& fetcher, const std::string& url, std::function<bool()> wanted = {}) {
+    fetcher.start({"owner", ""}, url, 1000, std::move(wanted),
+                  [this](MediaFetcher::Result result) { promise_.set_value(std::move(result)); });
+  }
+  MediaFetcher::Result wait() { return future_.get(); }
+  bool done() { return future_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  Code error() {
+    try {
+      std::rethrow_exception(std::get<std::exception_ptr>(wait()));
+    } catch (const Error& error) {
+      return error.code();
+    }
+  }
+
+ private:
+  std::promise<MediaFetcher::Result> promise_;
+  std::future<MediaFetcher::Result> future_ = promise_.get_future();
+};
+
+TEST_F(Fetch, EndsSoonWhenNobodyWaits) {
+  std::atomic<bool> wanted = true;
+  Started slow(fetcher_, server_.url("/slow"), [&] { return wanted.load(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(slow.done());
+  EXPECT_EQ(fetcher_.stats().running, 1);
+  const auto start = std::chrono::steady_clock::now();
+  wanted = false;
+  EXPECT_EQ(slow.error(), Code::cancelled);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_EQ(fetcher_.stats().running, 0);
+}
+
+TEST_F(Fetch, RunsAsManyAtOnceAsItMay) {
+  FetchOptions few = options();
+  few.max_at_once = 1;
+  const MediaFetcher fetcher(few);
+  std::atomic<bool> wanted = true;
+  Started slow(fetcher, server_.url("/slow"), [&] { return wanted.load(); });
+  Started next(fetcher, server_.url("/picture"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(fetcher.stats().running, 1);
+  EXPECT_EQ(fetcher.stats().waiting, 1);
+  wanted = false;
+  EXPECT_EQ(std::get<Fetched>(next.wait()).bytes.size(), 6u);
+  EXPECT_EQ(slow.error(), Code::cancelled);
+}
+
+TEST_F(Fetch, CountsTheBytesThatItHolds) {
+  FetchOptions small = options();
+  small.max_held_bytes = 1500;
+  const MediaFetcher fetcher(small);
+  {
+    const auto first = Started(fetcher, server_.url("/exact")).wait();
+    EXPECT_EQ(fetcher.stats().held_bytes, 1000);
+    EXPECT_EQ(Started(fetcher, server_.url("/exact")).error(), Code::unavailable);
+  }
+  EXPECT_EQ(fetcher.stats().held_bytes, 0);
+  EXPECT_EQ(std::get<Fetched>(Started(fetcher, server_.url("/exact")).wait()).bytes.size(), 1000u);
+}
+
+TEST_F(Fetch, DropsWhatRunsWhenItIsDestroyed) {
+  auto fetcher = std::make_unique<MediaFetcher>(options());
+  bool told = false;
+  fetcher->start({}, server_.url("/slow"), 1000, {}, [&](MediaFetcher::Result) { told = true; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  fetcher.reset();
+  EXPECT_FALSE(told);
 }
 
 TEST_F(Fetch, ReadsDataUrlsAndLocalFiles) {

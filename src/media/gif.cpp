@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 [[noreturn]] void fail(int error) {
+  if (error == D_GIF_ERR_NOT_ENOUGH_MEM) throw std::bad_alloc();
   const char* why = GifErrorString(error);
   throw Error(Code::invalid_argument,
               std::string("[gif] cannot decode: ") + (why != nullptr ? why : "unknown error"));
@@ -120,7 +122,13 @@ std::vector<int> row_order(const GifImageDesc& frame) {
 
 }  // namespace
 
-Pixels decode_gif(Bytes bytes, const ImageLimits& limits) {
+PictureCost gif_cost(Bytes bytes, const ImageLimits& limits) {
+  GifReader reader(bytes);
+  reader.read_header();
+  return {pixel_bytes("gif", reader.height(), reader.width(), limits)};
+}
+
+Pixels decode_gif(Bytes bytes, const ImageLimits& limits, const Watch& watch) {
   GifReader reader(bytes);
   reader.read_header();
   const GifImageDesc& frame = reader.frame();
@@ -129,6 +137,7 @@ Pixels decode_gif(Bytes bytes, const ImageLimits& limits) {
   if (!whole) std::fill(picture.rgb.begin(), picture.rgb.end(), std::uint8_t{255});
   std::vector<GifPixelType> row(frame.Width);
   for (const int y : row_order(frame)) {
+    watch.check("gif");
     reader.read_row(row.data());
     const std::size_t at = static_cast<std::size_t>(frame.Top + y) * picture.width + frame.Left;
     for (int x = 0; x < frame.Width; ++x) reader.put(row[x], &picture.rgb[(at + x) * 3]);

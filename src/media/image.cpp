@@ -27,19 +27,35 @@ void check_bytes(std::uintmax_t size, const ImageLimits& limits) {
   }
 }
 
-}  // namespace
+using Decode = Pixels (*)(Bytes, const ImageLimits&, const media::Watch&);
+using Cost = media::PictureCost (*)(Bytes, const ImageLimits&);
+struct Format {
+  Decode decode;
+  Cost cost;
+};
 
-Pixels decode_image(Bytes bytes, const ImageLimits& limits) {
+Format format_of(Bytes bytes, const ImageLimits& limits) {
   check_bytes(bytes.size(), limits);
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return media::decode_png(bytes, limits);
-  if (has_at(bytes, 0, "\xff\xd8\xff")) return media::decode_jpeg(bytes, limits);
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return {media::decode_png, media::png_cost};
+  if (has_at(bytes, 0, "\xff\xd8\xff")) return {media::decode_jpeg, media::jpeg_cost};
   if (has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP"))
-    return media::decode_webp(bytes, limits);
-  if (has_at(bytes, 0, "GIF8")) return media::decode_gif(bytes, limits);
-  if (has_at(bytes, 0, "BM")) return media::decode_bmp(bytes, limits);
+    return {media::decode_webp, media::webp_cost};
+  if (has_at(bytes, 0, "GIF8")) return {media::decode_gif, media::gif_cost};
+  if (has_at(bytes, 0, "BM")) return {media::decode_bmp, media::bmp_cost};
   throw Error(Code::invalid_argument,
               "[decode_image] expected a PNG, JPEG, WebP, GIF or BMP file, got " +
                   std::to_string(bytes.size()) + " bytes that begin like none of them");
+}
+
+}  // namespace
+
+Pixels decode_image(Bytes bytes, const ImageLimits& limits) {
+  const media::Watch watch(limits.max_decode_seconds, limits.wanted);
+  return format_of(bytes, limits).decode(bytes, limits, watch);
+}
+
+media::PictureCost media::image_cost(Bytes bytes, const ImageLimits& limits) {
+  return format_of(bytes, limits).cost(bytes, limits);
 }
 
 Pixels load_image(const std::filesystem::path& file, const ImageLimits& limits) {

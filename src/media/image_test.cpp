@@ -12,8 +12,10 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "media/cost.h"
 #include "media/digest.h"
 #include "media/testing.h"
+#include "media/watch.h"
 #include "pippin/error.h"
 #include "pippin/pixels.h"
 
@@ -149,6 +151,64 @@ TEST(DecodeImage, ChecksTheHeadersSizeBeforeTakingMemory) {
   const ImageLimits small{.max_pixels = 13 * 18 - 1};
   for (const char* name : {"rgb.png", "420.jpg", "lossy.webp", "palette.gif", "rgb24.bmp"}) {
     EXPECT_EQ(error_of(read_file(kTestdata / name), small), Code::payload_too_large) << name;
+  }
+}
+
+TEST(ImageCost, IsOfThePixelsAndWhatDecodingTakes) {
+  for (const fs::path& file : pictures()) {
+    const Bytes bytes = read_file(file);
+    const PictureCost cost = image_cost(bytes, {});
+    EXPECT_EQ(cost.kept, std::ssize(decode_image(bytes).rgb)) << file.filename();
+  }
+  const auto cost_of = [](const char* name) { return image_cost(read_file(kTestdata / name), {}); };
+  EXPECT_EQ(cost_of("420.jpg").work, 0);
+  EXPECT_GT(cost_of("progressive.jpg").work, cost_of("progressive.jpg").kept);
+  EXPECT_EQ(cost_of("rgb.png").work, 0);
+  EXPECT_GT(cost_of("lossless.webp").work, cost_of("lossy.webp").work);
+  EXPECT_THROW(image_cost(read_file(kTestdata / "rgb.png"), {.max_pixels = 1}), Error);
+}
+
+// With copies of its first scan (the coarse means of blocks) before its end, and a size of its own in the header.
+Bytes many_scans(int copies, int side) {
+  Bytes jpeg = read_file(kTestdata / "progressive.jpg");
+  const Bytes mark{0xFF, 0xDA}, frame_mark{0xFF, 0xC2};
+  const auto scan = std::search(jpeg.begin(), jpeg.end(), mark.begin(), mark.end());
+  const Bytes table_mark{0xFF, 0xC4};
+  const Bytes first(scan, std::search(scan, jpeg.end(), table_mark.begin(), table_mark.end()));
+  for (int i = 0; i < copies; ++i) jpeg.insert(jpeg.end() - 2, first.begin(), first.end());
+  if (side == 0) return jpeg;
+  const auto frame = std::search(jpeg.begin(), jpeg.end(), frame_mark.begin(), frame_mark.end());
+  const auto high = static_cast<std::uint8_t>(side >> 8), low = static_cast<std::uint8_t>(side);
+  std::copy_n(Bytes{high, low, high, low}.begin(), 4, frame + 5);
+  return jpeg;
+}
+
+TEST(DecodeImage, BoundsTheScansOfAJpegByItsSize) {
+  EXPECT_NO_THROW(image_cost(many_scans(10, 8000), {}));
+  const auto start = thread_seconds();
+  EXPECT_EQ(error_of(many_scans(190, 8000)), Code::payload_too_large);
+  EXPECT_THROW(image_cost(many_scans(190, 8000), {}), Error);
+  EXPECT_LT(thread_seconds() - start, 0.1);  // nothing is decoded before
+  EXPECT_EQ(error_of(many_scans(150, 0)), std::nullopt);
+  EXPECT_EQ(error_of(many_scans(250, 0)), Code::payload_too_large);
+}
+
+TEST(DecodeImage, TakesSoMuchOfACoreAtMost) {
+  for (const char* name : {"rgb.png", "420.jpg", "progressive.jpg", "lossy.webp", "lossless.webp",
+                           "palette.gif", "rgb24.bmp"})
+    EXPECT_EQ(error_of(read_file(kTestdata / name), {.max_decode_seconds = 0}),
+              Code::payload_too_large)
+        << name;
+}
+
+TEST(DecodeImage, EndsWhereNobodyWaits) {
+  for (const fs::path& file : pictures()) {
+    const Bytes bytes = read_file(file);
+    EXPECT_EQ(error_of(bytes, {.wanted = [] { return false; }}), Code::cancelled)
+        << file.filename();
+    int asked = 0;
+    EXPECT_EQ(error_of(bytes, {.wanted = [&] { return ++asked > 0; }}), std::nullopt);
+    EXPECT_GT(asked, 0) << file.filename();
   }
 }
 

@@ -6,7 +6,11 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+#include <algorithm>
 #include <csetjmp>
+#include <cstring>
+#include <exception>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,8 +26,43 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 // A progressive file may hold any number of scans, each as costly as a whole picture; encoders
-// write about ten.
-constexpr int kMaxScans = 200;
+// write about ten. So small pictures may have many, large ones few.
+constexpr std::int64_t kMaxScans = 200, kLeastScans = 20;
+constexpr std::int64_t kMaxScannedPixels = 256 << 20;
+
+std::int64_t max_scans(std::int64_t pixels) {
+  return std::clamp(kMaxScannedPixels / std::max<std::int64_t>(pixels, 1), kLeastScans, kMaxScans);
+}
+
+// Whether a segment of the file, with its length in the next two bytes, follows such a marker.
+bool has_segment(std::uint8_t marker) {
+  const bool alone = marker <= 0x01 || (marker >= 0xD0 && marker <= 0xD8) || marker == 0xFF;
+  return !alone;
+}
+
+// Of the file's scans, without decoding any: their coded data holds no marker but restarts.
+std::int64_t count_scans(Bytes bytes) {
+  std::int64_t count = 0;
+  for (std::size_t at = 0; at + 1 < bytes.size();) {
+    const void* found = std::memchr(bytes.data() + at, 0xFF, bytes.size() - at - 1);
+    if (found == nullptr) break;
+    at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - bytes.data()) + 1;
+    const std::uint8_t marker = bytes[at];
+    if (marker == 0xD9) break;  // the end
+    if (marker == 0xDA) ++count;
+    if (!has_segment(marker)) continue;
+    if (at + 2 >= bytes.size()) break;
+    at += 1 + std::max(2, bytes[at + 1] << 8 | bytes[at + 2]);
+  }
+  return count;
+}
+
+void check_scans(std::int64_t count, std::int64_t pixels) {
+  if (count <= max_scans(pixels)) return;
+  throw Error(Code::payload_too_large, "[jpeg] at most " + std::to_string(max_scans(pixels)) +
+                                           " scans are allowed for " + std::to_string(pixels) +
+                                           " pixels, got " + std::to_string(count));
+}
 
 // libjpeg's callbacks get a pointer to its own structs; `context` leads from there to these.
 struct JpegContext {
@@ -32,6 +71,9 @@ struct JpegContext {
   jpeg_source_mgr source{};
   std::jmp_buf jump{};
   char message[JMSG_LENGTH_MAX] = {};
+  const Watch* watch = nullptr;  // null: only the header is read
+  std::exception_ptr stopped;    // by the watch
+  bool no_memory = false;
   bool ran_dry = false;         // the file ended before its end marker
   bool scan_cut_short = false;  // coded data ended before its pixels did
 };
@@ -40,6 +82,7 @@ JpegContext& context_of(j_common_ptr info) { return *static_cast<JpegContext*>(i
 
 void on_error(j_common_ptr info) {
   JpegContext& context = context_of(info);
+  context.no_memory = context.errors.msg_code == JERR_OUT_OF_MEMORY;
   context.errors.format_message(info, context.message);
   std::longjmp(context.jump, 1);
 }
@@ -50,11 +93,20 @@ void on_message(j_common_ptr info, int level) {
   if (level < 0 && context.errors.msg_code == JWRN_HIT_MARKER) context.scan_cut_short = true;
 }
 
+void ask(JpegContext& context) noexcept {
+  try {
+    context.watch->check("jpeg");
+  } catch (...) {
+    context.stopped = std::current_exception();
+  }
+}
+
+// Called for every row of blocks of every scan.
 void on_progress(j_common_ptr info) {
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
   JpegContext& context = context_of(info);
-  std::snprintf(context.message, sizeof(context.message), "more than %d scans", kMaxScans);
-  std::longjmp(context.jump, 1);
+  if (context.watch == nullptr || !context.watch->over()) return;
+  ask(context);
+  if (context.stopped) std::longjmp(context.jump, 1);
 }
 
 void on_source(j_decompress_ptr) {}
@@ -83,7 +135,8 @@ void on_skip(j_decompress_ptr info, long size) {
 // left.
 class JpegReader {
  public:
-  explicit JpegReader(Bytes bytes) {
+  explicit JpegReader(Bytes bytes, const Watch* watch = nullptr) {
+    context_.watch = watch;
     info_.err = jpeg_std_error(&context_.errors);
     context_.errors.error_exit = on_error;
     context_.errors.emit_message = on_message;
@@ -108,6 +161,16 @@ class JpegReader {
 
   int height() const { return static_cast<int>(info_.image_height); }
   int width() const { return static_cast<int>(info_.image_width); }
+  // All coefficients are kept until the last scan.
+  std::int64_t coefficient_bytes() {
+    if (!jpeg_has_multiple_scans(&info_)) return 0;
+    std::int64_t blocks = 0;
+    for (int i = 0; i < info_.num_components; ++i)
+      blocks += std::int64_t{info_.comp_info[i].width_in_blocks} *
+                std::int64_t{info_.comp_info[i].height_in_blocks};
+    return blocks * std::int64_t{sizeof(JBLOCK)};
+  }
+
   bool is_cmyk() const { return info_.out_color_space == JCS_CMYK; }
 
   void start() {
@@ -143,6 +206,8 @@ class JpegReader {
   static constexpr int kExifMarker = JPEG_APP0 + 1;
 
   [[noreturn]] void fail() const {
+    if (context_.no_memory) throw std::bad_alloc();
+    if (context_.stopped) std::rethrow_exception(context_.stopped);
     throw Error(Code::invalid_argument, "[jpeg] cannot decode: " + std::string(context_.message));
   }
 
@@ -164,9 +229,19 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t count, std::uint8_t* rgb)
 
 }  // namespace
 
-Pixels decode_jpeg(Bytes bytes, const ImageLimits& limits) {
+PictureCost jpeg_cost(Bytes bytes, const ImageLimits& limits) {
   JpegReader reader(bytes);
   reader.read_header();
+  const std::int64_t kept = pixel_bytes("jpeg", reader.height(), reader.width(), limits);
+  check_scans(count_scans(bytes), kept / 3);
+  return {kept, reader.coefficient_bytes() + (reader.orientation() > 1 ? kept : 0)};
+}
+
+Pixels decode_jpeg(Bytes bytes, const ImageLimits& limits, const Watch& watch) {
+  JpegReader reader(bytes, &watch);
+  reader.read_header();
+  check_dimensions("jpeg", reader.height(), reader.width(), limits);
+  check_scans(count_scans(bytes), std::int64_t{reader.height()} * reader.width());
   Pixels picture = new_picture("jpeg", reader.height(), reader.width(), limits);
   reader.start();
   const std::size_t width = picture.width;

@@ -22,6 +22,12 @@ void check_dimensions(std::string_view format, std::int64_t height, std::int64_t
   }
 }
 
+std::int64_t pixel_bytes(std::string_view format, std::int64_t height, std::int64_t width,
+                         const ImageLimits& limits) {
+  check_dimensions(format, height, width, limits);
+  return height * width * 3;
+}
+
 Pixels new_picture(std::string_view format, std::int64_t height, std::int64_t width,
                    const ImageLimits& limits) {
   check_dimensions(format, height, width, limits);

@@ -19,6 +19,10 @@ Pixels new_picture(std::string_view format, std::int64_t height, std::int64_t wi
 void check_dimensions(std::string_view format, std::int64_t height, std::int64_t width,
                       const ImageLimits& limits);
 
+/// Bytes of that picture's pixels, by the same check.
+std::int64_t pixel_bytes(std::string_view format, std::int64_t height, std::int64_t width,
+                         const ImageLimits& limits);
+
 /// Composes `count` straight-alpha RGBA8 pixels over white into RGB8. White because transparent
 /// drawings are made for a page: over black, dark lines would vanish.
 void lay_on_white(const std::uint8_t* rgba, std::size_t count, std::uint8_t* rgb);

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "base/files.h"
+#include "media/clip.h"
 #include "media/pixel_ops.h"
 #include "media/video_frame.h"
 #include "media/video_sampling.h"
@@ -42,12 +44,24 @@ struct Timeline {
   double rate = 0;  // frames a second
 };
 
+// From the first frame to the end of the last one: headers may count from elsewhere.
+double seconds_of(const AVStream& stream, const Times& times, std::int64_t last_duration) {
+  return (static_cast<double>(times.back()) - static_cast<double>(times.front()) +
+          static_cast<double>(last_duration)) *
+         av_q2d(stream.time_base);
+}
+
+void check_seconds(double seconds, const VideoLimits& limits) {
+  if (seconds > limits.max_seconds)
+    throw Error(Code::payload_too_large, "[video] at most " + std::to_string(limits.max_seconds) +
+                                             " seconds are allowed, got " +
+                                             std::to_string(seconds));
+}
+
 double rate_of(const AVStream& stream, const Times& times, std::int64_t last_duration) {
   if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0)
     return av_q2d(stream.avg_frame_rate);
-  const double seconds = (static_cast<double>(times.back()) - static_cast<double>(times.front()) +
-                          static_cast<double>(last_duration)) *
-                         av_q2d(stream.time_base);
+  const double seconds = seconds_of(stream, times, last_duration);
   constexpr double kUnknown = 24;  // as transformers takes a clip that says nothing
   return seconds > 0 ? static_cast<double>(times.size()) / seconds : kUnknown;
 }
@@ -74,6 +88,7 @@ Timeline read_timeline(VideoSource& source, const VideoLimits& limits) {
   if (num_packets < source.stream().nb_frames) refuse("the file is truncated");
   sort_unique(timeline.times);
   sort_unique(timeline.keys);
+  check_seconds(seconds_of(source.stream(), timeline.times, last_duration), limits);
   timeline.rate = rate_of(source.stream(), timeline.times, last_duration);
   return timeline;
 }
@@ -99,17 +114,17 @@ Ffmpeg<AVCodecContext> open_decoder(const AVStream& stream, const VideoLimits& l
 // twice). Owns a demuxer and a decoder. Used by one thread, for one clip.
 class FrameReader {
  public:
-  FrameReader(Bytes bytes, const VideoLimits& limits, Deadline deadline, const Times& keys,
-              const Times& wanted)
-      : limits_(limits),
-        deadline_(deadline),
+  FrameReader(Bytes bytes, const VideoLimits& limits, const Watch& watch,
+              std::pair<std::int64_t, std::int64_t> size, const Times& keys, const Times& wanted)
+      : watch_(watch),
+        size_(size),
         keys_(keys),
         wanted_(wanted),
-        source_(bytes, limits, deadline),
+        source_(bytes, limits, watch),
         decoder_(open_decoder(source_.stream(), limits)),
         packet_(av_packet_alloc()),
         frame_(av_frame_alloc()) {
-    if (!packet_ || !frame_) throw Error(Code::internal, "[video] out of memory");
+    if (!packet_ || !frame_) throw std::bad_alloc();
   }
 
   std::vector<Pixels> read() {
@@ -145,7 +160,7 @@ class FrameReader {
     if (const int sent = avcodec_send_packet(decoder_.get(), packet); sent < 0)
       fail_video("decode the video", sent);
     while (!done()) {
-      check_deadline(deadline_);
+      watch_.check("video");
       const int got = avcodec_receive_frame(decoder_.get(), frame_.get());
       if (got == AVERROR(EAGAIN) || got == AVERROR_EOF) return;
       if (got < 0) fail_video("decode the video", got);
@@ -160,19 +175,14 @@ class FrameReader {
       frames_.push_back(Pixels(frames_.back()));
   }
 
+  // Its memory was asked for by the size that the headers tell.
   void check_size() {
-    const std::int64_t height = frame_->height, width = frame_->width;
-    if (frames_.empty()) first_size_ = {height, width};
-    if (first_size_ != std::pair{height, width}) refuse("the frames' size changes in mid-clip");
-    const auto count = static_cast<std::int64_t>(wanted_.size());
-    if (height * width * count > limits_.max_pixels)
-      too_large(
-          "pixels of the " + std::to_string(count) + " sampled frames (lower fps or max_frames):",
-          limits_.max_pixels, height * width * count);
+    if (size_ != std::pair{std::int64_t{frame_->height}, std::int64_t{frame_->width}})
+      refuse("the frames' size changes in mid-clip");
   }
 
-  const VideoLimits& limits_;
-  const Deadline deadline_;
+  const Watch& watch_;
+  const std::pair<std::int64_t, std::int64_t> size_;
   const Times& keys_;
   const Times& wanted_;
   VideoSource source_;
@@ -181,7 +191,6 @@ class FrameReader {
   Ffmpeg<AVFrame> frame_;
   FrameConverter convert_;
   std::vector<Pixels> frames_;
-  std::pair<std::int64_t, std::int64_t> first_size_;
   std::int64_t begun_ = std::numeric_limits<std::int64_t>::min();  // the last key frame decoded
 };
 
@@ -190,30 +199,56 @@ void check_bytes(std::uintmax_t size, const VideoLimits& limits) {
     too_large("bytes of a video:", limits.max_bytes, static_cast<std::int64_t>(size));
 }
 
-Deadline deadline_of(const VideoLimits& limits) {
-  return std::chrono::steady_clock::now() +
-         std::chrono::milliseconds(static_cast<std::int64_t>(limits.max_decode_seconds * 1000));
+void check_pixels(std::int64_t pixels, std::size_t count, const VideoLimits& limits) {
+  const auto all = pixels * static_cast<std::int64_t>(count);
+  if (all > limits.max_pixels)
+    too_large(
+        "pixels of the " + std::to_string(count) + " sampled frames (lower fps or max_frames):",
+        limits.max_pixels, all);
 }
 
 }  // namespace
+
+Clip::Clip(Bytes bytes, const VideoSampling& sampling, VideoLimits limits)
+    : bytes_(bytes), limits_(std::move(limits)) {
+  check_bytes(bytes.size(), limits_);
+  const Watch watch(limits_.max_decode_seconds, limits_.wanted);
+  VideoSource source(bytes, limits_, watch);
+  Timeline timeline = read_timeline(source, limits_);
+  audio_tracks_ = source.audio_tracks();
+  size_ = {source.stream().codecpar->height, source.stream().codecpar->width};
+  if (size_.first < 1 || size_.second < 1) refuse("the size of its frames is not known");
+  for (const std::int64_t index :
+       sample_frames(static_cast<std::int64_t>(timeline.times.size()), timeline.rate, sampling)) {
+    wanted_.push_back(timeline.times[static_cast<std::size_t>(index)]);
+    seconds_.push_back(static_cast<double>(index) / timeline.rate);
+  }
+  keys_ = std::move(timeline.keys);
+  check_pixels(size_.first * size_.second, wanted_.size(), limits_);
+  limits_.max_decode_seconds = watch.left();
+}
+
+PictureCost Clip::cost() const {
+  // A decoder's frames (some eight that others refer to, at 12 bits a pixel) and one on its way to RGB.
+  constexpr std::int64_t decoder_bytes = 20;  // a pixel
+  const std::int64_t pixels = size_.first * size_.second;
+  return {3 * pixels * static_cast<std::int64_t>(wanted_.size()), decoder_bytes * pixels};
+}
+
+Video Clip::decode() const {
+  const Watch watch(limits_.max_decode_seconds, limits_.wanted);
+  Video video;
+  video.audio_tracks = audio_tracks_;
+  video.seconds = seconds_;
+  video.frames = FrameReader(bytes_, limits_, watch, size_, keys_, wanted_).read();
+  return video;
+}
+
 }  // namespace media
 
 Video decode_video(std::span<const std::uint8_t> bytes, const VideoSampling& sampling,
                    const VideoLimits& limits) {
-  media::check_bytes(bytes.size(), limits);
-  const media::Deadline deadline = media::deadline_of(limits);
-  media::VideoSource source(bytes, limits, deadline);
-  const media::Timeline timeline = media::read_timeline(source, limits);
-  Video video;
-  video.audio_tracks = source.audio_tracks();
-  media::Times wanted;
-  for (const std::int64_t index : media::sample_frames(
-           static_cast<std::int64_t>(timeline.times.size()), timeline.rate, sampling)) {
-    wanted.push_back(timeline.times[static_cast<std::size_t>(index)]);
-    video.seconds.push_back(static_cast<double>(index) / timeline.rate);
-  }
-  video.frames = media::FrameReader(bytes, limits, deadline, timeline.keys, wanted).read();
-  return video;
+  return media::Clip(bytes, sampling, limits).decode();
 }
 
 Video load_video(const std::filesystem::path& file, const VideoSampling& sampling,

@@ -6,6 +6,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "media/pixel_ops.h"
 #include "media/video_source.h"
@@ -70,7 +71,7 @@ Pixels FrameConverter::operator()(const AVFrame& frame) {
   const bool alpha = has_alpha(static_cast<AVPixelFormat>(frame.format));
   // swscale may write past a row's end, hence a buffer of its own making.
   const Ffmpeg<AVFrame> out(av_frame_alloc());
-  if (!out) throw Error(Code::internal, "[video] out of memory");
+  if (!out) throw std::bad_alloc();
   out->format = alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
   out->width = frame.width;
   out->height = frame.height;

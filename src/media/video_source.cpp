@@ -9,7 +9,9 @@ extern "C" {
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -19,12 +21,21 @@ namespace pippin::media {
 
 const char* const kVideoDecoders = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mjpeg,prores,gif";
 
-void check_deadline(Deadline deadline) {
-  if (std::chrono::steady_clock::now() < deadline) return;
-  throw Error(Code::payload_too_large, "[video] decoding takes longer than is allowed");
+namespace {
+
+// That FFmpeg may ask for at once.
+constexpr std::size_t max_block = std::size_t{512} << 20;
+
+// FFmpeg has one code for a file that asks for more and for a system that has no memory left; there, no block of that size is had.
+bool memory_is_short() {
+  const std::unique_ptr<char[]> block(new (std::nothrow) char[max_block]);
+  return block == nullptr;
 }
 
+}  // namespace
+
 void fail_video(const char* doing, int code) {
+  if (code == AVERROR(ENOMEM) && memory_is_short()) throw std::bad_alloc();
   char why[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(code, why, sizeof(why));
   throw Error(Code::invalid_argument, std::string("[video] cannot ") + doing + ": " + why);
@@ -37,7 +48,7 @@ namespace {
 void set_up_ffmpeg() {
   static std::once_flag once;
   std::call_once(once, [] {
-    av_max_alloc(std::size_t{512} << 20);
+    av_max_alloc(max_block);
     av_log_set_level(AV_LOG_QUIET);
   });
 }
@@ -85,8 +96,8 @@ const std::int32_t* display_matrix(const AVStream& stream) {
 }  // namespace
 
 VideoSource::VideoSource(std::span<const std::uint8_t> bytes, const VideoLimits& limits,
-                         Deadline deadline)
-    : bytes_(bytes), deadline_(deadline) {
+                         const Watch& watch)
+    : bytes_(bytes), watch_(watch) {
   set_up_ffmpeg();
   open(limits);
   choose_stream(limits);
@@ -98,22 +109,19 @@ void VideoSource::open(const VideoLimits& limits) {
   io_.reset(avio_alloc_context(static_cast<unsigned char*>(av_malloc(kBuffer)), kBuffer, 0, this,
                                on_read, nullptr, on_seek));
   AVFormatContext* format = avformat_alloc_context();
-  if (!io_ || format == nullptr) throw Error(Code::internal, "[video] out of memory");
+  if (!io_ || format == nullptr) throw std::bad_alloc();
   format->pb = io_.get();
   format->flags |= AVFMT_FLAG_CUSTOM_IO;
   format->io_open = open_nothing;
   format->interrupt_callback = {
-      [](void* self) {
-        return static_cast<int>(std::chrono::steady_clock::now() >=
-                                static_cast<VideoSource*>(self)->deadline_);
-      },
+      [](void* self) { return static_cast<int>(static_cast<VideoSource*>(self)->watch_.over()); },
       this};
   format->max_streams = 64;
   format->codec_whitelist = av_strdup(kVideoDecoders);
   format->protocol_whitelist = av_strdup("none");
   const int opened = avformat_open_input(&format, "", demuxer, nullptr);
   format_.reset(format);  // null where it failed: FFmpeg has freed it
-  check_deadline(deadline_);
+  watch_.check("video");
   if (opened < 0) fail_video("open the file", opened);
 
   // Fills in what headers leave out (the frame rate, mostly) by decoding a few frames.
@@ -122,7 +130,7 @@ void VideoSource::open(const VideoLimits& limits) {
     av_dict_set_int(&option, "max_pixels", limits.max_frame_pixels, 0);
   const int found = avformat_find_stream_info(format, options.data());
   for (AVDictionary*& option : options) av_dict_free(&option);
-  check_deadline(deadline_);
+  watch_.check("video");
   if (found < 0) fail_video("read the headers", found);
 }
 
@@ -139,15 +147,11 @@ void VideoSource::choose_stream(const VideoLimits& limits) {
   if (stream().nb_frames > limits.max_frames)
     too_large("at most " + std::to_string(limits.max_frames) + " frames are allowed, got " +
               std::to_string(stream().nb_frames));
-  const double seconds = static_cast<double>(format_->duration) / AV_TIME_BASE;
-  if (seconds > limits.max_seconds)
-    too_large("at most " + std::to_string(limits.max_seconds) + " seconds are allowed, got " +
-              std::to_string(seconds));
 }
 
 int VideoSource::on_read(void* opaque, std::uint8_t* out, int size) {
   auto& self = *static_cast<VideoSource*>(opaque);
-  if (std::chrono::steady_clock::now() >= self.deadline_) return AVERROR_EXIT;
+  if (self.watch_.over()) return AVERROR_EXIT;
   const auto left = static_cast<std::int64_t>(self.bytes_.size()) - self.at_;
   const auto count = std::min<std::int64_t>(size, left);
   if (count <= 0) return AVERROR_EOF;
@@ -171,7 +175,7 @@ bool VideoSource::read(AVPacket& packet) {
   for (;;) {
     av_packet_unref(&packet);
     const int got = av_read_frame(format_.get(), &packet);
-    check_deadline(deadline_);
+    watch_.check("video");
     if (got == AVERROR_EOF) return false;
     if (got < 0) fail_video("read the file", got);
     if (packet.stream_index != stream_) continue;

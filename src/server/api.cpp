@@ -34,6 +34,13 @@ void Api::add_routes(Router& router) {
     router.add("GET", "/metrics", [this](auto exchange) { show_metrics(*exchange); });
 }
 
+// The engine's, and the server's own.
+EngineStats Api::stats() const {
+  EngineStats stats = backend_.stats();
+  stats.decoded = service_.decoded_stats();
+  return stats;
+}
+
 void Api::show_health(Exchange& exchange) const {
   const EngineStats stats = backend_.stats();
   const int status = stats.healthy ? 200 : 503;
@@ -64,15 +71,14 @@ void Api::show_health(Exchange& exchange) const {
 void Api::show_metrics(Exchange& exchange) const {
   exchange.respond({200,
                     {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                    options_.metrics->text(backend_.stats())});
+                    options_.metrics->text(stats())});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Caches
 
 void Api::show_cache(Exchange& exchange) const {
-  exchange.respond(
-      json_response(200, cache_report(backend_.stats(), service_.volatile_lines_removed())));
+  exchange.respond(json_response(200, cache_report(stats(), service_.volatile_lines_removed())));
 }
 
 // Waits for the engine, hence not on the workers, which running answers need.

@@ -36,6 +36,7 @@ class Api {
   void add_routes(Router& router);
 
  private:
+  EngineStats stats() const;
   void show_health(Exchange& exchange) const;
   void show_metrics(Exchange& exchange) const;
   void show_cache(Exchange& exchange) const;

@@ -140,6 +140,7 @@ class FakeBackend final : public Backend {
     ModelInfo info;
     info.name = "tiny";
     info.max_context = 512;
+    info.takes_images = true;
     info.video_sampling = video_sampling_;
     return info;
   }
@@ -151,6 +152,7 @@ class FakeBackend final : public Backend {
     stats.pages_free = 5;
     stats.pages_cached = 3;
     stats.page_bytes = 100;
+    stats.memory.decoded = decoded_bytes_;
     stats.media_cache_bytes = 77;
     stats.prefix_diverged = 2;
     stats.disk.damaged = 1;
@@ -182,6 +184,7 @@ class FakeBackend final : public Backend {
   std::shared_ptr<Script> next_;
   std::atomic<bool> healthy_ = true;
   std::optional<VideoSampling> video_sampling_{VideoSampling{}};
+  std::int64_t decoded_bytes_ = std::int64_t{256} << 20;
 };
 
 class ApiTest : public ::testing::Test {

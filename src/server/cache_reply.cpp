@@ -25,7 +25,7 @@ json::object memory_object(const MemorySplit& memory) {
   return {{"limit_bytes", memory.limit},      {"budget_bytes", memory.budget},
           {"weight_bytes", memory.weights},   {"activation_bytes", memory.activations},
           {"grammar_bytes", memory.grammars}, {"media_bytes", memory.media},
-          {"page_bytes", memory.pages}};
+          {"decoded_bytes", memory.decoded},  {"page_bytes", memory.pages}};
 }
 
 }  // namespace
@@ -54,6 +54,15 @@ std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) 
                      {"bytes", stats.media_cache_bytes},
                      {"limit_bytes", stats.media_cache_limit_bytes},
                      {"evictions", stats.media_cache_evictions}}},
+                   {"decoded",
+                    {{"bytes", stats.decoded.bytes},
+                     {"limit_bytes", stats.decoded.limit_bytes},
+                     {"kept", stats.decoded.kept_entries},
+                     {"kept_bytes", stats.decoded.kept_bytes},
+                     {"waiting", stats.decoded.waiting},
+                     {"fetches", stats.decoded.fetches},
+                     {"fetched_bytes", stats.decoded.fetched_bytes},
+                     {"fetched_limit_bytes", stats.decoded.fetched_limit_bytes}}},
                    {"grammars",
                     {{"kept", stats.grammars.kept},
                      {"bytes", stats.grammars.bytes},

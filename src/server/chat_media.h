@@ -3,13 +3,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 
+#include "base/byte_budget.h"
+#include "base/thread_pool.h"
 #include "media/decoded_cache.h"
 #include "media/fetch.h"
 #include "pippin/pixels.h"
 #include "pippin/video.h"
 #include "server/chat_call.h"
+#include "server/request_scope.h"
 
 namespace pippin::server {
 
@@ -21,17 +25,24 @@ struct ChatMediaLimits {
   std::int64_t max_pixels = 256 << 20;
 };
 
-/// Where a request's media come from.
+/// What requests share to get their media.
 struct MediaSupply {
   const media::MediaFetcher& fetcher;
   media::DecodedCache& decoded;
+  ByteBudget& memory;   ///< of pixels, and of what decoding them takes
+  ThreadPool& threads;  ///< that decode
 };
 
-/// Fetches and decodes `call.media` one after the other into call.request. Videos are sampled as the
-/// request says, else by `sampling`, the model's own (absent: it takes no videos). Blocks on the network.
-/// Stops with Error(cancelled) between two pictures once `gone()`. Any other Error gets the source's
-/// field. Returns the number of the videos' audio tracks, which nobody listens to.
-int load_media(ChatCall& call, const MediaSupply& supply, const ChatMediaLimits& limits,
-               const std::optional<VideoSampling>& sampling, const std::function<bool()>& gone);
+/// Told the number of the videos' audio tracks, which nobody listens to.
+using MediaLoaded = std::function<void(int audio_tracks)>;
+
+/// Gets `call.media` into call.request and returns at once. What is remote is fetched all at once; each file's header then says what
+/// its pixels take; when there is memory for all of them, each is decoded on `supply.threads`, in the client's turn. Videos are
+/// sampled as the request says, else by `sampling`, the model's own (absent: it takes no videos). Then `loaded` is called, on one of
+/// these threads. An Error gets its source's field, and ends the scope. Work stops soon after the scope has ended. The call is not
+/// touched by others until then; limits and supply must outlive the exchange.
+void load_media(const std::shared_ptr<RequestScope>& scope, std::shared_ptr<ChatCall> call,
+                const MediaSupply& supply, const ChatMediaLimits& limits,
+                const std::optional<VideoSampling>& sampling, MediaLoaded loaded);
 
 }  // namespace pippin::server

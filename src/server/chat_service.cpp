@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <ctime>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
-#include "base/thread_pool.h"
 #include "pippin/error.h"
 #include "server/canonical.h"
 #include "server/chat_session.h"
@@ -20,6 +20,42 @@ namespace {
 
 // Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
 constexpr std::size_t max_ignored_bytes = 1000;
+
+// Of the memory for decoded pictures and videos, the part that files take while they are fetched and until they are decoded.
+constexpr std::int64_t fetched_part = 5;
+
+// Threads that wait while the engine compiles grammars: more than compile at once, so that known grammars pass.
+constexpr std::size_t grammar_threads = 8;
+
+media::FetchOptions fetch_options(const ChatServiceOptions& options, std::int64_t memory) {
+  media::FetchOptions fetch = options.fetch;
+  fetch.max_held_bytes = memory / fetched_part;
+  return fetch;
+}
+
+// One more than cores, which one owner does not get: so others' turns come, whatever he sends.
+ThreadPool::Options media_threads() {
+  const std::size_t cores = std::max(2u, std::thread::hardware_concurrency());
+  return {.num_threads = cores + 1, .max_per_owner = cores, .background = true};
+}
+
+bool restricts(const ResponseFormat& format) { return format.kind != ResponseFormat::Kind::text; }
+
+bool wants_grammar(const ChatRequest& request) {
+  const ToolChoice& choice = request.tool_choice;
+  return restricts(request.format) || choice.required ||
+         (choice.strict && !request.tools_json.empty());
+}
+
+bool wants_grammar(const CompletionCall& call) {
+  return std::any_of(call.requests.begin(), call.requests.end(),
+                     [](const CompletionRequest& request) { return restricts(request.format); });
+}
+
+// What is left of the time goes to the engine, which counts it for itself.
+void hand_over_time(const RequestScope& scope, StopOptions& stop) {
+  if (const auto left = scope.seconds_left()) stop.timeout_s = *left;
+}
 
 // A field's name as a header may carry it: percent-encoded where it has other than the characters of plain names.
 std::string header_safe(std::string_view name) {
@@ -64,56 +100,88 @@ ChatService::ChatService(Backend& backend, ChatServiceOptions options, ThreadPoo
       options_(std::move(options)),
       names_(options_.model_names.empty() ? std::vector<std::string>{backend.info().name}
                                           : options_.model_names),
-      fetcher_(options_.fetch),
       decoded_(options_.decoded_cache_bytes),
+      decoded_memory_(backend.stats().memory.decoded * (fetched_part - 1) / fetched_part,
+                      [this](std::int64_t bytes) { decoded_.drop_unused(bytes); }),
       workers_(workers),
-      loaders_(loaders) {}
+      loaders_(loaders),
+      grammar_threads_(ThreadPool::Options{.num_threads = grammar_threads,
+                                           .max_per_owner = grammar_threads / 2}),
+      media_threads_(media_threads()),
+      fetcher_(fetch_options(options_, backend.stats().memory.decoded)) {}
+
+std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> exchange,
+                                                    double timeout_s) const {
+  double least = options_.request_timeout_s;
+  if (timeout_s > 0 && (least == 0 || timeout_s < least)) least = timeout_s;
+  return RequestScope::begin(std::move(exchange), timer_, least);
+}
 
 void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
                          Headers headers) {
   check(call.model, call.ignored);
-  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply),
-                  headers = std::move(headers)]() mutable {
-    begin(exchange, std::move(call), make_reply, std::move(headers));
-  });
+  auto scope = scope_of(std::move(exchange), call.request.stop.timeout_s);
+  prepare(scope, std::move(call), true,
+          [this, scope, make_reply = std::move(make_reply), headers = std::move(headers)](
+              ChatCall& loaded, int audio_tracks) {
+            begin(scope, loaded, audio_tracks, make_reply, headers);
+          });
 }
 
 void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall call,
                            MakeReply make_reply) {
   check(call.model, call.ignored);
-  post(exchange, [this, exchange, call = std::move(call), make_reply = std::move(make_reply)] {
-    const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
-    Headers headers;
-    report_ignored(call.ignored, facts.request_id, headers);
-    ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
-    auto session =
-        std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
-    EventSources sources;
-    for (CompletionRequest request : call.requests) {
-      request.cache_salt = cache_salt(*exchange, request.cache_salt);
-      for (auto& source : backend_.complete(std::move(request), call.num_choices))
-        sources.push_back(std::move(source));
-    }
-    session->start(std::move(sources));
-  });
+  double timeout_s = 0;
+  for (const CompletionRequest& request : call.requests)
+    timeout_s = std::max(timeout_s, request.stop.timeout_s);
+  auto scope = scope_of(std::move(exchange), timeout_s);
+  ThreadPool& threads = wants_grammar(call) ? grammar_threads_ : loaders_;
+  threads.post(scope->client(),
+               [this, scope, call = std::move(call), make_reply = std::move(make_reply)] {
+                 scope->run([&] { complete_now(scope, call, make_reply); });
+               });
+}
+
+void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
+                               const CompletionCall& call, const MakeReply& make_reply) {
+  const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
+  const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  Headers headers;
+  report_ignored(call.ignored, facts.request_id, headers);
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+  auto session =
+      std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+  EventSources sources;
+  for (CompletionRequest request : call.requests) {
+    request.cache_salt = cache_salt(*exchange, request.cache_salt);
+    request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
+    hand_over_time(*scope, request.stop);
+    for (auto& source : backend_.complete(std::move(request), call.num_choices))
+      sources.push_back(std::move(source));
+  }
+  if (scope->answer_begins()) session->start(std::move(sources));
 }
 
 void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
                          std::function<void(RenderedPrompt)> tell) {
   check(call.model, call.ignored);
-  post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
-    load(*exchange, call);
-    tell(backend_.render(call.request));
-  });
+  auto scope = scope_of(std::move(exchange), 0);
+  prepare(scope, std::move(call), false,
+          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
+            RenderedPrompt prompt = backend_.render(loaded.request);
+            if (scope->wanted()) tell(std::move(prompt));
+          });
 }
 
 void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                                std::function<void(std::int64_t)> tell) {
   check(call.model, call.ignored);
-  post(exchange, [this, exchange, call = std::move(call), tell = std::move(tell)]() mutable {
-    load(*exchange, call);
-    tell(backend_.count_tokens(call.request));
-  });
+  auto scope = scope_of(std::move(exchange), 0);
+  prepare(scope, std::move(call), false,
+          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
+            const std::int64_t count = backend_.count_tokens(loaded.request);
+            if (scope->wanted()) tell(count);
+          });
 }
 
 void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {
@@ -137,23 +205,58 @@ void ChatService::check_model(const std::string& name) const {
 }
 
 void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()> work) {
-  loaders_.post([exchange = std::move(exchange), work = std::move(work)] {
-    answering_errors(*exchange, work);
-  });
+  auto scope = scope_of(std::move(exchange), 0);
+  loaders_.post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
+}
+
+// Where a call is worked on once its media are there: where nobody waits for it who has less to do.
+ThreadPool& ChatService::threads_for(const ChatCall& call, bool answers) {
+  if (answers && wants_grammar(call.request)) return grammar_threads_;
+  return call.media.empty() ? loaders_ : media_threads_;
+}
+
+// Gets the media of a call that will be answered (or only looked at), then has `then` called with it.
+void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers,
+                          Prepared then) {
+  auto shared = std::make_shared<ChatCall>(std::move(call));
+  ThreadPool& threads = threads_for(*shared, answers);
+  auto go_on = [this, scope, shared, &threads, then = std::move(then)](int audio_tracks) {
+    threads.post(scope->client(), [this, scope, shared, then, audio_tracks] {
+      scope->run([&] {
+        if (options_.canonical_prompts)
+          volatile_lines_ += remove_volatile_lines(shared->request.messages);
+        then(*shared, audio_tracks);
+      });
+    });
+  };
+  if (shared->media.empty()) return go_on(0);
+  const ModelInfo info = backend_.info();
+  if (!info.takes_images)
+    throw Error(Code::invalid_argument, "this model takes no pictures",
+                shared->media.front().field);
+  load_media(scope, shared, {fetcher_, decoded_, decoded_memory_, media_threads_}, options_.media,
+             info.video_sampling, std::move(go_on));
+}
+
+DecodedStats ChatService::decoded_stats() const {
+  const ByteBudget::Stats memory = decoded_memory_.stats();
+  const media::DecodedCache::Stats kept = decoded_.stats();
+  const media::MediaFetcher::Stats fetches = fetcher_.stats();
+  DecodedStats stats;
+  stats.bytes = memory.used;
+  stats.limit_bytes = memory.limit;
+  stats.waiting = memory.waiting;
+  stats.kept_entries = kept.entries;
+  stats.kept_bytes = kept.bytes;
+  stats.fetches = fetches.running + fetches.waiting;
+  stats.fetched_bytes = fetches.held_bytes;
+  stats.fetched_limit_bytes = fetches.limit_bytes;
+  return stats;
 }
 
 // A key's id has a fixed length, so no salt of one key gives another's.
 std::string ChatService::cache_salt(const Exchange& exchange, const std::string& sent) const {
   return options_.cache_per_key ? exchange.caller().id + ":" + sent : sent;
-}
-
-// Returns how many audio tracks are not listened to.
-int ChatService::load(const Exchange& exchange, ChatCall& call) {
-  const int audio_tracks =
-      load_media(call, {fetcher_, decoded_}, options_.media, backend_.info().video_sampling,
-                 [&] { return exchange.disconnected(); });
-  if (options_.canonical_prompts) volatile_lines_ += remove_volatile_lines(call.request.messages);
-  return audio_tracks;
 }
 
 ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& model,
@@ -163,13 +266,15 @@ ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& mode
   return {exchange.request().id, model.empty() ? names_.front() : model, std::time(nullptr), 0};
 }
 
-void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call,
-                        const MakeReply& make_reply, Headers headers) {
+void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call,
+                        int audio_tracks, const MakeReply& make_reply, Headers headers) {
+  const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
-  facts.audio_tracks = load(*exchange, call);
+  facts.audio_tracks = audio_tracks;
   call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
   if (call.truncate) truncate(call.request);
-  call.request.hooks.wanted = [exchange = exchange.get()] { return !exchange->disconnected(); };
+  call.request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
+  hand_over_time(*scope, call.request.stop);
   std::vector<std::string> ignored = std::move(call.ignored);
   call.request.hooks.on_ignored = [this, &ignored](const std::string& field) {
     if (std::find(ignored.begin(), ignored.end(), field) != ignored.end()) return;
@@ -186,7 +291,7 @@ void ChatService::begin(const std::shared_ptr<Exchange>& exchange, ChatCall call
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
-  session->start(std::move(sources));
+  if (scope->answer_begins()) session->start(std::move(sources));
 }
 
 // So that the answer has room: as much as it may take, but not more than half; an eighth where it does not say.

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "base/byte_budget.h"
+#include "base/thread_pool.h"
+#include "base/timer.h"
 #include "media/fetch.h"
 #include "server/backend.h"
 #include "server/chat_call.h"
@@ -15,10 +18,7 @@
 #include "server/http/exchange.h"
 #include "server/openai/completion_call.h"
 #include "server/reply.h"
-
-namespace pippin {
-class ThreadPool;
-}
+#include "server/request_scope.h"
 
 namespace pippin::server {
 
@@ -39,6 +39,9 @@ struct ChatServiceOptions {
   /// Pixels of decoded pictures and clips that are kept for the next turn.
   std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
   media::FetchOptions fetch;
+  /// Seconds that a request may take until its answer begins, beside its own `timeout`; the engine keeps to the rest of it. 0: any
+  /// number.
+  double request_timeout_s = 0;
   /// Told of answers as they are generated; null for none. Must outlive the service.
   Metrics* metrics = nullptr;
 };
@@ -56,8 +59,9 @@ using MakeReply = std::function<std::unique_ptr<Reply>(const ReplyFacts&)>;
 /// Holds no state of a request: each lives in a ChatSession. Thread-safe. Backend and pools must outlive it.
 class ChatService {
  public:
-  /// Answers are formatted on `workers`; `loaders` do what may take long or wait for the network: fetching and decoding
-  /// pictures and videos, rendering and tokenizing. Apart, so that slow ones hold up no running answer.
+  /// Answers are formatted on `workers`; `loaders` render and tokenize texts, in clients' turns. What may take longer has threads of
+  /// its own: one for the network, some for decoding pictures and videos, and some that wait for grammars. So none of it holds up a
+  /// running answer or a text.
   ChatService(Backend& backend, ChatServiceOptions options, ThreadPool& workers,
               ThreadPool& loaders);
 
@@ -69,14 +73,14 @@ class ChatService {
   /// The same for texts.
   void complete(std::shared_ptr<Exchange> exchange, CompletionCall call, MakeReply make_reply);
 
-  /// Runs `work` on a loader; the error that leaves it is answered.
+  /// Runs `work` on a loader; the error that leaves it is answered, and so is it where its time is over first.
   void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
 
-  /// Tells `tell` the call's prompt, on a loader. Throws as above.
+  /// Tells `tell` the call's prompt, on another thread. Throws as above.
   void render(std::shared_ptr<Exchange> exchange, ChatCall call,
               std::function<void(RenderedPrompt)> tell);
 
-  /// Tells `tell` how many tokens the call's prompt has, on a loader. Throws as above; so may `tell`, which answers.
+  /// Tells `tell` how many tokens the call's prompt has, on another thread. Throws as above; so may `tell`, which answers.
   void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                     std::function<void(std::int64_t)> tell);
 
@@ -90,22 +94,33 @@ class ChatService {
 
   std::int64_t volatile_lines_removed() const { return volatile_lines_; }
   void clear_decoded() { decoded_.clear(); }
+  DecodedStats decoded_stats() const;
 
  private:
   ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
-  int load(const Exchange& exchange, ChatCall& call);
+  std::shared_ptr<RequestScope> scope_of(std::shared_ptr<Exchange> exchange,
+                                         double timeout_s) const;
+  using Prepared = std::function<void(ChatCall& call, int audio_tracks)>;
+  void prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers, Prepared then);
+  ThreadPool& threads_for(const ChatCall& call, bool answers);
   std::string cache_salt(const Exchange& exchange, const std::string& sent) const;
   void truncate(ChatRequest& request) const;
-  void begin(const std::shared_ptr<Exchange>& exchange, ChatCall call, const MakeReply& make_reply,
-             Headers headers);
+  void begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call, int audio_tracks,
+             const MakeReply& make_reply, Headers headers);
+  void complete_now(const std::shared_ptr<RequestScope>& scope, const CompletionCall& call,
+                    const MakeReply& make_reply);
 
   Backend& backend_;
   const ChatServiceOptions options_;
   const std::vector<std::string> names_;
-  const media::MediaFetcher fetcher_;
   media::DecodedCache decoded_;
+  ByteBudget decoded_memory_;
   ThreadPool& workers_;
   ThreadPool& loaders_;
+  mutable Timer timer_;
+  ThreadPool grammar_threads_;  // that wait for those of the engine
+  ThreadPool media_threads_;
+  const media::MediaFetcher fetcher_;
   std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts
 };
 

@@ -74,13 +74,8 @@ void ChatSession::pump() {
   if (choices_.empty() || writing_) return;
   try {
     drain();
-  } catch (const Error& error) {
-    fail(error);
-  } catch (const std::exception& bug) {
-    const std::string& id = exchange_->request().id;
-    spdlog::error("[chat] {} failed: {}", id, bug.what());
-    fail(
-        Error(Code::internal, "internal error; the server's log says more under request id " + id));
+  } catch (...) {
+    fail(current_error(exchange_->request().id));
   }
 }
 

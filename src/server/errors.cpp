@@ -1,6 +1,7 @@
 #include "server/errors.h"
 
 #include <exception>
+#include <new>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -127,16 +128,26 @@ HttpResponse error_response(const ErrorPlace& place, const Error& error) {
                         code_of(error));
 }
 
+Error current_error(const std::string& request_id) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    spdlog::warn("[http] {}: no memory is left for it", request_id);
+    return {Code::unavailable, "the server has no memory left for this request; try again"};
+  } catch (const std::exception& bug) {
+    spdlog::error("[http] {} failed: {}", request_id, bug.what());
+    return {Code::internal,
+            "internal error; the server's log says more under request id " + request_id};
+  }
+}
+
 void answering_errors(Exchange& exchange, const std::function<void()>& work) {
   try {
     work();
-  } catch (const Error& error) {
-    exchange.respond(error_response(place_of(exchange), error));
-  } catch (const std::exception& bug) {
-    spdlog::error("[http] {} failed: {}", exchange.request().id, bug.what());
-    exchange.respond(error_response(
-        place_of(exchange), 500,
-        "internal error; the server's log says more under request id " + exchange.request().id));
+  } catch (...) {
+    exchange.respond(error_response(place_of(exchange), current_error(exchange.request().id)));
   }
 }
 

@@ -42,8 +42,11 @@ HttpResponse error_response(const ErrorPlace& place, const Error& error);
 /// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status.
 std::string anthropic_error_body(int status, std::string_view message, std::string_view request_id);
 
-/// Runs `work` and answers the exchange with the error that leaves it, if any. What is not an Error
-/// is a bug: logged with the request's id, answered 500 without details.
+/// The error of a request that failed so, from within a catch. Where there was no memory for it, 503: others go on, and later it may be
+/// done. What else is not an Error is a bug: logged with the request's id, answered 500 without details.
+Error current_error(const std::string& request_id);
+
+/// Runs `work` and answers the exchange with the error that leaves it, if any (current_error).
 void answering_errors(Exchange& exchange, const std::function<void()>& work);
 
 }  // namespace pippin::server

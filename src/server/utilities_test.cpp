@@ -91,7 +91,7 @@ TEST_F(UtilitiesTest, SaysWhatThereIs) {
   start();
   const json::value told = parse_json(get("/v1/capabilities").body, "body");
   EXPECT_EQ(told.at("max_model_len"), 512);
-  EXPECT_EQ(told.at("modalities").at("input"), (json::array{"text", "video"}));
+  EXPECT_EQ(told.at("modalities").at("input"), (json::array{"text", "image", "video"}));
   std::vector<std::string> routes;
   for (const auto& route : told.at("routes").as_array()) routes.emplace_back(route.as_string());
   for (const char* route : {"POST /v1/chat/completions", "POST /tokenize", "GET /v1/capabilities"})
