@@ -129,7 +129,8 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
   std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
-  std::string tool_parser_warning;            ///< why calls stay text though nobody asked for that; empty: they don't
+  std::string
+      tool_parser_warning;  ///< why calls stay text though nobody asked for that; empty: they don't
   /// Variables of the chat template by which requests choose how much the model thinks: "reasoning_effort", "enable_thinking" ...;
   /// empty where it has none.
   std::vector<std::string> thinking_switches;
