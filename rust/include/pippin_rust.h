@@ -19,8 +19,8 @@ extern "C" {
 
 typedef enum PippinStatus {
   PIPPIN_OK = 0,
-  PIPPIN_INVALID = 1,   ///< the input is at fault; the message says how
-  PIPPIN_INTERNAL = 2,  ///< a bug in the library (a panic that was caught)
+  PIPPIN_INVALID = 1,    ///< the input is at fault; the message says how
+  PIPPIN_INTERNAL = 2,   ///< a bug in the library (a panic that was caught)
   PIPPIN_BUSY = 3,       ///< a queue or a share of memory is full; trying again later may work
   PIPPIN_NO_MEMORY = 4,  ///< the system has no memory left
   PIPPIN_CANCELLED = 5,  ///< `wanted` said that nobody waits any longer
@@ -147,10 +147,11 @@ typedef struct PippinGrammars PippinGrammars;
 
 /// 0: the library's own figure.
 typedef struct PippinGrammarOptions {
-  size_t threads;    ///< that compile
-  size_t waiting;    ///< grammars that wait for one
-  size_t all_bytes;  ///< of all matchers together; where they take more, compiling and copying is PIPPIN_BUSY
-  size_t bytes;      ///< of one compiled grammar, and of what one matcher learns of it
+  size_t threads;  ///< that compile
+  size_t waiting;  ///< grammars that wait for one
+  size_t
+      all_bytes;  ///< of all matchers together; where they take more, compiling and copying is PIPPIN_BUSY
+  size_t bytes;  ///< of one compiled grammar, and of what one matcher learns of it
 } PippinGrammarOptions;
 
 /// Lays the vocabulary out as a tree (a tenth of a second for 150,000 tokens) and keeps the tokenizer's data alive by

@@ -8,68 +8,18 @@
 #include <limits>
 #include <random>
 #include <sstream>
-#include <unordered_set>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/dry_run.h"
 #include "engine/fingerprint.h"
 #include "engine/memory_budget.h"
+#include "engine/option_checks.h"
 #include "models/registry.h"
 #include "text/parsers/sections.h"
 
 namespace pippin::engine {
 namespace {
-
-void check(bool holds, const char* field, const std::string& rule) {
-  if (!holds)
-    throw Error(Code::invalid_argument, std::string("'") + field + "' must be " + rule, field);
-}
-
-void check(const SamplingOptions& s, std::int64_t vocab_size) {
-  check(s.temperature >= 0 && s.temperature <= 100, "temperature", "in [0, 100]");
-  check(s.top_p > 0 && s.top_p <= 1, "top_p", "in (0, 1]");
-  check(s.min_p >= 0 && s.min_p <= 1, "min_p", "in [0, 1]");
-  check(s.top_k >= 0, "top_k", "at least 0");
-  check(std::abs(s.presence_penalty) <= 2, "presence_penalty", "in [-2, 2]");
-  check(std::abs(s.frequency_penalty) <= 2, "frequency_penalty", "in [-2, 2]");
-  check(s.repetition_penalty >= 0.01f && s.repetition_penalty <= 100, "repetition_penalty",
-        "in [0.01, 100]");
-  check(s.top_logprobs >= -1 && s.top_logprobs <= 20, "top_logprobs", "in [0, 20]");
-  check(s.prompt_logprobs >= -1 && s.prompt_logprobs <= 20, "prompt_logprobs", "in [0, 20]");
-  std::unordered_set<std::int32_t> biased;
-  for (const auto& [token, bias] : s.logit_bias) {
-    check(token >= 0 && token < vocab_size, "logit_bias", "of tokens of the vocabulary");
-    check(std::abs(bias) <= 100, "logit_bias", "in [-100, 100]");
-    check(biased.insert(token).second, "logit_bias", "given once for a token");
-  }
-}
-
-void check(const EngineOptions& o) {
-  check(o.device.empty() || o.device == "cpu" || o.device == "gpu", "device", "cpu or gpu");
-  check(o.page_size >= 1 && o.page_size <= 1024, "page_size", "in [1, 1024]");
-  check(o.max_sequences >= 1, "max_sequences", "at least 1");
-  check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
-  check(o.max_queue >= 1, "max_queue", "at least 1");
-  check(o.max_context >= 0, "max_context", "at least 0");
-  check(o.threads >= 0 && o.threads <= 1024, "threads", "in [0, 1024]");
-  check(o.kv_bits == 0 || o.kv_bits == 8 || o.kv_bits == 4, "kv_bits", "0, 8 or 4");
-  check(o.kv_bits == 0 || o.kv_dtype == DType::automatic, "kv_bits", "0 where kv_dtype is given");
-  check(o.memory_fraction >= 0 && o.memory_fraction <= 1, "memory_fraction", "in [0, 1]");
-  check(o.memory_bytes >= 0, "memory_bytes", "at least 0");
-  check(o.memory_bytes == 0 || o.memory_fraction == 0, "memory_bytes",
-        "0 where memory_fraction is given");
-  check(o.kv_pool_tokens >= 0, "kv_pool_tokens", "at least 0");
-  check(o.kv_pool_bytes >= 0, "kv_pool_bytes", "at least 0");
-  check(o.media_cache_bytes >= -1, "media_cache_bytes", "at least 0, or -1");
-  check(o.decoded_bytes >= -1, "decoded_bytes", "at least 0, or -1");
-  check(o.max_itl_ms >= 2, "max_itl_ms", "at least 2");
-  check(o.request_timeout_s >= 0, "request_timeout_s", "at least 0");
-  check(o.max_unread_tokens >= 0, "max_unread_tokens", "at least 0");
-  check(o.cache_disk_bytes > 0, "cache_disk_bytes", "above 0");
-  check(o.stuck_after_s > 0, "stuck_after_s", "above 0");
-  text::OutputFormat::choose(o.tool_parser, o.reasoning_parser, "", "");  // throws
-}
 
 void choose_device(const std::string& device) {
   kernels::gpu::prepare_environment();
@@ -525,85 +475,6 @@ std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int
       [&] {
         return waiting.run([&](auto wanted) { return constraints_->make(request.format, wanted); });
       });
-}
-
-namespace {
-
-OperationTimes difference(OperationTimes total, const OperationTimes& before) {
-  for (const auto& [name, seconds] : before) total[name] -= seconds;
-  return total;
-}
-
-}  // namespace
-
-BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
-  check(batch >= 1, "batch", "at least 1");
-  check(prompt_tokens >= 1, "prompt_tokens", "at least 1");
-  check(new_tokens >= 1, "new_tokens", "at least 1");
-  check(std::int64_t{prompt_tokens} + new_tokens <= info_.max_context, "prompt_tokens",
-        "within the context of " + std::to_string(info_.max_context) + " with the new tokens");
-  check(batch <= max_queue_, "batch", "at most the queue's " + std::to_string(max_queue_));
-  SamplingOptions greedy;
-  greedy.temperature = 0;
-  StopOptions stop;
-  stop.max_tokens = new_tokens;
-  stop.ignore_eos = true;
-  std::mt19937_64 random(
-      random_seed());  // other prompts each time, so that none is found in the cache
-  std::vector<std::shared_ptr<Sequence>> sequences;
-  for (int i = 0; i < batch; ++i) {
-    auto sequence = std::make_shared<Sequence>();
-    while (sequence->num_tokens() < prompt_tokens) {
-      const auto token =
-          static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(prompts_.vocab_size));
-      sequence->tokens.push_back(token);
-    }
-    sequence->num_prompt = prompt_tokens;
-    sequence->positions = prompts_.positions(prompt_tokens, {});
-    apply(greedy, stop, *sequence);
-    sequences.push_back(std::move(sequence));
-  }
-  profile = profile && cpu_;
-  if (profile) cpu_->set_profiling(true);
-  const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  for (const auto& sequence : sequences) loop_->submit(sequence);
-  for (const auto& sequence : sequences) sequence->output->next();
-  BenchResult result;
-  result.prefill_s = seconds();
-  if (profile) result.prefill_operations = cpu_->profile();
-  for (const auto& sequence : sequences)
-    while (const auto event = sequence->output->next())
-      if (event->finish) break;
-  result.decode_s = seconds() - result.prefill_s;
-  if (profile) {
-    result.decode_operations = difference(cpu_->profile(), result.prefill_operations);
-    cpu_->set_profiling(false);
-  }
-  return result;
-}
-
-BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool profile) {
-  ChatRequest request;
-  request.messages.push_back({"user", {{"", std::move(picture)}}, ""});
-  request.sampling.temperature = 0;
-  request.stop.max_tokens = 1;
-  profile = profile && cpu_;
-  if (profile) cpu_->set_profiling(true);
-  const auto start = std::chrono::steady_clock::now();
-  ChatStream stream = std::move(chat(request, 1).front());
-  while (stream.next()) {
-  }
-  BenchResult result;
-  result.prefill_s =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (profile) {
-    result.prefill_operations = cpu_->profile();
-    cpu_->set_profiling(false);
-  }
-  return result;
 }
 
 }  // namespace pippin::engine

@@ -1,3 +1,5 @@
+#undef _FORTIFY_SOURCE  // its longjmp refuses to enter another stack, which Ubuntu turns on by default
+
 #include "kernels/gpu/fibers.h"
 
 #include <algorithm>

@@ -48,7 +48,7 @@ class Fibers {
 
   std::vector<Fiber> fibers_;
   std::vector<float> shared_;
-  ucontext_t main_;
+  [[maybe_unused]] ucontext_t main_;  ///< where contexts are swapped
   jmp_buf main_place_;
   int current_ = 0;
   std::exception_ptr failure_;  // of a thread
