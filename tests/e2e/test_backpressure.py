@@ -116,7 +116,7 @@ def test_an_allocation_failure_ends_its_requests_and_the_server_goes_on():
 def test_the_memory_is_shared_out_and_reported():
     with Server("--memory-gb", "0.4", "--max-context", "1024") as server:
         memory = server.get("/v1/cache").body["memory"]
-        parts = [memory[f"{part}_bytes"] for part in ("weight", "activation", "grammar", "media", "page")]
+        parts = [memory[f"{part}_bytes"] for part in ("weight", "activation", "grammar", "media", "decoded", "page")]
         assert all(parts) and sum(parts) <= memory["budget_bytes"] == int(0.4 * 2**30) <= memory["limit_bytes"]
         assert memory["budget_bytes"] - sum(parts) < 1 << 20, "what was named is used"
         cache = server.get("/v1/cache").body
