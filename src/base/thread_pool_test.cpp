@@ -41,9 +41,10 @@ TEST(ThreadPool, SurvivesATaskThatThrows) {
 
 TEST(ThreadPool, ClientsTakeTurns) {
   std::vector<std::string> order;
+  // The promise outlives the pool: the pool's thread may still read the promise when set_value() has returned.
+  std::promise<void> gate;
   {
     ThreadPool pool(1);
-    std::promise<void> gate;
     pool.post([&] { gate.get_future().wait(); });
     for (const char* owner : {"a", "a", "a", "b"})
       pool.post({owner, ""}, [&order, owner] { order.emplace_back(owner); });
