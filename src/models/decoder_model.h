@@ -18,7 +18,7 @@ class DecoderModel : public Model {
   const ModelTraits& traits() const override { return traits_; }
   std::int64_t num_parameters() const override { return size_.num_parameters; }
   std::int64_t weight_bytes() const override { return size_.bytes; }
-  mx::array forward(const StepInput& input, nn::KVCache& cache) const override;
+  mx::array forward(const StepInput& input, nn::ModelState& state) const override;
 
  private:
   ModelTraits traits_;

@@ -87,11 +87,11 @@ class Bench {
       : dir_(std::move(model_dir)),
         options_(std::move(options)),
         model_(load_model(dir_, options_)),
-        cache_(make_cache(kv)) {}
+        state_(make_state(kv)) {}
 
   const Model& model() const { return *model_; }
   const ModelTraits& traits() const { return model_->traits(); }
-  void use_pools(const nn::KvStorage& kv) { cache_ = make_cache(kv); }
+  void use_pools(const nn::KvStorage& kv) { state_ = make_state(kv); }
 
   /// The places of its pictures.
   std::vector<MediaSpan> spans(const Case& c) const {
@@ -129,6 +129,7 @@ class Bench {
         static_cast<std::size_t>(traits().position_axes));
     std::vector<kernels::ContextRows> contexts;
     std::vector<MediaRows> media;
+    std::vector<kernels::StateRows> states;
     bool one_axis = true;
     for (const auto& part : parts) {
       const auto at =
@@ -142,6 +143,8 @@ class Bench {
           positions[static_cast<std::size_t>(axis)].push_back(at.at(axis, i));
       }
       contexts.push_back({part.pages, part.end, part.end - part.begin});
+      states.push_back(
+          {slot_of(part), static_cast<int>(tokens.size()) - part.end + part.begin, part.end - part.begin});
     }
     const int T = static_cast<int>(tokens.size());
     std::vector<std::int32_t> flat;
@@ -151,8 +154,9 @@ class Bench {
                           one_axis,
                           mx::array(rows.begin(), {T}, mx::int32),
                           kernels::make_layout(contexts, page_size, options_.cpu, by_gpu_kernels()),
-                          media};
-    auto logits = model_->forward(input, cache_);
+                          media,
+                          states};
+    auto logits = model_->forward(input, state_);
     logits.eval();
     return logits;
   }
@@ -162,15 +166,21 @@ class Bench {
   }
 
  private:
-  nn::KVCache make_cache(const nn::KvStorage& storage) const {
-    const auto& traits = model_->traits();
-    return {traits.num_layers, num_pages, page_size, traits.num_kv_heads, traits.head_dim, storage};
+  nn::ModelState make_state(const nn::KvStorage& storage) const {
+    return {traits().layers, {num_pages, page_size, num_slots}, storage};
+  }
+
+  // A sequence is known by its first page; at its beginning its state is empty.
+  std::int32_t slot_of(const Part& part) {
+    const auto next = static_cast<std::int32_t>(slots_.size()) % num_slots;
+    const auto slot = slots_.try_emplace(part.pages.front(), next).first->second;
+    if (part.begin == 0) state_.slots().clear_pages({&slot, 1});
+    return slot;
   }
 
   // As the engine decides for float32 pools.
   bool by_gpu_kernels() const {
-    return kernels::gpu::decodes(kernels::gpu::executor(), traits().head_dim, mx::float32,
-                                 mx::float32);
+    return nn::by_gpu_kernels(traits().layers, {mx::float32});
   }
 
   std::vector<media::Patches> patches(const Case& c) const {
@@ -218,11 +228,12 @@ class Bench {
   }
 
   static constexpr int num_pages = 101,
-                       pages_each = 12;  // 37 is coprime to 101: page numbers never repeat
+                       pages_each = 12, num_slots = 8;  // 37 is coprime to 101: page numbers never repeat
   std::filesystem::path dir_;
   nn::LoadOptions options_;
   std::unique_ptr<Model> model_;
-  nn::KVCache cache_;
+  nn::ModelState state_;
+  std::map<std::int32_t, std::int32_t> slots_;  ///< by first page
   std::map<std::string, MediaFeatures> features_;  ///< by case
 };
 

@@ -68,6 +68,15 @@ mx::array scales_of(const mx::array& positions, const QueryScale& scale) {
 
 }  // namespace
 
+std::vector<LayerState> layer_states(const DecoderConfig& config) {
+  std::vector<LayerState> states;
+  for (const int layer : config.layers) {
+    const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
+    states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
+  }
+  return states;
+}
+
 Decoder::Attention::Attention(const DecoderConfig& c, const AttentionConfig& kind,
                               Checkpoint& checkpoint, const std::string& name)
     : o_proj(Linear::load(checkpoint, name + ".o_proj", kind.num_heads * kind.head_dim,
@@ -132,7 +141,7 @@ mx::array Decoder::add_branch(const mx::array& h, const Linear& last, const mx::
   return h + times(norm ? (*norm)(y) : y, config_.residual_scale);
 }
 
-mx::array Decoder::forward(mx::array h, const DecoderStep& step, KVCache& cache) const {
+mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& state) const {
   const auto rows = row_positions(step);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
@@ -140,7 +149,7 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, KVCache& cache)
     h = add_branch(
         h, layer.self_attn.o_proj,
         layer.self_attn(normed(layer.attention_input), rows[static_cast<std::size_t>(layer.kind)],
-                        step.layout, cache.keys[i], cache.values[i]),
+                        step.layout, state.keys(i), state.values(i)),
         layer.attention_output);
     h = add_branch(h, layer.down_proj, layer.gate_up_proj(normed(layer.mlp_input)),
                    layer.mlp_output);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kernels/ops.h"
-#include "nn/kv_cache.h"
 #include "nn/layers.h"
+#include "nn/model_state.h"
 
 namespace pippin::nn {
 
@@ -62,6 +62,9 @@ struct DecoderConfig {
   std::vector<int> layers;             ///< each layer's kind
 };
 
+/// What each layer keeps of the tokens before.
+std::vector<LayerState> layer_states(const DecoderConfig& config);
+
 /// What the layers of a step share.
 struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
@@ -79,8 +82,8 @@ class Decoder {
 
   /// tokens int32 [T] -> [T, D].
   mx::array embed(const mx::array& tokens) const;
-  /// Hidden states [T, D] after all layers; writes the rows' keys and values to the cache.
-  mx::array forward(mx::array h, const DecoderStep& step, KVCache& cache) const;
+  /// Hidden states [T, D] after all layers; writes the rows' keys and values.
+  mx::array forward(mx::array h, const DecoderStep& step, ModelState& state) const;
   /// h [R, D] -> logits float32 [R, V].
   mx::array logits(const mx::array& h) const;
 
