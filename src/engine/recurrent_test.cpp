@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/disk_testing.h"
+#include "engine/disk/testing.h"
 #include "engine/recurrent_testing.h"
 #include "engine/testing.h"
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/loop.h"
+#include "engine/run/loop.h"
 #include "models/positions.h"
 
 namespace pippin::engine::testing {
