@@ -49,9 +49,10 @@ class HashModel final : public models::Model {
     for (const auto& rows : input.states) {
       const auto hash_slots = state.recurrent(0), count_slots = state.recurrent(2);
       const auto own = mx::slice(tokens, {rows.first_row}, {rows.first_row + rows.rows});
-      const auto hash =
-          hash_slots.read(0, {rows.slot}) * number(power(rows.rows)) + mx::reshape(poly(own), {1, 1});
-      const auto count = count_slots.read(0, {rows.slot}) + mx::array(static_cast<float>(rows.rows));
+      const auto hash = hash_slots.read(0, {rows.slot}) * number(power(rows.rows)) +
+                        mx::reshape(poly(own), {1, 1});
+      const auto count =
+          count_slots.read(0, {rows.slot}) + mx::array(static_cast<float>(rows.rows));
       for (const auto slot : {rows.slot, rows.save}) {
         if (slot < 0) continue;
         hash_slots.write(0, {slot}, hash);
@@ -114,13 +115,15 @@ class HashModel final : public models::Model {
     for (const auto& group : input.layout.groups) {
       const auto slots = host(group.slots);
       const int length = group.slots.shape(1);
-      const auto lengths = group.lengths ? host(*group.lengths)
-                                         : std::vector<std::int32_t>(
-                                               static_cast<std::size_t>(group.num_sequences), length);
+      const auto lengths =
+          group.lengths
+              ? host(*group.lengths)
+              : std::vector<std::int32_t>(static_cast<std::size_t>(group.num_sequences), length);
       for (int i = 0; i < group.num_sequences; ++i) {
         const auto begin = slots.begin() + std::ptrdiff_t{i} * length;
-        all.push_back({group.first_row + (i + 1) * group.rows_per_sequence - 1,
-                       hash_of_slots(state, {begin, begin + lengths[static_cast<std::size_t>(i)]})});
+        all.push_back(
+            {group.first_row + (i + 1) * group.rows_per_sequence - 1,
+             hash_of_slots(state, {begin, begin + lengths[static_cast<std::size_t>(i)]})});
       }
     }
     if (!input.layout.cpu) return all;

@@ -253,7 +253,9 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, Pinned,
                                            "qwen3-mlx-mixed", "qwen3_vl-f32", "qwen3_vl-mlx-4bit",
                                            "qwen3_vl-mlx-8bit", "llama-bf16", "mistral-mlx-4bit",
                                            "qwen2-bf16", "gemma3_text-bf16", "gemma3_text-mlx-8bit",
-                                           "ministral3-bf16", "mistral3-bf16", "demo-model"),
+                                           "lfm2-bf16", "lfm2-mlx-4bit", "ministral3-bf16",
+                                           "mistral3-bf16", "qwen3_5-f32", "qwen3_5-mlx-4bit",
+                                           "demo-model"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name)

@@ -14,9 +14,8 @@ std::int64_t page_bytes(std::span<const LayerState> layers, const KvStorage& sto
                         int page_size) {
   std::int64_t bytes = 0;
   for (const auto& kv : paged_layers(layers))
-    bytes +=
-        std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
-        kv.num_heads * page_size;
+    bytes += std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
+             kv.num_heads * page_size;
   return bytes;
 }
 

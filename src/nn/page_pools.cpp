@@ -97,8 +97,8 @@ void PagePools::clear_pages(std::span<const std::int32_t> pages) {
 
 // In host memory at once, since the rows may be written next, which MLX does not know of.
 mx::array PagePools::read_rows(std::size_t pool, const std::vector<std::int32_t>& rows) const {
-  auto values = mx::take(
-      pools_[pool], mx::array(rows.begin(), {static_cast<int>(rows.size())}, mx::int32), 0);
+  auto values = mx::take(pools_[pool],
+                         mx::array(rows.begin(), {static_cast<int>(rows.size())}, mx::int32), 0);
   if (in_host_memory_) values.eval();
   return values;
 }
@@ -198,8 +198,9 @@ void PagePools::finish_writes() {
 // What keeps hold of a pool holds the object that owned its memory, now an empty one.
 void PagePools::take_over_pools() {
   if (in_host_memory_) return;
-  for (auto& pool : pools_)
-    pool = mx::array(std::move(*pool.data_shared_ptr()), pool.shape(), pool.dtype());
+  for (auto& pool : pools_)  // what is not launched yet has no memory to be held
+    if (pool.status() != mx::array::Status::unscheduled)
+      pool = mx::array(std::move(*pool.data_shared_ptr()), pool.shape(), pool.dtype());
 }
 
 void PagePools::drop_pages(std::vector<std::int32_t> pages) const {

@@ -36,9 +36,8 @@ class Pages : public ::testing::TestWithParam<std::tuple<bool, int>> {
     cache_.read_page(page, bytes);
     return bytes;
   }
-  PagePools cache_ =
-      make_pools(num_layers, num_pages, page_size, num_kv_heads, head_dim,
-                 {mx::float16, std::get<1>(GetParam())}, std::get<0>(GetParam()));
+  PagePools cache_ = make_pools(num_layers, num_pages, page_size, num_kv_heads, head_dim,
+                                {mx::float16, std::get<1>(GetParam())}, std::get<0>(GetParam()));
 };
 
 TEST_P(Pages, CoverThePools) {

@@ -117,7 +117,8 @@ MemoryBudget::CacheGrant MemoryBudget::grant_cache(const CacheNeeds& needs) {
   const auto running = running_slots(needs);
   const double page = bytes_per_page(needs);
   const auto pages_in = [&](std::int64_t bytes) {
-    return static_cast<std::int64_t>(static_cast<double>(bytes - running * needs.slot_bytes) / page);
+    return static_cast<std::int64_t>(static_cast<double>(bytes - running * needs.slot_bytes) /
+                                     page);
   };
   const auto most = pages_for(contexts * needs.context);
   CacheGrant grant;

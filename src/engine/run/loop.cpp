@@ -199,7 +199,9 @@ bool Loop::write_behind(Runner& runner, const Caches& caches, Clock::duration st
 void Loop::write_the_rest(Runner& runner, const Caches& caches) {
   const auto end = Clock::now() + max_writing_at_the_end;
   while (options_.disk && Clock::now() < end) {
-    if (!runner.write_behind(caches.pages, caches.states, end) && options_.disk->stats().queued_bytes == 0) return;
+    if (!runner.write_behind(caches.pages, caches.states, end) &&
+        options_.disk->stats().queued_bytes == 0)
+      return;
     options_.disk->flush();
   }
 }

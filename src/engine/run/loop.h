@@ -94,8 +94,8 @@ class Loop {
 
   void serve(Runner& runner);
   bool take_submitted(Scheduler& scheduler, bool may_wait);
-  bool write_behind(Runner& runner, const Caches& caches,
-                    std::chrono::steady_clock::duration step, bool rests);
+  bool write_behind(Runner& runner, const Caches& caches, std::chrono::steady_clock::duration step,
+                    bool rests);
   void write_the_rest(Runner& runner, const Caches& caches);
   void clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches& caches);
   void refuse_to_clear();

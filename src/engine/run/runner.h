@@ -25,7 +25,7 @@ struct RunnerOptions {
   nn::KvStorage kv = {};
   kernels::CpuBackendPtr cpu = {};  ///< the model's; null on GPUs
   std::shared_ptr<DiskStore> disk =
-      {};  ///< null: pages, states and encoder outputs are kept in memory alone
+      {};             ///< null: pages, states and encoder outputs are kept in memory alone
   int num_slots = 0;  ///< of recurrent states; 0 for a model without recurrent layers
 };
 

@@ -73,7 +73,7 @@ struct Batch {
   /// Images of running sequences that prompts wait for, most urgent first.
   std::vector<MediaItem*> encode;
 
-  bool empty() const { 
+  bool empty() const {
     return chunks.empty() && copies.empty() && restores.empty() && encode.empty();
   }
 };

@@ -58,9 +58,11 @@ bool Placement::place_pages(Sequence& sequence, Batch& batch, std::size_t num_ru
 }
 
 bool Placement::place_with_state(Sequence& sequence, Batch& batch, std::size_t num_running) {
-  sequence.num_to_load = pages_to_load(sequence);
   auto rest = find_rest(sequence);
-  if (rest && !has_room_to_start(sequence, num_running)) {  // it is the very page that is missing
+  sequence.num_to_load = pages_to_load(sequence);
+  if (rest && sequence.num_to_load <= sequence.pages.size()) sequence.num_to_load = 0;
+  if (rest && (sequence.num_to_load > 0 ||
+               !has_room_to_start(sequence, num_running))) {  // it may be the page that is missing
     pages_.release(std::span(&rest->page.page, 1));
     rest.reset();
   }
@@ -101,7 +103,6 @@ std::size_t Placement::pages_to_load(Sequence& sequence) {
 
 // The last snapshot within the page that would be computed first.
 std::optional<Placement::StateStart> Placement::find_rest(Sequence& sequence) {
-  if (sequence.num_to_load > 0) return {};
   auto page = find_beginning(sequence);
   if (!page) return {};
   const auto parent = parent_key(sequence);
@@ -230,7 +231,8 @@ void Placement::restart(Sequence& sequence, Batch& batch) {
   stop_loading(sequence);
   std::optional<StateSlot> snapshot;
   while (sequence.num_published > 0 && !(snapshot = states_->find(parent_key(sequence)))) {
-    const auto place = sequence.pages.begin() + static_cast<std::ptrdiff_t>(--sequence.num_published);
+    const auto place =
+        sequence.pages.begin() + static_cast<std::ptrdiff_t>(--sequence.num_published);
     sequence.num_computed -= pages_.page_size();
     pages_.release(std::span(&*place, 1));
     const auto fresh = pages_.allocate();
@@ -429,8 +431,7 @@ std::optional<PageKey> Placement::publish_rest(Sequence& sequence) {
   auto content = page_content(sequence, begin, end);
   const auto key = pages_.key_of(parent, content);
   auto& page = sequence.pages[sequence.num_published];
-  const auto published =
-      pages_.publish(page, parent, key, std::move(content), page_cost(begin));
+  const auto published = pages_.publish(page, parent, key, std::move(content), page_cost(begin));
   if (!published) return {};
   page = *published;
   return key;

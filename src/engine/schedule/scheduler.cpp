@@ -147,9 +147,9 @@ void Scheduler::plan_prefill(Batch& batch) {
 
 // Those that have none any more, since the disk did not give what it seemed to have.
 void Scheduler::wait_for_pages() {
-  const auto first = std::stable_partition(running_.begin(), running_.end(), [](const auto& sequence) {
-    return !sequence->pages.empty();
-  });
+  const auto first =
+      std::stable_partition(running_.begin(), running_.end(),
+                            [](const auto& sequence) { return !sequence->pages.empty(); });
   for (auto it = first; it != running_.end(); ++it) wait(*it);
   running_.erase(first, running_.end());
 }

@@ -23,10 +23,9 @@ std::int64_t grain_of(std::int64_t work_per_block) {
 
 void short_conv(Team& team, const Kernels& kernels, const ShortConv& conv) {
   const auto grain = grain_of(16 * rows_of(conv) * conv.taps);
-  team.parallel_for(blocks_of(conv.width), grain,
-                    [&](std::int64_t first, std::int64_t last, int) {
-                      kernels.recurrent.short_conv(conv, first, last);
-                    });
+  team.parallel_for(blocks_of(conv.width), grain, [&](std::int64_t first, std::int64_t last, int) {
+    kernels.recurrent.short_conv(conv, first, last);
+  });
 }
 
 void gated_delta(Team& team, const Kernels& kernels, const GatedDelta& delta) {

@@ -78,9 +78,9 @@ inline void delta_block(const GatedDelta& d, int head, int at, int n) {
     for (int r = 0; r < part.rows; ++r) {
       const std::int64_t row = part.first_row + r, scalar = row * d.num_value_heads + head;
       const Vf v = load_piece(d.v + row * d.v_stride + head * d.value_dim + at, n);
-      const Vf out =
-          delta_row(s, d.key_dim, d.q + row * d.q_stride + key_head * d.key_dim,
-                    d.k + row * d.k_stride + key_head * d.key_dim, v, d.decay[scalar], d.beta[scalar]);
+      const Vf out = delta_row(s, d.key_dim, d.q + row * d.q_stride + key_head * d.key_dim,
+                               d.k + row * d.k_stride + key_head * d.key_dim, v, d.decay[scalar],
+                               d.beta[scalar]);
       store_piece(d.out + scalar * d.value_dim + at, out, n);
     }
     for (float* state : {part.state, part.save})

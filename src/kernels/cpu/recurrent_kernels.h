@@ -18,25 +18,25 @@ constexpr int max_delta_key_dim = 256;
 /// A causal convolution of each channel by itself: out = sum over t of weight[t] * u[row - taps + 1 + t] + bias, where u is x, or,
 /// gated, before * input; then silu, or, gated, times after. All is float32.
 struct ShortConv {
-  const float* x;          ///< [rows, width], or gated [rows, 3 * width]: before, after, input
-  std::int64_t x_stride;   ///< of a row
+  const float* x;         ///< [rows, width], or gated [rows, 3 * width]: before, after, input
+  std::int64_t x_stride;  ///< of a row
   bool gated = false;
   bool silu = false;
-  const float* weight;           ///< [taps, width], for the oldest row first
-  const float* bias = nullptr;   ///< [width], or none
-  int width, taps;               ///< taps in [2, max_conv_taps]
-  const StatePart* parts;        ///< state: the last taps - 1 of u, [taps - 1, width], oldest first
+  const float* weight;          ///< [taps, width], for the oldest row first
+  const float* bias = nullptr;  ///< [width], or none
+  int width, taps;              ///< taps in [2, max_conv_taps]
+  const StatePart* parts;       ///< state: the last taps - 1 of u, [taps - 1, width], oldest first
   int num_parts;
   float* out;  ///< [rows, width]
 };
 
 /// Gated delta rule, by value head: S = decay * S; S += k (beta * (v - k S)); out = q S. All is float32.
 struct GatedDelta {
-  const float *q, *k;   ///< [rows, Hk, Dk]
-  const float* v;       ///< [rows, Hv, Dv]
+  const float *q, *k;                         ///< [rows, Hk, Dk]
+  const float* v;                             ///< [rows, Hv, Dv]
   std::int64_t q_stride, k_stride, v_stride;  ///< of a row
-  const float* decay;   ///< [rows, Hv]
-  const float* beta;    ///< [rows, Hv]
+  const float* decay;                         ///< [rows, Hv]
+  const float* beta;                          ///< [rows, Hv]
   int num_key_heads, num_value_heads;  ///< Hk divides Hv: heads of values share keys in order
   int key_dim, value_dim;              ///< Dk at most max_delta_key_dim
   const StatePart* parts;              ///< state [Hv, Dk, Dv]
