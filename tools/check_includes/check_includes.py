@@ -27,7 +27,8 @@ FOLDERS = {
     "models": {"base", "kernels", "nn", "media"},
     "engine": {"base", "kernels", "nn", "models", "text", "media"},
     "server": {"base", "text", "media", "engine"},
-    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server"},  # files of src/ itself
+    "load": {"base", "media", "server"},
+    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
 }
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
@@ -62,7 +63,7 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu"}
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],
@@ -83,7 +84,7 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
-    "ucontext.h": ["kernels/gpu/fibers.h"],
+    "ucontext.h": ["kernels/gpu/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/gpu/fibers.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
