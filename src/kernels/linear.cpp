@@ -37,7 +37,7 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
     output.activation = epilogue.activation;
     cpu::linear(backend.team, backend.kernels, backend.scratch,
                 {in[0].data<float>(), in[0].shape(1), in[0].shape(0), matrices, gated, output,
-                 backend.exact_activations});
+                 backend.exact_activations || epilogue.exact});
   };
   return host_operation(backend, name, {x.shape(0), outputs}, mx::float32, inputs, run);
 }

@@ -20,6 +20,8 @@ struct LinearEpilogue {
   std::optional<mx::array> bias = {};  ///< [N]
   Activation activation = Activation::none;
   std::optional<mx::array> residual = {};  ///< [T, N]
+  /// Activations stay float32 whatever the backend's options say: for products whose outputs decide.
+  bool exact = false;
 };
 
 /// x [T, K] -> [T, N], in x's dtype. Packed weights want float32.

@@ -13,7 +13,7 @@
 namespace pippin::kernels {
 
 /// A weight matrix [N, K] in MLX's affine quantization: w = scale * q + bias for each group along
-/// K.
+/// K. As a bank of experts every array has an axis E in front.
 struct QuantizedWeight {
   mx::array weight;  ///< uint32 [N, K * bits / 32]
   mx::array scales;  ///< float [N, K / group_size]
@@ -55,6 +55,38 @@ class Weight {
  private:
   explicit Weight(std::shared_ptr<const PackedWeight> packed) : content_(std::move(packed)) {}
   std::variant<mx::array, QuantizedWeight, std::shared_ptr<const PackedWeight>> content_;
+};
+
+/// The matrices of experts in the layout of the CPU's kernels.
+struct PackedExperts {
+  CpuBackendPtr backend;
+  cpu::PackedBank matrices;
+};
+
+/// A matrix of each of E experts, all of one shape and scheme: plain [E, N, K], quantized, or packed for the CPU. Cheap
+/// to copy.
+class Bank {
+ public:
+  Bank(mx::array dense) : content_(std::move(dense)) {}
+  Bank(QuantizedWeight quantized) : content_(std::move(quantized)) {}
+
+  /// One bank of the matrices, in order; packed for `backend` where there is one. They must be plain or quantized.
+  /// Evaluates them, one after the other.
+  static Bank stack(const std::vector<Weight>& matrices, const CpuBackendPtr& backend);
+  /// The same bank packed.
+  Bank packed_for(const CpuBackendPtr& backend) const;
+
+  const mx::array* dense() const { return std::get_if<mx::array>(&content_); }
+  const QuantizedWeight* quantized() const { return std::get_if<QuantizedWeight>(&content_); }
+  /// Null where not packed.
+  std::shared_ptr<const PackedExperts> packed() const {
+    const auto* p = std::get_if<std::shared_ptr<const PackedExperts>>(&content_);
+    return p ? *p : nullptr;
+  }
+
+ private:
+  explicit Bank(std::shared_ptr<const PackedExperts> packed) : content_(std::move(packed)) {}
+  std::variant<mx::array, QuantizedWeight, std::shared_ptr<const PackedExperts>> content_;
 };
 
 }  // namespace pippin::kernels

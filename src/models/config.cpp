@@ -49,6 +49,7 @@ constexpr Meaning meanings[] = {
     {"attn_logit_softcapping", is_zero},
     {"attention_multiplier", is_one},
     {"clip_qkv", is_zero},
+    {"decoder_sparse_step", is_one},
     {"embedding_multiplier", is_one},
     {"final_logit_softcapping", is_zero},
     {"first_k_dense_replace", never},
@@ -59,10 +60,14 @@ constexpr Meaning meanings[] = {
     {"logit_scale", is_one},
     {"logits_scaling", is_one},
     {"mlp_bias", is_false},
+    {"mlp_only_layers", is_empty},
+    {"n_group", is_one},
+    {"n_shared_experts", is_zero},
     {"no_rope_layers", is_empty},
     {"num_experts", is_zero},
     {"num_local_experts", is_zero},
     {"n_routed_experts", is_zero},
+    {"norm_topk_prob", is_false},
     {"partial_rotary_factor", is_one},
     {"qkv_bias", is_false},
     {"query_pre_attn_scalar", never},
@@ -70,6 +75,11 @@ constexpr Meaning meanings[] = {
     {"rope_scaling", never},
     {"rope_parameters", never},
     {"rope_traditional", is_false},
+    {"routed_scaling_factor", is_one},
+    {"scoring_func", never},
+    {"shared_expert_intermediate_size", is_zero},
+    {"topk_group", is_one},
+    {"topk_method", never},
     {"use_bidirectional_attention", is_false},
     {"use_qk_norm", is_false},
     {"use_sliding_window", is_false},
@@ -165,6 +175,41 @@ float ConfigFields::number_or(const char* key, double fallback) {
 bool ConfigFields::flag_or(const char* key, bool fallback) {
   asked_.insert(key);
   return members_.boolean(key).value_or(fallback);
+}
+
+std::int64_t ConfigFields::integer_or(const char* key, std::int64_t fallback) {
+  asked_.insert(key);
+  const auto value = members_.integer_or(key, fallback);
+  if (value < 0 || value > (1 << 24)) refuse(key, "must be a small number");
+  return value;
+}
+
+std::vector<std::int64_t> ConfigFields::integers(const char* key) {
+  asked_.insert(key);
+  std::vector<std::int64_t> all;
+  if (const auto* array = members_.array(key))
+    for (const auto& value : *array) {
+      if (!value.is_int64()) refuse(key, "must hold integers");
+      all.push_back(value.as_int64());
+    }
+  return all;
+}
+
+void ConfigFields::expect(const char* key, const char* value) {
+  asked_.insert(key);
+  const auto given = members_.string(key).value_or(value);
+  if (given != value) refuse(key, "'" + given + "' is not supported");
+}
+
+int ConfigFields::rotary_dims(int head_dim, double default_factor) {
+  const double factor = static_cast<double>(number_or("partial_rotary_factor", default_factor));
+  const auto* rope = members_.object("rope_parameters");
+  const auto within = rope ? Members(*rope).number("partial_rotary_factor") : std::nullopt;
+  const int dims = static_cast<int>(head_dim * within.value_or(factor));
+  if (dims < 2 || dims > head_dim || dims % 2 != 0)
+    refuse("partial_rotary_factor",
+           "leaves " + std::to_string(dims) + " numbers of a head to turn");
+  return dims;
 }
 
 std::vector<std::string> ConfigFields::strings(const char* key) {
@@ -281,6 +326,26 @@ void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config) {
   auto windowed = config.kinds.front();
   windowed.window = fields.size("sliding_window");
   config.kinds.push_back(windowed);
+}
+
+nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width) {
+  nn::MoeConfig moe;
+  moe.router.num_experts = fields.size(key);
+  moe.router.top_k = fields.size("num_experts_per_tok");
+  moe.width = width;
+  if (moe.router.top_k > moe.router.num_experts)
+    fields.refuse("num_experts_per_tok", "must be at most " + std::string(key));
+  return moe;
+}
+
+std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
+  const auto step = static_cast<std::size_t>(fields.size_or("decoder_sparse_step", 1));
+  std::vector<bool> routed;
+  for (std::size_t i = 0; i < num_layers; ++i) routed.push_back((i + 1) % step == 0);
+  for (const auto layer : fields.integers("mlp_only_layers"))
+    if (layer >= 0 && static_cast<std::size_t>(layer) < num_layers)
+      routed[static_cast<std::size_t>(layer)] = false;
+  return routed;
 }
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,

@@ -16,13 +16,19 @@ using LoadFn = std::unique_ptr<Model>(const std::filesystem::path& model_dir,
                                       const boost::json::object& config,
                                       const nn::LoadOptions& options);
 
-LoadFn load_gemma3_text, load_llama, load_ministral3, load_mistral, load_mistral3, load_qwen2,
-    load_qwen3, load_qwen3_vl;
+LoadFn load_gemma3_text, load_glm4_moe, load_granite, load_granitemoe, load_llama, load_ministral3,
+    load_mistral, load_mistral3, load_mixtral, load_olmoe, load_qwen2, load_qwen2_moe, load_qwen3,
+    load_qwen3_moe, load_qwen3_vl;
 
 /// The decoders that families share.
 nn::DecoderConfig llama_decoder(ConfigFields& fields);
 nn::DecoderConfig mistral_decoder(ConfigFields& fields);
 nn::DecoderConfig ministral3_decoder(ConfigFields& fields);
+nn::DecoderConfig qwen2_decoder(ConfigFields& fields);
 nn::DecoderConfig qwen3_decoder(ConfigFields& fields, std::array<int, 3>* sections = nullptr);
+nn::DecoderConfig qwen3_moe_decoder(ConfigFields& fields, std::array<int, 3>* sections = nullptr);
+
+/// Qwen's names of a router and of its experts -> nn::Moe's.
+std::string qwen3_moe_tensor(const std::string& name);
 
 }  // namespace pippin::models

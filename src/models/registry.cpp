@@ -14,16 +14,12 @@ struct Entry {
 
 // By model_type; some are others by another name.
 constexpr Entry entries[] = {
-    {"gemma3_text", load_gemma3_text},
-    {"iquestcoder", load_llama},
-    {"llama", load_llama},
-    {"ministral3", load_ministral3},
-    {"mistral", load_mistral},
-    {"mistral3", load_mistral3},
-    {"qwen2", load_qwen2},
-    {"qwen3", load_qwen3},
-    {"qwen3_vl", load_qwen3_vl},
-    {"xverse", load_llama},
+    {"gemma3_text", load_gemma3_text}, {"glm4_moe", load_glm4_moe}, {"granite", load_granite},
+    {"granitemoe", load_granitemoe},   {"iquestcoder", load_llama}, {"llama", load_llama},
+    {"ministral3", load_ministral3},   {"mistral", load_mistral},   {"mistral3", load_mistral3},
+    {"mixtral", load_mixtral},         {"olmoe", load_olmoe},       {"qwen2", load_qwen2},
+    {"qwen2_moe", load_qwen2_moe},     {"qwen3", load_qwen3},       {"qwen3_moe", load_qwen3_moe},
+    {"qwen3_vl", load_qwen3_vl},       {"xverse", load_llama},
 };
 
 json::object read_config(const std::filesystem::path& model_dir) {

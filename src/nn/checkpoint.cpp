@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "base/json.h"
 #include "pippin/error.h"
@@ -57,6 +58,24 @@ std::vector<std::filesystem::path> weight_files(const std::filesystem::path& dir
   return files;
 }
 
+std::vector<TensorPart> parts_of(const std::string& name, const SplitFn& split) {
+  return split ? split(name) : std::vector<TensorPart>();
+}
+
+// A copy.
+mx::array part_of(const mx::array& tensor, const TensorPart& part) {
+  mx::Shape begin(tensor.ndim(), 0), end = tensor.shape(), steps(tensor.ndim(), 1);
+  const auto axis = tensor.ndim() - static_cast<std::size_t>(-part.axis);
+  begin[axis] = part.begin;
+  end[axis] = part.end;
+  steps[axis] = part.step;
+  auto x = mx::slice(tensor, begin, end, steps);
+  if (part.transposed) x = mx::swapaxes(x, -1, -2);
+  x = mx::contiguous(x);
+  x.eval();
+  return x;
+}
+
 }  // namespace
 
 Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
@@ -99,41 +118,78 @@ std::optional<Quantization> QuantizationConfig::of(const std::string& module) co
 
 Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
                        const QuantizationConfig& quantization, const RenameFn& rename,
-                       LoadOptions options)
+                       LoadOptions options, const SplitFn& split)
     : options_(std::move(options)) {
-  quantization_.defaults = quantization.defaults;
-  for (const auto& [module, q] : quantization.overrides) {
-    // The rule speaks of tensors: a module is renamed as its weight is.
-    const auto weight = rename(module + ".weight");
-    if (!weight.empty()) quantization_.overrides[weight.substr(0, weight.rfind('.'))] = q;
-  }
+  add_quantization(quantization, rename, split);
   for (const auto& file : weight_files(model_dir)) {
     files_.emplace_back(file);
     for (const auto& name : files_.back().names()) {
       const auto ours = rename(name);
-      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1);
+      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1, split);
     }
   }
 }
 
-void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file) {
-  if (!tensors_.emplace(ours, Source{file, name}).second)
+// The rules speak of tensors: a module is renamed, and comes apart, as its weight does.
+void Checkpoint::add_quantization(const QuantizationConfig& quantization, const RenameFn& rename,
+                                  const SplitFn& split) {
+  quantization_.defaults = quantization.defaults;
+  for (const auto& [module, q] : quantization.overrides) {
+    const auto weight = rename(module + ".weight");
+    if (weight.empty()) continue;
+    const auto add = [&, &rule = q](const std::string& name) {
+      quantization_.overrides[name.substr(0, name.rfind('.'))] = rule;
+    };
+    add(weight);
+    for (const auto& part : parts_of(weight, split)) add(part.name);
+  }
+}
+
+void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file,
+                            const SplitFn& split) {
+  count(name, ours, files_[file]);
+  const auto parts = parts_of(ours, split);
+  if (parts.empty()) return add_source(ours, {file, name});
+  for (const auto& part : parts) {
+    const auto& shape = files_[file].shape(name);
+    const auto axis = static_cast<int>(shape.size()) + part.axis;
+    if (axis < 0 || part.end > shape[static_cast<std::size_t>(axis)])
+      throw_invalid("tensor '" + name + "' has shape " + to_text(shape) +
+                    ", which has no place for '" + part.name + "'");
+    add_source(part.name, {file, name, part});
+  }
+}
+
+void Checkpoint::add_source(const std::string& ours, Source source) {
+  const auto name = source.name;
+  const auto file = source.file;
+  if (!tensors_.emplace(ours, std::move(source)).second)
     throw_invalid("tensor '" + name + "' occurs twice (again in " + files_[file].path().string() +
                   ")");
-  const auto& shape = files_[file].shape(name);
+}
+
+void Checkpoint::count(const std::string& name, const std::string& ours,
+                       const SafetensorsFile& file) {
   std::int64_t values = 1;
-  for (const int n : shape) values *= n;
-  size_.bytes += static_cast<std::int64_t>(files_[file].tensor_bytes(name));
+  for (const int n : file.shape(name)) values *= n;
+  size_.bytes += static_cast<std::int64_t>(file.tensor_bytes(name));
   if (ours.ends_with(".scales") || ours.ends_with(".biases")) return;
   const auto module = ours.substr(0, ours.rfind('.'));
-  const auto q = files_[file].dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
+  const auto q = file.dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
   size_.num_parameters += q && q->bits ? values * 32 / q->bits : values;
 }
 
 mx::Shape Checkpoint::shape(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
-  return files_[it->second.file].shape(it->second.name);
+  const auto& source = it->second;
+  auto shape = files_[source.file].shape(source.name);
+  if (!source.part) return shape;
+  const auto& part = *source.part;
+  shape[shape.size() - static_cast<std::size_t>(-part.axis)] =
+      (part.end - part.begin + part.step - 1) / part.step;
+  if (part.transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
+  return shape;
 }
 
 mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {
@@ -151,7 +207,8 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
   const auto it = tensors_.find(name);
   const auto& file = files_[it->second.file];
   auto tensor = file.tensor(it->second.name);
-  taken_bytes_ += static_cast<std::int64_t>(file.tensor_bytes(it->second.name));
+  if (it->second.part) tensor = part_of(tensor, *it->second.part);
+  taken_bytes_ += static_cast<std::int64_t>(tensor.nbytes());
   tensors_.erase(it);
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));

@@ -46,6 +46,18 @@ struct QuantizationConfig {
 /// tensor.
 using RenameFn = std::function<std::string(const std::string&)>;
 
+/// A tensor of the model's that the checkpoint stores with others as one.
+struct TensorPart {
+  std::string name;         ///< the model's
+  int axis;                 ///< of the stored tensor's last axes: -1 or -2
+  int begin, end;           ///< along it
+  int step = 1;             ///< two parts may lie interleaved
+  bool transposed = false;  ///< the part's last two axes change places
+};
+
+/// The parts of a tensor by its model's name (after RenameFn); none: it is stored alone.
+using SplitFn = std::function<std::vector<TensorPart>(const std::string&)>;
+
 /// What a checkpoint's tensors amount to.
 struct CheckpointSize {
   std::int64_t num_parameters =
@@ -72,7 +84,7 @@ class Checkpoint {
   /// the directory. Floating-point tensors become `dtype`. Throws Error on unreadable files,
   /// duplicate names or a missing shard.
   Checkpoint(const std::filesystem::path& model_dir, const QuantizationConfig& quantization,
-             const RenameFn& rename, LoadOptions options);
+             const RenameFn& rename, LoadOptions options, const SplitFn& split = {});
 
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
   /// The tensor's shape, without taking it. Throws Error(invalid_argument) naming it where missing.
@@ -94,12 +106,18 @@ class Checkpoint {
   const CheckpointSize& size() const { return size_; }
 
  private:
-  void add_tensor(const std::string& name, const std::string& ours, std::size_t file);
-
   struct Source {
     std::size_t file;
     std::string name;
+    std::optional<TensorPart> part = {};  ///< absent: the whole tensor
   };
+
+  void add_quantization(const QuantizationConfig& quantization, const RenameFn& rename,
+                        const SplitFn& split);
+  void add_tensor(const std::string& name, const std::string& ours, std::size_t file,
+                  const SplitFn& split);
+  void add_source(const std::string& ours, Source source);
+  void count(const std::string& name, const std::string& ours, const SafetensorsFile& file);
 
   QuantizationConfig quantization_;
   LoadOptions options_;

@@ -47,12 +47,13 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
   return spec;
 }
 
-GatedLinear load_gate_up(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
-  const auto part = [&](const char* which) {
-    return Linear::load(checkpoint, name + which, c.hidden_size, c.intermediate_size, c.mlp_bias);
-  };
-  const auto gate = part(".mlp.gate_proj");
-  return {gate, part(".mlp.up_proj"), c.activation};
+MlpConfig mlp_of(const DecoderConfig& c) {
+  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias};
+}
+
+// Null where the layer has an MLP.
+const MoeConfig* moe_of(const DecoderConfig& c, std::size_t layer) {
+  return c.moe && (c.routed.empty() || c.routed[layer]) ? &*c.moe : nullptr;
 }
 
 mx::array times(const mx::array& x, float factor) {
@@ -81,17 +82,14 @@ mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowP
   return kernels::causal_attention(qkv_proj_(x), spec_, rows, k_pool, v_pool, layout);
 }
 
-Decoder::Block::Block(const DecoderConfig& c, int attention_kind, Checkpoint& checkpoint,
+Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& checkpoint,
                       const std::string& name)
-    : kind(attention_kind),
+    : kind(c.layers[layer]),
       attention_input(optional_norm(c, checkpoint, name, c.norms.attention_input)),
-      self_attn(c, c.kinds[static_cast<std::size_t>(attention_kind)], checkpoint,
-                name + ".self_attn"),
+      self_attn(c, c.kinds[static_cast<std::size_t>(kind)], checkpoint, name + ".self_attn"),
       attention_output(optional_norm(c, checkpoint, name, c.norms.attention_output)),
       mlp_input(optional_norm(c, checkpoint, name, c.norms.mlp_input)),
-      gate_up_proj(load_gate_up(c, checkpoint, name)),
-      down_proj(Linear::load(checkpoint, name + ".mlp.down_proj", c.intermediate_size,
-                             c.hidden_size, c.mlp_bias)),
+      mlp(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp"),
       mlp_output(optional_norm(c, checkpoint, name, c.norms.mlp_output)) {}
 
 Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
@@ -101,8 +99,7 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
       norm_(load_norm(config_, checkpoint, "model.norm", config_.hidden_size)),
       lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
   for (std::size_t i = 0; i < config_.layers.size(); ++i)
-    layers_.emplace_back(config_, config_.layers[i], checkpoint,
-                         "model.layers." + std::to_string(i));
+    layers_.emplace_back(config_, i, checkpoint, "model.layers." + std::to_string(i));
 }
 
 mx::array Decoder::embed(const mx::array& tokens) const {
@@ -125,7 +122,8 @@ std::vector<kernels::RowPositions> Decoder::row_positions(const DecoderStep& ste
 }
 
 // h + last(x), normed and scaled where the family does that.
-mx::array Decoder::add_branch(const mx::array& h, const Linear& last, const mx::array& x,
+template <class Last>
+mx::array Decoder::add_branch(const mx::array& h, const Last& last, const mx::array& x,
                               const std::optional<RmsNorm>& norm) const {
   if (!norm && config_.residual_scale == 1) return last.add_to(h, x);
   const auto y = last(x);
@@ -142,8 +140,7 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, KVCache& cache)
         layer.self_attn(normed(layer.attention_input), rows[static_cast<std::size_t>(layer.kind)],
                         step.layout, cache.keys[i], cache.values[i]),
         layer.attention_output);
-    h = add_branch(h, layer.down_proj, layer.gate_up_proj(normed(layer.mlp_input)),
-                   layer.mlp_output);
+    h = add_branch(h, layer.mlp, normed(layer.mlp_input), layer.mlp_output);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return h;

@@ -1,4 +1,4 @@
-// The decoder of language models: attention and gated MLP in residual blocks. What differs between families is data
+// The decoder of language models: attention and gated MLP (or experts) in residual blocks. What differs between families is data
 // (DecoderConfig); a family's file fills it from its config.json. T = rows, R = rows whose logits are wanted, V =
 // vocabulary, D = hidden size, H, Hkv = query and key/value heads, Dh = head dimension.
 #pragma once
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "nn/feed_forward.h"
 #include "nn/kv_cache.h"
 #include "nn/layers.h"
 
@@ -47,13 +48,16 @@ struct NormNames {
 struct DecoderConfig {
   int hidden_size = 0;        ///< D
   int intermediate_size = 0;  ///< of the MLP
-  int vocab_size = 0;         ///< V
+  std::optional<MoeConfig> moe =
+      {};  ///< experts in place of the MLP, in the layers that `routed` names
+  std::vector<bool> routed = {};  ///< by layer; empty: all layers, where `moe` is set
+  int vocab_size = 0;             ///< V
   std::optional<bool> tied =
       {};  ///< the output layer is the embedding; absent: where there is no lm_head
   float norm_eps = 1e-6f;
   bool norm_adds_one = false;  ///< norms multiply by 1 + weight
   NormNames norms;
-  Activation activation = Activation::silu;  ///< of the MLP's gate
+  Activation activation = Activation::silu;  ///< of the gate of the MLP or the experts
   bool mlp_bias = false;
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
@@ -71,7 +75,7 @@ struct DecoderStep {
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
 
-/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj, model.layers.N.mlp.{gate,up,down}_proj, the
+/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj, model.layers.N.mlp (feed_forward.h), the
 /// norms by their names, model.norm, lm_head.
 class Decoder {
  public:
@@ -101,18 +105,20 @@ class Decoder {
   };
 
   struct Block {
-    Block(const DecoderConfig& config, int kind, Checkpoint& checkpoint, const std::string& name);
+    Block(const DecoderConfig& config, std::size_t layer, Checkpoint& checkpoint,
+          const std::string& name);
     int kind;
     std::optional<RmsNorm> attention_input;
     Attention self_attn;
     std::optional<RmsNorm> attention_output, mlp_input;
-    GatedLinear gate_up_proj;
-    Linear down_proj;
+    FeedForward mlp;
     std::optional<RmsNorm> mlp_output;
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
-  mx::array add_branch(const mx::array& h, const Linear& last, const mx::array& x,
+  /// Last: Linear or FeedForward.
+  template <class Last>
+  mx::array add_branch(const mx::array& h, const Last& last, const mx::array& x,
                        const std::optional<RmsNorm>& norm) const;
 
   DecoderConfig config_;

@@ -17,6 +17,8 @@ import mlx_vlm.utils
 from mlx.utils import tree_flatten, tree_map
 
 import weights
+from families import FAMILIES
+from family_weights import Layout, family_weights
 from safetensors_io import save, save_json
 
 VOCAB_SIZE = 151  # prime: a multiple of nothing convenient
@@ -57,6 +59,8 @@ class Checkpoint:
     # Modules left unquantized with no word in the config: the absence of scales tells.
     unquantized: tuple[str, ...] = ()
     quantize_vision: bool = False
+    # Of a family of families.py.
+    layout: Layout | None = None
 
     @property
     def is_vision(self) -> bool:
@@ -408,12 +412,17 @@ CHECKPOINTS = [
         bits=8,
         quantize_vision=True,
     ),
+] + [
+    Checkpoint(name, config, mx.bfloat16, layout=layout, **options)
+    for name, config, layout, options in FAMILIES
 ]
 
 
 def hf_weights(checkpoint: Checkpoint) -> dict[str, mx.array]:
     """Every tensor under its Hugging Face name, in the checkpoint's dtype."""
-    if checkpoint.is_vision:
+    if checkpoint.layout is not None:
+        arrays = family_weights(checkpoint.config, checkpoint.layout)
+    elif checkpoint.is_vision:
         arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
         arrays |= weights.vision_weights(checkpoint.config["vision_config"])
     elif "text_config" in checkpoint.config:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/types.h"
@@ -167,7 +168,8 @@ QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int grou
 struct Product {
   const PackedMatrix* w;
   const PackedMatrix* times;
-  int column;            ///< of the output
+  int row, rows;         ///< of x
+  Output output;         ///< of the first row and the matrix's first column
   QuantizedRows x = {};  ///< where activations are quantized
   int block = 0;         ///< rows
   int panels_each = 0;   ///< of a piece
@@ -175,19 +177,16 @@ struct Product {
   int pieces = 0;
 };
 
+// Rows that are quantized together.
+struct Tile {
+  int row, rows;
+};
+
 class Operation {
  public:
-  Operation(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args)
-      : team_(team), kernels_(kernels), args_(args) {
-    if (args.gated) {
-      products_.push_back({args.parts[0], args.parts[1], 0});
-    } else {
-      int column = 0;
-      for (const auto* part : args.parts) {
-        products_.push_back({part, nullptr, column});
-        column += part->n();
-      }
-    }
+  Operation(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args,
+            std::vector<Product> products)
+      : team_(team), kernels_(kernels), args_(args), products_(std::move(products)) {
     for (auto& product : products_) cut(product);
     prepare(scratch);
   }
@@ -211,7 +210,7 @@ class Operation {
   // Scratch holds the threads' own memory, then activations: in bf16, and in 8 bits once for each
   // size of group among the matrices.
   void prepare(Scratch& scratch) {
-    const int k = args_.parts[0]->k();
+    const int k = products_.front().w->k();
     const auto rows = static_cast<std::size_t>(args_.rows);
     std::size_t rounded = 0;
     std::vector<int> groups;
@@ -239,7 +238,7 @@ class Operation {
     if (rounds(product))
       return static_cast<std::size_t>(product.block * kernels_.bf16.tile_panels * panel_rows) *
              sizeof(float);
-    if (!quantizes(product) || unpack_rows == 0 || args_.rows < unpack_rows) return 0;
+    if (!quantizes(product) || unpack_rows == 0 || product.rows < unpack_rows) return 0;
     const auto bytes = unpacked_bytes(product.w->k(), product.w->quantized()->bits);
     return (product.times ? 2 : 1) * bytes;
   }
@@ -262,36 +261,45 @@ class Operation {
   void quantize(std::uint8_t* memory, int k, int group) {
     const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
     auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
-    const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
-                             scales + values / static_cast<std::size_t>(group),
-                             tile_for(args_.rows, kernels_.linear.tile_rows)};
-    const std::int64_t tiles = (args_.rows + x.tile - 1) / x.tile;
+    const QuantizedRows all = {reinterpret_cast<std::int8_t*>(memory), scales,
+                               scales + values / static_cast<std::size_t>(group), 0};
+    std::vector<Tile> tiles;
+    int next = 0;  // row; products side by side share their rows
+    for (auto& product : products_) {
+      if (!quantizes(product) || group_of(product) != group) continue;
+      const int tile = tile_for(product.rows, kernels_.linear.tile_rows);
+      product.x = from_row(all, product.row, k, group);
+      product.x.tile = tile;
+      const int end = product.row + product.rows;
+      for (int row = std::max(next, product.row); row < end; row += tile)
+        tiles.push_back({row, std::min(tile, end - row)});
+      next = std::max(next, end);
+    }
     // Waking the team costs more than a tile or two.
-    team_.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
-      for (auto i = begin; i < end; ++i) {
-        const auto row = i * x.tile;
-        kernels_.linear.quantize(args_.x + row * args_.x_stride, args_.x_stride,
-                                 static_cast<int>(std::min<std::int64_t>(x.tile, args_.rows - row)),
-                                 k, group, from_row(x, row, k, group));
-      }
-    });
-    for (auto& product : products_)
-      if (quantizes(product) && group_of(product) == group) product.x = x;
+    team_.parallel_for(static_cast<std::int64_t>(tiles.size()), 2,
+                       [&](std::int64_t begin, std::int64_t end, int) {
+                         for (auto i = begin; i < end; ++i) {
+                           const auto& [row, rows] = tiles[static_cast<std::size_t>(i)];
+                           kernels_.linear.quantize(args_.x + row * args_.x_stride, args_.x_stride,
+                                                    rows, k, group, from_row(all, row, k, group));
+                         }
+                       });
   }
 
   // Rows at once.
   int block_of(const Product& product) const {
     const std::int64_t k = product.w->k();
-    if (rounds(product)) return rows_per_block(args_.rows, kernels_.bf16.tile_rows, k * 2);
+    const int rows = product.rows;
+    if (rounds(product)) return rows_per_block(rows, kernels_.bf16.tile_rows, k * 2);
     if (quantizes(product))
-      return rows_per_block(args_.rows, tile_for(args_.rows, kernels_.linear.tile_rows), k);
-    return rows_per_block(args_.rows, kernels_.linear.dense_tile_rows, k * 4);
+      return rows_per_block(rows, tile_for(rows, kernels_.linear.tile_rows), k);
+    return rows_per_block(rows, kernels_.linear.dense_tile_rows, k * 4);
   }
 
   void cut(Product& product) const {
     const auto& w = *product.w;
     product.block = block_of(product);
-    const int panels = w.num_panels(), blocks = (args_.rows + product.block - 1) / product.block;
+    const int panels = w.num_panels(), blocks = (product.rows + product.block - 1) / product.block;
     const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels) * (product.times ? 2 : 1);
     const auto bytes = piece_bytes / static_cast<std::size_t>((product.block + 15) / 16);
     // As many as some kernels take at once, or a multiple.
@@ -316,16 +324,17 @@ class Operation {
     return count;
   }
 
-  // Panels [first, last) for the block of rows that begins at `row`.
+  // Panels [first, last) for the block of rows that begins at the product's `row`.
   void run_panels(const Product& product, int row, int first, int last,
                   std::uint8_t* memory) const {
     const auto *w = product.w, *times = product.times;
-    const int rows = std::min(product.block, args_.rows - row);
-    const auto out = shifted(args_.output, row, product.column);
-    const float* from = args_.x + row * args_.x_stride;
+    const int rows = std::min(product.block, product.rows - row);
+    const auto out = shifted(product.output, row, 0);
+    const auto in = product.row + row;
+    const float* from = args_.x + in * args_.x_stride;
     if (rounds(product))
       kernels_.bf16.dense(*w->dense(), times ? times->dense() : nullptr,
-                          {rounded_.x + row * rounded_.stride, rounded_.stride}, rows, first, last,
+                          {rounded_.x + in * rounded_.stride, rounded_.stride}, rows, first, last,
                           out, reinterpret_cast<float*>(memory));
     else if (!w->quantized())
       kernels_.linear.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride,
@@ -347,6 +356,25 @@ class Operation {
   std::size_t thread_bytes_ = 0;  ///< each thread's part of it
   Bf16Rows rounded_ = {};         ///< where activations are rounded
 };
+
+// The parts side by side, or the gated pair, for all rows.
+std::vector<Product> products_of(const LinearArgs& args) {
+  if (args.gated) return {{args.parts[0], args.parts[1], 0, args.rows, args.output}};
+  std::vector<Product> products;
+  int column = 0;
+  for (const auto* part : args.parts) {
+    products.push_back({part, nullptr, 0, args.rows, shifted(args.output, 0, column)});
+    column += part->n();
+  }
+  return products;
+}
+
+Product product_of(const RowsOfMatrix& run, const Output& output) {
+  Product product{run.w, run.times, run.row, run.rows, shifted(output, run.row, 0)};
+  product.output.bias = run.bias;
+  product.output.times_bias = run.times_bias;
+  return product;
+}
 
 }  // namespace
 
@@ -383,7 +411,14 @@ void PackedMatrix::row(int row, float* out) const {
 }
 
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args) {
-  Operation(team, kernels, scratch, args).run();
+  Operation(team, kernels, scratch, args, products_of(args)).run();
+}
+
+void linear_by_runs(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args,
+                    std::span<const RowsOfMatrix> runs) {
+  std::vector<Product> products;
+  for (const auto& run : runs) products.push_back(product_of(run, args.output));
+  Operation(team, kernels, scratch, args, std::move(products)).run();
 }
 
 }  // namespace pippin::cpu
