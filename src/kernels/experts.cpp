@@ -90,7 +90,7 @@ mx::array product(const mx::array& x, const Bank& bank, const mx::array& indices
                   const std::optional<mx::array>& bias) {
   const auto* q = bank.quantized();
   auto y = q ? mx::gather_qmm(x, q->weight, q->scales, q->biases, std::nullopt, indices, true,
-                              q->group_size, q->bits, "affine", std::nullopt, sorted)
+                              q->group_size, q->bits, name_of(q->scheme), q->global_scale, sorted)
              : mx::gather_mm(x, mx::swapaxes(*bank.dense(), -1, -2), std::nullopt, indices, sorted);
   return bias ? y + mx::expand_dims(mx::take(*bias, indices, 0), -2) : y;
 }
@@ -102,7 +102,7 @@ mx::array each_expert(const mx::array& x, const mx::array& indices, bool sorted,
   const auto gate = product(rows, w.gate, indices, sorted, w.gate_bias),
              up = product(rows, w.up, indices, sorted, w.up_bias);
   return mx::squeeze(
-      product(activate(gate, w.activation) * up, w.down, indices, sorted, w.down_bias), -2);
+      product(gate_times(gate, up, w.activation), w.down, indices, sorted, w.down_bias), -2);
 }
 
 }  // namespace

@@ -83,6 +83,36 @@ TEST(Experts, BothWaysAgree) {
     }
 }
 
+// Banks of floating-point codes, with gpt-oss's gate.
+TEST(Experts, BothWaysAgreeOnEveryScheme) {
+  mx::random::seed(8);
+  const auto gate = random_bank(width, hidden), up = random_bank(width, hidden),
+             down = random_bank(hidden, width);
+  const auto scales = mx::random::uniform({num_experts}, mx::float32) + mx::array(1.0f);
+  for (const auto scheme : {Scheme::mxfp4, Scheme::nvfp4, Scheme::mxfp8})
+    for (const bool scaled : {false, true}) {
+      if (scaled && scheme != Scheme::nvfp4) continue;
+      const int group = scheme == Scheme::nvfp4 ? 16 : 32, bits = scheme == Scheme::mxfp8 ? 8 : 4;
+      const auto as = [&](const mx::array& bank) -> Bank {
+        const auto parts = mx::quantize(bank, group, bits, name_of(scheme));
+        QuantizedWeight w{parts[0], parts[1], {}, group, bits, scheme};
+        if (scaled) w.global_scale = scales * mx::array(448.0f * 6.0f);
+        return w;
+      };
+      ExpertWeights w{as(gate), as(up), as(down), Activation::clipped_swiglu};
+      const auto x = mx::random::normal({5, hidden}, mx::float32);
+      const auto choice = route(mx::random::normal({5, num_experts}, mx::float32),
+                                {.num_experts = num_experts, .top_k = 2}, {}, nullptr);
+      const auto wanted = experts(x, choice, w);
+      const auto backend = exact_backend();
+      w.gate = w.gate.packed_for(backend);
+      w.up = w.up.packed_for(backend);
+      w.down = w.down.packed_for(backend);
+      EXPECT_LT(max_abs_difference(to_vector(experts(x, choice, w)), to_vector(wanted)), 1e-4f)
+          << name_of(scheme) << scaled;
+    }
+}
+
 TEST(Experts, AStackOfMatricesIsABank) {
   mx::random::seed(5);
   const auto bank = random_bank(width, hidden);

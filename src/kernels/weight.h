@@ -12,15 +12,26 @@
 
 namespace pippin::kernels {
 
-/// A weight matrix [N, K] in MLX's affine quantization: w = scale * q + bias for each group along
-/// K. As a bank of experts every array has an axis E in front.
+using cpu::Scheme;
+
+/// MLX's name of a mode: "affine", "mxfp4", "nvfp4", "mxfp8".
+const char* name_of(Scheme scheme);
+
+/// A weight matrix [N, K] in one of MLX's quantizations, by groups along K. As a bank of experts every array has an axis
+/// E in front.
 struct QuantizedWeight {
-  mx::array weight;  ///< uint32 [N, K * bits / 32]
-  mx::array scales;  ///< float [N, K / group_size]
-  mx::array biases;  ///< float [N, K / group_size]
-  int group_size;    ///< 32, 64 or 128
-  int bits;          ///< 2, 3, 4, 5, 6 or 8
+  mx::array weight;                 ///< uint32 [N, K * bits / 32]
+  mx::array scales;                 ///< float [N, K / group_size]; uint8 where not affine
+  std::optional<mx::array> biases;  ///< float [N, K / group_size]; absent where not affine
+  int group_size;                   ///< affine: 32, 64 or 128; mxfp4, mxfp8: 32; nvfp4: 16
+  int bits;                         ///< affine: 2, 3, 4, 5, 6 or 8; mxfp4, nvfp4: 4; mxfp8: 8
+  Scheme scheme = Scheme::affine;
+  /// nvfp4's scale of the whole matrix, float32 [] or of a bank [E], 448 * 6 of which mean 1; absent: 1.
+  std::optional<mx::array> global_scale = {};
 };
+
+/// Its numbers [N, K], in `dtype`.
+mx::array dequantized(const QuantizedWeight& w, mx::Dtype dtype);
 
 /// A matrix in the layout of the CPU's kernels.
 struct PackedWeight {

@@ -75,11 +75,14 @@ constexpr Meaning meanings[] = {
     {"rope_scaling", never},
     {"rope_parameters", never},
     {"rope_traditional", is_false},
+    {"sliding_window_pattern", is_one},
+    {"swiglu_limit", never},
     {"routed_scaling_factor", is_one},
     {"scoring_func", never},
     {"shared_expert_intermediate_size", is_zero},
     {"topk_group", is_one},
     {"topk_method", never},
+    {"use_bias", is_false},
     {"use_bidirectional_attention", is_false},
     {"use_qk_norm", is_false},
     {"use_sliding_window", is_false},
@@ -115,8 +118,9 @@ std::vector<float> factors_of(const Members& rope, const char* key, int count) {
   return factors;
 }
 
-// What the kind of scaling needs; `max_context` as the config says it.
-void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions& o) {
+// What the kind of scaling needs; `max_context` and the original context as the config says them outside.
+void read_scaling(const Members& rope, std::int64_t max_context,
+                  std::optional<std::int64_t> original_beside, nn::RopeOptions& o) {
   const auto positive = [&](const char* key, double fallback) {
     const double value = rope.number_or(key, fallback);
     if (!(value > 0) || value > 1e9) throw_invalid(rope.path_of(key) + " must be positive");
@@ -127,7 +131,8 @@ void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions
     throw_invalid(rope.path_of("factor") + " is missing");
   o.factor = positive("factor", 1);
   o.max_context = static_cast<int>(max_context);
-  const auto original = rope.integer("original_max_position_embeddings");
+  auto original = rope.integer("original_max_position_embeddings");
+  if (!original) original = original_beside;
   if (!original && (o.type == "yarn" || o.type == "longrope"))
     throw_invalid(rope.path_of("original_max_position_embeddings") + " is missing");
   o.original_context =
@@ -138,6 +143,7 @@ void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions
     throw_invalid(rope.path_of("high_freq_factor") + " must be above low_freq_factor");
   o.beta_fast = positive("beta_fast", 32);
   o.beta_slow = positive("beta_slow", 1);
+  o.truncate = rope.boolean("truncate").value_or(true);
   o.mscale = static_cast<float>(rope.number_or("mscale", 1));
   o.mscale_all_dim = static_cast<float>(rope.number_or("mscale_all_dim", 0));
   o.rotated_share = static_cast<float>(rope.number_or("partial_rotary_factor", 1));
@@ -195,9 +201,13 @@ std::vector<std::int64_t> ConfigFields::integers(const char* key) {
   return all;
 }
 
-void ConfigFields::expect(const char* key, const char* value) {
+std::string ConfigFields::text_or(const char* key, const char* fallback) {
   asked_.insert(key);
-  const auto given = members_.string(key).value_or(value);
+  return members_.string(key).value_or(fallback);
+}
+
+void ConfigFields::expect(const char* key, const char* value) {
+  const auto given = text_or(key, value);
   if (given != value) refuse(key, "'" + given + "' is not supported");
 }
 
@@ -264,6 +274,7 @@ nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<in
   const Members rope(*object, path);
   o.theta = static_cast<float>(rope.number_or("rope_theta", static_cast<double>(o.theta)));
   o.type = rope.string("rope_type").value_or(rope.string("type").value_or("default"));
+  if (o.type == "su") o.type = "longrope";  // in the first Phi-3's words
   if (sections) {
     if (o.type == "mrope") o.type = "default";
     if (const auto* array = rope.array("mrope_section")) *sections = mrope_section(rope, *array);
@@ -272,7 +283,7 @@ nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<in
                                           "yarn",    "longrope", "proportional"};
   if (std::find(std::begin(known), std::end(known), o.type) == std::end(known))
     throw_invalid(rope.path_of("rope_type") + " '" + o.type + "' is not supported");
-  read_scaling(rope, max_context(), o);
+  read_scaling(rope, max_context(), members_.integer("original_max_position_embeddings"), o);
   return o;
 }
 
@@ -326,6 +337,14 @@ void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config) {
   auto windowed = config.kinds.front();
   windowed.window = fields.size("sliding_window");
   config.kinds.push_back(windowed);
+}
+
+void read_window_pattern(ConfigFields& fields, nn::DecoderConfig& config, int fallback) {
+  const int pattern = fields.size_or("sliding_window_pattern", fallback);
+  config.kinds.push_back(config.kinds.front());
+  config.kinds.back().window = fields.size("sliding_window");
+  for (std::size_t i = 0; i < config.layers.size(); ++i)
+    config.layers[i] = (static_cast<int>(i) + 1) % pattern != 0;
 }
 
 nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width) {

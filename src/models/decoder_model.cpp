@@ -73,7 +73,8 @@ namespace {
 nn::TensorPart part_of(const FusedModule& module, std::size_t index, int first,
                        const std::string& name, const std::string& tail) {
   const bool transposed = module.transposed && tail == "weight";
-  nn::TensorPart part{name, tail == "bias" || transposed ? -1 : -2, first, first};
+  const int axis = tail == "bias" || transposed ? -1 : tail == "blocks" ? -3 : -2;
+  nn::TensorPart part{name, axis, first, first};
   part.end += module.ours[index].second;
   part.transposed = transposed;
   if (!module.interleaved) return part;
@@ -84,6 +85,11 @@ nn::TensorPart part_of(const FusedModule& module, std::size_t index, int first,
 }
 
 }  // namespace
+
+FusedModule gate_up_of(const nn::DecoderConfig& config) {
+  const int width = config.intermediate_size;
+  return {".mlp.gate_up_proj.", {{".mlp.gate_proj.", width}, {".mlp.up_proj.", width}}};
+}
 
 nn::SplitFn split_modules(std::vector<FusedModule> modules) {
   return [modules = std::move(modules)](const std::string& name) {

@@ -52,7 +52,10 @@ struct FusedModule {
   bool transposed = false;   ///< weights are stored [in, out]
 };
 
-/// The parts of such modules' .weight, .scales, .biases and .bias.
+/// mlp.gate_up_proj, gate first.
+FusedModule gate_up_of(const nn::DecoderConfig& config);
+
+/// The parts of such modules' .blocks, .weight, .scales, .biases and .bias.
 nn::SplitFn split_modules(std::vector<FusedModule> modules);
 
 /// Loads a text model whose tensors have the names of nn::Decoder, or get them by `rename` (an empty result drops the

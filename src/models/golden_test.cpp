@@ -224,7 +224,12 @@ std::vector<GoldenParam> params() {
                            "ministral3-bf16",    "mistral3-bf16",      "qwen3_moe-bf16",
                            "qwen3_moe-mlx-4bit", "qwen2_moe-bf16",     "mixtral-bf16",
                            "olmoe-mlx-8bit",     "granite-bf16",       "granitemoe-bf16",
-                           "glm4_moe-bf16"})
+                           "glm4_moe-bf16",      "gpt_oss-bf16",       "gpt_oss-mlx-mxfp4",
+                           "qwen3-mlx-mxfp4",    "qwen3-mlx-mxfp8",    "qwen3_moe-mlx-nvfp4",
+                           "smollm3-bf16",       "phi3-bf16",          "olmo2-bf16",
+                           "olmo3-bf16",         "glm4-bf16",          "exaone4-bf16",
+                           "cohere2-bf16",       "seed_oss-bf16",      "ernie4_5-bf16",
+                           "gemma2-bf16",        "qwen3_vl_moe-bf16"})
     for (const How how : {How::mlx, How::cpu, How::gpu}) all.push_back({name, how});
   return without_cpu_on_gpu(std::move(all));
 }

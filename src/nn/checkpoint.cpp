@@ -22,15 +22,26 @@ std::string to_text(const mx::Shape& shape) {
   return out.str();
 }
 
+constexpr Quantization standards[] = {{64, 0, kernels::Scheme::affine},
+                                      {32, 4, kernels::Scheme::mxfp4},
+                                      {16, 4, kernels::Scheme::nvfp4},
+                                      {32, 8, kernels::Scheme::mxfp8}};
+
+// What a mode's sizes are where nothing is said of them.
+Quantization standard_of(const std::string& mode, const std::string& path) {
+  for (const auto& q : standards)
+    if (mode == kernels::name_of(q.scheme)) return q;
+  throw_invalid("quantization mode '" + mode + "' of " + path +
+                " is not supported; possible are affine, mxfp4, nvfp4 and mxfp8");
+}
+
 Quantization parse_quantization(const json::object& object, const std::string& path,
                                 const Quantization& fallback) {
   const Members members(object, path);
-  const auto mode = members.string("mode").value_or("affine");
-  if (mode != "affine")
-    throw_invalid("quantization mode '" + mode + "' of " + path +
-                  " is not supported (only affine)");
-  return checked_quantization(members.integer_or("group_size", fallback.group_size),
-                              members.integer_or("bits", fallback.bits), path);
+  auto standard = standard_of(members.string("mode").value_or("affine"), path);
+  if (standard.scheme == fallback.scheme) standard = fallback;
+  return checked_quantization(members.integer_or("group_size", standard.group_size),
+                              members.integer_or("bits", standard.bits), path, standard.scheme);
 }
 
 std::vector<std::filesystem::path> shards_of_index(const std::filesystem::path& dir) {
@@ -79,12 +90,20 @@ mx::array part_of(const mx::array& tensor, const TensorPart& part) {
 }  // namespace
 
 Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
-                                  const std::string& what) {
+                                  const std::string& what, kernels::Scheme scheme) {
+  const auto asked = what + " asks for " + std::to_string(bits) + " bits in groups of " +
+                     std::to_string(group_size);
+  const auto& standard = standards[static_cast<std::size_t>(scheme)];
+  if (scheme != kernels::Scheme::affine) {
+    if (group_size != standard.group_size || bits != standard.bits)
+      throw_invalid(asked + "; " + kernels::name_of(scheme) + " has " +
+                    std::to_string(standard.bits) + " bits in groups of " +
+                    std::to_string(standard.group_size));
+    return standard;
+  }
   const bool bits_known = bits >= 2 && bits <= 8 && bits != 7;
   if (!bits_known || (group_size != 32 && group_size != 64 && group_size != 128))
-    throw_invalid(what + " asks for " + std::to_string(bits) + " bits in groups of " +
-                  std::to_string(group_size) +
-                  "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
+    throw_invalid(asked + "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
   return {static_cast<int>(group_size), static_cast<int>(bits)};
 }
 
@@ -96,9 +115,12 @@ QuantizationConfig QuantizationConfig::from_json(const json::object& config) {
   // second.
   if (!object) object = members.object("quantization_config");
   if (!object) return result;
-  if (object->contains("quant_method") && !object->contains("bits"))
-    throw_invalid("quant_method '" + Members(*object).string("quant_method").value_or("?") +
-                  "' is not supported");
+  if (object->contains("quant_method") && !object->contains("bits")) {
+    const auto method = Members(*object).string("quant_method").value_or("?");
+    if (method != "mxfp4") throw_invalid("quant_method '" + method + "' is not supported");
+    result.defaults = standards[1];
+    return result;
+  }
   result.defaults = parse_quantization(*object, "quantization", {64, 0});
   for (const auto& [key, value] : *object) {
     const std::string module(key);
@@ -174,6 +196,7 @@ void Checkpoint::count(const std::string& name, const std::string& ours,
   for (const int n : file.shape(name)) values *= n;
   size_.bytes += static_cast<std::int64_t>(file.tensor_bytes(name));
   if (ours.ends_with(".scales") || ours.ends_with(".biases")) return;
+  if (ours.ends_with(".blocks")) values *= 2;  // nibbles
   const auto module = ours.substr(0, ours.rfind('.'));
   const auto q = file.dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
   size_.num_parameters += q && q->bits ? values * 32 / q->bits : values;
@@ -190,6 +213,12 @@ mx::Shape Checkpoint::shape(const std::string& name) const {
       (part.end - part.begin + part.step - 1) / part.step;
   if (part.transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
   return shape;
+}
+
+mx::Dtype Checkpoint::stored_dtype(const std::string& name) const {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
+  return files_[it->second.file].dtype(it->second.name);
 }
 
 mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {

@@ -5,15 +5,16 @@
 namespace pippin::nn {
 namespace {
 
-RmsNorm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name,
-                  int dim) {
-  return RmsNorm::load(checkpoint, name, dim, c.norm_eps, c.norm_adds_one);
+Norm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
+  if (c.norm_kind == NormKind::layer)
+    return LayerNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, false);
+  return RmsNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, c.norm_adds_one);
 }
 
-std::optional<RmsNorm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
-                                     const std::string& block, const std::string& name) {
+std::optional<Norm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
+                                  const std::string& block, const std::string& name) {
   if (name.empty()) return {};
-  return load_norm(c, checkpoint, block + "." + name, c.hidden_size);
+  return load_norm(c, checkpoint, block + "." + name);
 }
 
 Linear load_lm_head(const DecoderConfig& c, Checkpoint& checkpoint, const Embedding& embedding) {
@@ -40,7 +41,8 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
   if (a.norms == cpu::HeadNorms::none) return spec;
   const bool whole = a.norms == cpu::HeadNorms::whole_row;
   const auto weight = [&](const char* which, int heads) {
-    return load_norm(c, checkpoint, name + which, whole ? heads * a.head_dim : a.head_dim).weight();
+    const int dim = whole ? heads * a.head_dim : a.head_dim;
+    return RmsNorm::load(checkpoint, name + which, dim, c.norm_eps, c.norm_adds_one).weight();
   };
   spec.norm.q = weight(".q_norm", a.num_heads);
   spec.norm.k = weight(".k_norm", a.num_kv_heads);
@@ -96,7 +98,7 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
     : config_(std::move(config)),
       embed_tokens_(Embedding::load(checkpoint, "model.embed_tokens", config_.vocab_size,
                                     config_.hidden_size)),
-      norm_(load_norm(config_, checkpoint, "model.norm", config_.hidden_size)),
+      norm_(load_norm(config_, checkpoint, "model.norm")),
       lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
   for (std::size_t i = 0; i < config_.layers.size(); ++i)
     layers_.emplace_back(config_, i, checkpoint, "model.layers." + std::to_string(i));
@@ -124,7 +126,7 @@ std::vector<kernels::RowPositions> Decoder::row_positions(const DecoderStep& ste
 // h + last(x), normed and scaled where the family does that.
 template <class Last>
 mx::array Decoder::add_branch(const mx::array& h, const Last& last, const mx::array& x,
-                              const std::optional<RmsNorm>& norm) const {
+                              const std::optional<Norm>& norm) const {
   if (!norm && config_.residual_scale == 1) return last.add_to(h, x);
   const auto y = last(x);
   return h + times(norm ? (*norm)(y) : y, config_.residual_scale);
@@ -134,13 +136,13 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, KVCache& cache)
   const auto rows = row_positions(step);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
-    const auto normed = [&](const std::optional<RmsNorm>& norm) { return norm ? (*norm)(h) : h; };
-    h = add_branch(
-        h, layer.self_attn.o_proj,
-        layer.self_attn(normed(layer.attention_input), rows[static_cast<std::size_t>(layer.kind)],
-                        step.layout, cache.keys[i], cache.values[i]),
-        layer.attention_output);
-    h = add_branch(h, layer.mlp, normed(layer.mlp_input), layer.mlp_output);
+    const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
+    const auto x = normed(layer.attention_input);
+    h = add_branch(h, layer.self_attn.o_proj,
+                   layer.self_attn(x, rows[static_cast<std::size_t>(layer.kind)], step.layout,
+                                   cache.keys[i], cache.values[i]),
+                   layer.attention_output);
+    h = add_branch(h, layer.mlp, config_.parallel ? x : normed(layer.mlp_input), layer.mlp_output);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return h;

@@ -37,7 +37,13 @@ struct AttentionConfig {
   std::optional<QueryScale> query_scale = {};
 };
 
-/// Where RMS norms stand in a block, as the checkpoint names them; an empty name: none there.
+/// Which norm a family's blocks have.
+enum class NormKind {
+  rms,
+  layer,  ///< LayerNorm without a bias
+};
+
+/// Where norms stand in a block, as the checkpoint names them; an empty name: none there.
 struct NormNames {
   std::string attention_input = "input_layernorm";
   std::string attention_output = {};
@@ -55,7 +61,10 @@ struct DecoderConfig {
   std::optional<bool> tied =
       {};  ///< the output layer is the embedding; absent: where there is no lm_head
   float norm_eps = 1e-6f;
-  bool norm_adds_one = false;  ///< norms multiply by 1 + weight
+  NormKind norm_kind = NormKind::rms;
+  bool norm_adds_one = false;  ///< RMS norms multiply by 1 + weight
+  /// The MLP reads what attention reads, and both join the residual: norms.mlp_input is empty.
+  bool parallel = false;
   NormNames norms;
   Activation activation = Activation::silu;  ///< of the gate of the MLP or the experts
   bool mlp_bias = false;
@@ -108,23 +117,23 @@ class Decoder {
     Block(const DecoderConfig& config, std::size_t layer, Checkpoint& checkpoint,
           const std::string& name);
     int kind;
-    std::optional<RmsNorm> attention_input;
+    std::optional<Norm> attention_input;
     Attention self_attn;
-    std::optional<RmsNorm> attention_output, mlp_input;
+    std::optional<Norm> attention_output, mlp_input;
     FeedForward mlp;
-    std::optional<RmsNorm> mlp_output;
+    std::optional<Norm> mlp_output;
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
   /// Last: Linear or FeedForward.
   template <class Last>
   mx::array add_branch(const mx::array& h, const Last& last, const mx::array& x,
-                       const std::optional<RmsNorm>& norm) const;
+                       const std::optional<Norm>& norm) const;
 
   DecoderConfig config_;
   Embedding embed_tokens_;
   std::vector<Block> layers_;
-  RmsNorm norm_;
+  Norm norm_;
   Linear lm_head_;
 };
 

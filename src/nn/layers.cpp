@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pippin/error.h"
@@ -8,6 +9,7 @@ namespace pippin::nn {
 namespace {
 
 using kernels::QuantizedWeight;
+using kernels::Scheme;
 using kernels::Weight;
 
 // What the tensors' own shapes say, for a config that is silent: weight holds in * bits / 32 words, scales in / group_size.
@@ -21,25 +23,67 @@ Quantization infer_quantization(const Checkpoint& checkpoint, const std::string&
   return checked_quantization(in / groups.back(), bits, "'" + name + "'");
 }
 
+// Scales of a byte say that the module is not affine, whatever the config says of the others: mlx-lm keeps gpt-oss's
+// experts as they were published, and has no word for it.
+Quantization infer_from_bytes(const Checkpoint& checkpoint, const std::string& name, int in) {
+  const int group = in / std::max(1, checkpoint.shape(name + ".scales").back());
+  if (group == 16) return {16, 4, Scheme::nvfp4};
+  const bool nibbles =
+      checkpoint.has(name + ".blocks") || checkpoint.shape(name + ".weight").back() * 8 == in;
+  if (nibbles) return {32, 4, Scheme::mxfp4};
+  return {32, 8, Scheme::mxfp8};
+}
+
+// Words [..., out, K * bits / 32], or bytes by groups as gpt-oss is published, `.blocks` [..., out, K / 32, 16].
+mx::array take_words(Checkpoint& checkpoint, const std::string& name, const mx::Shape& words) {
+  if (!checkpoint.has(name + ".blocks")) return checkpoint.take_stored(name + ".weight", words);
+  auto blocks = words;
+  blocks.back() /= 4;
+  blocks.push_back(16);
+  auto stored = checkpoint.take_stored(name + ".blocks", blocks);
+  stored = mx::reshape(mx::view(stored, mx::uint32), words);
+  stored.eval();
+  return stored;
+}
+
+std::optional<mx::array> take_global_scale(Checkpoint& checkpoint, const std::string& name) {
+  const auto tensor = name + ".global_scale";
+  if (!checkpoint.has(tensor)) return {};
+  return mx::astype(checkpoint.take_stored(tensor, checkpoint.shape(tensor)), mx::float32);
+}
+
 // `outputs`: [out], or [E, out] of a bank.
 QuantizedWeight load_quantized(Checkpoint& checkpoint, const std::string& name, int in,
                                const mx::Shape& outputs) {
   auto q = checkpoint.quantization(name);
+  const bool bytes = checkpoint.stored_dtype(name + ".scales") == mx::uint8;
+  if (bytes && (!q || q->scheme == Scheme::affine)) q = infer_from_bytes(checkpoint, name, in);
   if (!q) q = infer_quantization(checkpoint, name, in);
   if (q->bits == 0)
     throw Error(Code::invalid_argument, "[checkpoint] tensor '" + name +
                                             ".scales' is left over: the config says that '" + name +
                                             "' is not quantized");
-  // The kernels read the file's own format; MLX's operations want the scales in the activations'.
-  const auto take = [&](const char* tensor, int width) {
+  const auto shaped = [&](int width) {
     auto shape = outputs;
     shape.push_back(width);
-    return checkpoint.cpu() ? checkpoint.take_stored(name + tensor, shape)
-                            : checkpoint.take(name + tensor, shape);
+    return shape;
   };
-  auto weight = take(".weight", in * q->bits / 32), scales = take(".scales", in / q->group_size);
-  return {std::move(weight), std::move(scales), take(".biases", in / q->group_size), q->group_size,
-          q->bits};
+  const int groups = in / q->group_size, words = in * q->bits / 32;
+  if (q->scheme != Scheme::affine)
+    return {take_words(checkpoint, name, shaped(words)),
+            checkpoint.take_stored(name + ".scales", shaped(groups)),
+            std::nullopt,
+            q->group_size,
+            q->bits,
+            q->scheme,
+            take_global_scale(checkpoint, name)};
+  // The kernels read the file's own format; MLX's operations want the scales in the activations'.
+  const auto take = [&](const char* tensor, int width) {
+    return checkpoint.cpu() ? checkpoint.take_stored(name + tensor, shaped(width))
+                            : checkpoint.take(name + tensor, shaped(width));
+  };
+  auto weight = take(".weight", words), scales = take(".scales", groups);
+  return {std::move(weight), std::move(scales), take(".biases", groups), q->group_size, q->bits};
 }
 
 // As the checkpoint stores it: `outputs` as above. Kind: Weight or Bank.
@@ -62,10 +106,13 @@ Weight load_weight(Checkpoint& checkpoint, const std::string& name, int in, int 
   return packed(checkpoint, load_stored<Weight>(checkpoint, name, in, {out}));
 }
 
-mx::array expanded(const QuantizedWeight& w, mx::Dtype dtype) {
-  const auto wide = [](const mx::array& x) { return mx::astype(x, mx::float32); };
-  auto values = mx::dequantize(w.weight, wide(w.scales), wide(w.biases), w.group_size, w.bits);
-  values = mx::astype(values, dtype);
+// Affine scales are widened first: MLX computes in their dtype.
+mx::array expanded(QuantizedWeight w, mx::Dtype dtype) {
+  if (w.biases) {
+    w.scales = mx::astype(w.scales, mx::float32);
+    w.biases = mx::astype(*w.biases, mx::float32);
+  }
+  auto values = kernels::dequantized(w, dtype);
   values.eval();
   return values;
 }
@@ -93,7 +140,7 @@ Linear Linear::load_plain(Checkpoint& checkpoint, const std::string& name, int i
 kernels::Bank load_bank(Checkpoint& checkpoint, const std::string& name, const std::string& which,
                         int num_experts, int in, int out) {
   const auto whole = name + "." + which;
-  if (checkpoint.has(whole + ".weight"))
+  if (checkpoint.has(whole + ".weight") || checkpoint.has(whole + ".blocks"))
     return packed(checkpoint,
                   load_stored<kernels::Bank>(checkpoint, whole, in, {num_experts, out}));
   std::vector<Weight> matrices;
@@ -142,10 +189,12 @@ RmsNorm RmsNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, 
   return RmsNorm(std::move(weight), eps, checkpoint.cpu());
 }
 
-LayerNorm LayerNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps) {
+LayerNorm LayerNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
+                          bool bias) {
   auto weight = checkpoint.take(name + ".weight", {dim});
-  return LayerNorm(std::move(weight), checkpoint.take(name + ".bias", {dim}), eps,
-                   checkpoint.cpu());
+  auto b = bias ? checkpoint.take(name + ".bias", {dim}) : mx::zeros({dim}, weight.dtype());
+  b.eval();
+  return LayerNorm(std::move(weight), std::move(b), eps, checkpoint.cpu());
 }
 
 }  // namespace pippin::nn

@@ -5,6 +5,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "kernels/linear.h"
@@ -120,7 +122,8 @@ class RmsNorm {
 /// (x - mean) / std * weight + bias over the last axis.
 class LayerNorm {
  public:
-  static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps);
+  static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
+                        bool bias = true);
   mx::array operator()(const mx::array& x) const {
     return kernels::layer_norm(x, weight_, bias_, eps_, cpu_);
   }
@@ -131,6 +134,19 @@ class LayerNorm {
   mx::array weight_, bias_;  ///< [dim]
   float eps_;
   kernels::CpuBackendPtr cpu_;
+};
+
+/// Either of them.
+class Norm {
+ public:
+  Norm(RmsNorm norm) : content_(std::move(norm)) {}
+  Norm(LayerNorm norm) : content_(std::move(norm)) {}
+  mx::array operator()(const mx::array& x) const {
+    return std::visit([&](const auto& norm) { return norm(x); }, content_);
+  }
+
+ private:
+  std::variant<RmsNorm, LayerNorm> content_;
 };
 
 }  // namespace pippin::nn

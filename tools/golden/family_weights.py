@@ -16,6 +16,12 @@ class Layout:
     qk_norm: str = ""  # "head": [Dh], "row": [H * Dh]
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
     experts: str = ""  # which of EXPERTS below
+    mlp_bias: bool = False
+    fused_qkv: bool = False  # qkv_proj
+    fused_gate_up: bool = False  # mlp.gate_up_proj
+    norm_mean: float = 1.0  # 0: the norms multiply by 1 + weight
+    sinks: bool = False
+    embed: float = 0.4  # how large the rows of the table are
 
 
 def _bank(out: dict, name: str, count: int, rows: int, cols: int, gain: float = 1.0):
@@ -23,11 +29,13 @@ def _bank(out: dict, name: str, count: int, rows: int, cols: int, gain: float = 
     out[name] = _normal(name, (count, rows, cols), gain / cols**0.5)
 
 
-def _gated(out: dict, name: str, names: tuple[str, str, str], hidden: int, inner: int):
+def _gated(
+    out: dict, name: str, names: tuple[str, str, str], hidden: int, inner: int, bias: bool = False
+):
     gate, up, down = names
-    _linear(out, f"{name}.{gate}", inner, hidden, gain=1.5)
-    _linear(out, f"{name}.{up}", inner, hidden)
-    _linear(out, f"{name}.{down}", hidden, inner, gain=1.5)
+    _linear(out, f"{name}.{gate}", inner, hidden, gain=1.5, bias=bias)
+    _linear(out, f"{name}.{up}", inner, hidden, bias=bias)
+    _linear(out, f"{name}.{down}", hidden, inner, gain=1.5, bias=bias)
 
 
 GATED = ("gate_proj", "up_proj", "down_proj")
@@ -80,7 +88,19 @@ def _glm4_moe(out: dict, layer: str, config: dict):
     _gated(out, f"{layer}.mlp.shared_experts", GATED, hidden, shared)
 
 
+def _gpt_oss(out: dict, layer: str, config: dict):
+    """Banks whose gates and ups alternate; checkpoints.py makes mxfp4 of them."""
+    hidden, inner, count = (config[k] for k in ("hidden_size", "intermediate_size", "num_local_experts"))
+    _linear(out, f"{layer}.mlp.router", count, hidden, gain=2.0, bias=True)
+    name = f"{layer}.mlp.experts"
+    _bank(out, f"{name}.gate_up_proj", count, 2 * inner, hidden, gain=3.0)
+    _bank(out, f"{name}.down_proj", count, hidden, inner)
+    for which, rows in (("gate_up_proj_bias", 2 * inner), ("down_proj_bias", hidden)):
+        out[f"{name}.{which}"] = _normal(f"{name}.{which}", (count, rows), 0.3)
+
+
 EXPERTS = {
+    "gpt_oss": _gpt_oss,
     "qwen3_moe": _qwen3_moe,
     "qwen2_moe": _qwen2_moe,
     "olmoe": _olmoe,
@@ -101,6 +121,11 @@ def _attention(out: dict, name: str, config: dict, layout: Layout):
     )
     head_dim = config.get("head_dim", hidden // heads)
     gain = 1.0 if layout.qk_norm else 1.4
+    if layout.sinks:
+        out[f"{name}.sinks"] = _normal(f"{name}.sinks", (heads,), 1.0)
+    if layout.fused_qkv:
+        _linear(out, f"{name}.qkv_proj", (heads + 2 * kv_heads) * head_dim, hidden, gain)
+        return _linear(out, f"{name}.o_proj", hidden, heads * head_dim)
     for which, count in (("q", heads), ("k", kv_heads), ("v", kv_heads)):
         norm = layout.qk_norm and which != "v"
         _linear(
@@ -122,17 +147,25 @@ def family_weights(config: dict, layout: Layout) -> dict[str, np.ndarray]:
     hidden = config["hidden_size"]
     out: dict[str, np.ndarray] = {}
     name = "model.embed_tokens.weight"
-    out[name] = _normal(name, (config["vocab_size"], hidden), 0.4 / config.get("embedding_multiplier", 1))
+    out[name] = _normal(
+        name, (config["vocab_size"], hidden), layout.embed / config.get("embedding_multiplier", 1)
+    )
     for i in range(config["num_hidden_layers"]):
         layer = f"model.layers.{i}"
         for norm in layout.norms:
-            _rms_norm(out, f"{layer}.{norm}", hidden)
+            _rms_norm(out, f"{layer}.{norm}", hidden, layout.norm_mean)
         _attention(out, f"{layer}.self_attn", config, layout)
         if layout.experts and _has_experts(config, i):
             EXPERTS[layout.experts](out, layer, config)
+        elif layout.fused_gate_up:
+            inner = config["intermediate_size"]
+            _linear(out, f"{layer}.mlp.gate_up_proj", 2 * inner, hidden, gain=1.5)
+            _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5)
         else:
-            _gated(out, f"{layer}.mlp", GATED, hidden, config["intermediate_size"])
-    _rms_norm(out, "model.norm", hidden)
+            _gated(
+                out, f"{layer}.mlp", GATED, hidden, config["intermediate_size"], layout.mlp_bias
+            )
+    _rms_norm(out, "model.norm", hidden, layout.norm_mean)
     if not config["tie_word_embeddings"]:
         _linear(out, "lm_head", config["vocab_size"], hidden, gain=3.0)
     for i in range(config.get("num_nextn_predict_layers", 0)):

@@ -55,6 +55,10 @@ VISION_CASES = [
 ]
 
 
+# Of qwen3_vl_moe, whose tower is Qwen3-VL's.
+VISION_MOE_CASES = [case for case in VISION_CASES if case.names[0] in ("text_5", "image_one", "video_one")]
+
+
 @dataclass
 class Features:
     """What the decoder of Qwen3-VL is given: from the tokens and, with pictures, the tower."""
@@ -221,6 +225,8 @@ def _run_variants(reference, case: Case, pictures: dict, attempt: int) -> list |
 
 
 def cases_of(checkpoint: Checkpoint) -> list[Case]:
+    if checkpoint.config["model_type"] == "qwen3_vl_moe":
+        return VISION_MOE_CASES
     if checkpoint.is_vision:
         return VISION_CASES
     if checkpoint.layout is not None:

@@ -40,7 +40,7 @@ void read_eight(const std::uint8_t* bytes, int bits, std::uint8_t* out) {
 }
 
 // Writes row r's scale and bias of one group into its block's header.
-void pack_scale(const QuantizedSource& s, std::size_t at, int r, std::uint8_t* header) {
+void pack_affine(const QuantizedSource& s, std::size_t at, int r, std::uint8_t* header) {
   const auto size = static_cast<std::size_t>(format_bytes(s.scale_format));
   const auto* scale = static_cast<const std::uint8_t*>(s.scales) + at * size;
   const auto* bias = static_cast<const std::uint8_t*>(s.biases) + at * size;
@@ -67,13 +67,15 @@ void pack_panel(const QuantizedSource& s, const QuantizedPanels& p, int panel, s
     if (row >= s.n) break;  // the buffer is zero: padding rows multiply to zero
     const auto* stream =
         static_cast<const std::uint8_t*>(s.weight) + static_cast<std::size_t>(row) * row_bytes;
-    std::uint8_t* block = out;
+    std::uint8_t* block = out + p.scales_bytes();
     for (int g = 0; g < groups; ++g, block += p.block_bytes()) {
       for (int k = 0; k < s.group; k += 8, stream += s.bits) read_eight(stream, s.bits, values + k);
-      pack_scale(s,
-                 static_cast<std::size_t>(row) * static_cast<std::size_t>(groups) +
-                     static_cast<std::size_t>(g),
-                 r, block);
+      const auto at = static_cast<std::size_t>(row) * static_cast<std::size_t>(groups) +
+                      static_cast<std::size_t>(g);
+      if (s.scheme == Scheme::affine)
+        pack_affine(s, at, r, block);
+      else
+        out[16 * g + r] = static_cast<const std::uint8_t*>(s.scales)[at];
       pack_values(values, s.group, p.bits, r, block + p.header_bytes());
     }
   }
@@ -91,7 +93,7 @@ void pack_panel(const DenseSource& s, const DensePanels& p, int panel, std::uint
 }
 
 QuantizedPanels layout_of(const QuantizedSource& s) {
-  return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format};
+  return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format, s.scheme, s.factor};
 }
 
 template <class Panels, class Pack>
@@ -105,20 +107,37 @@ Slice pack_all(Team& team, Arena& arena, const Panels& panels, const Pack& pack)
   return memory;
 }
 
+// The scale and bias of a panel's row r in block g.
+std::pair<float, float> scale_of(const QuantizedPanels& w, const std::uint8_t* panel, int g,
+                                 int r) {
+  const auto at = static_cast<std::size_t>(r);
+  if (w.scheme != Scheme::affine) {
+    const auto byte = panel[16 * g + r];
+    return {w.factor * (w.scheme == Scheme::nvfp4 ? widen_e4m3(byte) : widen_e8m0(byte)), 0.0f};
+  }
+  const auto* header = panel + g * w.block_bytes();
+  const bool pairs = w.scale_format != Format::f32;
+  return {read_number(header, w.scale_format, pairs ? 2 * at : at),
+          read_number(header, w.scale_format, pairs ? 2 * at + 1 : 16 + at)};
+}
+
+float number_of(Scheme scheme, int code) {
+  if (scheme == Scheme::affine) return static_cast<float>(code);
+  if (scheme == Scheme::mxfp8) return widen_e4m3(static_cast<std::uint8_t>(code));
+  return 0.5f * static_cast<float>(fp4_doubles[code]);
+}
+
 void quantized_row(const QuantizedPanels& w, int row, float* out) {
   const int r = row % panel_rows, half = w.group / 2;
-  const auto* block = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
-  for (int first = 0; first < w.k; first += w.group, block += w.block_bytes(), out += w.group) {
-    const bool pairs = w.scale_format != Format::f32;
-    const auto at = static_cast<std::size_t>(r);
-    const float scale = read_number(block, w.scale_format, pairs ? 2 * at : at);
-    const float bias = read_number(block, w.scale_format, pairs ? 2 * at + 1 : 16 + at);
-    const auto* lines = block + w.header_bytes() + 4 * r;
+  const auto* panel = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
+  for (int g = 0; g < w.k / w.group; ++g, out += w.group) {
+    const auto [scale, bias] = scale_of(w, panel, g, r);
+    const auto* lines = panel + w.scales_bytes() + g * w.block_bytes() + w.header_bytes() + 4 * r;
     for (int k = 0; k < w.group; ++k) {
       const int in_line = w.bits == 4 && k >= half ? k - half : k;
       const int byte = lines[in_line / 4 * 64 + in_line % 4];
       const int q = w.bits == 8 ? byte : k >= half ? byte >> 4 : byte & 15;
-      out[k] = scale * static_cast<float>(q) + bias;
+      out[k] = scale * number_of(w.scheme, q) + bias;
     }
   }
 }
@@ -201,7 +220,9 @@ class Operation {
   }
 
  private:
-  bool quantizes(const Product& product) const { return product.w->quantized() && !args_.exact; }
+  bool quantizes(const Product& product) const {
+    return product.w->quantized() && product.w->quantized()->has_integers() && !args_.exact;
+  }
   bool rounds(const Product& product) const {
     return kernels_.bf16.dense && !args_.exact && product.w->dense() &&
            product.w->dense()->format == Format::bf16;
@@ -339,7 +360,7 @@ class Operation {
     else if (!w->quantized())
       kernels_.linear.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride,
                             rows, first, last, out);
-    else if (args_.exact)
+    else if (!quantizes(product))
       kernels_.linear.quantized_exact(*w->quantized(), times ? times->quantized() : nullptr, from,
                                       args_.x_stride, rows, first, last, out);
     else
@@ -399,7 +420,8 @@ PackedMatrix::PackedMatrix(Team& team, Arena& arena, const DenseSource& source)
 bool PackedMatrix::same_layout(const PackedMatrix& other) const {
   if (n_ != other.n_ || k_ != other.k_ || panels_.index() != other.panels_.index()) return false;
   if (const auto *q = quantized(), *r = other.quantized(); q)
-    return q->group == r->group && q->bits == r->bits && q->scale_format == r->scale_format;
+    return q->group == r->group && q->bits == r->bits && q->scale_format == r->scale_format &&
+           q->scheme == r->scheme;
   return dense()->format == other.dense()->format;
 }
 

@@ -15,11 +15,13 @@ namespace pippin::cpu {
 /// of the row's little-endian stream.
 struct QuantizedSource {
   const void* weight;  ///< uint32 [N, K * bits / 32]
-  const void* scales;  ///< scale_format [N, K / group]
-  const void* biases;  ///< the same
+  const void* scales;  ///< scale_format [N, K / group]; bytes where not affine
+  const void* biases;  ///< the same; null where not affine
   int n, k;
   int group, bits;  ///< 2, 3, 4, 5, 6 or 8 bits
   Format scale_format;
+  Scheme scheme = Scheme::affine;
+  float factor = 1;  ///< of all scales, where not affine
 };
 
 /// A plain matrix, row-major.
