@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/sanitized.h"
 #include "kernels/layout.h"
 #include "kernels/testing.h"
 #include "media/image_processor.h"
@@ -29,6 +30,32 @@ inline const std::filesystem::path golden_dir =
 inline const std::filesystem::path demo_model =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
 inline constexpr int page_size = 16;
+
+/// All of tests/golden. Under sanitizers one of each family and each kind of weights: release builds prove the values of all, and the
+/// tests of kernels/ and nn/ run every shape and format under sanitizers.
+inline std::vector<const char*> checkpoints() {
+  if (sanitized)
+    return {"qwen3-f16",  "qwen3-mlx-mixed",      "qwen3_vl-mlx-4bit", "llama-bf16",
+            "qwen2-bf16", "gemma3_text-mlx-8bit", "ministral3-bf16"};
+  return {"qwen3-f32",         "qwen3-bf16-sharded", "qwen3-f16",
+          "qwen3-mlx-4bit",    "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
+          "qwen3-mlx-mixed",   "qwen3_vl-f32",       "qwen3_vl-mlx-4bit",
+          "qwen3_vl-mlx-8bit", "llama-bf16",         "mistral-mlx-4bit",
+          "qwen2-bf16",        "gemma3_text-bf16",   "gemma3_text-mlx-8bit",
+          "ministral3-bf16",   "mistral3-bf16"};
+}
+
+/// Those of the families beyond Qwen3, Llama and Gemma 3 (tools/golden/families.py). Under sanitizers what takes paths of its own: experts,
+/// floating-point codes, parallel blocks.
+inline std::vector<const char*> family_checkpoints() {
+  if (sanitized) return {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "cohere2-bf16"};
+  return {"qwen3_moe-bf16",  "qwen3_moe-mlx-4bit", "qwen3_moe-mlx-nvfp4", "qwen2_moe-bf16",
+          "mixtral-bf16",    "olmoe-mlx-8bit",     "granite-bf16",        "granitemoe-bf16",
+          "glm4_moe-bf16",   "gpt_oss-bf16",       "gpt_oss-mlx-mxfp4",   "qwen3-mlx-mxfp4",
+          "qwen3-mlx-mxfp8", "smollm3-bf16",       "phi3-bf16",           "olmo2-bf16",
+          "olmo3-bf16",      "glm4-bf16",          "exaone4-bf16",        "cohere2-bf16",
+          "seed_oss-bf16",   "ernie4_5-bf16",      "gemma2-bf16",         "qwen3_vl_moe-bf16"};
+}
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
 struct Case {
