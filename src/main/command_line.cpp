@@ -103,6 +103,9 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group.flag("--preallocate-kv", engine.preallocate_kv,
              "Take all of its memory at the start instead of as it is used");
   group.number("--page-size", engine.page_size, 1, 1024, "Tokens in a page of this cache [16]");
+  group.number("--snapshot-tokens", engine.snapshot_tokens, 1, 1 << 24,
+               "Tokens between snapshots of recurrent layers' states, a multiple of --page-size "
+               "[by their size, 512 to 2048]");
   group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
                "Tokens computed in one step [512]");
   group.number("--max-itl-ms", engine.max_itl_ms, 2, 60000,

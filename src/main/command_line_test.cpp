@@ -118,6 +118,8 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "0.5",
                            "--kv-bits",
                            "8",
+                           "--snapshot-tokens",
+                           "256",
                            "--no-prefix-cache",
                            "--no-overlap",
                            "--no-warmup",
@@ -143,6 +145,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
   EXPECT_EQ(serve.engine.kv_bits, 8);
+  EXPECT_EQ(serve.engine.snapshot_tokens, 256);
   EXPECT_FALSE(serve.engine.prefix_cache);
   EXPECT_FALSE(serve.engine.overlap);
   EXPECT_FALSE(serve.engine.warm_up);

@@ -16,8 +16,8 @@ using LoadFn = std::unique_ptr<Model>(const std::filesystem::path& model_dir,
                                       const boost::json::object& config,
                                       const nn::LoadOptions& options);
 
-LoadFn load_gemma3_text, load_llama, load_ministral3, load_mistral, load_mistral3, load_qwen2,
-    load_qwen3, load_qwen3_vl;
+LoadFn load_gemma3_text, load_lfm2, load_llama, load_ministral3, load_mistral, load_mistral3,
+    load_qwen2, load_qwen3, load_qwen3_5, load_qwen3_vl;
 
 /// The decoders that families share.
 nn::DecoderConfig llama_decoder(ConfigFields& fields);

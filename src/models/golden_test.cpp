@@ -212,12 +212,11 @@ std::vector<GoldenParam> without_cpu_on_gpu(std::vector<GoldenParam> all) {
 
 std::vector<GoldenParam> params() {
   std::vector<GoldenParam> all;
-  for (const char* name :
-       {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32", "qwen3-mlx-4bit",
-        "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit", "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit",
-        "qwen3_vl-mlx-8bit", "llama-bf16", "mistral-mlx-4bit", "qwen2-bf16", "gemma3_text-bf16",
-        "gemma3_text-mlx-8bit", "ministral3-bf16", "mistral3-bf16"})
-    for (const How how : {How::mlx, How::cpu, How::gpu}) all.push_back({name, how});
+  for (const char* name : testing::checkpoints())
+    for (const How how : {How::mlx, How::cpu, How::gpu})
+      // Emulated kernels are slowest under sanitizers. The tests of kernels/gpu run their shapes there.
+      if (!sanitized || how != How::gpu || std::string(name) == "llama-bf16")
+        all.push_back({name, how});
   return without_cpu_on_gpu(std::move(all));
 }
 

@@ -16,12 +16,15 @@ struct Entry {
 constexpr Entry entries[] = {
     {"gemma3_text", load_gemma3_text},
     {"iquestcoder", load_llama},
+    {"lfm2", load_lfm2},
     {"llama", load_llama},
     {"ministral3", load_ministral3},
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},
     {"qwen2", load_qwen2},
     {"qwen3", load_qwen3},
+    {"qwen3_5", load_qwen3_5},
+    {"qwen3_5_text", load_qwen3_5},
     {"qwen3_vl", load_qwen3_vl},
     {"xverse", load_llama},
 };

@@ -59,6 +59,10 @@ constexpr Scalar scalars[] = {
      [](const EngineStats& s) { return number(s.preemptions); }},
     {"pippin:kv_pages_evicted_total", "Cached KV pages whose place was needed.", counter,
      [](const EngineStats& s) { return number(s.pages_evicted); }},
+    {"pippin:state_snapshots", "Kept snapshots of recurrent layers' states.", gauge,
+     [](const EngineStats& s) { return number(s.snapshots); }},
+    {"pippin:state_snapshots_evicted_total", "Snapshots whose slot was needed.", counter,
+     [](const EngineStats& s) { return number(s.snapshots_evicted); }},
     {"pippin:encoder_runs_total", "Pictures that the vision encoder read.", counter,
      [](const EngineStats& s) { return number(s.encoder_runs); }},
     {"pippin:encoder_hits_total", "Pictures found in the media cache.", counter,
@@ -133,6 +137,7 @@ constexpr Labelled memory_parts[] = {
     {"activations", [](const EngineStats& s) { return number(s.memory.activations); }},
     {"media", [](const EngineStats& s) { return number(s.memory.media); }},
     {"pages", [](const EngineStats& s) { return number(s.memory.pages); }},
+    {"states", [](const EngineStats& s) { return number(s.memory.states); }},
     {"unused", [](const EngineStats& s) { return number(s.memory.budget - s.memory.used()); }},
 };
 

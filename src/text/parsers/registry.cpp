@@ -118,7 +118,11 @@ std::vector<std::string_view> OutputFormat::end_marks() const {
 
 std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
                                                    std::string_view tools_json) const {
-  const auto tools = std::make_shared<const Tools>(tools_json);
+  return parser(prompt, std::make_shared<const Tools>(tools_json));
+}
+
+std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
+                                                   std::shared_ptr<const Tools> tools) const {
   if (has_channels())
     return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
                           reasoning_parser_ == harmony);

@@ -11,6 +11,7 @@
 namespace pippin::text {
 
 struct ReasoningTags;
+class Tools;
 
 /// How a model marks reasoning and calls. Immutable: any thread may use it at once.
 class OutputFormat {
@@ -34,6 +35,9 @@ class OutputFormat {
   /// For one answer to `prompt`, the rendered text; without tools (JSON as in ChatRequest, or empty) calls stay text. Null
   /// where there is nothing to tell apart.
   std::unique_ptr<OutputParser> parser(std::string_view prompt, std::string_view tools_json) const;
+  /// The same for several answers with the same tools, not null.
+  std::unique_ptr<OutputParser> parser(std::string_view prompt,
+                                       std::shared_ptr<const Tools> tools) const;
 
   static std::vector<std::string> tool_parsers();
   static std::vector<std::string> reasoning_parsers();
