@@ -65,8 +65,8 @@ void hand_over_time(const RequestScope& scope, StopOptions& stop) {
 // Does `work` for a request when its client's turn on `threads` comes.
 void post_turn(ThreadPool& threads, const std::shared_ptr<RequestScope>& scope,
                std::function<void()> work) {
-  const bool posted = threads.try_post(
-      scope->client(), [scope, work = std::move(work)] { scope->run(work); });
+  const bool posted =
+      threads.try_post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
   if (!posted)
     scope->fail(Error(Code::resource_exhausted,
                       "too many requests wait for their grammars to be compiled; try again later"));
