@@ -85,7 +85,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { threads: 2, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
+        Options { threads: 3, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
     }
 }
 

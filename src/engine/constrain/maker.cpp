@@ -77,6 +77,15 @@ std::string field_of(const text::Grammar& grammar, const ChatRequest& request) {
   return of_tools ? "tools" : request.format.field;
 }
 
+// A strict tool's fault names the part of its schema first: "'tools.0.function.parameters.properties.x' ...".
+std::string blamed(const Error& error, const std::string& field) {
+  const std::string_view message = error.what();
+  const auto begin = message.find('\'');
+  if (field != "tools" || begin == std::string_view::npos) return field;
+  const auto path = message.substr(begin + 1, message.find('\'', begin + 1) - begin - 1);
+  return path.starts_with("tools.") ? std::string(path) : field;
+}
+
 void report_ignored(const text::Matcher& matcher, const ChatRequest& request) {
   if (!request.hooks.on_ignored) return;
   for (const std::string& field : matcher.ignored()) request.hooks.on_ignored(field);
@@ -252,9 +261,11 @@ GrammarStats ConstraintMaker::stats() const {
 text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field,
                                        const Wanted& wanted) {
   try {
-    return compiler().compile(grammar, wanted);
+    auto matcher = compiler().compile(grammar, wanted);
+    matcher.blame(field);
+    return matcher;
   } catch (const Error& error) {
-    throw Error(error.code(), error.what(), field);
+    throw Error(error.code(), error.what(), blamed(error, field));
   }
 }
 
