@@ -1,8 +1,10 @@
 #include "base/thread_pool.h"
 
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -20,11 +22,18 @@ void run(const std::function<void()>& task) {
 }  // namespace
 
 ThreadPool::ThreadPool(const Options& options) : tasks_(options.max_per_owner) {
-  for (std::size_t i = 0; i < options.num_threads; ++i)
-    threads_.emplace_back([this, background = options.background] { work(background); });
+  try {
+    for (std::size_t i = 0; i < options.num_threads; ++i)
+      threads_.emplace_back([this, background = options.background] { work(background); });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -45,7 +54,8 @@ void ThreadPool::work(bool background) {
   if (background) run_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
-    auto turn = tasks_.pop();
+    std::optional<FairQueue<Task>::Turn> turn;
+    insist([&] { turn = tasks_.pop(); });
     if (turn) {
       lock.unlock();
       run(turn->task);

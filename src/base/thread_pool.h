@@ -39,6 +39,7 @@ class ThreadPool {
   using Task = std::function<void()>;
 
   void work(bool background);
+  void stop();
 
   std::mutex mutex_;
   std::condition_variable wake_;

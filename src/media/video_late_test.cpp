@@ -6,8 +6,7 @@ extern "C" {
 #include <libavutil/mathematics.h>
 }
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
