@@ -218,6 +218,7 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
   head_.reset();
   bool in_body = false;
   body_bytes_ = 0;
+  waited_for_room_ = {};
   auto deadline = Clock::now() + options.header_timeout;
   for (;;) {
     check_memory();
@@ -257,7 +258,8 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
 // Waits until there is room for what has come of a body. False where there is none for long: then it is refused.
 asio::awaitable<bool> HttpConnection::room_for_body() {
   const HttpOptions& options = core_->options();
-  const auto end = Clock::now() + options.body_room_timeout;
+  const auto begun = Clock::now();
+  const auto end = begun + options.body_room_timeout - waited_for_room_;
   while (!grow_body_room()) {
     if (Clock::now() >= end) {
       core_->count_refused_body();
@@ -267,6 +269,7 @@ asio::awaitable<bool> HttpConnection::room_for_body() {
     if (peer_closed_ || stopping_) break;
     co_await changed(std::min(end, Clock::now() + body_room_poll));
   }
+  waited_for_room_ += Clock::now() - begun;
   co_return true;
 }
 

@@ -131,6 +131,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   Admission admission_;                  // of that request, the same
   std::size_t body_bytes_ = 0;           // that have come of its body
   ByteBudget::Lease body_room_;          // for these
+  Clock::duration waited_for_room_{};    // all of that body's
   bool body_cut_ = false;                // the last request was answered before its body was read
   ParserFailure failure_;
   std::optional<Outgoing> out_;  // while a request is being answered
