@@ -29,6 +29,7 @@ mod pymethods;
 mod references;
 mod rehearsal;
 mod relax;
+mod room;
 mod rule_depth;
 mod schema;
 mod sequences;

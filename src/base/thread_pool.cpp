@@ -1,8 +1,10 @@
 #include "base/thread_pool.h"
 
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -20,10 +22,17 @@ void run(const std::function<void()>& task) {
 }  // namespace
 
 ThreadPool::ThreadPool(const Options& options) : options_(options), tasks_(options.max_per_owner) {
-  for (std::size_t i = 0; i < options.num_threads; ++i) threads_.emplace_back([this] { work(); });
+  try {
+    for (std::size_t i = 0; i < options.num_threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -54,8 +63,9 @@ bool ThreadPool::try_post(const Client& client, std::function<void()> task) {
 }
 
 void ThreadPool::push(const Client& client, Task task) {
+  auto& own = waiting_[client.owner];  // before the push: what may throw comes first
   tasks_.push(client, std::move(task));
-  ++waiting_[client.owner];
+  ++own;
 }
 
 std::optional<FairQueue<ThreadPool::Task>::Turn> ThreadPool::pop() {
@@ -70,7 +80,8 @@ void ThreadPool::work() {
   if (options_.background) run_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
-    auto turn = pop();
+    std::optional<FairQueue<Task>::Turn> turn;
+    insist([&] { turn = pop(); });
     if (turn) {
       lock.unlock();
       run(turn->task);

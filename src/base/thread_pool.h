@@ -49,6 +49,7 @@ class ThreadPool {
   void push(const Client& client, Task task);
   std::optional<FairQueue<Task>::Turn> pop();
   void work();
+  void stop();
 
   const Options options_;
   std::mutex mutex_;

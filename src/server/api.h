@@ -1,13 +1,16 @@
 // All that the server answers: OpenAI's and Anthropic's APIs, and what is asked about the server itself.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "pippin/engine.h"
 #include "server/anthropic/anthropic.h"
 #include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
+#include "server/observe/body_stats.h"
 #include "server/openai/openai.h"
 #include "server/responses/responses.h"
 #include "server/utilities/utilities.h"
@@ -24,6 +27,8 @@ struct ApiOptions : ChatServiceOptions {
   SamplingOptions sampling;
   /// Where answers of the Responses API are kept for later requests.
   ResponseStore::Options responses;
+  /// Of the HTTP server, for the metrics; empty: they show none.
+  std::function<BodyStats()> body_stats;
 };
 
 /// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache. Holds no state of
@@ -37,6 +42,8 @@ class Api {
 
  private:
   EngineStats stats() const;
+  bool sees_all(const Exchange& exchange) const;
+  static void refuse_key(Exchange& exchange, const std::string& what);
   void show_health(Exchange& exchange) const;
   void show_metrics(Exchange& exchange) const;
   void show_cache(Exchange& exchange) const;

@@ -33,6 +33,7 @@ struct Grammar {
   };
   Kind kind = Kind::json_object;
   std::string text = {};
+  std::string salt = {};  ///< compiled ones are shared only between grammars of one salt
 
   bool operator==(const Grammar&) const = default;
 };

@@ -48,7 +48,7 @@ PARTS = {
     # The parts of the server.
     "server/schema": [],
     "server/observe": ["server/schema/*"],
-    "server/http": ["server/observe/request_record.h", "server/schema/*", "base/*"],  # no API
+    "server/http": ["server/observe/request_record.h", "server/observe/body_stats.h", "server/schema/*", "base/*"],  # no API
     "server/chat": ["server/http/*", "server/observe/*", "server/schema/*"],
     "server/openai": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/responses": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],

@@ -139,6 +139,7 @@ ChatService::ChatService(Engine& engine, ChatServiceOptions options, ThreadPool&
 
 std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> exchange,
                                                     double timeout_s) const {
+  exchange->drop_body();  // it is understood
   double least = options_.request_timeout_s;
   if (timeout_s > 0 && (least == 0 || timeout_s < least)) least = timeout_s;
   return RequestScope::begin(std::move(exchange), timer_, least);
@@ -246,6 +247,7 @@ ThreadPool& ChatService::threads_for(const ChatCall& call, bool answers) {
 void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers,
                           Prepared then) {
   auto shared = std::make_shared<ChatCall>(std::move(call));
+  shared->request.cache_salt = cache_salt(scope->exchange(), shared->request.cache_salt);
   ThreadPool& threads = threads_for(*shared, answers);
   auto go_on = [this, scope, shared, &threads, then = std::move(then)](int audio_tracks) {
     post_turn(threads, scope, [this, shared, then, audio_tracks] {
@@ -296,7 +298,6 @@ void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& ca
   const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
   facts.audio_tracks = audio_tracks;
-  call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
   if (call.truncate) truncate(call.request);
   call.request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
   hand_over_time(*scope, call.request.stop);
