@@ -45,10 +45,10 @@ async function errorOf(response) {
 /**
  * Sends a request, with the key where there is one; asks for a key as long as the server refuses. Throws ApiError.
  * @param {string} path
- * @param {{body?: object, signal?: AbortSignal}} [options] with a body: POST
+ * @param {{body?: object, signal?: AbortSignal, quiet?: boolean}} [options] with a body: POST; quiet: asks for no key
  * @returns {Promise<Response>}
  */
-export async function request(path, {body, signal} = {}) {
+export async function request(path, {body, signal, quiet} = {}) {
   for (;;) {
     const key = sessionStorage.getItem(keyName);
     const headers = {...authorization(key), ...(body ? {'Content-Type': 'application/json'} : {})};
@@ -60,7 +60,7 @@ export async function request(path, {body, signal} = {}) {
       throw new ApiError(0, 'The server does not answer.');
     }
     if (response.ok) return response;
-    if (response.status !== 401) throw await errorOf(response);
+    if (response.status !== 401 || quiet) throw await errorOf(response);
     // Another request may have asked for a new key in the meantime.
     if (sessionStorage.getItem(keyName) === key) await newKey(key !== null);
   }

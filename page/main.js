@@ -1,7 +1,7 @@
 // @ts-check
 // Puts the page together.
 /** @import {Conversation} from './types.js' */
-import {askForKeyWith} from './api.js';
+import {ApiError, askForKeyWith} from './api.js';
 import {Chat} from './chat.js';
 import {Composer} from './composer.js';
 import {announce, byId, download, icon} from './dom.js';
@@ -23,13 +23,15 @@ function warn(text) {
 function askKey(wrong) {
   const dialog = byId('key-dialog');
   byId('key-error').textContent = wrong ? 'The server does not know this key.' : '';
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => {
+  dialog.showModal();
+  document.documentElement.dataset.ready = '';
+  return new Promise((resolve, reject) => {
+    dialog.onclose = () => reject(new ApiError(401, 'This server asks for a key.'));
     dialog.querySelector('form').onsubmit = (/** @type {Event} */ event) => {
       event.preventDefault();
-      dialog.close();
       resolve(byId('key').value);
       byId('key').value = '';
+      dialog.close();
     };
   });
 }

@@ -33,8 +33,8 @@ function link(href, inner) {
   return schemes.test(href) ? `<a href="${escape(href)}">${inner}</a>` : inner;
 }
 
-/** @param {string} html @returns {DocumentFragment} */
-function purify(html) {
+/** @param {string} html @returns {DocumentFragment} what is allowed of it */
+export function purify(html) {
   return globalThis.DOMPurify.sanitize(html, {
     ALLOWED_TAGS: tags, ALLOWED_ATTR: ['href', ...plainAttributes], ADD_URI_SAFE_ATTR: plainAttributes, ALLOWED_URI_REGEXP: schemes,
     ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false, RETURN_DOM_FRAGMENT: true,

@@ -1,7 +1,7 @@
 // @ts-check
 // Statistics: the last answer's, the server's requests, what its caches hold.
 /** @import {Message} from './types.js' */
-import {getJson, readMetrics, request} from './api.js';
+import {readMetrics, request} from './api.js';
 import {byId, element} from './dom.js';
 
 const everyMs = 1000;
@@ -66,7 +66,10 @@ export class Panel {
     if (this.element.hidden || document.hidden || this.asking) return;
     this.asking = true;
     try {
-      const [text, cache] = await Promise.all([request('metrics').then((response) => response.text()), getJson('v1/cache')]);
+      const [text, cache] = await Promise.all([
+        request('metrics', {quiet: true}).then((response) => response.text()),
+        request('v1/cache', {quiet: true}).then((response) => response.json()),
+      ]);
       this.#showServer(readMetrics(text, metrics), cache);
     } catch {
       this.server.replaceChildren(section('Server', [['State', 'does not answer']]));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "server/errors.h"
+#include "server/http/errors.h"
 #include "server/page/page_files.h"
 
 namespace pippin::server {
@@ -58,8 +58,10 @@ bool is_page_path(std::string_view path) { return path == "/" || path.starts_wit
 
 void add_page_routes(Router& router) {
   const auto handler = [](auto exchange) { show(*exchange); };
-  router.add("GET", "/", handler, Where::io_thread);
-  router.add("GET", std::string(folder) + "*", handler, Where::io_thread);
+  router.add("GET", "/", {.summary = "The chat page", .answer = "text/html"}, handler,
+             Where::io_thread);
+  router.add("GET", std::string(folder) + "*",
+             {.summary = "A file of the chat page", .answer = "*/*"}, handler, Where::io_thread);
 }
 
 }  // namespace pippin::server

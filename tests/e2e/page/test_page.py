@@ -2,13 +2,12 @@
 import json
 import re
 import threading
-from typing import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from e2e_harness import Server, wait_for
-from e2e_page import Cut, PlayedServer, Tab, data_url, launch, picture_bytes, window
+from e2e_harness import wait_for
+from page_harness import Cut, PlayedServer, Tab, data_url, picture_bytes, window
 
 RICH = r"""# Title
 
@@ -28,27 +27,6 @@ def double(x):
 - one
 - two
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def played(server: Server) -> Iterator[PlayedServer]:
-    running = PlayedServer(server)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def tab(browser: Browser, played: PlayedServer) -> Iterator[Tab]:
-    with window(browser, played.url, permissions=["clipboard-read", "clipboard-write"]) as opened:
-        yield opened
 
 
 def clipboard(tab: Tab) -> str:
@@ -356,11 +334,11 @@ def test_statistics(tab: Tab, played: PlayedServer):
     panel = tab.page.get_by_role("complementary", name="Statistics")
     if not panel.is_visible():
         tab.button("Statistics").click()
-    played.play("a", 0.1, "b", 0.1, "c")
+    played.play("a", 0.3, "b", 0.3, "c")
     answer = tab.ask("measure")
     expect(answer.locator(".stats")).to_have_text(re.compile(r"^10 tokens · \d+\.\d tokens/s · first after \d+ ms · 16 of 20 prompt tokens cached$"))
     rate = float(answer.locator(".stats").inner_text().split(" · ")[1].split()[0])
-    assert 9 / 0.2 * 0.2 < rate <= 9 / 0.2 * 1.05  # ten tokens in two waits of 0.1 s, or slower
+    assert 5 < rate < 25  # nine tokens after the first, in 0.6 s: 15, and less or more where the machine is busy
     for row in (r"Cached tokens\s*16 of 20", r"First token\s*\d+ ms", r"Tokens a second\s*\d", r"Under way\s*2", r"Waiting\s*5",
                 r"Prompts kept\s*2\.0 MB of 5\.0 MB", r"Prompt tokens from the cache\s*75 %", r"Pictures kept\s*3, 700 KB",
                 r"Pictures from the cache\s*75 %", r"In use\s*500 KB", r"Reasoning\s*4 tokens"):
