@@ -27,7 +27,8 @@ FOLDERS = {
     "models": {"base", "kernels", "nn", "media"},
     "engine": {"base", "kernels", "nn", "models", "text", "media"},
     "server": {"base", "text", "media", "engine"},
-    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server"},  # files of src/ itself
+    "load": {"base", "media", "server"},
+    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
 }
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
@@ -63,7 +64,7 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu"}
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],

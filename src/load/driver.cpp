@@ -1,4 +1,4 @@
-#include "main/load_driver.h"
+#include "load/driver.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "main/load_report.h"
+#include "load/report.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -7,7 +7,7 @@
 #include <sstream>
 #include <utility>
 
-#include "main/distribution.h"
+#include "load/distribution.h"
 #include "pippin/error.h"
 
 namespace pippin {

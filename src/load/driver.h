@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "main/answer_reader.h"
-#include "main/workload.h"
+#include "load/answer_reader.h"
+#include "load/workload.h"
 #include "server/http/client.h"
 
 namespace pippin {

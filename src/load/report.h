@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "main/answer_reader.h"
+#include "load/answer_reader.h"
 
 namespace pippin {
 

@@ -1,4 +1,4 @@
-#include "main/workload.h"
+#include "load/workload.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "main/distribution.h"
+#include "load/distribution.h"
 
 namespace pippin {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "main/load_report.h"
+#include "load/report.h"
 
 namespace pippin {
 namespace {

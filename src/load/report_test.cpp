@@ -1,4 +1,4 @@
-#include "main/load_report.h"
+#include "load/report.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "main/distribution.h"
+#include "load/distribution.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "main/answer_reader.h"
+#include "load/answer_reader.h"
 
 #include <utility>
 
