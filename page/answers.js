@@ -4,6 +4,7 @@
 import {ApiError, readEvents, request} from './api.js';
 
 const saveEveryMs = 500;
+const shortestMs = 20; // between the first and the last piece of an answer whose speed is measured between them
 
 /** @param {Message} message @param {any[]} pieces of tool_calls */
 function foldCalls(message, pieces) {
@@ -43,8 +44,10 @@ class Clock {
 
   /** @param {Message} message @param {number} tokens */
   rate(message, tokens) {
-    const seconds = (this.last - this.first) / 1000;
-    if (tokens > 1 && seconds > 0) message.stats.tokensPerSecond = (tokens - 1) / seconds;
+    // An answer that came in one piece says nothing of the time between its tokens: there the whole time counts.
+    const spread = this.last - this.first > shortestMs;
+    const ms = this.last - (spread ? this.first : this.started);
+    if (tokens > 1 && this.first) message.stats.tokensPerSecond = (spread ? tokens - 1 : tokens) * 1000 / ms;
   }
 }
 

@@ -36,6 +36,7 @@ export class Chat {
     this.model = model;
     this.conversation = newConversation();
     this.tree = new Tree();
+    this.turns = 0;
     this.thread = new Thread({
       retry: (message) => this.retry(message), edit: (message, text) => this.edit(message, text),
       turn: (message, step) => this.turn(message, step), answerCalls: (message, results) => this.answerCalls(message, results),
@@ -59,8 +60,10 @@ export class Chat {
 
   /** @param {string} id of a conversation; where there is none, a new one is opened */
   async open(id) {
+    const turn = ++this.turns;
     const conversation = id ? await this.store.conversation(id) : undefined;
     const messages = conversation ? await this.store.messages(id) : [];
+    if (turn !== this.turns) return; // another one has been opened in the meantime
     const running = conversation && this.answers.of(id);
     this.conversation = conversation ?? newConversation();
     this.tree = new Tree(messages);

@@ -167,7 +167,6 @@ async function start() {
   setUpTransfer(store, listed, chat);
   setUpKeys(chat);
   addEventListener('hashchange', () => chat.open(location.hash.slice(1)));
-  addEventListener('popstate', () => location.hash.slice(1) !== chat.conversation.id && chat.open(location.hash.slice(1)));
   await Promise.all([chat.open(location.hash.slice(1)), models.load()]);
   byId('input').focus();
   document.documentElement.dataset.ready = '';

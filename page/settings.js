@@ -23,7 +23,7 @@ export function defaultSettings() {
 }
 
 /** @param {string} text @returns {string} what is wrong with a list of tools; empty where nothing is */
-function toolsError(text) {
+export function toolsError(text) {
   if (!text.trim()) return '';
   try {
     return Array.isArray(JSON.parse(text)) ? '' : 'The tools are not a list.';

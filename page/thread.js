@@ -18,6 +18,7 @@ export class Thread {
     /** @type {Map<string, MessageView>} by the message's id */
     this.views = new Map();
     this.follows = true;
+    this.costMs = 0; // of the last drawing
     /** @type {Set<string>} */
     this.changed = new Set();
     this.near = new IntersectionObserver((entries) => this.#showNear(entries), {root: this.scroller, rootMargin: '800px'});
@@ -69,17 +70,20 @@ export class Thread {
     const view = this.views.get(message.id);
     if (!view) return;
     view.message = message;
-    if (!this.changed.size) requestAnimationFrame(() => this.#draw());
+    // What is slow to draw is drawn less often, so that the page stays free for its user.
+    if (!this.changed.size) setTimeout(() => requestAnimationFrame(() => this.#draw()), 3 * this.costMs);
     this.changed.add(message.id);
   }
 
   #draw() {
+    const started = performance.now();
     for (const id of this.changed) {
       const view = this.views.get(id);
       view?.show();
       view?.update(view.message);
     }
     this.changed.clear();
+    this.costMs = performance.now() - started;
   }
 
   #onScroll() {

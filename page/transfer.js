@@ -3,6 +3,7 @@
 /** @import {Attachment, Conversation, Message, Settings} from './types.js' */
 import {newId} from './dom.js';
 import {emptySettings} from './request.js';
+import {toolsError} from './settings.js';
 import {Tree} from './tree.js';
 
 const format = 'pippin-conversations';
@@ -27,6 +28,7 @@ function readSettings(given) {
   const settings = emptySettings();
   for (const [name, value] of Object.entries(settings))
     settings[name] = value === null ? number(given?.[name]) : text(given?.[name]);
+  if (toolsError(settings.tools)) settings.tools = '';
   return settings;
 }
 
