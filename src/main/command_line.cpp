@@ -40,6 +40,7 @@ struct Units {
   bool no_overlap = false;
   bool no_warmup = false;
   bool no_canonical_prompts = false;
+  bool no_page = false;
   std::string prompt_tokens = "128", output_tokens = "64";
   bool no_stream = false;
 };
@@ -171,6 +172,7 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
   group.number("--keep-alive-seconds", units.keep_alive_s, 0.0, 86400.0,
                "Silence after which a stream gets a comment, so that nobody takes it for dead; 0: "
                "none [15]");
+  group.flag("--no-page", units.no_page, "Leave the chat page at / out");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
 }
@@ -269,6 +271,7 @@ std::int64_t default_bodies() {
 void finish_serve(ServeCommand& serve, const Units& units) {
   finish_engine(serve.engine, units);
   serve.api.canonical_prompts = !units.no_canonical_prompts;
+  serve.api.page = !units.no_page;
   serve.api.responses.max_bytes = static_cast<std::size_t>(units.response_store_mb) << 20;
   serve.http.port = static_cast<std::uint16_t>(units.port);
   serve.http.host = without_brackets(serve.http.host);

@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "server/http/errors.h"
 #include "server/observe/metrics.h"
+#include "server/page/page.h"
 #include "server/schema/utf8.h"
 #include "server/utilities/cache_reply.h"
 
@@ -25,6 +26,7 @@ void Api::add_routes(Router& router) {
   openai_.add_routes(router);
   responses_.add_routes(router);
   anthropic_.add_routes(router);
+  if (options_.page) add_page_routes(router);
   utilities_.add_routes(router);
   router.add("DELETE", "/v1/cache", {.summary = "Empty the caches"},
              [this](auto exchange) { clear_cache(std::move(exchange)); });

@@ -27,11 +27,13 @@ struct ApiOptions : ChatServiceOptions {
   SamplingOptions sampling;
   /// Where answers of the Responses API are kept for later requests.
   ResponseStore::Options responses;
-  /// Of the HTTP server, for the metrics; empty: they show none.
+  /// The HTTP server's bodies, for the metrics; empty: they show none.
   std::function<BodyStats()> body_stats;
+  /// Whether there is a chat page at /.
+  bool page = true;
 };
 
-/// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache. Holds no state of
+/// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache, and the chat page. Holds no state of
 /// a request: each lives in a ChatSession. Thread-safe. Engine and pools must outlive it, and it the server whose routes it gave.
 class Api {
  public:
