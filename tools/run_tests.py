@@ -39,8 +39,7 @@ def run(title: str, command: list[str], env: dict[str, str] | None = None) -> bo
 
 
 def build(preset: str) -> bool:
-    return (run(f"Configuring {preset}", ["cmake", "--preset", preset, "--log-level=WARNING"])
-            and run(f"Building {preset}", ["cmake", "--build", "--preset", preset]))
+    return run(f"Building {preset}", ["tools/build.sh", preset])
 
 
 def run_checks() -> bool:
