@@ -182,11 +182,12 @@ std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
   if (!traits.image_token) return {};
   VisionInput input;
   input.image_token = *traits.image_token;
-  input.image_processor = media::ImageProcessorConfig::load(model_dir);
-  if (!traits.video_tokens) return input;
   const auto spelling = [&](std::int32_t token) {
     return tokenizer.id_to_token(token).value_or("");
   };
+  input.image_text = spelling(input.image_token);
+  input.image_processor = media::ImageProcessorConfig::load(model_dir);
+  if (!traits.video_tokens) return input;
   input.video_token = traits.video_tokens->pad;
   input.video_text = spelling(input.video_token);
   input.start_text = spelling(traits.video_tokens->start);
@@ -512,7 +513,9 @@ ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
         return options;
       },
       [&] {
-        return waiting.run([&](auto wanted) { return constraints_->make(request.format, wanted); });
+        return waiting.run([&](auto wanted) {
+          return constraints_->make(request.format, wanted, request.cache_salt);
+        });
       });
 }
 

@@ -195,7 +195,7 @@ bool ampere_or_newer() {
 
 std::vector<mx::array> inputs_of(const mx::array& x, const QuantizedWeight& w,
                                  const std::optional<mx::array>& residual) {
-  std::vector<mx::array> inputs = {x, w.weight, w.scales, w.biases};
+  std::vector<mx::array> inputs = {x, w.weight, w.scales, *w.biases};
   if (residual) inputs.push_back(*residual);
   return inputs;
 }

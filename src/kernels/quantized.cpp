@@ -15,6 +15,7 @@ constexpr int cpu_rows_worth_expanding = 4;
 bool mlx_kernel_may_fail(const QuantizedWeight& w, int columns) { return columns == w.group_size; }
 
 bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
+  if (w.global_scale) return true;  // MLX's product takes none
   if (mx::default_device() == mx::Device::cpu) return x.shape(0) >= cpu_rows_worth_expanding;
   return mlx_kernel_may_fail(w, x.shape(1));
 }
@@ -23,11 +24,9 @@ bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
 
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w) {
   if (few_rows_kernel_takes(x, w)) return few_rows_linear(x, w);
-  if (worth_expanding(x, w)) {
-    const auto dense = mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits);
-    return mx::matmul(x, mx::transpose(mx::astype(dense, x.dtype())));
-  }
-  return mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits);
+  if (worth_expanding(x, w)) return mx::matmul(x, mx::transpose(dequantized(w, x.dtype())));
+  return mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits,
+                              name_of(w.scheme));
 }
 
 }  // namespace pippin::kernels

@@ -104,6 +104,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "b",
                            "--strict-fields",
                            "--no-canonical-prompts",
+                           "--no-page",
                            "--max-body-mb",
                            "2",
                            "--max-image-mb",
@@ -138,6 +139,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.api.model_names, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(serve.api.strict_fields);
   EXPECT_FALSE(serve.api.canonical_prompts);
+  EXPECT_FALSE(serve.api.page);
   EXPECT_EQ(serve.http.max_body_bytes, 2u << 20);
   EXPECT_EQ(serve.api.media.image.max_bytes, 3 << 20);
   EXPECT_EQ(serve.api.media.video.max_bytes, 5 << 20);

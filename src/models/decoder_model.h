@@ -2,8 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "models/config.h"
 #include "models/model.h"
@@ -36,6 +39,25 @@ ModelTraits decoder_traits(const std::filesystem::path& model_dir,
 /// Empty: drop it.
 std::string decoder_tensor(const std::string& name, const nn::DecoderConfig& config);
 
+/// `name` where each of `pairs`, in order, has its second text in place of the first occurrence of its first.
+std::string replaced(std::string name,
+                     std::initializer_list<std::pair<const char*, const char*>> pairs);
+
+/// A module that a checkpoint stores as one, and the model has as several: what their outputs are called and how many
+/// there are of each, in order.
+struct FusedModule {
+  const char* theirs;  ///< part of the renamed tensor's name, with its dots
+  std::vector<std::pair<const char*, int>> ours;
+  bool interleaved = false;  ///< the parts' outputs alternate, else they follow each other
+  bool transposed = false;   ///< weights are stored [in, out]
+};
+
+/// mlp.gate_up_proj, gate first.
+FusedModule gate_up_of(const nn::DecoderConfig& config);
+
+/// The parts of such modules' .blocks, .weight, .scales, .biases and .bias.
+nn::SplitFn split_modules(std::vector<FusedModule> modules);
+
 /// Loads a text model whose tensors have the names of nn::Decoder, or get them by `rename` (an empty result drops the
 /// tensor). Every family of text models ends here: refuses fields that the family did not read, and tensors that
 /// nobody took.
@@ -43,6 +65,7 @@ std::unique_ptr<Model> load_text_model(const std::filesystem::path& model_dir,
                                        const boost::json::object& config,
                                        const ConfigFields& fields, const nn::DecoderConfig& decoder,
                                        const nn::LoadOptions& options,
-                                       const nn::RenameFn& rename = {});
+                                       const nn::RenameFn& rename = {},
+                                       const nn::SplitFn& split = {});
 
 }  // namespace pippin::models

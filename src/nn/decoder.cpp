@@ -5,15 +5,16 @@
 namespace pippin::nn {
 namespace {
 
-RmsNorm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name,
-                  int dim) {
-  return RmsNorm::load(checkpoint, name, dim, c.norm_eps, c.norm_adds_one);
+Norm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
+  if (c.norm_kind == NormKind::layer)
+    return LayerNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, false);
+  return RmsNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, c.norm_adds_one);
 }
 
-std::optional<RmsNorm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
-                                     const std::string& block, const std::string& name) {
+std::optional<Norm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
+                                  const std::string& block, const std::string& name) {
   if (name.empty()) return {};
-  return load_norm(c, checkpoint, block + "." + name, c.hidden_size);
+  return load_norm(c, checkpoint, block + "." + name);
 }
 
 Linear load_lm_head(const DecoderConfig& c, Checkpoint& checkpoint, const Embedding& embedding) {
@@ -40,19 +41,21 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
   if (a.norms == cpu::HeadNorms::none) return spec;
   const bool whole = a.norms == cpu::HeadNorms::whole_row;
   const auto weight = [&](const char* which, int heads) {
-    return load_norm(c, checkpoint, name + which, whole ? heads * a.head_dim : a.head_dim).weight();
+    const int dim = whole ? heads * a.head_dim : a.head_dim;
+    return RmsNorm::load(checkpoint, name + which, dim, c.norm_eps, c.norm_adds_one).weight();
   };
   spec.norm.q = weight(".q_norm", a.num_heads);
   spec.norm.k = weight(".k_norm", a.num_kv_heads);
   return spec;
 }
 
-GatedLinear load_gate_up(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
-  const auto part = [&](const char* which) {
-    return Linear::load(checkpoint, name + which, c.hidden_size, c.intermediate_size, c.mlp_bias);
-  };
-  const auto gate = part(".mlp.gate_proj");
-  return {gate, part(".mlp.up_proj"), c.activation};
+MlpConfig mlp_of(const DecoderConfig& c) {
+  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias};
+}
+
+// Null where the layer has an MLP.
+const MoeConfig* moe_of(const DecoderConfig& c, std::size_t layer) {
+  return c.moe && (c.routed.empty() || c.routed[layer]) ? &*c.moe : nullptr;
 }
 
 // Of rows whose heads have a query and a gate side by side: leaves [queries, keys, values], returns the gates, [T, H * Dh].
@@ -117,15 +120,13 @@ mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowP
   return y * mx::sigmoid(gates);
 }
 
-Decoder::Block::Block(const DecoderConfig& c, int attention_kind, Checkpoint& checkpoint,
+Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& checkpoint,
                       const std::string& name)
-    : kind(attention_kind),
+    : kind(c.layers[layer]),
       attention_input(optional_norm(c, checkpoint, name, c.norms.attention_input)),
       attention_output(optional_norm(c, checkpoint, name, c.norms.attention_output)),
       mlp_input(optional_norm(c, checkpoint, name, c.norms.mlp_input)),
-      gate_up_proj(load_gate_up(c, checkpoint, name)),
-      down_proj(Linear::load(checkpoint, name + ".mlp.down_proj", c.intermediate_size,
-                             c.hidden_size, c.mlp_bias)),
+      mlp(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp"),
       mlp_output(optional_norm(c, checkpoint, name, c.norms.mlp_output)) {
   if (kind == recurrent_layer && c.short_conv)
     recurrent = load_short_conv(*c.short_conv, c.hidden_size, checkpoint, name + ".conv");
@@ -139,11 +140,10 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
     : config_(std::move(config)),
       embed_tokens_(Embedding::load(checkpoint, "model.embed_tokens", config_.vocab_size,
                                     config_.hidden_size)),
-      norm_(load_norm(config_, checkpoint, "model.norm", config_.hidden_size)),
+      norm_(load_norm(config_, checkpoint, "model.norm")),
       lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
   for (std::size_t i = 0; i < config_.layers.size(); ++i)
-    layers_.emplace_back(config_, config_.layers[i], checkpoint,
-                         "model.layers." + std::to_string(i));
+    layers_.emplace_back(config_, i, checkpoint, "model.layers." + std::to_string(i));
 }
 
 mx::array Decoder::embed(const mx::array& tokens) const {
@@ -166,18 +166,19 @@ std::vector<kernels::RowPositions> Decoder::row_positions(const DecoderStep& ste
 }
 
 // h + last(x), normed and scaled where the family does that.
-mx::array Decoder::add_branch(const mx::array& h, const Linear& last, const mx::array& x,
-                              const std::optional<RmsNorm>& norm) const {
+template <class Last>
+mx::array Decoder::add_branch(const mx::array& h, const Last& last, const mx::array& x,
+                              const std::optional<Norm>& norm) const {
   if (!norm && config_.residual_scale == 1) return last.add_to(h, x);
   const auto y = last(x);
   return h + times(norm ? (*norm)(y) : y, config_.residual_scale);
 }
 
 // h + the layer's attention, or what it has in its place.
-mx::array Decoder::mix(const mx::array& h, std::size_t i, const DecoderStep& step,
-                       const std::vector<kernels::RowPositions>& rows, ModelState& state) const {
+mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
+                       const DecoderStep& step, const std::vector<kernels::RowPositions>& rows,
+                       ModelState& state) const {
   const auto& layer = layers_[i];
-  const auto x = layer.attention_input ? (*layer.attention_input)(h) : h;
   if (layer.recurrent)
     return add_branch(h, layer.recurrent->out_proj(),
                       (*layer.recurrent)(x, step.states, state.recurrent(i)),
@@ -192,10 +193,10 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& sta
   const auto rows = row_positions(step);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
-    h = mix(h, i, step, rows, state);
-    h = add_branch(h, layer.down_proj,
-                   layer.gate_up_proj(layer.mlp_input ? (*layer.mlp_input)(h) : h),
-                   layer.mlp_output);
+    const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
+    const auto x = normed(layer.attention_input);
+    h = mix(h, x, i, step, rows, state);
+    h = add_branch(h, layer.mlp, config_.parallel ? x : normed(layer.mlp_input), layer.mlp_output);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return h;

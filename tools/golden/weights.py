@@ -136,6 +136,15 @@ def qwen3_5_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
     return out
 
 
+def _stored_experts(out: dict, name: str, config: dict):
+    """Qwen3-VL's router, and its experts as banks [E, in, out] without a suffix."""
+    hidden, inner, count = (config[k] for k in ("hidden_size", "moe_intermediate_size", "num_experts"))
+    _linear(out, f"{name}.gate", count, hidden, gain=2.0)
+    for bank, shape in (("gate_up_proj", (hidden, 2 * inner)), ("down_proj", (inner, hidden))):
+        bank = f"{name}.experts.{bank}"
+        out[bank] = _normal(bank, (count, *shape), 1.5 / shape[0] ** 0.5)
+
+
 def text_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
     """The decoder. `prefix` is "model" for text models, "model.language_model" for the others."""
     if config["model_type"] == "lfm2":
@@ -168,6 +177,9 @@ def text_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
             mean = 0.5 if _is_gemma(config) else 1.5
             _rms_norm(out, f"{layer}.self_attn.q_norm", head_dim, mean=mean)
             _rms_norm(out, f"{layer}.self_attn.k_norm", head_dim, mean=mean)
+        if i not in config.get("mlp_only_layers", [i]):
+            _stored_experts(out, f"{layer}.mlp", config)
+            continue
         _linear(out, f"{layer}.mlp.gate_proj", inner, hidden, gain=1.5, bias=mlp_bias)
         _linear(out, f"{layer}.mlp.up_proj", inner, hidden, bias=mlp_bias)
         _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5, bias=mlp_bias)

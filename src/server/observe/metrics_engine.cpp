@@ -223,4 +223,17 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   return collector.take();
 }
 
+std::vector<MetricFamily> body_metrics(const BodyStats& bodies, const std::string& model_name) {
+  const auto family = [&](const char* name, const char* help, MetricType type, std::int64_t value) {
+    ClientMetric one;
+    one.label.push_back({"model_name", model_name});
+    (type == counter ? one.counter.value : one.gauge.value) = number(value);
+    return MetricFamily{name, help, type, {std::move(one)}};
+  };
+  return {family("pippin:request_body_bytes", "Bodies of requests that are not read yet.", gauge,
+                 bodies.bytes),
+          family("pippin:request_bodies_refused_total", "Requests without room for their body.",
+                 counter, bodies.refused)};
+}
+
 }  // namespace pippin::server
