@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "engine/disk/testing.h"
 #include "engine/recurrent_testing.h"
 #include "engine/testing.h"
@@ -235,7 +236,7 @@ TEST_P(RecurrentRestart, DamagedFilesAreComputedAgain) {
 // Of prefixes of each other, in pools of all sizes, with readers that leave or are slow and steps that fail.
 TEST_P(Recurrent, RandomSchedulesGiveTheSameTokens) {
   std::int64_t preemptions = 0, evicted = 0, cached = 0, failed = 0, ahead = 0;
-  for (unsigned seed = 0; seed < 8; ++seed) {
+  for (unsigned seed = 0; seed < static_cast<unsigned>(rounds(8, 2)); ++seed) {
     std::mt19937 random(seed);
     const auto up_to = [&](std::size_t count) { return random() % count; };
     const Folder folder;
@@ -308,11 +309,12 @@ TEST_P(Recurrent, RandomSchedulesGiveTheSameTokens) {
     cached += stats.cached_tokens;
     ahead += stats.step.ahead;
   }
+  EXPECT_GT(cached, 100);
+  EXPECT_EQ(ahead > 0, config().overlap);
+  if (sanitized) return;  // too few schedules
   EXPECT_GT(preemptions, 0);
   EXPECT_GT(evicted, 0);
-  EXPECT_GT(cached, 100);
   EXPECT_GT(failed, 0);
-  EXPECT_EQ(ahead > 0, config().overlap);
 }
 
 std::string name_of_memory(const ::testing::TestParamInfo<std::tuple<bool, bool>>& info) {
