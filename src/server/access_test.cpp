@@ -329,7 +329,9 @@ TEST_F(AccessTest, WhoIsRefusedWithoutABodyMayAskAgain) {
 }
 
 TEST_F(AccessTest, ThePageNeedsNoKeyUnlikeAllElse) {
-  start({.api_keys = {"secret"}});
+  AccessOptions options;
+  options.api_keys = {"secret"};
+  start(options);
   for (const std::string path : {"/", "/page/main.js", "/page/vendor/marked.esm.js"})
     EXPECT_EQ(ask("GET", path).status, 200) << path;
   for (const std::string path :
@@ -340,7 +342,9 @@ TEST_F(AccessTest, ThePageNeedsNoKeyUnlikeAllElse) {
 }
 
 TEST_F(AccessTest, ThePageIsShownUnderTheServersOwnNamesAlone) {
-  start({.on_loopback = true});
+  AccessOptions options;
+  options.on_loopback = true;
+  start(options);
   for (const std::string path : {"/", "/page/main.js"}) {
     EXPECT_EQ(ask("GET", path, "", "localhost").status, 200);
     EXPECT_EQ(ask("GET", path, "", "evil.example").status, 403);
