@@ -24,6 +24,7 @@ mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
 }
 
 nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& options) {
+  mx::clear_cache();  // of host memory, in part: loading the weights leaves it, and a GPU's pools shall not take it
   return nn::KVCache(traits.num_layers, options.num_pages, options.page_size, traits.num_kv_heads,
                      traits.head_dim, options.kv, options.cpu != nullptr);
 }
@@ -94,6 +95,7 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
       kv_(make_pools(model_->traits(), options)),
       encoder_(*model_, options.encoder, options.disk) {
   if (options.disk) disk_pages_.emplace(options.disk, page_bytes());
+  if (!options.cpu && by_gpu_kernels()) replays_ = Replays::make(*model_, options.page_size);
   take_memory_ahead();
   if (ahead_ && options.disk) take_memory_for(options.disk->count(EntryKind::page));
 }
@@ -134,6 +136,7 @@ bool Runner::write_behind(const PageCache& pages, std::chrono::steady_clock::tim
 
 void Runner::reset() {
   mx::synchronize();
+  if (replays_) replays_ = Replays::make(*model_, options_.page_size);
   sampled_.reset();
   ahead_.reset();
   // The old pools go first: memory may be what the step ran out of.
@@ -159,14 +162,34 @@ LaunchedStep Runner::launch(const Batch& batch) {
   LaunchedStep step;
   step.encoded = step.laid_out = now();
   if (batch.chunks.empty()) return step;
-  const auto input = lay_out(batch);
-  step.laid_out = now();
-  compute(input, batch, step);
+  compute(batch, step);
   return step;
 }
 
-void Runner::compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step) {
+// False where MLX must run the step.
+bool Runner::replay(const Batch& batch, StepMasks& masks, LaunchedStep& step) {
+  if (!replays_ || !replays_->takes(batch)) return false;
+  if (!masks.any()) step.rows = sample_rows(batch, masks);
+  const bool chooses =
+      !masks.any() && std::all_of(step.rows.begin(), step.rows.end(), plainly_greedy);
+  const auto replayed = replays_->launch(batch, kv_, chooses, sampled_);
+  if (!replayed) return false;
+  step.laid_out = now();
+  if (chooses) {
+    sampled_ = replayed->ids;
+    step.request = replayed->request;
+    return true;
+  }
+  if (masks.any()) step.rows = sample_rows(batch, masks);
+  sample_step(mx::astype(replayed->logits, mx::float32), masks, step, std::vector<mx::array>{});
+  return true;
+}
+
+void Runner::compute(const Batch& batch, LaunchedStep& step) {
   StepMasks masks(batch, model_->traits().vocab_size, options_.cpu ? nullptr : &mask_threads_);
+  if (replay(batch, masks, step)) return;
+  const auto input = lay_out(batch);
+  step.laid_out = now();
   kv_.take_over_pools();
   const auto logits = model_->forward(input, kv_);
   std::vector<mx::array> results = kv_.keys;
@@ -176,6 +199,15 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     mx::async_eval(std::exchange(results, {}));
   }
   step.rows = sample_rows(batch, masks);
+  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
+  if (step.rows.empty()) results.push_back(logits);
+  sample_step(logits, masks, step, std::move(results));
+  step.done = kv_.values.back();
+}
+
+// With what else the step shall compute.
+void Runner::sample_step(const mx::array& logits, StepMasks& masks, LaunchedStep& step,
+                         std::vector<mx::array> results) {
   sampled_.reset();
   if (!step.rows.empty()) {  // else the middle of a prompt: only the KV is wanted
     FillMask fill;
@@ -187,15 +219,13 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     const auto wanted = step.sampled->arrays();
     results.insert(results.end(), wanted.begin(), wanted.end());
   }
-  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
-  if (step.rows.empty()) results.push_back(logits);
   mx::async_eval(std::move(results));
-  step.done = kv_.values.back();
   for (auto& row : step.rows) row.allowed = {};
 }
 
 // Each array by itself: mx::eval() would wait for the step behind this one, too.
 StepTokens Runner::read(const Batch& batch, const LaunchedStep& step) {
+  if (step.request) return hand_out(batch, replays_->read(*step.request).data(), {});
   if (step.done) mx::array(*step.done).wait();
   if (!step.sampled) return {};
   for (auto& array : step.sampled->arrays()) array.wait();

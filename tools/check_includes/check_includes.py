@@ -63,7 +63,7 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
-    "ucontext.h": ["kernels/gpu/fibers.h"],
+    "ucontext.h": ["kernels/gpu/fibers.h"], "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
