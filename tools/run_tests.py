@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SLOWDOWN = {"release": 1, "asan": 8, "tsan": 15}
-TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/demo",
+TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/page", "tools/demo",
               "tools/demo_model", "tools/templates", "tools/transcripts", "bench/peers", "bench/cache", "fuzz"]
 
 
@@ -53,10 +53,11 @@ def run_checks() -> bool:
     ])
 
 
-def run_units(preset: str, results: pathlib.Path) -> bool:
+def run_units(preset: str) -> bool:
     return run(f"Unit tests ({preset})",
-               ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure", "--no-tests=error", "--timeout", "900"],
-               {**sanitizer_environment(), "GTEST_OUTPUT": f"json:{results}/", "GTEST_BRIEF": "1"})
+               ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure", "--no-tests=error", "--timeout", "900",
+                "--parallel", str(os.cpu_count() or 1)],
+               {**sanitizer_environment(), "GTEST_BRIEF": "1"})
 
 
 def run_pytest(preset: str, folders: list[str], results: pathlib.Path) -> bool:
@@ -97,7 +98,7 @@ def main() -> None:
         sys.exit(f"run_tests: {args.preset} does not build")
     if args.checks:
         good &= run("Instruction sets", [sys.executable, "tools/check_isa/check_isa.py", f"build/{args.preset}"])
-    good &= run_units(args.preset, results)
+    good &= run_units(args.preset)
     if not args.units_only:
         folders = ["tests/e2e"] + ["tests/hostile"] * (args.preset == "release") + [folder for folder in TOOL_TESTS if args.checks and (ROOT / folder).is_dir()]
         good &= run_pytest(args.preset, folders, results)

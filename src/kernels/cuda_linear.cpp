@@ -206,7 +206,7 @@ bool ampere_or_newer() {
 
 std::vector<mx::array> inputs_of(const mx::array& x, const QuantizedWeight& w,
                                  const std::optional<mx::array>& residual) {
-  std::vector<mx::array> inputs = {x, w.weight, w.scales, w.biases};
+  std::vector<mx::array> inputs = {x, w.weight, w.scales, *w.biases};
   if (residual) inputs.push_back(*residual);
   return inputs;
 }
@@ -231,7 +231,7 @@ mx::array run(gpu::Executor& executor, const mx::array& x, const QuantizedWeight
   const auto sizes =
       gpu::constants(std::vector<int>{rows, outputs, inputs, residual.has_value() ? 1 : 0});
   return executor
-      .run(planned, {{x, w.weight, w.scales, w.biases, residual.value_or(x), sizes},
+      .run(planned, {{x, w.weight, w.scales, *w.biases, residual.value_or(x), sizes},
                      {{rows, outputs}},
                      {x.dtype()},
                      {outputs / (16 * m_tiles), row_blocks, 1},

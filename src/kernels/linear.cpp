@@ -39,7 +39,7 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
     output.activation = epilogue.activation;
     cpu::linear(backend.team, backend.kernels, backend.scratch,
                 {in[0].data<float>(), in[0].shape(1), in[0].shape(0), matrices, gated, output,
-                 backend.exact_activations});
+                 backend.exact_activations || epilogue.exact});
   };
   return host_operation(backend, name, {x.shape(0), outputs}, mx::float32, inputs, run);
 }
@@ -113,8 +113,19 @@ mx::array activate(const mx::array& x, Activation activation) {
       return gelu_tanh(x);
     case Activation::relu_squared:
       return mx::square(mx::maximum(x, mx::array(0.0f, x.dtype())));
+    case Activation::clipped_swiglu: {
+      const auto clipped = mx::minimum(x, mx::array(7.0f, x.dtype()));
+      return clipped * mx::sigmoid(mx::array(1.702f, x.dtype()) * clipped);
+    }
   }
   return x;
+}
+
+mx::array gate_times(const mx::array& gate, const mx::array& up, Activation activation) {
+  const auto gated = activate(gate, activation);
+  if (activation != Activation::clipped_swiglu) return gated * up;
+  const auto constant = [&](float value) { return mx::array(value, up.dtype()); };
+  return gated * (mx::clip(up, constant(-7.0f), constant(7.0f)) + constant(1.0f));
 }
 
 mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
@@ -160,8 +171,8 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
   if (g && u && g->matrix.same_layout(u->matrix))
     return packed_linear("gated_linear", x, {g, u}, true, gate.outputs(),
                          {.bias = options.bias, .activation = options.activation}, options.up_bias);
-  return linear(x, gate, {.bias = options.bias, .activation = options.activation}) *
-         linear(x, up, {.bias = options.up_bias});
+  return gate_times(linear(x, gate, {.bias = options.bias}),
+                    linear(x, up, {.bias = options.up_bias}), options.activation);
 }
 
 mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
@@ -173,8 +184,8 @@ mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& op
   const auto plus = [](const mx::array& y, const std::optional<mx::array>& bias) {
     return bias ? y + *bias : y;
   };
-  return activate(plus(halves[0], options.bias), options.activation) *
-         plus(halves[1], options.up_bias);
+  return gate_times(plus(halves[0], options.bias), plus(halves[1], options.up_bias),
+                    options.activation);
 }
 
 mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
@@ -186,9 +197,11 @@ mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) 
   const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
   const auto* q = table.quantized();
   if (!q) return rows(*table.dense());
-  return mx::astype(
-      mx::dequantize(rows(q->weight), rows(q->scales), rows(q->biases), q->group_size, q->bits),
-      dtype);
+  auto chosen = *q;
+  chosen.weight = rows(q->weight);
+  chosen.scales = rows(q->scales);
+  if (q->biases) chosen.biases = rows(*q->biases);
+  return dequantized(chosen, dtype);
 }
 
 }  // namespace pippin::kernels

@@ -22,6 +22,7 @@ constexpr int nvidia_rows_worth_expanding = 129;
 }  // namespace
 
 bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
+  if (w.global_scale) return true;  // MLX's product takes none
   if (mx::default_device() == mx::Device::cpu) return x.shape(0) >= cpu_rows_worth_expanding;
   static const bool nvidia = mx::device_info(mx::Device::gpu).contains("compute_capability_major");
   return (nvidia && x.shape(0) >= nvidia_rows_worth_expanding) ||
@@ -29,14 +30,14 @@ bool worth_expanding(const mx::array& x, const QuantizedWeight& w) {
 }
 
 mx::array expanded(const QuantizedWeight& w, mx::Dtype dtype) {
-  return mx::transpose(
-      mx::astype(mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits), dtype));
+  return mx::transpose(dequantized(w, dtype));
 }
 
 mx::array quantized_linear(const mx::array& x, const QuantizedWeight& w) {
   if (few_rows_kernel_takes(x, w)) return few_rows_linear(x, w);
   if (worth_expanding(x, w)) return mx::matmul(x, expanded(w, x.dtype()));
-  return mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits);
+  return mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits,
+                              name_of(w.scheme));
 }
 
 }  // namespace pippin::kernels

@@ -17,6 +17,8 @@ import mlx_vlm.utils
 from mlx.utils import tree_flatten, tree_map
 
 import weights
+from families import FAMILIES
+from family_weights import Layout, family_weights
 from safetensors_io import save, save_json
 
 VOCAB_SIZE = 151  # prime: a multiple of nothing convenient
@@ -57,10 +59,15 @@ class Checkpoint:
     # Modules left unquantized with no word in the config: the absence of scales tells.
     unquantized: tuple[str, ...] = ()
     quantize_vision: bool = False
+    mode: str = "affine"
+    # Banks of experts are published as blocks and scales.
+    mxfp4: bool = False
+    # Of a family of families.py.
+    layout: Layout | None = None
 
     @property
     def is_vision(self) -> bool:
-        return self.config["model_type"] == "qwen3_vl"
+        return self.config["model_type"].startswith("qwen3_vl")
 
 
 def _qwen3(**changes) -> dict:
@@ -113,6 +120,64 @@ def _llama(**changes) -> dict:
         "eos_token_id": EOS,
         "torch_dtype": "bfloat16",
     }
+    return config | changes
+
+
+def _lfm2(**changes) -> dict:
+    """LFM2's fields: three convolutions and two layers of attention."""
+    config = {
+        "architectures": ["Lfm2ForCausalLM"],
+        "model_type": "lfm2",
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 48,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 6,
+        "num_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "norm_eps": 1e-5,
+        "conv_bias": True,
+        "conv_L_cache": 3,
+        "conv_dim": 48,
+        "block_dim": 48,
+        "block_ff_dim": 66,
+        "block_multiple_of": 8,
+        "block_ffn_dim_multiplier": 1.1,
+        "block_auto_adjust_ff_dim": True,
+        "full_attn_idxs": [1, 4],
+        "rope_theta": 1000000.0,
+        "tie_embedding": True,
+        "eos_token_id": EOS,
+        "torch_dtype": "bfloat16",
+    }
+    return config | changes
+
+
+def _qwen3_5(**changes) -> dict:
+    """Qwen3.5's text part: gated delta layers with 3 value heads a key head, attention every third layer."""
+    config = _llama(
+        model_type="qwen3_5_text",
+        num_hidden_layers=4,
+        hidden_size=48,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=24,
+        rms_norm_eps=1e-5,
+        full_attention_interval=3,
+        linear_num_key_heads=2,
+        linear_num_value_heads=6,
+        linear_key_head_dim=12,
+        linear_value_head_dim=20,
+        linear_conv_kernel_dim=4,
+        rope_parameters={
+            "rope_type": "default",
+            "mrope_section": [1, 1, 1],
+            "mrope_interleaved": True,
+            "partial_rotary_factor": 0.25,
+            "rope_theta": 100000.0,
+        },
+    )
+    del config["rope_theta"]
     return config | changes
 
 
@@ -364,6 +429,27 @@ CHECKPOINTS = [
         group_size=32,
         bits=8,
     ),
+    Checkpoint("lfm2-bf16", _lfm2(), dtype=mx.bfloat16),
+    Checkpoint(
+        "lfm2-mlx-4bit",
+        _lfm2(
+            hidden_size=96,
+            block_dim=96,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            num_hidden_layers=4,
+            num_heads=3,
+            conv_dim=96,
+            conv_bias=False,
+            conv_L_cache=4,
+            full_attn_idxs=None,
+            layer_types=["conv", "full_attention", "conv", "conv"],
+            block_ff_dim=64,
+            block_auto_adjust_ff_dim=False,
+        ),
+        dtype=mx.bfloat16,
+        group_size=32,
+    ),
     Checkpoint("ministral3-bf16", _ministral3(), dtype=mx.bfloat16),
     Checkpoint(
         "mistral3-bf16",
@@ -379,6 +465,40 @@ CHECKPOINTS = [
             ),
         },
         dtype=mx.bfloat16,
+    ),
+    Checkpoint(
+        # float32, since mlx-lm adds one to the stored norms in the checkpoint's dtype.
+        "qwen3_5-f32",
+        {
+            "architectures": ["Qwen3_5ForConditionalGeneration"],
+            "model_type": "qwen3_5",
+            "eos_token_id": EOS,
+            "text_config": _qwen3_5(),
+            "torch_dtype": "float32",
+        },
+    ),
+    Checkpoint(
+        "qwen3_5-mlx-4bit",
+        {
+            "architectures": ["Qwen3_5ForConditionalGeneration"],
+            "model_type": "qwen3_5",
+            "eos_token_id": EOS,
+            "text_config": _qwen3_5(
+                hidden_size=64,
+                intermediate_size=64,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                linear_num_key_heads=2,
+                linear_num_value_heads=4,
+                linear_key_head_dim=32,
+                linear_value_head_dim=32,
+                head_dim=32,
+                tie_word_embeddings=True,
+            ),
+            "torch_dtype": "bfloat16",
+        },
+        dtype=mx.bfloat16,
+        group_size=32,
     ),
     Checkpoint(
         "qwen3_vl-f32",
@@ -408,19 +528,69 @@ CHECKPOINTS = [
         bits=8,
         quantize_vision=True,
     ),
+    Checkpoint(
+        "qwen3_vl_moe-bf16",
+        _qwen3_vl(
+            {
+                "model_type": "qwen3_vl_moe_text",
+                "hidden_size": 40,
+                "intermediate_size": 16,
+                "num_hidden_layers": 2,
+                "num_experts": 3,
+                "num_experts_per_tok": 2,
+                "moe_intermediate_size": 12,
+                "norm_topk_prob": True,
+                "decoder_sparse_step": 1,
+                "mlp_only_layers": [0],
+            },
+            {
+                "model_type": "qwen3_vl_moe",
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "depth": 2,
+                "deepstack_visual_indexes": [1],
+            },
+            tied=True,
+            dtype="bfloat16",
+        )
+        | {
+            "architectures": ["Qwen3VLMoeForConditionalGeneration"],
+            "model_type": "qwen3_vl_moe",
+        },
+        dtype=mx.bfloat16,
+    ),
+] + [
+    Checkpoint(name, config, mx.bfloat16, layout=layout, **options)
+    for name, config, layout, options in FAMILIES
 ]
 
 
 def hf_weights(checkpoint: Checkpoint) -> dict[str, mx.array]:
     """Every tensor under its Hugging Face name, in the checkpoint's dtype."""
-    if checkpoint.is_vision:
+    if checkpoint.layout is not None:
+        arrays = family_weights(checkpoint.config, checkpoint.layout)
+    elif checkpoint.is_vision:
         arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
         arrays |= weights.vision_weights(checkpoint.config["vision_config"])
     elif "text_config" in checkpoint.config:
         arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
     else:
         arrays = weights.text_weights(checkpoint.config, "model")
-    return {name: mx.array(array).astype(checkpoint.dtype) for name, array in arrays.items()}
+    arrays = {name: mx.array(array).astype(checkpoint.dtype) for name, array in arrays.items()}
+    return _mxfp4_banks(arrays) if checkpoint.mxfp4 else arrays
+
+
+def _mxfp4_banks(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
+    """Banks [E, out, in] as gpt-oss stores them: blocks u8 [E, out, in / 32, 16], scales u8 [E, out, in / 32]."""
+    out = {}
+    for name, array in arrays.items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            out[name] = array
+            continue
+        words, scales = mx.quantize(array, 32, 4, mode="mxfp4")
+        out[f"{name}_blocks"] = words.view(mx.uint8).reshape(*scales.shape, 16)
+        out[f"{name}_scales"] = scales
+    return out
 
 
 def load(checkpoint: Checkpoint, directory: Path):
@@ -444,13 +614,20 @@ def write(checkpoint: Checkpoint, directory: Path) -> None:
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
     if checkpoint.group_size is None:
-        _write_files(checkpoint, directory, checkpoint.config, hf_weights(checkpoint), "pt")
+        _write_files(checkpoint, directory, _published(checkpoint), hf_weights(checkpoint), "pt")
     else:
         config, arrays = _quantize(checkpoint)
         _write_files(checkpoint, directory, config, arrays, "mlx")
     if checkpoint.is_vision:
         save_json(directory / "preprocessor_config.json", PREPROCESSOR)
         save_json(directory / "video_preprocessor_config.json", VIDEO_PREPROCESSOR)
+
+
+def _published(checkpoint: Checkpoint) -> dict:
+    """The config before any conversion by MLX's tools."""
+    if not checkpoint.mxfp4:
+        return checkpoint.config
+    return checkpoint.config | {"quantization_config": {"quant_method": "mxfp4"}}
 
 
 def _quantize(checkpoint: Checkpoint) -> tuple[dict, dict[str, mx.array]]:
@@ -465,15 +642,16 @@ def _quantize(checkpoint: Checkpoint) -> tuple[dict, dict[str, mx.array]]:
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder)
-        _write_files(checkpoint, source, checkpoint.config, hf_weights(checkpoint), "pt")
+        _write_files(checkpoint, source, _published(checkpoint), hf_weights(checkpoint), "pt")
         model = load(checkpoint, source)
         module = mlx_vlm.quant_utils if checkpoint.is_vision else mlx_lm.utils
         model, config = module.quantize_model(
             model,
-            copy.deepcopy(checkpoint.config),
+            copy.deepcopy(_published(checkpoint)),
             checkpoint.group_size,
             checkpoint.bits,
             quant_predicate=predicate,
+            **({} if checkpoint.mode == "affine" else {"mode": checkpoint.mode}),
         )
         arrays = dict(tree_flatten(model.parameters()))
         mx.eval(arrays)

@@ -32,6 +32,8 @@ def _case(name: str, *parts: int | str) -> Case:
 TEXT_CASES = [_case(f"text_{n}", n) for n in (1, 5, 17, 33, 70)]
 # Of the other families: within, at and beyond their small windows and first contexts.
 FAMILY_CASES = [_case(f"text_{n}", n) for n in (1, 17, 33)]
+# Of the families of families.py: the batch of unequal lengths needs three.
+SHORT_CASES = [_case(f"text_{n}", n) for n in (1, 7, 21)]
 VISION_CASES = [
     _case("text_5", 5),
     _case("text_33", 33),
@@ -51,6 +53,10 @@ VISION_CASES = [
         ),
     ),
 ]
+
+
+# Of qwen3_vl_moe, whose tower is Qwen3-VL's.
+VISION_MOE_CASES = [case for case in VISION_CASES if case.names[0] in ("text_5", "image_one", "video_one")]
 
 
 @dataclass
@@ -219,8 +225,12 @@ def _run_variants(reference, case: Case, pictures: dict, attempt: int) -> list |
 
 
 def cases_of(checkpoint: Checkpoint) -> list[Case]:
+    if checkpoint.config["model_type"] == "qwen3_vl_moe":
+        return VISION_MOE_CASES
     if checkpoint.is_vision:
         return VISION_CASES
+    if checkpoint.layout is not None:
+        return SHORT_CASES
     return TEXT_CASES if checkpoint.config["model_type"] == "qwen3" else FAMILY_CASES
 
 

@@ -57,7 +57,7 @@ int group_bits(const Matrix& w) {
 
 bool format_taken(const Matrix& w, mx::Dtype dtype) {
   if (w.bits == 0) return w.weight.dtype() == dtype;
-  return (w.bits == 4 || w.bits == 8) && w.scales->dtype() == dtype &&
+  return w.biases && (w.bits == 4 || w.bits == 8) && w.scales->dtype() == dtype &&
          (w.group_size == 32 || w.group_size == 64 || w.group_size == 128);
 }
 

@@ -6,11 +6,11 @@
 
 #include "server/anthropic/messages.h"
 #include "server/anthropic/tools.h"
-#include "server/field_table.h"
-#include "server/request_json.h"
-#include "server/thinking.h"
-#include "server/tool_wish.h"
-#include "server/utf8.h"
+#include "server/chat/thinking.h"
+#include "server/chat/tool_wish.h"
+#include "server/schema/field_table.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {
@@ -162,6 +162,8 @@ AnthropicTools parse_tools(const Members& body, ChatCall& call) {
   call.request.tools_json = tools.json;
   call.request.template_tools_json = tools.template_json;
   call.request.tool_choice.strict = any_strict(*list);
+  for (std::size_t i = 0; i < list->size(); ++i)
+    call.tool_fields.emplace(list->at(i).at("name").as_string(), at("tools", i) + ".input_schema");
   return tools;
 }
 

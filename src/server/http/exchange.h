@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "server/request_record.h"
+#include "server/observe/request_record.h"
+#include "server/schema/operation.h"
 
 namespace pippin::server {
 
@@ -45,6 +46,7 @@ struct HttpRequest {
   std::string body;
   std::string peer;  ///< "127.0.0.1:54321"
   std::string id;    ///< X-Request-Id: the client's where it sent a usable one, else made here
+  ErrorShape error_shape = ErrorShape::openai;  ///< of the errors that answer it
 };
 
 struct HttpResponse {
@@ -72,6 +74,8 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+  /// The request's body has been read: it is empty from now on, and others get its memory. Called by the handler's thread.
+  virtual void drop_body() = 0;
   virtual const Caller& caller() const = 0;
 
   /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.

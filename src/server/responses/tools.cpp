@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "server/chat_messages.h"
-#include "server/request_json.h"
-#include "server/tool_wish.h"
-#include "server/utf8.h"
+#include "server/chat/messages.h"
+#include "server/chat/tool_wish.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {
@@ -111,6 +111,7 @@ void ToolReader::add(json::object function, const std::string& path) {
   if (!names_.insert(name).second)
     refuse(path + ".name", "is another tool's ('" + excerpt(name) + "'), too");
   if (function.contains("strict")) call_.request.tool_choice.strict = true;
+  call_.tool_fields.emplace(name, path + ".parameters");
   shown.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
 }
 
