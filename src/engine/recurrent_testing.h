@@ -143,10 +143,10 @@ class HashModel final : public models::Model {
     return mx::zeros({1}, mx::uint32);  // no sequence's last row: nobody samples from it
   }
 
-  // float32 [R, vocab]: the largest at the next token.
+  // float32 [R, vocab]: the largest at the next token. The engine names the rows that it wants.
   static mx::array logits(const models::StepInput& input, const std::vector<mx::array>& next) {
     std::vector<mx::array> wanted;
-    for (const auto row : host(input.logit_rows)) {
+    for (const auto row : host(input.logit_rows.value())) {
       auto token = mx::zeros({1}, mx::uint32);
       for (std::size_t i = 0; i < next.size(); ++i)
         if (input.states[i].first_row + input.states[i].rows - 1 == row) token = next[i];
