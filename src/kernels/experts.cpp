@@ -89,6 +89,9 @@ mx::array without_poor_groups(const mx::array& ranks, const RouterOptions& o) {
 mx::array product(const mx::array& x, const Bank& bank, const mx::array& indices, bool sorted,
                   const std::optional<mx::array>& bias) {
   const auto* q = bank.quantized();
+  // MLX's product takes a scale of a whole matrix on GPUs alone.
+  if (q && q->global_scale && mx::default_device() == mx::Device::cpu)
+    return product(x, dequantized(*q, x.dtype()), indices, sorted, bias);
   auto y = q ? mx::gather_qmm(x, q->weight, q->scales, q->biases, std::nullopt, indices, true,
                               q->group_size, q->bits, name_of(q->scheme), q->global_scale, sorted)
              : mx::gather_mm(x, mx::swapaxes(*bank.dense(), -1, -2), std::nullopt, indices, sorted);

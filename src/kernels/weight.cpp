@@ -121,11 +121,13 @@ mx::array dequantized(const QuantizedWeight& w, mx::Dtype dtype) {
   // MLX's affine mode computes in the scales' dtype; the others have none of their own.
   std::optional<mx::Dtype> computed;
   if (w.scheme != Scheme::affine) computed = dtype;
-  auto global_scale = w.global_scale;
-  if (global_scale && global_scale->ndim() == 1)
-    global_scale = mx::reshape(*global_scale, {-1, 1, 1});
-  const auto values = mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits,
-                                     name_of(w.scheme), global_scale, computed);
+  // MLX takes a scale of one matrix, not one for each of a bank.
+  const bool by_matrix = w.global_scale && w.global_scale->ndim() == 1;
+  auto values =
+      mx::dequantize(w.weight, w.scales, w.biases, w.group_size, w.bits, name_of(w.scheme),
+                     by_matrix ? std::nullopt : w.global_scale, computed);
+  if (by_matrix)
+    values = values * mx::reshape(*w.global_scale / mx::array(448.0f * 6.0f), {-1, 1, 1});
   return mx::astype(values, dtype);
 }
 

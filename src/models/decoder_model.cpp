@@ -36,7 +36,7 @@ mx::array DecoderModel::forward(const StepInput& input, nn::ModelState& state) c
   const auto h =
       decoder_.forward(place_media(decoder_.embed(input.tokens), input.media), step, state);
   // Only the wanted rows go through the output layer, the largest matrix of a small model.
-  return decoder_.logits(mx::take(h, input.logit_rows, 0));
+  return decoder_.logits(input.logit_rows ? mx::take(h, *input.logit_rows, 0) : h);
 }
 
 ModelTraits decoder_traits(const std::filesystem::path& model_dir,

@@ -66,10 +66,10 @@ struct MediaRows {
 
 /// One ragged batch: prefill chunks and decode rows are the same thing.
 struct StepInput {
-  mx::array tokens;      ///< int32 [T]
-  mx::array positions;   ///< int32 [A, T], A = position_axes; M-RoPE: time, height, width
-  bool text_positions;   ///< the rows of `positions` are equal
-  mx::array logit_rows;  ///< int32 [R]
+  mx::array tokens;     ///< int32 [T]
+  mx::array positions;  ///< int32 [A, T], A = position_axes; M-RoPE: time, height, width
+  bool text_positions;  ///< the rows of `positions` are equal
+  std::optional<mx::array> logit_rows;  ///< int32 [R]; absent: all rows
   kernels::PagedLayout layout;
   std::vector<MediaRows> media;
   /// Cover the rows in order, where the model has recurrent layers.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlx.core as mx
+import mlx.nn as nn
 import mlx_lm.utils
 import mlx_vlm.quant_utils
 import mlx_vlm.utils
@@ -593,10 +594,24 @@ def _mxfp4_banks(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
     return out
 
 
+def _exchange_activations(tower) -> None:
+    """mlx-vlm 0.7.10 has the two kinds of GELU of this tower the other way round.
+
+    transformers, the config's hidden_act and mlx-vlm's own qwen3_vl have tanh's in the blocks, erf's in the mergers.
+    """
+    for block in tower.blocks:
+        block.mlp.act_fn = nn.GELU(approx="tanh")
+    for merger in [tower.merger, *tower.deepstack_merger_list]:
+        merger.act_fn = nn.GELU()
+
+
 def load(checkpoint: Checkpoint, directory: Path):
     """The reference implementation's model, weights as stored."""
     if checkpoint.is_vision:
-        return mlx_vlm.utils.load_model(directory)
+        model = mlx_vlm.utils.load_model(directory)
+        if checkpoint.config["model_type"] == "qwen3_vl_moe":
+            _exchange_activations(model.vision_tower)
+        return model
     return mlx_lm.utils.load_model(directory)[0]
 
 

@@ -94,7 +94,7 @@ def _gpt_oss(out: dict, layer: str, config: dict):
     _linear(out, f"{layer}.mlp.router", count, hidden, gain=2.0, bias=True)
     name = f"{layer}.mlp.experts"
     _bank(out, f"{name}.gate_up_proj", count, 2 * inner, hidden, gain=3.0)
-    _bank(out, f"{name}.down_proj", count, hidden, inner)
+    _bank(out, f"{name}.down_proj", count, hidden, inner, gain=0.4)
     for which, rows in (("gate_up_proj_bias", 2 * inner), ("down_proj_bias", hidden)):
         out[f"{name}.{which}"] = _normal(f"{name}.{which}", (count, rows), 0.3)
 

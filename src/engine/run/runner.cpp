@@ -105,11 +105,15 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
   if (options.disk) disk_pages_.emplace(options.disk, bytes_of(&nn::ModelState::pages));
   if (options.disk && options.num_slots > 0)
     disk_states_.emplace(options.disk, bytes_of(&nn::ModelState::slots), EntryKind::state);
+  const bool by_kernels = !options.cpu && nn::by_gpu_kernels(model_->traits().layers, options.kv);
+  if (by_kernels) replays_ = Replays::make(*model_, options.page_size);
   take_memory_ahead();
   if (ahead_ && options.disk) take_memory_for(options.disk->count(EntryKind::page));
 }
 
 void Runner::make_state() {
+  // What MLX keeps is of the host's in part, since loading the weights leaves it, and a GPU's pools shall not take it.
+  if (!options_.cpu) mx::clear_cache();
   state_.emplace(model_->traits().layers,
                  nn::StateSize{options_.num_pages, options_.page_size, options_.num_slots},
                  options_.kv, options_.cpu != nullptr);
@@ -164,6 +168,7 @@ bool Runner::write_behind(const PageCache& pages, const StateCache& states,
 
 void Runner::reset() {
   mx::synchronize();
+  if (replays_) replays_ = Replays::make(*model_, options_.page_size);
   sampled_.reset();
   ahead_.reset();
   // The old pools go first: memory may be what the step ran out of.
@@ -189,9 +194,7 @@ LaunchedStep Runner::launch(const Batch& batch) {
   LaunchedStep step;
   step.encoded = step.laid_out = now();
   if (batch.chunks.empty()) return step;
-  const auto input = lay_out(batch);
-  step.laid_out = now();
-  compute(input, batch, step);
+  compute(batch, step);
   return step;
 }
 
@@ -209,8 +212,30 @@ void Runner::restore_states(const Batch& batch) {
   state_->slots().clear_pages(empty);
 }
 
-void Runner::compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step) {
+// False where MLX must run the step.
+bool Runner::replay(const Batch& batch, StepMasks& masks, LaunchedStep& step) {
+  if (!replays_ || !replays_->takes(batch)) return false;
+  if (!masks.any()) step.rows = sample_rows(batch, masks);
+  const bool chooses =
+      !masks.any() && std::all_of(step.rows.begin(), step.rows.end(), plainly_greedy);
+  const auto replayed = replays_->launch(batch, *state_, chooses, sampled_);
+  if (!replayed) return false;
+  step.laid_out = now();
+  if (chooses) {
+    sampled_ = replayed->ids;
+    step.request = replayed->request;
+    return true;
+  }
+  if (masks.any()) step.rows = sample_rows(batch, masks);
+  sample_step(mx::astype(replayed->logits, mx::float32), masks, step, std::vector<mx::array>{});
+  return true;
+}
+
+void Runner::compute(const Batch& batch, LaunchedStep& step) {
   StepMasks masks(batch, model_->traits().vocab_size, options_.cpu ? nullptr : &mask_threads_);
+  if (replay(batch, masks, step)) return;
+  const auto input = lay_out(batch);
+  step.laid_out = now();
   state_->take_over_pools();
   const auto logits = model_->forward(input, *state_);
   auto results = state_->arrays();
@@ -219,6 +244,16 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     mx::async_eval(std::exchange(results, {}));
   }
   step.rows = sample_rows(batch, masks);
+  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
+  if (step.rows.empty()) results.push_back(logits);
+  sample_step(logits, masks, step, std::move(results));
+  for (const auto* pools : {&state_->pages(), &state_->slots()})
+    if (pools->size() > 0) step.done.push_back(pools->arrays().back());
+}
+
+// With what else the step shall compute.
+void Runner::sample_step(const mx::array& logits, StepMasks& masks, LaunchedStep& step,
+                         std::vector<mx::array> results) {
   sampled_.reset();
   if (!step.rows.empty()) {  // else the middle of a prompt: only the KV is wanted
     FillMask fill;
@@ -230,16 +265,13 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     const auto wanted = step.sampled->arrays();
     results.insert(results.end(), wanted.begin(), wanted.end());
   }
-  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
-  if (step.rows.empty()) results.push_back(logits);
   mx::async_eval(std::move(results));
-  for (const auto* pools : {&state_->pages(), &state_->slots()})
-    if (pools->size() > 0) step.done.push_back(pools->arrays().back());
   for (auto& row : step.rows) row.allowed = {};
 }
 
 // Each array by itself: mx::eval() would wait for the step behind this one, too.
 StepTokens Runner::read(const Batch& batch, const LaunchedStep& step) {
+  if (step.request) return hand_out(batch, replays_->read(*step.request).data(), {});
   for (auto array : step.done) array.wait();
   if (!step.sampled) return {};
   for (auto& array : step.sampled->arrays()) array.wait();

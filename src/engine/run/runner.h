@@ -10,6 +10,7 @@
 #include "engine/disk/pages.h"
 #include "engine/run/encoder.h"
 #include "engine/run/masks.h"
+#include "engine/run/replay.h"
 #include "engine/run/sampler.h"
 #include "engine/schedule/scheduler.h"
 #include "models/model.h"
@@ -35,6 +36,7 @@ struct LaunchedStep {
   std::optional<Sampled> sampled;  ///< results of `rows`; absent without rows
   std::vector<mx::array>
       done;  ///< available once the step is done; empty if the step computed no row
+  std::optional<int> request;  ///< of Replays for the tokens; sampled is absent then
   std::chrono::steady_clock::time_point encoded, laid_out;  ///< see StepRecord
 };
 
@@ -68,6 +70,8 @@ class Runner {
 
   const models::Model& model() const { return *model_; }
   Encoder& encoder() { return encoder_; }
+  /// Steps that were replayed (replay.h).
+  std::int64_t replayed_steps() const { return replays_ ? replays_->count() : 0; }
   std::int64_t bytes_per_page() const {
     return static_cast<std::int64_t>(state_->pages().page_bytes());
   }
@@ -90,7 +94,10 @@ class Runner {
   PageBytes bytes_of(nn::PagePools& (nn::ModelState::*pools)());
   void take_memory_ahead();
   void take_memory_for(std::int64_t num_pages);
-  void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
+  void compute(const Batch& batch, LaunchedStep& step);
+  bool replay(const Batch& batch, StepMasks& masks, LaunchedStep& step);
+  void sample_step(const mx::array& logits, StepMasks& masks, LaunchedStep& step,
+                   std::vector<mx::array> results);
   models::StepInput lay_out(const Batch& batch);
   mx::array token_array(const std::vector<std::int32_t>& tokens,
                         const std::vector<std::int32_t>& device_token_indices) const;
@@ -104,6 +111,7 @@ class Runner {
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_, disk_states_;
   MaskThreads mask_threads_;
+  std::unique_ptr<Replays> replays_;  ///< null where steps can't be replayed
   std::optional<mx::array> sampled_;  ///< int32: the tokens that the last launched step samples
 };
 
