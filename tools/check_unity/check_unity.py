@@ -25,7 +25,7 @@ def targets_of(build: pathlib.Path) -> dict[str, list[dict]]:
     targets = collections.defaultdict(list)
     for entry in json.loads((build / "compile_commands.json").read_text()):
         target = re.search(r"CMakeFiles/(\w+)\.dir", entry["command"])[1]
-        if target.startswith("pippin_") and not EXCEPT.match(target) and "/Unity/" not in entry["file"]:
+        if target.startswith("pippin_") and not EXCEPT.match(target) and entry["file"].startswith(str(ROOT / "src")):
             targets[target].append(entry)
     return {name: entries for name, entries in targets.items() if len(entries) > 1}
 
