@@ -145,8 +145,10 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
   if (g && u && g->matrix.same_layout(u->matrix))
     return packed_linear("gated_linear", x, {g, u}, true, gate.outputs(),
                          {.bias = options.bias, .activation = options.activation}, options.up_bias);
-  return gate_times(linear(x, gate, {.bias = options.bias}),
-                    linear(x, up, {.bias = options.up_bias}), options.activation);
+  const auto factor = linear(x, up, {.bias = options.up_bias});
+  if (options.activation == Activation::clipped_swiglu)
+    return gate_times(linear(x, gate, {.bias = options.bias}), factor, options.activation);
+  return linear(x, gate, {.bias = options.bias, .activation = options.activation}) * factor;
 }
 
 mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
