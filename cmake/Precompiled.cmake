@@ -1,3 +1,8 @@
+# What makes a whole build fast and a single file's slow, so it is off under a ccache that was asked for (CMAKE_CXX_COMPILER_LAUNCHER), as
+# who works on Pippin does, and in the portability build.
+#
+# PIPPIN_UNITY: sources of a library are compiled a dozen at a time, since their headers cost ten times what they do. See ALONE in Library.cmake.
+#
 # Precompiled headers: what many files include and none of us changes is read once, not two hundred times (a third of a build's time).
 #
 #   pippin_precompile(TARGET KIND)    KIND: std, mlx (and MLX's), each with _test (and GoogleTest's)
@@ -5,12 +10,12 @@
 # A file still includes what it uses: the portability build has none of this. Not for kernels/cpu, whose files have instruction sets of their
 # own.
 #
-# Off under a ccache that was asked for (CMAKE_CXX_COMPILER_LAUNCHER): a precompiled header is another one in every build folder, so nothing
-# of one would be found from another. Tried with GCC alone.
+# Both were tried with GCC alone.
 set(pippin_precompiled_default ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR PIPPIN_OBJECTS_ONLY OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(pippin_precompiled_default OFF)
 endif()
+option(PIPPIN_UNITY "Compile sources a dozen at a time" ${pippin_precompiled_default})
 option(PIPPIN_PRECOMPILED "Precompile headers of other people's libraries" ${pippin_precompiled_default})
 
 set(pippin_headers_std
@@ -41,5 +46,11 @@ function(pippin_precompile target kind)
   target_precompile_headers(${target} REUSE_FROM ${holder})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE -fpch-preprocess)  # for ccache
+  endif()
+endfunction()
+
+function(pippin_unite target)
+  if(PIPPIN_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
   endif()
 endfunction()

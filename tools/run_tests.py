@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SLOWDOWN = {"release": 1, "asan": 8, "tsan": 15}
-TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/demo",
+TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/page", "tools/demo",
               "tools/demo_model", "tools/templates", "tools/transcripts", "bench/peers", "bench/cache", "fuzz"]
 
 
@@ -39,8 +39,7 @@ def run(title: str, command: list[str], env: dict[str, str] | None = None) -> bo
 
 
 def build(preset: str) -> bool:
-    return (run(f"Configuring {preset}", ["cmake", "--preset", preset, "--log-level=WARNING"])
-            and run(f"Building {preset}", ["cmake", "--build", "--preset", preset]))
+    return run(f"Building {preset}", ["tools/build.sh", preset])
 
 
 def run_checks() -> bool:

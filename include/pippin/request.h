@@ -129,6 +129,7 @@ struct Message {
   /// Further members of the message as a JSON object text ({"tool_calls": [...], "name": ...}),
   /// given to the model's template as they are. Empty for none.
   std::string extra_json;
+  std::string field = {};  ///< of the request, for errors that the message is to blame for
 };
 
 /// Where the prompt of a chat ends and its answer begins.
@@ -148,6 +149,7 @@ struct RequestHooks {
 
 struct ChatRequest {
   std::vector<Message> messages;
+  std::string field = "messages";  ///< of the request, for errors that all of them are to blame for
   PromptEnd prompt_end = PromptEnd::answer;
   /// JSON array of the tools that may be called, as OpenAI defines them; empty for none.
   std::string tools_json;
@@ -162,7 +164,7 @@ struct ChatRequest {
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
   int priority = 0;  ///< lower ones go first, of those that wait and of those that run
-  /// Requests share cached pages and encoded pictures only with requests of the same salt, in memory and on disk.
+  /// Requests share cached pages, encoded pictures and compiled grammars only with requests of the same salt, in memory and on disk.
   std::string cache_salt = {};
   /// Events tell the answer's tokens, as they do with sampling.top_logprobs, and the first one the prompt's.
   bool list_tokens = false;

@@ -142,7 +142,7 @@ impl Matcher {
     /// An independent one in the same state.
     pub fn copy(&self) -> Outcome<Matcher> {
         self.charge.ledger().check_room()?;
-        memory::check_room(self.charge.bytes())?;
+        let _room = memory::set_aside(self.charge.bytes())?;
         if self.place.parser.num_tokens() == 0 {
             return Ok(Matcher::of(self.shared.clone(), self.max_bytes, self.ignored.clone()));
         }

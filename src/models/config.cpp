@@ -299,10 +299,10 @@ void ConfigFields::refuse(const char* key, const std::string& why) const {
   throw_invalid(members_.path_of(key) + " " + why);
 }
 
-nn::DecoderConfig read_decoder(ConfigFields& fields) {
+nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size) {
   nn::DecoderConfig config;
   config.hidden_size = fields.size("hidden_size");
-  config.intermediate_size = fields.size("intermediate_size");
+  config.intermediate_size = fields.size(intermediate_size);
   config.vocab_size = fields.size("vocab_size");
   config.norm_eps = fields.number_or("rms_norm_eps", 1e-6);
   nn::AttentionConfig attention;

@@ -63,8 +63,9 @@ class ConfigFields {
 };
 
 /// The sizes, norms and the one kind of attention that most decoders have: every layer of kind 0, which is causal over
-/// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added).
-nn::DecoderConfig read_decoder(ConfigFields& fields);
+/// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added). intermediate_size: that field's name.
+nn::DecoderConfig read_decoder(ConfigFields& fields,
+                               const char* intermediate_size = "intermediate_size");
 
 /// Some layers see a window of tokens: layer_types names "full_attention" and "sliding_attention" layer by layer.
 /// Layers of the second kind get kinds[1], a copy of kinds[0] with sliding_window.

@@ -27,27 +27,25 @@ DecoderModel::DecoderModel(ModelTraits traits, const nn::DecoderConfig& config,
                            nn::Checkpoint& checkpoint)
     : traits_(std::move(traits)), decoder_(config, checkpoint), size_(checkpoint.size()) {}
 
-mx::array DecoderModel::forward(const StepInput& input, nn::KVCache& cache) const {
-  nn::DecoderStep step{input.positions, input.text_positions, input.layout};
+mx::array DecoderModel::forward(const StepInput& input, nn::ModelState& state) const {
+  nn::DecoderStep step{input.positions, input.text_positions, input.layout, input.states};
   if (!input.media.empty())
     step.after_layer = [&](mx::array h, std::size_t layer) {
       return add_deepstack(std::move(h), input.media, layer);
     };
   const auto h =
-      decoder_.forward(place_media(decoder_.embed(input.tokens), input.media), step, cache);
+      decoder_.forward(place_media(decoder_.embed(input.tokens), input.media), step, state);
   // Only the wanted rows go through the output layer, the largest matrix of a small model.
-  return decoder_.logits(mx::take(h, input.logit_rows, 0));
+  return decoder_.logits(input.logit_rows ? mx::take(h, *input.logit_rows, 0) : h);
 }
 
 ModelTraits decoder_traits(const std::filesystem::path& model_dir,
                            const boost::json::object& config, const ConfigFields& fields,
-                           const nn::DecoderConfig& decoder) {
+                           const nn::DecoderConfig& decoder, const nn::LoadOptions& options) {
   ModelTraits traits;
   traits.model_type = Members(config).string("model_type").value_or("");
   traits.vocab_size = decoder.vocab_size;
-  traits.num_layers = static_cast<int>(decoder.layers.size());
-  traits.num_kv_heads = decoder.kinds.front().num_kv_heads;
-  traits.head_dim = decoder.kinds.front().head_dim;
+  traits.layers = nn::layer_states(decoder, options);
   traits.max_context = fields.max_context();
   traits.end_tokens = read_end_tokens(model_dir, config);
   return traits;
@@ -120,8 +118,8 @@ std::unique_ptr<Model> load_text_model(const std::filesystem::path& model_dir,
   };
   nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(config), ours, options,
                             split);
-  auto model = std::make_unique<DecoderModel>(decoder_traits(model_dir, config, fields, decoder),
-                                              decoder, checkpoint);
+  auto model = std::make_unique<DecoderModel>(
+      decoder_traits(model_dir, config, fields, decoder, options), decoder, checkpoint);
   checkpoint.check_empty();
   return model;
 }

@@ -21,7 +21,7 @@ class DecoderModel : public Model {
   const ModelTraits& traits() const override { return traits_; }
   std::int64_t num_parameters() const override { return size_.num_parameters; }
   std::int64_t weight_bytes() const override { return size_.bytes; }
-  mx::array forward(const StepInput& input, nn::KVCache& cache) const override;
+  mx::array forward(const StepInput& input, nn::ModelState& state) const override;
 
  private:
   ModelTraits traits_;
@@ -29,11 +29,11 @@ class DecoderModel : public Model {
   nn::CheckpointSize size_;
 };
 
-/// The traits that follow from the decoder. `config` is the whole config.json, `fields` its part that describes the
+/// The traits that follow from the decoder. options: how the model is loaded. `config` is the whole config.json, `fields` its part that describes the
 /// decoder.
 ModelTraits decoder_traits(const std::filesystem::path& model_dir,
                            const boost::json::object& config, const ConfigFields& fields,
-                           const nn::DecoderConfig& decoder);
+                           const nn::DecoderConfig& decoder, const nn::LoadOptions& options);
 
 /// `name` without what a decoder's checkpoint may carry in vain: a tied output layer, old files' rotary frequencies.
 /// Empty: drop it.

@@ -43,8 +43,7 @@ class Scorer {
       : backend_(std::make_shared<kernels::CpuBackend>(
             kernels::CpuOptions{.threads = 2, .exact_activations = exact})),
         model_(load_model(source_dir / "assets/demo-model", {.cpu = backend_})),
-        cache_(model_->traits().num_layers, 1024 / page_size, page_size,
-               model_->traits().num_kv_heads, model_->traits().head_dim, kv) {}
+        state_(model_->traits().layers, {1024 / page_size, page_size, 0}, kv) {}
 
   /// log p of every token after each, [T, V].
   std::vector<float> log_probabilities(const Conversation& c) {
@@ -59,14 +58,14 @@ class Scorer {
                           mx::array(rows.begin(), {T}, mx::int32),
                           kernels::make_layout({{pages, T, T}}, page_size, backend_),
                           {}};
-    const auto logits = model_->forward(input, cache_);
+    const auto logits = model_->forward(input, state_);
     return testing::to_vector(logits - mx::logsumexp(logits, -1, true));
   }
 
  private:
   kernels::CpuBackendPtr backend_;
   std::unique_ptr<Model> model_;
-  nn::KVCache cache_;
+  nn::ModelState state_;
 };
 
 struct Perplexity {

@@ -108,7 +108,7 @@ std::unique_ptr<Model> load(const std::filesystem::path& model_dir, const json::
   vision.normalization = processor.normalization();
   check_video_processor(model_dir, processor);
 
-  auto traits = decoder_traits(model_dir, json, fields, text);
+  auto traits = decoder_traits(model_dir, json, fields, text, options);
   traits.position_axes = 3;
   traits.positions = mrope_positions;
   traits.image_token = static_cast<std::int32_t>(members.required_integer("image_token_id"));

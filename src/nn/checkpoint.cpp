@@ -221,9 +221,23 @@ mx::Dtype Checkpoint::stored_dtype(const std::string& name) const {
   return files_[it->second.file].dtype(it->second.name);
 }
 
+namespace {
+
+// On NVIDIA's GPUs an array from the host lies in memory that moves to and fro, what an operation makes in the GPU's own.
+mx::array in_own_memory(const mx::array& x) {
+  static const bool nvidia = mx::default_device() == mx::Device::gpu &&
+                             mx::device_info(mx::Device::gpu).contains("compute_capability_major");
+  if (!nvidia || x.shape(0) < 2) return x;
+  const auto parts = mx::split(x, mx::Shape{x.shape(0) / 2}, 0);
+  return mx::concatenate(parts, 0);
+}
+
+}  // namespace
+
 mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {
   auto tensor = take_stored(name, wanted);
   if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, options_.dtype);
+  tensor = in_own_memory(tensor);
   tensor.eval();
   return tensor;
 }

@@ -4,14 +4,18 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/ops.h"
 #include "nn/feed_forward.h"
-#include "nn/kv_cache.h"
+#include "nn/gated_delta.h"
 #include "nn/layers.h"
+#include "nn/model_state.h"
+#include "nn/recurrent.h"
 
 namespace pippin::nn {
 
@@ -35,6 +39,8 @@ struct AttentionConfig {
   cpu::HeadNorms norms = cpu::HeadNorms::none;
   int rope = 0;  ///< which of DecoderConfig::ropes; -1: nothing turns
   std::optional<QueryScale> query_scale = {};
+  /// q_proj gives each head's query and a gate beside it; what attention gives is multiplied by the gate's sigmoid.
+  bool output_gate = false;
 };
 
 /// Which norm a family's blocks have.
@@ -50,6 +56,9 @@ struct NormNames {
   std::string mlp_input = "post_attention_layernorm";
   std::string mlp_output = {};
 };
+
+/// In DecoderConfig::layers: a layer whose mixer is recurrent.
+inline constexpr int recurrent_layer = -1;
 
 struct DecoderConfig {
   int hidden_size = 0;        ///< D
@@ -72,28 +81,35 @@ struct DecoderConfig {
   float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
   std::vector<kernels::Rope> ropes;
   std::vector<AttentionConfig> kinds;  ///< of attention layers
-  std::vector<int> layers;             ///< each layer's kind
+  // One of these at most: what recurrent layers are.
+  std::optional<ShortConvConfig> short_conv;
+  std::optional<GatedDeltaConfig> gated_delta;
+  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer
 };
+
+/// What each layer keeps of the tokens before, in a model that is loaded so.
+std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOptions& options);
 
 /// What the layers of a step share.
 struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
   bool one_axis;               ///< the rows of `positions` are equal
   const kernels::PagedLayout& layout;
+  std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
 
-/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj, model.layers.N.mlp (feed_forward.h), the
-/// norms by their names, model.norm, lm_head.
+/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj or model.layers.N.conv (recurrent.h) or .linear_attn
+/// (gated_delta.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
 class Decoder {
  public:
   Decoder(DecoderConfig config, Checkpoint& checkpoint);
 
   /// tokens int32 [T] -> [T, D].
   mx::array embed(const mx::array& tokens) const;
-  /// Hidden states [T, D] after all layers; writes the rows' keys and values to the cache.
-  mx::array forward(mx::array h, const DecoderStep& step, KVCache& cache) const;
+  /// Hidden states [T, D] after all layers; writes the rows' keys and values, and recurrent states.
+  mx::array forward(mx::array h, const DecoderStep& step, ModelState& state) const;
   /// h [R, D] -> logits float32 [R, V].
   mx::array logits(const mx::array& h) const;
 
@@ -109,8 +125,9 @@ class Decoder {
     Linear o_proj;  ///< H * Dh -> D
 
    private:
-    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh
+    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh
     kernels::AttentionSpec spec_;
+    bool output_gate_;
   };
 
   struct Block {
@@ -118,13 +135,17 @@ class Decoder {
           const std::string& name);
     int kind;
     std::optional<Norm> attention_input;
-    Attention self_attn;
+    std::optional<Attention> self_attn;         ///< or
+    std::unique_ptr<RecurrentMixer> recurrent;  ///< if kind is recurrent_layer
     std::optional<Norm> attention_output, mlp_input;
     FeedForward mlp;
     std::optional<Norm> mlp_output;
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
+  /// `x`: what the layer's mixer reads, h or h normed.
+  mx::array mix(const mx::array& h, const mx::array& x, std::size_t layer, const DecoderStep& step,
+                const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
   /// Last: Linear or FeedForward.
   template <class Last>
   mx::array add_branch(const mx::array& h, const Last& last, const mx::array& x,

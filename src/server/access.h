@@ -37,7 +37,7 @@ struct AccessOptions {
 };
 
 /// Judges requests by their headers, before they are routed. Keys are compared by their digests and in constant time, and are not kept
-/// otherwise. /health needs no key; neither does a browser's question whether a page may ask (OPTIONS). Thread-safe.
+/// otherwise. /health and the chat page need no key; neither does a browser's question whether a page may ask (OPTIONS). Thread-safe.
 class Access {
  public:
   using Clock = std::chrono::steady_clock;

@@ -124,6 +124,64 @@ def _llama(**changes) -> dict:
     return config | changes
 
 
+def _lfm2(**changes) -> dict:
+    """LFM2's fields: three convolutions and two layers of attention."""
+    config = {
+        "architectures": ["Lfm2ForCausalLM"],
+        "model_type": "lfm2",
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 48,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 6,
+        "num_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "norm_eps": 1e-5,
+        "conv_bias": True,
+        "conv_L_cache": 3,
+        "conv_dim": 48,
+        "block_dim": 48,
+        "block_ff_dim": 66,
+        "block_multiple_of": 8,
+        "block_ffn_dim_multiplier": 1.1,
+        "block_auto_adjust_ff_dim": True,
+        "full_attn_idxs": [1, 4],
+        "rope_theta": 1000000.0,
+        "tie_embedding": True,
+        "eos_token_id": EOS,
+        "torch_dtype": "bfloat16",
+    }
+    return config | changes
+
+
+def _qwen3_5(**changes) -> dict:
+    """Qwen3.5's text part: gated delta layers with 3 value heads a key head, attention every third layer."""
+    config = _llama(
+        model_type="qwen3_5_text",
+        num_hidden_layers=4,
+        hidden_size=48,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=24,
+        rms_norm_eps=1e-5,
+        full_attention_interval=3,
+        linear_num_key_heads=2,
+        linear_num_value_heads=6,
+        linear_key_head_dim=12,
+        linear_value_head_dim=20,
+        linear_conv_kernel_dim=4,
+        rope_parameters={
+            "rope_type": "default",
+            "mrope_section": [1, 1, 1],
+            "mrope_interleaved": True,
+            "partial_rotary_factor": 0.25,
+            "rope_theta": 100000.0,
+        },
+    )
+    del config["rope_theta"]
+    return config | changes
+
+
 def _gemma3_text(**changes) -> dict:
     config = {
         "architectures": ["Gemma3ForCausalLM"],
@@ -372,6 +430,27 @@ CHECKPOINTS = [
         group_size=32,
         bits=8,
     ),
+    Checkpoint("lfm2-bf16", _lfm2(), dtype=mx.bfloat16),
+    Checkpoint(
+        "lfm2-mlx-4bit",
+        _lfm2(
+            hidden_size=96,
+            block_dim=96,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            num_hidden_layers=4,
+            num_heads=3,
+            conv_dim=96,
+            conv_bias=False,
+            conv_L_cache=4,
+            full_attn_idxs=None,
+            layer_types=["conv", "full_attention", "conv", "conv"],
+            block_ff_dim=64,
+            block_auto_adjust_ff_dim=False,
+        ),
+        dtype=mx.bfloat16,
+        group_size=32,
+    ),
     Checkpoint("ministral3-bf16", _ministral3(), dtype=mx.bfloat16),
     Checkpoint(
         "mistral3-bf16",
@@ -387,6 +466,40 @@ CHECKPOINTS = [
             ),
         },
         dtype=mx.bfloat16,
+    ),
+    Checkpoint(
+        # float32, since mlx-lm adds one to the stored norms in the checkpoint's dtype.
+        "qwen3_5-f32",
+        {
+            "architectures": ["Qwen3_5ForConditionalGeneration"],
+            "model_type": "qwen3_5",
+            "eos_token_id": EOS,
+            "text_config": _qwen3_5(),
+            "torch_dtype": "float32",
+        },
+    ),
+    Checkpoint(
+        "qwen3_5-mlx-4bit",
+        {
+            "architectures": ["Qwen3_5ForConditionalGeneration"],
+            "model_type": "qwen3_5",
+            "eos_token_id": EOS,
+            "text_config": _qwen3_5(
+                hidden_size=64,
+                intermediate_size=64,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                linear_num_key_heads=2,
+                linear_num_value_heads=4,
+                linear_key_head_dim=32,
+                linear_value_head_dim=32,
+                head_dim=32,
+                tie_word_embeddings=True,
+            ),
+            "torch_dtype": "bfloat16",
+        },
+        dtype=mx.bfloat16,
+        group_size=32,
     ),
     Checkpoint(
         "qwen3_vl-f32",

@@ -35,8 +35,9 @@ class ConstraintMaker {
   std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt,
                                    std::string_view begun = {}, const Wanted& wanted = {});
 
-  /// Of a text that is completed: there is no reasoning.
-  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {});
+  /// Of a text that is completed: there is no reasoning. salt: the request's cache_salt.
+  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {},
+                                   const std::string& salt = {});
 
   /// Drops the grammars that are kept and returns their number.
   std::size_t clear();
@@ -48,7 +49,7 @@ class ConstraintMaker {
   text::Grammar grammar_of_answer(const ResponseFormat& format, text::Thoughts thoughts) const;
   /// Of what may follow thoughts that were closed by force, in a format of messages.
   std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
-  text::Matcher compile(const text::Grammar& grammar, const std::string& field,
+  text::Matcher compile(text::Grammar grammar, const std::string& salt, const std::string& field,
                         const Wanted& wanted);
   text::GrammarCompiler& compiler();
 

@@ -199,6 +199,7 @@ std::int64_t file_size_of(const Entry& entry) {
 }
 
 std::string_view folder_of(EntryKind kind) {
+  if (kind == EntryKind::state) return "states";
   return kind == EntryKind::page ? "pages" : "features";
 }
 

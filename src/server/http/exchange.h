@@ -74,6 +74,8 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+  /// The request's body has been read: it is empty from now on, and others get its memory. Called by the handler's thread.
+  virtual void drop_body() = 0;
   virtual const Caller& caller() const = 0;
 
   /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.

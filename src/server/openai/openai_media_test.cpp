@@ -141,6 +141,36 @@ TEST_F(OpenAiMediaTest, TakesAVideoAsPictures) {
             "," + base64 + R"("}})");
   EXPECT_EQ(joined.seconds, (std::vector<double>{0, 0.5}));
   EXPECT_EQ(joined.frames[0], listed.frames[0]);
+  for (const char* head :
+       {"DATA:Video/JPEG;base64,", "data:video/jpeg; base64 ,", "data:video/jpeg;q=1;BASE64,"})
+    EXPECT_EQ(video(R"({"type": "video_url", "video_url": {"url": ")" + std::string(head) + base64 +
+                    "," + base64 + R"("}})")
+                  .frames,
+              joined.frames)
+        << head;
+}
+
+// 1 x 1, white.
+const std::string small_bmp_url =
+    "data:image/"
+    "bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA==";
+
+TEST_F(OpenAiMediaTest, NamesTheFrameThatIsWrong) {
+  ApiOptions options;
+  options.media.max_pixels = 7;
+  start(options);
+  const auto param = [&](const std::vector<std::string>& urls, int status) {
+    std::string list;
+    for (const std::string& url : urls) list += (list.empty() ? "\"" : ", \"") + url + "\"";
+    const TestResponse response = chat(with_part(R"({"type": "video", "video": [)" + list + "]}"));
+    EXPECT_EQ(response.status, status) << response.body;
+    return std::string(error_of(response).at("param").as_string());
+  };
+  const std::string field = "messages.0.content.0.video.";
+  EXPECT_EQ(param({bmp_url, bmp_url, "nonsense"}, 400), field + "2");
+  EXPECT_EQ(param({"data:image/png;base64,AAAA", bmp_url}, 400), field + "0");
+  EXPECT_EQ(param({bmp_url, small_bmp_url, bmp_url}, 400), field + "1");  // of another size
+  EXPECT_EQ(param({bmp_url, bmp_url, bmp_url, bmp_url}, 413), field + "3");
 }
 
 TEST_F(OpenAiMediaTest, SaysThatAudioIsIgnored) {
@@ -173,7 +203,7 @@ TEST_F(OpenAiMediaTest, NamesTheVideoThatIsWrong) {
   EXPECT_EQ(refused(of_url(bmp_url), 400), field);
   EXPECT_EQ(refused(of_url("data:video/jpeg;base64,"), 400), field);
   EXPECT_EQ(refused(R"({"type": "video", "video": ["nonsense"]})", 400),
-            "messages.0.content.0.video");
+            "messages.0.content.0.video.0");
   backend_.info_.video_sampling.reset();
   EXPECT_EQ(refused(of_url(clip_url("vp8.webm")), 400), field);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pippin/error.h"
+#include "text/parsers/call_grammar.h"
 #include "text/parsers/channels.h"
 #include "text/parsers/format_table.h"
 
@@ -56,6 +57,11 @@ std::string_view guess_tool_format(std::string_view source, std::string_view mod
   return "none";
 }
 
+bool can_be_forced(std::string_view tool_parser) {
+  const std::string names = ", " + call_grammar_formats() + ", ";
+  return contains(names, ", " + std::string(tool_parser) + ", ");
+}
+
 std::string warning_of(std::string_view source) {
   return contains(source, "tools")
              ? "tool calls will come as text: the chat template shows none of the formats of calls "
@@ -86,6 +92,9 @@ OutputFormat OutputFormat::choose(std::string_view tool_parser, std::string_view
                                  : reasoning_parser;
   if (tool_parser == "auto" && format.tool_parser_ == "none" && !template_source.empty())
     format.warning_ = warning_of(template_source);
+  if (format.tool_parser_ != "none" && !can_be_forced(format.tool_parser_))
+    format.warning_ = "calls can't be forced in this model's format, " + format.tool_parser_ +
+                      ": 'tool_choice' must be auto or none, and no tool 'strict'";
   return format;
 }
 

@@ -23,7 +23,7 @@ class OutputFormat {
   /// The names, "none" where nothing is parsed.
   const std::string& tool_parser() const { return tool_parser_; }
   const std::string& reasoning_parser() const { return reasoning_parser_; }
-  /// Why no format of calls was found where one was looked for; empty: one was, or nobody asked for that.
+  /// What of calls won't work: no format was found where one was looked for, or they can't be forced in it. Empty: nothing.
   const std::string& warning() const { return warning_; }
   /// How reasoning begins and ends; empty where nothing is parsed.
   ReasoningTags reasoning_tags() const;
