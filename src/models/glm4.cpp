@@ -28,8 +28,8 @@ nn::MoeConfig read_grouped_moe(ConfigFields& fields) {
 
 }  // namespace
 
-std::unique_ptr<Model> load_glm4(const std::filesystem::path& model_dir,
-                                 const json::object& config, const nn::LoadOptions& options) {
+std::unique_ptr<Model> load_glm4(const std::filesystem::path& model_dir, const json::object& config,
+                                 const nn::LoadOptions& options) {
   ConfigFields fields(config, "");
   auto decoder = read_decoder(fields);
   auto& attention = decoder.kinds.front();

@@ -16,8 +16,8 @@
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA, linear_kernels,    bf16_kernels,     norm_kernels,
-                       rope_kernels,    attention_kernels, sampling_kernels, recurrent_kernels,
-                       simd_kernels};
+const Kernels table = {Isa::PIPPIN_ISA,  linear_kernels,    bf16_kernels,
+                       norm_kernels,     rope_kernels,      attention_kernels,
+                       sampling_kernels, recurrent_kernels, simd_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

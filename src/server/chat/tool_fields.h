@@ -19,7 +19,8 @@ class ToolFields {
   std::string as_sent(std::string_view text) const;
 
  private:
-  std::vector<std::string> fields_;  // of the engine's tools, in order; empty where the words are the same
+  std::vector<std::string>
+      fields_;  // of the engine's tools, in order; empty where the words are the same
 };
 
 }  // namespace pippin::server
