@@ -56,8 +56,9 @@ void ChatSession::begin(ChatStreams streams) {
     headers.add("Content-Type", "text/event-stream; charset=utf-8");
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
-    exchange_->start_stream(std::move(headers));
+    // First, so that no client that has only stopped sending is taken for one that has left as the stream starts.
     exchange_->keep_alive_with(sse_comment("keep-alive"));
+    exchange_->start_stream(std::move(headers));
     pieces_ = reply_->open();
   }
   // Weakly, as the exchange holds the callback and the session the exchange.

@@ -61,7 +61,7 @@ void HttpExchange::start_stream(Headers headers) {
 }
 
 void HttpExchange::keep_alive_with(std::string piece) {
-  if (!started_ || ended_) return;
+  if (ended_) return;
   update(change(
       [piece = std::move(piece)](HttpConnection&, Outgoing& out) { out.idle_piece = piece; }));
 }

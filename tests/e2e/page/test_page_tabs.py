@@ -5,7 +5,6 @@ import time
 
 from playwright.sync_api import Browser, expect
 
-from e2e_harness import SLOWDOWN
 from page_harness import PlayedServer, Tab, window
 
 
@@ -120,4 +119,3 @@ def test_two_thousand_messages(tab: Tab, played: PlayedServer):
     drawn = tab.page.locator("#thread .code").count()
     print(f"2,000 messages: opened in {opened:.2f} s, typed in {typed:.2f} s, blocked for {blocked:.0f} ms at most, {drawn} drawn whole")
     assert drawn < 200  # the others wait until they come near the screen
-    assert opened < 5 * SLOWDOWN and typed < 3 * SLOWDOWN and blocked < 1000 * SLOWDOWN
