@@ -15,7 +15,12 @@ set(pippin_precompiled_default ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR PIPPIN_OBJECTS_ONLY OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(pippin_precompiled_default OFF)
 endif()
-option(PIPPIN_UNITY "Compile sources a dozen at a time" ${pippin_precompiled_default})
+# Sanitized builds alone are joined by default: a name of one source may hide another's without an error, which no program that is used may risk.
+set(pippin_unity_default OFF)
+if(pippin_precompiled_default AND PIPPIN_SANITIZE)
+  set(pippin_unity_default ON)
+endif()
+option(PIPPIN_UNITY "Compile sources a dozen at a time" ${pippin_unity_default})
 option(PIPPIN_PRECOMPILED "Precompile headers of other people's libraries" ${pippin_precompiled_default})
 
 set(pippin_headers_std

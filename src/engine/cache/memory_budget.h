@@ -61,7 +61,7 @@ class MemoryBudget {
   double bytes_per_page(const CacheNeeds& needs) const;
   void check_left(const char* field) const;
 
-  const EngineOptions& options_;
+  const EngineOptions options_;
   const bool named_;  ///< the budget was given, not chosen
   MemorySplit split_;
 };

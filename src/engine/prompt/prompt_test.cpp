@@ -5,16 +5,16 @@
 namespace pippin::engine {
 namespace {
 
-const auto model_dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
+const auto demo_dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
 
 PromptBuilder builder() {
   PromptBuilder b;
-  b.tokenizer = text::Tokenizer::load(model_dir);
-  b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(model_dir));
+  b.tokenizer = text::Tokenizer::load(demo_dir);
+  b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(demo_dir));
   b.vision.emplace();
-  b.vision->image_processor = media::ImageProcessorConfig::load(model_dir);
+  b.vision->image_processor = media::ImageProcessorConfig::load(demo_dir);
   b.vision->image_token = *b.tokenizer->token_to_id("<|image_pad|>");
-  b.vision->video_processor = media::VideoProcessorConfig::load(model_dir);
+  b.vision->video_processor = media::VideoProcessorConfig::load(demo_dir);
   b.vision->video_token = *b.tokenizer->token_to_id("<|video_pad|>");
   b.vision->video_text = "<|video_pad|>";
   b.vision->start_text = "<|vision_start|>";
