@@ -317,8 +317,7 @@ asio::awaitable<bool> HttpConnection::answer() {
         continue;
       }
       const auto interval = core_->options().keep_alive_interval;
-      const bool kept_alive =
-          out_->started && !out_->idle_piece.empty() && interval.count() > 0;
+      const bool kept_alive = out_->started && !out_->idle_piece.empty() && interval.count() > 0;
       const auto quiet_until = kept_alive ? last_write + interval : never;
       co_await changed(std::min(quiet_until, probe_at));
       const bool quiet = out_->bytes.empty() && !out_->ended && Clock::now() >= quiet_until;
