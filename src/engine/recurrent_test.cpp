@@ -233,7 +233,7 @@ TEST_P(RecurrentRestart, DamagedFilesAreComputedAgain) {
   }
 }
 
-// Of prefixes of each other, in pools of all sizes, with readers that leave or are slow and steps that fail.
+// Prompts are prefixes of each other, in pools of all sizes, with readers that leave or are slow and steps that fail.
 TEST_P(Recurrent, RandomSchedulesGiveTheSameTokens) {
   std::int64_t preemptions = 0, evicted = 0, cached = 0, failed = 0, ahead = 0;
   for (unsigned seed = 0; seed < static_cast<unsigned>(rounds(8, 2)); ++seed) {
@@ -282,18 +282,9 @@ TEST_P(Recurrent, RandomSchedulesGiveTheSameTokens) {
       if (up_to(2) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(up_to(4)));
     }
     for (const auto& one : all) {
-      Tokens got;
-      bool whole = false;
-      try {
-        while (const auto event = one.sequence->output->next()) {
-          whole = event->finish.has_value();
-          if (whole) break;
-          got.push_back(event->token);
-          if (got.size() >= one.leaves_after) break;
-        }
-        one.sequence->output->cancel();
-      } catch (const Error& error) {
-        EXPECT_TRUE(breaks) << error.what();
+      const auto [got, whole, failure] = read_some(*one.sequence, one.leaves_after);
+      if (failure) {
+        EXPECT_TRUE(breaks) << failure->what();
         ++failed;
       }
       ASSERT_LE(got.size(), one.expected.size()) << "schedule " << seed;
