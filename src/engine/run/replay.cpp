@@ -6,15 +6,16 @@
 #include <variant>
 
 #include "base/log.h"
+#include "kernels/gpu/attention.h"
 #include "kernels/gpu/tokens.h"
 
 namespace pippin::engine {
 namespace {
 
 namespace gpu = kernels::gpu;
+using gpu::part_tokens;
 
 constexpr int max_rows = 128;
-constexpr int part_tokens = 128;  // of a context, as kernels/gpu/paged_decode.h cuts them
 constexpr int least_parts = 8;
 constexpr std::size_t max_steps = 64;  // that are kept
 

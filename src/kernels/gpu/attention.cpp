@@ -9,7 +9,7 @@
 namespace pippin::kernels::gpu {
 namespace {
 
-constexpr int part_tokens = 128, threads = 256, warps = threads / 32;  // as paged_decode.h has them
+constexpr int threads = 256, warps = threads / 32;  // as paged_decode.h has them
 constexpr int least_numbers = 8, max_shared_heads = 4;
 constexpr float log2_e = 1.442695041f;
 
