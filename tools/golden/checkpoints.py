@@ -17,14 +17,12 @@ import mlx_vlm.quant_utils
 import mlx_vlm.utils
 from mlx.utils import tree_flatten, tree_map
 
+import configs
 import weights
+from configs import EOS
 from families import FAMILIES
 from family_weights import Layout, family_weights
 from safetensors_io import save, save_json
-
-VOCAB_SIZE = 151  # prime: a multiple of nothing convenient
-EOS, VISION_START, VISION_END, IMAGE, VIDEO = 1, 140, 141, 142, 143
-SPECIAL = {EOS, VISION_START, VISION_END, IMAGE, VIDEO}
 
 PREPROCESSOR = {  # as Qwen3-VL publishes it, with a budget of pixels that suits tiny pictures
     "size": {"longest_edge": 10240, "shortest_edge": 2048},
@@ -63,7 +61,7 @@ class Checkpoint:
     mode: str = "affine"
     # Banks of experts are published as blocks and scales.
     mxfp4: bool = False
-    # Of a family of families.py.
+    # The layout of a family of families.py.
     layout: Layout | None = None
 
     @property
@@ -71,225 +69,10 @@ class Checkpoint:
         return self.config["model_type"].startswith("qwen3_vl")
 
 
-def _qwen3(**changes) -> dict:
-    config = {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000,
-        "rope_scaling": None,
-        "max_position_embeddings": 512,
-        "tie_word_embeddings": True,
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "sliding_window": None,
-        "use_sliding_window": False,
-        "max_window_layers": 2,
-        "bos_token_id": 0,
-        "eos_token_id": EOS,
-        "torch_dtype": "float32",
-        "use_cache": True,
-    }
-    return config | changes
-
-
-def _llama(**changes) -> dict:
-    """Llama's fields; sizes are odd on purpose: 3 query heads a kv head, an MLP of no convenient width."""
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 48,
-        "intermediate_size": 40,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 6,
-        "num_key_value_heads": 2,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "max_position_embeddings": 256,
-        "tie_word_embeddings": False,
-        "bos_token_id": 0,
-        "eos_token_id": EOS,
-        "torch_dtype": "bfloat16",
-    }
-    return config | changes
-
-
-def _lfm2(**changes) -> dict:
-    """LFM2's fields: three convolutions and two layers of attention."""
-    config = {
-        "architectures": ["Lfm2ForCausalLM"],
-        "model_type": "lfm2",
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 48,
-        "num_hidden_layers": 5,
-        "num_attention_heads": 6,
-        "num_heads": 6,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 256,
-        "norm_eps": 1e-5,
-        "conv_bias": True,
-        "conv_L_cache": 3,
-        "conv_dim": 48,
-        "block_dim": 48,
-        "block_ff_dim": 66,
-        "block_multiple_of": 8,
-        "block_ffn_dim_multiplier": 1.1,
-        "block_auto_adjust_ff_dim": True,
-        "full_attn_idxs": [1, 4],
-        "rope_theta": 1000000.0,
-        "tie_embedding": True,
-        "eos_token_id": EOS,
-        "torch_dtype": "bfloat16",
-    }
-    return config | changes
-
-
-def _qwen3_5(**changes) -> dict:
-    """Qwen3.5's text part: gated delta layers with 3 value heads a key head, attention every third layer."""
-    config = _llama(
-        model_type="qwen3_5_text",
-        num_hidden_layers=4,
-        hidden_size=48,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        head_dim=24,
-        rms_norm_eps=1e-5,
-        full_attention_interval=3,
-        linear_num_key_heads=2,
-        linear_num_value_heads=6,
-        linear_key_head_dim=12,
-        linear_value_head_dim=20,
-        linear_conv_kernel_dim=4,
-        rope_parameters={
-            "rope_type": "default",
-            "mrope_section": [1, 1, 1],
-            "mrope_interleaved": True,
-            "partial_rotary_factor": 0.25,
-            "rope_theta": 100000.0,
-        },
-    )
-    del config["rope_theta"]
-    return config | changes
-
-
-def _gemma3_text(**changes) -> dict:
-    config = {
-        "architectures": ["Gemma3ForCausalLM"],
-        "model_type": "gemma3_text",
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 40,
-        "intermediate_size": 40,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 1,
-        "head_dim": 24,
-        "hidden_activation": "gelu_pytorch_tanh",
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000.0,
-        "rope_local_base_freq": 10000.0,
-        "query_pre_attn_scalar": 20,
-        "sliding_window": 9,
-        "sliding_window_pattern": 3,
-        "attn_logit_softcapping": None,
-        "final_logit_softcapping": None,
-        "max_position_embeddings": 256,
-        "bos_token_id": 0,
-        "eos_token_id": EOS,
-        "torch_dtype": "bfloat16",
-    }
-    return config | changes
-
-
-def _ministral3(**changes) -> dict:
-    return _llama(
-        architectures=["Ministral3ForCausalLM"],
-        model_type="ministral3",
-        head_dim=16,
-        rope_parameters={
-            "rope_type": "yarn",
-            "type": "yarn",
-            "rope_theta": 10000.0,
-            "factor": 8.0,
-            "beta_fast": 32.0,
-            "beta_slow": 1.0,
-            "mscale": 1.0,
-            "mscale_all_dim": 0.5,
-            "original_max_position_embeddings": 16,
-            "llama_4_scaling_beta": 0.3,
-        },
-    ) | changes
-
-
-def _qwen3_vl(text: dict, vision: dict, tied: bool, dtype: str) -> dict:
-    text_config = {
-        "model_type": "qwen3_vl_text",
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 64,
-        "intermediate_size": 64,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 5000,
-        # 8 frequencies: T takes 0, 3, 6, 7; H takes 1, 4; W takes 2, 5
-        "rope_scaling": {
-            "mrope_interleaved": True,
-            "mrope_section": [4, 2, 2],
-            "rope_type": "default",
-        },
-        "max_position_embeddings": 512,
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "bos_token_id": 0,
-        "eos_token_id": EOS,
-        "tie_word_embeddings": tied,
-        "dtype": dtype,
-    } | text
-    vision_config = {
-        "model_type": "qwen3_vl",
-        "depth": 3,
-        "hidden_size": 32,
-        "num_heads": 2,
-        "intermediate_size": 48,
-        "in_channels": 3,
-        "patch_size": 16,
-        "temporal_patch_size": 2,
-        "spatial_merge_size": 2,
-        "num_position_embeddings": 49,  # a 7 x 7 table
-        "out_hidden_size": text_config["hidden_size"],
-        "deepstack_visual_indexes": [0, 1, 2],
-        "hidden_act": "gelu_pytorch_tanh",
-    } | vision
-    return {
-        "architectures": ["Qwen3VLForConditionalGeneration"],
-        "model_type": "qwen3_vl",
-        "image_token_id": IMAGE,
-        "video_token_id": VIDEO,
-        "vision_start_token_id": VISION_START,
-        "vision_end_token_id": VISION_END,
-        "tie_word_embeddings": tied,
-        "torch_dtype": dtype,
-        "text_config": text_config,
-        "vision_config": vision_config,
-    }
-
-
 CHECKPOINTS = [
     Checkpoint(
         "qwen3-f32",
-        _qwen3(
+        configs.qwen3(
             hidden_size=48,  # head_dim is not hidden_size / heads
             intermediate_size=80,
             rope_theta=31337.0,
@@ -299,7 +82,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3-bf16-sharded",
-        _qwen3(hidden_size=48, intermediate_size=80, torch_dtype="bfloat16"),
+        configs.qwen3(hidden_size=48, intermediate_size=80, torch_dtype="bfloat16"),
         dtype=mx.bfloat16,
         num_shards=2,
     ),
@@ -308,7 +91,7 @@ CHECKPOINTS = [
         # transformers 5 nests the rope parameters and says dtype for torch_dtype
         {
             key: value
-            for key, value in _qwen3(
+            for key, value in configs.qwen3(
                 hidden_size=48,
                 intermediate_size=80,
                 rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
@@ -320,7 +103,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3-mlx-4bit",
-        _qwen3(num_hidden_layers=3, head_dim=32, torch_dtype="bfloat16"),
+        configs.qwen3(num_hidden_layers=3, head_dim=32, torch_dtype="bfloat16"),
         dtype=mx.bfloat16,
         group_size=64,
         overrides={
@@ -332,7 +115,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3-mlx-4bit-g32",
-        _qwen3(
+        configs.qwen3(
             hidden_size=96,
             intermediate_size=96,
             num_attention_heads=3,
@@ -347,14 +130,14 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3-mlx-8bit",
-        _qwen3(intermediate_size=64, num_key_value_heads=4, torch_dtype="bfloat16"),
+        configs.qwen3(intermediate_size=64, num_key_value_heads=4, torch_dtype="bfloat16"),
         dtype=mx.bfloat16,
         group_size=64,
         bits=8,
     ),
     Checkpoint(
         "qwen3-mlx-mixed",
-        _qwen3(torch_dtype="bfloat16"),
+        configs.qwen3(torch_dtype="bfloat16"),
         dtype=mx.bfloat16,
         group_size=64,
         bits=6,
@@ -366,7 +149,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "llama-bf16",
-        _llama(
+        configs.llama(
             intermediate_size=32,
             attention_bias=True,
             mlp_bias=True,
@@ -385,7 +168,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "mistral-mlx-4bit",
-        _llama(
+        configs.llama(
             architectures=["MistralForCausalLM"],
             model_type="mistral",
             hidden_size=64,
@@ -400,7 +183,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen2-bf16",
-        _llama(
+        configs.llama(
             architectures=["Qwen2ForCausalLM"],
             model_type="qwen2",
             hidden_size=56,
@@ -414,10 +197,10 @@ CHECKPOINTS = [
         ),
         dtype=mx.bfloat16,
     ),
-    Checkpoint("gemma3_text-bf16", _gemma3_text(), dtype=mx.bfloat16),
+    Checkpoint("gemma3_text-bf16", configs.gemma3_text(), dtype=mx.bfloat16),
     Checkpoint(
         "gemma3_text-mlx-8bit",
-        _gemma3_text(
+        configs.gemma3_text(
             hidden_size=64,
             intermediate_size=64,
             layer_types=["sliding_attention", "sliding_attention", "full_attention"],
@@ -430,10 +213,10 @@ CHECKPOINTS = [
         group_size=32,
         bits=8,
     ),
-    Checkpoint("lfm2-bf16", _lfm2(), dtype=mx.bfloat16),
+    Checkpoint("lfm2-bf16", configs.lfm2(), dtype=mx.bfloat16),
     Checkpoint(
         "lfm2-mlx-4bit",
-        _lfm2(
+        configs.lfm2(
             hidden_size=96,
             block_dim=96,
             num_attention_heads=3,
@@ -451,7 +234,7 @@ CHECKPOINTS = [
         dtype=mx.bfloat16,
         group_size=32,
     ),
-    Checkpoint("ministral3-bf16", _ministral3(), dtype=mx.bfloat16),
+    Checkpoint("ministral3-bf16", configs.ministral3(), dtype=mx.bfloat16),
     Checkpoint(
         "mistral3-bf16",
         {
@@ -459,7 +242,7 @@ CHECKPOINTS = [
             "model_type": "mistral3",
             "eos_token_id": EOS,
             "torch_dtype": "bfloat16",
-            "text_config": _ministral3(
+            "text_config": configs.ministral3(
                 layer_types=["full_attention", "sliding_attention"],
                 sliding_window=13,
                 tie_word_embeddings=True,
@@ -474,7 +257,7 @@ CHECKPOINTS = [
             "architectures": ["Qwen3_5ForConditionalGeneration"],
             "model_type": "qwen3_5",
             "eos_token_id": EOS,
-            "text_config": _qwen3_5(),
+            "text_config": configs.qwen3_5(),
             "torch_dtype": "float32",
         },
     ),
@@ -484,7 +267,7 @@ CHECKPOINTS = [
             "architectures": ["Qwen3_5ForConditionalGeneration"],
             "model_type": "qwen3_5",
             "eos_token_id": EOS,
-            "text_config": _qwen3_5(
+            "text_config": configs.qwen3_5(
                 hidden_size=64,
                 intermediate_size=64,
                 num_attention_heads=4,
@@ -503,11 +286,11 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3_vl-f32",
-        _qwen3_vl({"hidden_size": 48}, {}, tied=False, dtype="float32"),
+        configs.qwen3_vl({"hidden_size": 48}, {}, tied=False, dtype="float32"),
     ),
     Checkpoint(
         "qwen3_vl-mlx-4bit",
-        _qwen3_vl({}, {"deepstack_visual_indexes": [0, 2]}, tied=True, dtype="bfloat16"),
+        configs.qwen3_vl({}, {"deepstack_visual_indexes": [0, 2]}, tied=True, dtype="bfloat16"),
         dtype=mx.bfloat16,
         group_size=64,
         overrides={
@@ -518,7 +301,7 @@ CHECKPOINTS = [
         "qwen3_vl-mlx-8bit",
         # 48 is no multiple of 32: the blocks' linear_fc2 stay unquantized. mlx-vlm expects no
         # quantized table of a size that 64 does not divide, hence 6 x 6 positions.
-        _qwen3_vl(
+        configs.qwen3_vl(
             {},
             {"num_position_embeddings": 36, "depth": 4, "deepstack_visual_indexes": [1, 3]},
             tied=False,
@@ -531,7 +314,7 @@ CHECKPOINTS = [
     ),
     Checkpoint(
         "qwen3_vl_moe-bf16",
-        _qwen3_vl(
+        configs.qwen3_vl(
             {
                 "model_type": "qwen3_vl_moe_text",
                 "hidden_size": 40,

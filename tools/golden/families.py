@@ -3,13 +3,14 @@
 Sizes are odd on purpose: expert counts that divide nothing, windows shorter than a page and than the prompt.
 """
 
+from configs import EOS, VOCAB_SIZE
 from family_weights import Layout
 
 
 def _config(kind: str, **changes) -> dict:
     return {
         "model_type": kind,
-        "vocab_size": 151,
+        "vocab_size": VOCAB_SIZE,
         "hidden_size": 48,
         "intermediate_size": 32,
         "num_hidden_layers": 2,
@@ -22,7 +23,7 @@ def _config(kind: str, **changes) -> dict:
         "tie_word_embeddings": True,
         "attention_bias": False,
         "bos_token_id": 0,
-        "eos_token_id": 1,
+        "eos_token_id": EOS,
         "torch_dtype": "bfloat16",
     } | changes
 

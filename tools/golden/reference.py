@@ -8,7 +8,8 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
-from checkpoints import IMAGE, SPECIAL, VIDEO, VISION_END, VISION_START, VOCAB_SIZE, Checkpoint
+from checkpoints import Checkpoint
+from configs import IMAGE, SPECIAL, VIDEO, VISION_END, VISION_START, VOCAB_SIZE
 from weights import SEED
 
 NUM_DECODE = 8
@@ -30,9 +31,9 @@ def _case(name: str, *parts: int | str) -> Case:
 
 # 1, 5, 17, 33, 70: within a page of 16 tokens, just past one, past two, past four.
 TEXT_CASES = [_case(f"text_{n}", n) for n in (1, 5, 17, 33, 70)]
-# Of the other families: within, at and beyond their small windows and first contexts.
+# Cases of the other families: within, at and beyond their small windows and first contexts.
 FAMILY_CASES = [_case(f"text_{n}", n) for n in (1, 17, 33)]
-# Of the families of families.py: the batch of unequal lengths needs three.
+# Cases of the families of families.py: the batch of unequal lengths needs three.
 SHORT_CASES = [_case(f"text_{n}", n) for n in (1, 7, 21)]
 VISION_CASES = [
     _case("text_5", 5),
@@ -55,7 +56,7 @@ VISION_CASES = [
 ]
 
 
-# Of qwen3_vl_moe, whose tower is Qwen3-VL's.
+# Cases of qwen3_vl_moe, whose tower is Qwen3-VL's.
 VISION_MOE_CASES = [case for case in VISION_CASES if case.names[0] in ("text_5", "image_one", "video_one")]
 
 

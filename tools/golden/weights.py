@@ -101,7 +101,7 @@ def _gated_delta(out: dict, name: str, config: dict):
     _linear(out, f"{name}.out_proj", hidden, values, gain=1.5)
     shape = (2 * keys + values, 1, config["linear_conv_kernel_dim"])
     out[f"{name}.conv1d.weight"] = _normal(f"{name}.conv1d.weight", shape, 0.8)
-    # Of some tokens up to some dozens of memory.
+    # A memory of some tokens up to some dozens.
     out[f"{name}.A_log"] = _normal(f"{name}.A_log", (heads,), 0.7, mean=-1.5)
     out[f"{name}.dt_bias"] = _normal(f"{name}.dt_bias", (heads,), 0.5)
     _rms_norm(out, f"{name}.norm", config["linear_value_head_dim"])
