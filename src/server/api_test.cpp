@@ -16,7 +16,7 @@ TEST_F(ApiTest, ReportsHealth) {
   start();
   EXPECT_EQ(get("/health").status, 200);
   EXPECT_EQ(parse_json(get("/health").body, "body").at("pages").at("free"), 5);
-  backend_.healthy_ = false;
+  engine_.healthy_ = false;
   const TestResponse response = get("/health");
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(parse_json(response.body, "body").at("status"), "unhealthy");
@@ -43,7 +43,7 @@ TEST_F(ApiTest, ClearsTheCaches) {
   EXPECT_EQ(report.at("media"), 2);
   EXPECT_EQ(report.at("grammars"), 4);
   EXPECT_EQ(report.at("freed_bytes"), 1000);
-  backend_.error_ = Error(Code::unavailable, "stopping");
+  engine_.error_ = Error(Code::unavailable, "stopping");
   EXPECT_EQ(send(request).status, 503);
 }
 
@@ -68,7 +68,7 @@ TEST_F(ApiTest, WhoShowsNoKeyLearnsTheHealthAlone) {
   };
   start();
   EXPECT_EQ(get("/health").body, R"({"status":"ok"})");
-  backend_.healthy_ = false;
+  engine_.healthy_ = false;
   EXPECT_EQ(get("/health").status, 503);
   EXPECT_EQ(get("/health").body, R"({"status":"unhealthy"})");
   const TestResponse known = send("GET /health HTTP/1.1\r\nHost: h\r\nX-Api-Key: k\r\n\r\n");
@@ -81,9 +81,9 @@ TEST_F(ApiTest, SaltsPartTheCaches) {
                                        std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_EQ(response.status, 200) << response.body;
     EXPECT_FALSE(response.headers.contains("x-pippin-ignored")) << path;
-    std::lock_guard lock(backend_.mutex_);
-    return path == "/v1/completions" ? backend_.completions_.back().cache_salt
-                                     : backend_.last_.cache_salt;
+    std::lock_guard lock(engine_.mutex_);
+    return path == "/v1/completions" ? engine_.completions_.back().cache_salt
+                                     : engine_.last_.cache_salt;
   };
   const std::string messages = R"("messages": [{"role": "user", "content": "hi"}])";
   const std::pair<const char*, std::string> bodies[] = {
@@ -188,8 +188,8 @@ TEST_F(ApiTest, MessagesKnowTheirFields) {
     const TestResponse response = send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
                                        std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_EQ(response.status, 200) << response.body;
-    std::string all = backend_.last_.field + ":";
-    for (const Message& message : backend_.last_.messages) all += " " + message.field;
+    std::string all = engine_.last_.field + ":";
+    for (const Message& message : engine_.last_.messages) all += " " + message.field;
     return all;
   };
   EXPECT_EQ(

@@ -32,9 +32,9 @@ class FailedAnswers : public ApiTest, public ::testing::WithParamInterface<Diale
   // The answer says `text`, then its grammar fails.
   TestResponse ask(const std::string& text, const std::string& more) {
     start();
-    backend_.next_ = std::make_shared<Script>();
-    if (!text.empty()) backend_.next_->push({text, {}, {}});
-    backend_.next_->fail(Error(Code::invalid_argument, why, "response_format"));
+    engine_.next_ = std::make_shared<Script>();
+    if (!text.empty()) engine_.next_->push({text, {}, {}});
+    engine_.next_->fail(Error(Code::invalid_argument, why, "response_format"));
     const std::string body = GetParam().body + more + "}";
     return send(std::string("POST ") + GetParam().path +
                 " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +

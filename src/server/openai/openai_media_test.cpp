@@ -27,7 +27,7 @@ TEST_F(OpenAiMediaTest, GivesTheEnginePixels) {
   start();
   const TestResponse response = chat(with_picture(bmp_url));
   ASSERT_EQ(response.status, 200) << response.body;
-  const auto& content = backend_.last_.messages.at(0).content;
+  const auto& content = engine_.last_.messages.at(0).content;
   ASSERT_EQ(content.size(), 2u);
   EXPECT_EQ(content[0].text, "what?");
   ASSERT_TRUE(content[1].image);
@@ -80,7 +80,7 @@ TEST_F(OpenAiMediaTest, ShrinksPicturesOfLowDetail) {
         R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": ")" +
         url + R"(", "detail": ")" + detail + R"("}}]}]})");
     EXPECT_EQ(response.status, 200) << response.body;
-    return backend_.last_.messages.at(0).content.at(0).image->width;
+    return engine_.last_.messages.at(0).content.at(0).image->width;
   };
   EXPECT_EQ(ask("high"), 600);
   EXPECT_EQ(ask("low"), 512);
@@ -105,7 +105,7 @@ TEST_F(OpenAiMediaTest, GivesTheEngineSampledFrames) {
   const auto seconds = [&](const std::string& part, const std::string& members = "") {
     const TestResponse response = chat(with_part(part, members));
     EXPECT_EQ(response.status, 200) << response.body;
-    return backend_.last_.messages.at(0).content.at(0).video->seconds;
+    return engine_.last_.messages.at(0).content.at(0).video->seconds;
   };
   using Seconds = std::vector<double>;
   // Twenty frames in two seconds. First as the model samples, then as the request says.
@@ -128,7 +128,7 @@ TEST_F(OpenAiMediaTest, TakesAVideoAsPictures) {
   const auto video = [&](const std::string& part) {
     const TestResponse response = chat(with_part(part));
     EXPECT_EQ(response.status, 200) << response.body;
-    return *backend_.last_.messages.at(0).content.at(0).video;
+    return *engine_.last_.messages.at(0).content.at(0).video;
   };
   const std::string pictures = "[\"" + bmp_url + "\", \"" + bmp_url + "\", \"" + bmp_url + "\"]";
   const Video listed = video(R"({"type": "video", "fps": 4, "video": )" + pictures + "}");
@@ -204,7 +204,7 @@ TEST_F(OpenAiMediaTest, NamesTheVideoThatIsWrong) {
   EXPECT_EQ(refused(of_url("data:video/jpeg;base64,"), 400), field);
   EXPECT_EQ(refused(R"({"type": "video", "video": ["nonsense"]})", 400),
             "messages.0.content.0.video.0");
-  backend_.info_.video_sampling.reset();
+  engine_.info_.video_sampling.reset();
   EXPECT_EQ(refused(of_url(clip_url("vp8.webm")), 400), field);
 }
 
