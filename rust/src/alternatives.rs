@@ -255,7 +255,7 @@ fn text(map: &Map<String, Json>) -> Text {
     }
 }
 
-/// Of every draft: `items` may be the list of the first ones.
+/// The array of a schema of any draft: `items` may be the list of the first items.
 fn array(map: &Map<String, Json>) -> Array {
     let old = map.get("items").and_then(Json::as_array);
     let first = old.or_else(|| map.get("prefixItems").and_then(Json::as_array));

@@ -269,7 +269,7 @@ pub fn lark(text: &str) -> Outcome<String> {
 fn slices() -> Vec<String> {
     let mut slices = SlicedBiasComputer::general_slices();
     slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
-    // Of texts that a tag or a single quote ends.
+    // Slices for texts that a tag or a single quote ends.
     slices.extend([10, 30].map(|most: u32| format!(r#"[^<'"\\\x00-\x1F\x7F]{{1,{most}}}"#)));
     slices
 }

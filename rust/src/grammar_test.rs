@@ -71,7 +71,7 @@ impl Compiler {
     }
 }
 
-/// Of work that may take what it likes.
+/// A fuse for work that may take what it likes.
 pub(crate) fn fuse() -> Fuse {
     Fuse::lit(Limits { time: Duration::from_secs(60), bytes: isize::MAX as usize })
 }

@@ -72,7 +72,7 @@ struct Visitor {
     paths_size: usize,
     refs: Vec<String>,
     targets: HashSet<String>,
-    /// Of parts within one another.
+    /// The deepest nesting of parts within one another.
     deepest: usize,
     multiples: Multiples,
     /// Whether decimals may be limited.

@@ -131,7 +131,7 @@ impl<'a> Sizes<'a> {
         Ok(())
     }
 
-    /// Of a part that `path` leads to, merged with what it refers to.
+    /// The size of a part that `path` leads to, merged with what it refers to.
     fn size(&mut self, node: &'a Json, path: &str, depth: usize) -> Outcome<Size> {
         match self.known.get(&(node as *const Json)) {
             Some(known) => return Ok(known.unwrap_or(ONE)),

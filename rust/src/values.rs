@@ -97,7 +97,7 @@ impl<'a, 'b> Values<'a, 'b> {
         Ok(Some(name))
     }
 
-    /// Of one that is no text.
+    /// The rule of an alternative that is no text.
     fn option(&mut self, option: &Alternative) -> Outcome<Option<String>> {
         Ok(match option {
             Alternative::Null => Some(literal(self.notation.null)),

@@ -19,7 +19,7 @@ mx::array int_array(const std::vector<std::int32_t>& values) {
   return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
 }
 
-// Of each of the prompt's rows, the log-probabilities of all tokens.
+// The log-probabilities of all tokens, for each row of the prompt.
 std::vector<Row> by_one_pass(const std::vector<std::int32_t>& tokens) {
   const auto model = models::load_model(model_dir, {});
   const auto& traits = model->traits();

@@ -193,7 +193,7 @@ constexpr int shared_bytes(int bits, int m_tiles, int n_tiles) {
   return std::max(stages, sums);
 }
 
-// Of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
+// Shared memory of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
 constexpr int max_shared_bytes = 99 << 10;
 static_assert(shared_bytes(8, 1, 4) <= max_shared_bytes &&
               shared_bytes(4, 2, 4) <= max_shared_bytes);

@@ -79,7 +79,7 @@ bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& ep
           (w.quantized() && few_rows_kernel_takes(x, *w.quantized(), true)));
 }
 
-// Of many rows on a GPU, where the product of the expanded matrix adds it.
+// Whether the product of the expanded matrix adds the residual: on a GPU, where there are many rows.
 bool expands_with_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   return mx::default_device() == mx::Device::gpu && epilogue.residual && !epilogue.bias &&
          epilogue.activation == Activation::none && w.quantized() &&

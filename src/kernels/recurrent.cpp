@@ -7,7 +7,7 @@
 namespace pippin::kernels {
 namespace {
 
-// Of the slots in `states`, each state_size floats.
+// The parts of the slots in `states`, each state_size floats.
 std::vector<cpu::StatePart> parts_in(const mx::array& states, std::span<const StateRows> parts) {
   auto* memory = const_cast<float*>(states.data<float>());
   const auto size = states.size() / static_cast<std::size_t>(states.shape(0));

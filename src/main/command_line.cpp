@@ -262,7 +262,7 @@ std::string without_brackets(const std::string& host) {
   return bracketed ? host.substr(1, host.size() - 2) : host;
 }
 
-// Of what the engine leaves of the memory a quarter: bodies become conversations, which take several times as much.
+// A twentieth of the memory: bodies become conversations, which take several times as much.
 std::int64_t default_bodies() {
   constexpr std::int64_t least = 64 << 20, most = 256 << 20;
   return std::clamp(memory_limit_bytes() / 20, least, most);

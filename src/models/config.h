@@ -37,7 +37,7 @@ class ConfigFields {
   void expect(const char* key, const char* value);
   /// partial_rotary_factor (also of rope_parameters) times a head's numbers: how many turn.
   int rotary_dims(int head_dim, double default_factor = 1);
-  /// Of one string a layer ("layer_types"); empty where absent.
+  /// A list of one string a layer ("layer_types"); empty where absent.
   std::vector<std::string> strings(const char* key);
   /// The MLP's activation by the names of Hugging Face.
   nn::Activation activation(const char* key, const char* fallback);

@@ -58,7 +58,7 @@ const MoeConfig* moe_of(const DecoderConfig& c, std::size_t layer) {
   return c.moe && (c.routed.empty() || c.routed[layer]) ? &*c.moe : nullptr;
 }
 
-// Of rows whose heads have a query and a gate side by side: leaves [queries, keys, values], returns the gates, [T, H * Dh].
+// Takes rows whose heads have a query and a gate side by side: leaves [queries, keys, values], returns the gates, [T, H * Dh].
 mx::array take_gates(mx::array& qkv, const kernels::AttentionShape& shape) {
   const int rows = qkv.shape(0), heads = shape.num_heads, dim = shape.head_dim;
   const auto part = [&](const mx::array& x, int begin, int end) {

@@ -14,7 +14,7 @@ std::size_t bytes_per_page(const mx::array& pool, int page_size) {
          static_cast<std::size_t>(page_size);
 }
 
-// Of pages on their way into the pools: some dozens, so that a GPU is waited for that much less often.
+// The bytes of pages on their way into the pools: some dozens of pages, so that a GPU is waited for that much less often.
 constexpr std::size_t stage_bytes = std::size_t{64} << 20;
 
 // int32 [pages * page_size].
@@ -163,7 +163,7 @@ void PagePools::write_page(std::int32_t page, std::span<const std::uint8_t> byte
   if (!stage_)
     stage_ =
         kernels::host_array({static_cast<int>(room), static_cast<int>(bytes.size())}, mx::uint8);
-  // Of a page that is written again before that, the last content alone is scattered: no order is promised for two.
+  // A page may be written again before that: then its last content alone is scattered, since no order is promised for two.
   const auto at = std::find(staged_pages_.begin(), staged_pages_.end(), page);
   const auto row = static_cast<std::size_t>(at - staged_pages_.begin());
   std::memcpy(stage_->data<std::uint8_t>() + row * bytes.size(), bytes.data(), bytes.size());

@@ -18,7 +18,7 @@ namespace pippin::server {
 struct AccessOptions {
   /// Whoever shows one of these may use the server; empty: everybody may.
   std::vector<std::string> api_keys;
-  /// Of each key (of all clients together where there are no keys): POST requests a minute, and such requests at once. 0: any
+  /// Limits of each key, or of all clients together where there are no keys: POST requests a minute, and such requests at once. 0: any
   /// number.
   int requests_per_minute = 0;
   int max_concurrent = 0;

@@ -141,7 +141,7 @@ TEST(AnswerGoesOn, TellsACallThatItOpens) {
   EXPECT_EQ(said.finish, FinishReason::tool_calls);
 }
 
-// Of tokenizers that write a space before each word, but for a text's first one.
+// Tokenizers that write a space before each word, but for a text's first one.
 TEST(AnswerGoesOn, IsNoTextOfItsOwn) {
   const auto path = fs::path(PIPPIN_SOURCE_DIR) / "src/text/testdata/tokenizers";
   int checked = 0;

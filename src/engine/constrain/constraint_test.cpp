@@ -138,7 +138,7 @@ class Failing final : public Constraint {
   explicit Failing(int tokens) : tokens_(tokens) {}
   bool restricts() const override { return true; }
   void fill(std::span<std::uint32_t> words) noexcept override {
-    // Of a mask that failed nothing is right: it allows all, the tokens that end an answer, too.
+    // No part of a mask that failed is right: it allows all, the tokens that end an answer, too.
     std::fill(words.begin(), words.end(), ~0u);
     failed_ = tokens_ == 0;
   }

@@ -26,7 +26,7 @@ std::int64_t now_ns() {
       .count();
 }
 
-// Of steady_ms; nullopt for infinity.
+// The time of steady_ms; nullopt for infinity.
 std::optional<Clock::time_point> time_of(double ms) {
   if (!std::isfinite(ms)) return {};
   return Clock::time_point(

@@ -120,7 +120,7 @@ TEST_P(Replay, GivesTheTokensOfMlx) {
   }
 }
 
-// Of a layer: q/k/v, heads, attention and its merging, output, gate and up, down; norms and the gate are in them. Else: tokens, embedding,
+// A layer launches q/k/v, heads, attention and its merging, output, gate and up, down; norms and the gate are in them. Else: tokens, embedding,
 // angles, output layer, and two for the largest logit.
 TEST(ReplayLaunches, AreSevenALayer) {
   const gpu::UseExecutor use(own_kernels());

@@ -23,7 +23,7 @@ mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
   return mx::slice(x, {static_cast<int>(begin), 0}, {static_cast<int>(end), x.shape(1)});
 }
 
-// Of a prompt's token, whose logits are told as they are.
+// The row of a prompt's token, whose logits are reported unchanged.
 SampleRow scored_row(const Sequence& sequence, std::int32_t token) {
   SamplingOptions options;
   options.temperature = 0;
@@ -60,7 +60,7 @@ void use_pages(const Batch& batch, int page_size, nn::PagesAhead& ahead) {
   }
 }
 
-// Of the rows: sequences get their scores, the rest is returned.
+// Gives sequences the scores of their rows; returns the rest.
 StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
                     const std::vector<TokenLogprobs>& logprobs) {
   StepTokens tokens;
@@ -124,7 +124,7 @@ void Runner::take_memory_ahead() {
     ahead_.emplace(std::move(pools), options_.num_pages);
 }
 
-// Of so many pages, which may come back from disk: a first question shall not wait for that.
+// Takes memory for so many pages, which may come back from disk: a first question shall not wait for that.
 void Runner::take_memory_for(std::int64_t num_pages) {
   for (int page = 0; page < std::min<std::int64_t>(num_pages, options_.num_pages); ++page)
     ahead_->use(page);

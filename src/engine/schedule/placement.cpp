@@ -6,7 +6,7 @@
 
 namespace pippin::engine {
 
-// Of its prompt, as of now.
+// The tokens of the sequence's prompt that the cache does not know now.
 std::int64_t Placement::unknown_tokens(Sequence& sequence) {
   auto& known = sequence.num_known;
   const auto most = pages_.reuse() ? num_reusable(sequence) : 0;
@@ -146,7 +146,7 @@ void Placement::start_loading(Sequence& sequence) {
   request_pages(sequence);
 }
 
-// Of the page that is computed first. What comes from disk is whole.
+// The beginning of the page that is computed first. What comes from disk is whole.
 std::optional<PageCache::Beginning> Placement::find_beginning(const Sequence& sequence) const {
   if (sequence.loading_from_disk) return {};
   const auto begin = sequence.num_computed,

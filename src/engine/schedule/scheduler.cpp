@@ -20,7 +20,7 @@ bool is_stream(const Sequence& sequence) {
          sequence.num_planned() >= sequence.num_prompt;
 }
 
-// Of what a stream was forced to say, rows in one step: others wait for these, too.
+// The most rows of one step that a stream was forced to say: others wait for these, too.
 constexpr int max_forced_rows = 64;
 
 std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.length; }

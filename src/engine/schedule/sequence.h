@@ -62,7 +62,7 @@ class LazyPatches {
 /// A picture in a prompt, or a temporal patch of a video.
 struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
-  /// Of the decoded pixels and what is made of them (media::patches_digest), and of the salt where there is one.
+  /// The digest of the decoded pixels, of what is made of them (media::patches_digest), and of the salt where there is one.
   Digest digest;
   std::shared_ptr<const LazyPatches> patches;
 

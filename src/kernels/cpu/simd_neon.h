@@ -68,7 +68,7 @@ inline Vf load_first(const float* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return load(lanes);
 }
-// Of four pairs.
+// The first numbers of four pairs.
 inline float32x4_t first_bf16(uint16x8_t pairs) {
   return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(pairs), 16));
 }

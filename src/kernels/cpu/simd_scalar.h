@@ -177,7 +177,7 @@ inline void prefetch_far(const void*) {}
 /// The rows of one tile of the quantized product; see linear_impl.h.
 inline constexpr int max_tile_rows = 4;
 inline constexpr int max_float_tile_rows = 4;
-/// Of attention: query rows of a pass, and vectors that stay in registers while sums run, beside a few operands.
+/// Attention's query rows of a pass, and vectors that stay in registers while sums run, beside a few operands.
 inline constexpr int max_query_rows = 4, max_float_sums = 4;
 
 /// For 16 weight rows and MT activation rows: acc[m][n] = sum over the group's k of q[n][k] * a[m][k].

@@ -29,7 +29,7 @@ struct Code4 {
 
 static_assert(sizeof(Bf16) == 2 && sizeof(F16) == 2 && sizeof(Code8) == 1 && sizeof(Code4) == 1);
 
-// Of each translation unit its own (static): see kernels_impl.h.
+// Each translation unit has its own (static): see kernels_impl.h.
 /// The 16 levels that code normally distributed numbers with the least square error (Max 1960), the
 /// largest scaled to 127.
 static constexpr std::int8_t kv_levels[16] = {-127, -96, -75, -58, -44, -31, -18, -6,

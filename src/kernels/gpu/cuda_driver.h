@@ -68,7 +68,7 @@ struct Driver {
 /// Null where a function is missing: there is no CUDA in this process.
 const cu::Driver* cuda_driver();
 
-/// Of the default device: 90 is 9.0.
+/// The compute capability of the default device: 90 is 9.0.
 int cuda_capability();
 
 /// Machine code of a program for the default device. Throws Error(internal) with the compiler's words. It is kept beside what MLX compiles

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t alignment = 256;
 
-// Of an output that only launches of a plan make.
+// Stands for an output that only launches of a plan make.
 class Placeholder final : public mx::Primitive {
  public:
   explicit Placeholder(mx::Stream stream) : mx::Primitive(stream) {}

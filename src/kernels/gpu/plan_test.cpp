@@ -84,7 +84,7 @@ TEST(Plan, IsRefusedWhereMlxComputes) {
   EXPECT_EQ(recorder.refusal(), "Add");
 }
 
-// Of what varies nothing is computed beforehand, of anything else all is.
+// What varies is not computed beforehand; everything else is.
 TEST(Plan, ComputesConstantsBeforehand) {
   const auto x = input(1);
   const Matrix w{mx::multiply(random_array({64, 64}, 2), mx::array(2.0f))};

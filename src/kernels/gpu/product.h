@@ -62,7 +62,7 @@ struct ProductStep {
   float scale[R], bias[R];
 };
 
-// Of rows first + r * apart, of which `made` exist.
+// Fetches a step of the rows first + r * apart, of which `made` exist.
 template <typename T, int BITS, int R, int EACH>
 FN void fetch_step(DEVICE const uint* w, DEVICE const T* scales, DEVICE const T* biases,
                    THREAD ProductStep<T, BITS, R>& to, int first, int apart, int made, int k,

@@ -24,7 +24,7 @@ bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w);
 mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
                   const std::optional<mx::array>& residual = {});
 
-/// Of a product [T, 2 N] that is only written down: silu of its first half times the second [T, N], in one kernel. Absent for other arrays.
+/// Silu of the first half of a product [T, 2 N] that is only written down, times the second half: [T, N], in one kernel. Absent for other arrays.
 std::optional<mx::array> gated_product(Executor& executor, const mx::array& gate_up);
 
 /// Whether rms_norm() takes x [T, K] and weight [K].

@@ -171,7 +171,7 @@ bool TurnParser::parse_systems(const std::string& type, const Members& block) {
   return true;
 }
 
-// Of a tool that is loaded later; of others, which the template shows, nothing.
+// The definition of a tool that is loaded later; empty for others, which the template shows.
 std::string TurnParser::definition(const std::string& name) const {
   const auto found = tools_.later.find(name);
   return found == tools_.later.end() ? "" : "<tools>\n" + found->second + "\n</tools>\n";

@@ -239,7 +239,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
         [self = shared_from_this()](Lease lease) { self->admitted(std::move(lease)); });
   }
 
-  // Of the file with which they take more, the largest one's work counted with each.
+  // The field of the file with which they take more, the largest one's work counted with each.
   const std::string& field_over(std::int64_t limit) const {
     std::int64_t bytes = work_limit_;
     for (const File& file : files_)

@@ -19,15 +19,15 @@
 namespace pippin::server {
 namespace {
 
-// Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
+// The longest X-Pippin-Ignored header: clients cap the size of answers' headers.
 constexpr std::size_t max_ignored_bytes = 1000;
 
-// Of the memory for decoded pictures and videos, the part that files take while they are fetched and until they are decoded.
+// Files take one part in so many of the memory for decoded pictures and videos, while they are fetched and until they are decoded.
 constexpr std::int64_t fetched_part = 5;
 
 // Threads that wait while the engine compiles grammars: more than compile at once, so that known grammars pass.
 constexpr std::size_t grammar_threads = 8;
-// Of these a client holds fewer than threads compile (text::GrammarCompiler::Options::threads), whatever it sends.
+// A client holds so many of them, fewer than threads compile (text::GrammarCompiler::Options::threads), whatever it sends.
 constexpr std::size_t grammar_threads_per_owner = 2;
 // Requests that wait for one, of all clients and of one.
 constexpr std::size_t max_waiting_for_grammars = 1024, max_waiting_for_grammars_per_owner = 256;

@@ -12,7 +12,7 @@ namespace pippin::server {
 /// From the engine's words for parts of tools to the request's.
 class ToolFields {
  public:
-  /// Of the tools that `call` has when it is made.
+  /// For the tools that `call` has now.
   explicit ToolFields(const ChatCall& call);
 
   /// The text with each "tools.N.function.parameters" in the client's spelling: "tools.0.input_schema".

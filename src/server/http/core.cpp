@@ -27,7 +27,7 @@ namespace {
 
 using boost::system::error_code;
 
-// Of connections: as many run at once as there are threads.
+// Strands of connections: as many run at once as there are threads.
 constexpr int strands_per_thread = 16;
 
 // Connections past the limit that are still told so; past these they are closed without a word.
@@ -43,7 +43,7 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Of bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
+// Limits the bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
 // of after the megabytes that it would keep for it. What is under way is not limited.
 void limit_unsent(tcp::socket& socket) {
   constexpr int bytes = 32 << 10;

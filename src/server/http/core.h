@@ -84,7 +84,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   ErrorShape error_shape(std::string_view path) const { return router_.error_shape(path); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
-  /// Of all bodies; a lease is grown as one arrives.
+  /// The room of all bodies; a lease is grown as one arrives.
   ByteBudget& bodies() { return bodies_; }
   void count_refused_body() { ++refused_bodies_; }
   BodyStats body_stats() const;

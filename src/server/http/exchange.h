@@ -114,7 +114,7 @@ struct Admission {
   Headers headers;                      ///< of the answer, whatever it is
   std::shared_ptr<void> held;           ///< until the exchange has ended and nobody has it any more
   Caller caller;
-  /// Of a request that is let in: whether its body is read. Where it is not, a request that has one is its connection's last.
+  /// Whether the body of a request that is let in is read. Where it is not, a request that has one is its connection's last.
   bool reads_body = true;
 };
 

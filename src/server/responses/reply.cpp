@@ -25,7 +25,7 @@ void append(json::object& to, json::object members) {
   for (auto& member : members) to[member.key()] = std::move(member.value());
 }
 
-// Of those that OpenAI has.
+// One of the codes that OpenAI has.
 std::string_view failure_code(const Error& error) {
   const int status = status_of(error.code());
   if (status == 429) return "rate_limit_exceeded";
