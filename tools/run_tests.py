@@ -33,9 +33,15 @@ def sanitizer_environment() -> dict[str, str]:
     }
 
 
+broken: list[str] = []  # the titles of the parts that failed
+
+
 def run(title: str, command: list[str], env: dict[str, str] | None = None) -> bool:
     print(f"== {title}", flush=True)
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}).returncode == 0
+    good = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}).returncode == 0
+    if not good:
+        broken.append(title)
+    return good
 
 
 def build(preset: str) -> bool:
@@ -106,7 +112,7 @@ def main() -> None:
     passed, failed = count(results)
     if not good:
         failed = max(failed, 1)  # a program that crashed has left no report
-    print(f"{args.preset}: {passed} passed, {failed} failed{' (see above)' if failed else ''}")
+    print(f"{args.preset}: {passed} passed, {failed} failed{': ' if broken else ''}{'; '.join(broken)}")
     sys.exit(1 if failed else 0)
 
 

@@ -41,18 +41,21 @@ struct QuantizedPanels {
 
   /// Whether there are products with activations of 8 bits: the numbers are multiples of one of 8 bits.
   bool has_integers() const { return scheme == Scheme::affine || scheme == Scheme::mxfp4; }
-  int header_bytes() const {
+  [[gnu::always_inline]] int header_bytes() const {
     if (scheme != Scheme::affine) return 0;
     return scale_format == Format::f32 ? 128 : 64;
   }
-  int block_bytes() const { return header_bytes() + panel_rows * group * bits / 8; }
+  [[gnu::always_inline]] int block_bytes() const {
+    return header_bytes() + panel_rows * group * bits / 8;
+  }
   int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
   /// Before the blocks.
-  std::size_t scales_bytes() const {
+  [[gnu::always_inline]] std::size_t scales_bytes() const {
     if (scheme == Scheme::affine) return 0;
     return (static_cast<std::size_t>(k / group) * panel_rows + 63) / 64 * 64;
   }
-  std::size_t panel_bytes() const {
+  /// Inlined always: what the compiler leaves out of line has the instructions of one set, and serves all.
+  [[gnu::always_inline]] std::size_t panel_bytes() const {
     return scales_bytes() +
            static_cast<std::size_t>(k / group) * static_cast<std::size_t>(block_bytes());
   }
@@ -66,12 +69,14 @@ struct DensePanels {
   Format format;
 
   int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
-  int padded_k() const { return format == Format::bf16 ? (k + 1) / 2 * 2 : k; }
-  std::size_t panel_bytes() const {
+  [[gnu::always_inline]] int padded_k() const {
+    return format == Format::bf16 ? (k + 1) / 2 * 2 : k;
+  }
+  [[gnu::always_inline]] std::size_t panel_bytes() const {
     return static_cast<std::size_t>(padded_k()) * panel_rows * (format == Format::f32 ? 4 : 2);
   }
   /// Where a panel's number of its row r lies.
-  std::size_t at(int r, int i) const {
+  [[gnu::always_inline]] std::size_t at(int r, int i) const {
     return static_cast<std::size_t>(format == Format::bf16 ? i / 2 * 32 + 2 * r + i % 2
                                                            : i * panel_rows + r);
   }
