@@ -31,6 +31,7 @@ constexpr Entry entries[] = {
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},
     {"mixtral", load_mixtral},
+    {"nemotron_h", load_nemotron_h},
     {"olmo2", load_olmo2},
     {"olmo3", load_olmo3},
     {"olmoe", load_olmoe},
