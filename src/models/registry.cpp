@@ -40,6 +40,8 @@ constexpr Entry entries[] = {
     {"qwen2_moe", load_qwen2_moe},
     {"qwen3", load_qwen3},
     {"qwen3_5", load_qwen3_5},
+    {"qwen3_5_moe", load_qwen3_5},
+    {"qwen3_5_moe_text", load_qwen3_5},
     {"qwen3_5_text", load_qwen3_5},
     {"qwen3_moe", load_qwen3_moe},
     {"qwen3_vl", load_qwen3_vl},
