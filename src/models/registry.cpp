@@ -44,6 +44,7 @@ constexpr Entry entries[] = {
     {"qwen3_5_moe_text", load_qwen3_5},
     {"qwen3_5_text", load_qwen3_5},
     {"qwen3_moe", load_qwen3_moe},
+    {"qwen3_next", load_qwen3_next},
     {"qwen3_vl", load_qwen3_vl},
     {"qwen3_vl_moe", load_qwen3_vl_moe},
     {"seed_oss", load_seed_oss},

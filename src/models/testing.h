@@ -82,7 +82,9 @@ inline std::vector<const char*> family_checkpoints() {
           "nemotron_h-mlx-4bit",
           "qwen3_5_vision-bf16",
           "qwen3_5_vision-mlx-4bit",
-          "qwen3_5_moe-bf16"};
+          "qwen3_5_moe-bf16",
+          "qwen3_next-bf16",
+          "qwen3_next-mlx-4bit"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
