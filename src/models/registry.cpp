@@ -26,6 +26,7 @@ constexpr Entry entries[] = {
     {"granitemoe", load_granitemoe},
     {"iquestcoder", load_llama},
     {"lfm2", load_lfm2},
+    {"lfm2_moe", load_lfm2_moe},
     {"llama", load_llama},
     {"ministral3", load_ministral3},
     {"mistral", load_mistral},

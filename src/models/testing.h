@@ -84,7 +84,8 @@ inline std::vector<const char*> family_checkpoints() {
           "qwen3_5_vision-mlx-4bit",
           "qwen3_5_moe-bf16",
           "qwen3_next-bf16",
-          "qwen3_next-mlx-4bit"};
+          "qwen3_next-mlx-4bit",
+          "lfm2_moe-bf16"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
