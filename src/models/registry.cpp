@@ -24,6 +24,7 @@ constexpr Entry entries[] = {
     {"gpt_oss", load_gpt_oss},
     {"granite", load_granite},
     {"granitemoe", load_granitemoe},
+    {"granitemoehybrid", load_granitemoehybrid},
     {"iquestcoder", load_llama},
     {"lfm2", load_lfm2},
     {"lfm2_moe", load_lfm2_moe},

@@ -85,7 +85,9 @@ inline std::vector<const char*> family_checkpoints() {
           "qwen3_5_moe-bf16",
           "qwen3_next-bf16",
           "qwen3_next-mlx-4bit",
-          "lfm2_moe-bf16"};
+          "lfm2_moe-bf16",
+          "granitemoehybrid-bf16",
+          "granitemoehybrid-mlx-4bit"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
