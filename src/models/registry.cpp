@@ -14,6 +14,7 @@ struct Entry {
 
 // By model_type; some are others by another name.
 constexpr Entry entries[] = {
+    {"bailing_moe", load_bailing_moe},
     {"cohere2", load_cohere2},
     {"ernie4_5", load_ernie4_5},
     {"exaone4", load_exaone4},
@@ -29,6 +30,8 @@ constexpr Entry entries[] = {
     {"lfm2", load_lfm2},
     {"lfm2_moe", load_lfm2_moe},
     {"llama", load_llama},
+    {"minimax", load_minimax},
+    {"minimax_m2", load_minimax},
     {"ministral3", load_ministral3},
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},

@@ -87,7 +87,9 @@ inline std::vector<const char*> family_checkpoints() {
           "qwen3_next-mlx-4bit",
           "lfm2_moe-bf16",
           "granitemoehybrid-bf16",
-          "granitemoehybrid-mlx-4bit"};
+          "granitemoehybrid-mlx-4bit",
+          "minimax-bf16",
+          "bailing_moe-bf16"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
