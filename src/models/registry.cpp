@@ -36,6 +36,7 @@ constexpr Entry entries[] = {
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},
     {"mixtral", load_mixtral},
+    {"muse_glimmer", load_muse_glimmer},
     {"nemotron_h", load_nemotron_h},
     {"olmo2", load_olmo2},
     {"olmo3", load_olmo3},
