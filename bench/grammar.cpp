@@ -369,17 +369,17 @@ double tokens_per_second(Engine& engine, int batch, const ResponseFormat& format
   request.stop.max_tokens = tokens;
   request.stop.ignore_eos = true;
   request.format = format;
-  std::vector<ChatStream> streams;
+  ChatStreams streams;
   for (int i = 0; i < batch; ++i) {
     request.text = "Number " + std::to_string(i);
     request.sampling.seed = static_cast<std::uint64_t>(i);
-    streams.push_back(std::move(engine.complete(request).front()));
+    streams.push_back(std::move(engine.complete(request, 1).front()));
   }
-  for (auto& stream : streams) stream.next();  // the prompts are read
+  for (auto& stream : streams) stream->next();  // the prompts are read
   const auto before = engine.stats().generated_tokens;
   const auto start = Clock::now();
   for (auto& stream : streams)
-    while (stream.next()) {
+    while (stream->next()) {
     }
   return static_cast<double>(engine.stats().generated_tokens - before) /
          (micros_since(start) / 1e6);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/simulation.h"
+#include "engine/schedule/simulation.h"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <random>
 #include <vector>
 
-#include "engine/simulation.h"
+#include "engine/schedule/simulation.h"
 
 namespace {
 

@@ -18,8 +18,8 @@ int main(int argc, char** argv) try {
     request.sampling.temperature = 0;
 
     std::cout << question << ' ';
-    auto stream = engine->chat(request);
-    while (const auto event = stream.next()) {
+    const auto stream = engine->chat(request);
+    while (const auto event = stream->next()) {
       std::cout << event->text << std::flush;
       if (event->finish)
         std::cout << " [" << event->usage.cached_tokens << " of " << event->usage.prompt_tokens

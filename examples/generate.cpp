@@ -16,8 +16,8 @@ int main(int argc, char** argv) try {
   request.sampling.temperature = 0;
   request.stop.max_tokens = 200;
 
-  auto stream = engine->chat(request);
-  while (const auto event = stream.next()) {
+  const auto stream = engine->chat(request);
+  while (const auto event = stream->next()) {
     std::cout << event->text << std::flush;
     if (event->finish) std::cerr << "\n[" << event->usage.completion_tokens << " tokens]\n";
   }

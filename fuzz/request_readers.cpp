@@ -9,13 +9,13 @@
 #include "base/json.h"
 #include "fuzzing.h"
 #include "server/anthropic/call.h"
-#include "server/canonical.h"
-#include "server/errors.h"
+#include "server/chat/canonical.h"
+#include "server/http/errors.h"
 #include "server/openai/chat_parser.h"
 #include "server/openai/completion_call.h"
-#include "server/request_fields.h"
 #include "server/responses/call.h"
-#include "server/utility_calls.h"
+#include "server/schema/request_fields.h"
+#include "server/utilities/calls.h"
 #include "text/messages.h"
 
 namespace pippin::fuzz {

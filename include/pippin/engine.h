@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,41 +17,31 @@
 
 namespace pippin {
 
-namespace engine {
-class Answer;
-class Frontend;
-}  // namespace engine
-
 /// One answer as it is generated. Dropping it cancels the request: its pages are free within one
-/// step. Movable; used by one thread at a time.
+/// step. Used by one thread at a time.
 class ChatStream {
  public:
-  ChatStream(ChatStream&&) noexcept;
-  ChatStream& operator=(ChatStream&&) noexcept;
-  ~ChatStream();
+  virtual ~ChatStream() = default;
 
   /// Waits for the next event; nullopt after the one with `finish`. Throws Error when the request
   /// failed.
-  std::optional<ChatEvent> next();
+  virtual std::optional<ChatEvent> next() = 0;
 
   /// The same without waiting: nullopt also when nothing has arrived yet (see finished()).
-  std::optional<ChatEvent> poll();
+  virtual std::optional<ChatEvent> poll() = 0;
 
   /// Whether the last event has been taken.
-  bool finished() const;
+  virtual bool finished() const = 0;
 
   /// Calls `ready` once, as soon as poll() has something (at once where it has): from the engine's
   /// thread or the caller's; it must only pass the word on.
-  void when_ready(std::function<void()> ready);
+  virtual void when_ready(std::function<void()> ready) = 0;
 
-  /// How far the answer has got. Of any thread.
-  AnswerTimes times() const;
-
- private:
-  friend class engine::Frontend;
-  explicit ChatStream(std::unique_ptr<engine::Answer> answer);
-  std::unique_ptr<engine::Answer> answer_;
+  /// How far the answer has got. Any thread may ask.
+  virtual AnswerTimes times() const = 0;
 };
+
+using ChatStreams = std::vector<std::unique_ptr<ChatStream>>;
 
 /// The disk cache (EngineOptions::cache_dir); all 0 without one. Counted since the start, but for the first three.
 struct DiskStats {
@@ -143,19 +132,8 @@ struct RenderedPrompt {
   std::vector<std::int32_t> tokens;
 };
 
-/// Seconds by kind of operation.
-using OperationTimes = std::map<std::string, double>;
-
-/// What a benchmark measured: one batch, prefilled and decoded.
-struct BenchResult {
-  double prefill_s = 0;  ///< from submitting until every sequence has its first token
-  double decode_s = 0;   ///< from then until the last token
-  /// Of these, spent in the CPU's kernels; empty where not asked for, and on GPUs.
-  OperationTimes prefill_operations, decode_operations;
-};
-
-/// A loaded model and the thread that runs it. All methods are thread-safe. The destructor cancels
-/// what is running.
+/// A loaded model and the thread that runs it. All methods are thread-safe. The destructor cancels what is running. An
+/// interface, so that what serves an engine is tested without a model.
 class Engine {
  public:
   /// Called while weights load, with the fraction done in [0, 1].
@@ -164,52 +142,42 @@ class Engine {
   /// Opens a Hugging Face or MLX model directory. Throws Error naming what is missing or wrong.
   static std::unique_ptr<Engine> load(const std::filesystem::path& model_dir,
                                       const EngineOptions& options = {}, Progress progress = {});
-  ~Engine();
+  virtual ~Engine() = default;
 
   /// Renders, tokenizes and prepares pictures and videos on the calling thread, then queues the request.
   /// Throws Error(invalid_argument) for a prompt that can't be answered, Error(resource_exhausted)
   /// when the queue is full.
-  ChatStream chat(ChatRequest request);
-
-  /// Tokens of the prompt that chat() would answer, placeholders of pictures included; also where no context holds them.
-  /// Throws Error(invalid_argument) for a prompt that can't be built.
-  std::int64_t count_tokens(const ChatRequest& request) const;
+  std::unique_ptr<ChatStream> chat(ChatRequest request);
 
   /// Several answers to one prompt, which is prepared and computed once. Their seeds are the request's (where it has none, a
   /// random one) plus 0, 1, 2 ...
-  std::vector<ChatStream> chat(ChatRequest request, int num_choices);
+  virtual ChatStreams chat(ChatRequest request, int num_choices) = 0;
 
   /// As chat, but of a plain prompt without a template.
-  std::vector<ChatStream> complete(CompletionRequest request, int num_choices = 1);
+  virtual ChatStreams complete(CompletionRequest request, int num_choices) = 0;
+
+  /// Tokens of the prompt that chat() would answer, placeholders of pictures included; also where no context holds them.
+  /// Throws Error(invalid_argument) for a prompt that can't be built.
+  virtual std::int64_t count_tokens(const ChatRequest& request) const = 0;
 
   /// The text's tokens; `add_special` adds what the tokenizer puts around one (BOS ...).
-  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const;
+  virtual std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const = 0;
   /// What tokens are as text, special ones spelt out. Throws Error(invalid_argument) for ids beyond the vocabulary.
-  std::string detokenize(const std::vector<std::int32_t>& tokens) const;
+  virtual std::string detokenize(const std::vector<std::int32_t>& tokens) const = 0;
   /// The bytes that one token stands for; none where there is no such token.
-  std::string token_bytes(std::int32_t token) const;
+  virtual std::string token_bytes(std::int32_t token) const = 0;
   /// What chat() would answer, pictures and videos as placeholders. Throws as chat() does, but the length is not looked at.
-  RenderedPrompt render(const ChatRequest& request) const;
-
-  /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`,
-  /// all at once. `profile` fills the operations' times.
-  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile = false);
-
-  /// Times a question of one picture and no words up to its answer's first token (prefill_s).
-  BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile = false);
+  virtual RenderedPrompt render(const ChatRequest& request) const = 0;
 
   /// Drops every cached page, encoded picture and compiled grammar that no running request uses, and gives their memory back to the
   /// system (on a GPU that of the pictures alone: its pages stay allocated). What is on disk stays. Waits for the end of the
   /// step that runs.
   /// Throws Error(unavailable) when the engine is stopping or has given up.
-  ClearedCaches clear_caches();
+  virtual ClearedCaches clear_caches() = 0;
 
-  const ModelInfo& info() const;
-  EngineStats stats() const;
-
- private:
-  explicit Engine(std::unique_ptr<engine::Frontend> frontend);
-  std::unique_ptr<engine::Frontend> frontend_;
+  virtual const ModelInfo& info() const = 0;
+  /// Returns at once.
+  virtual EngineStats stats() const = 0;
 };
 
 }  // namespace pippin

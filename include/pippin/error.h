@@ -8,7 +8,7 @@
 namespace pippin {
 
 /// What went wrong, in the caller's terms. The HTTP status follows from it in one place
-/// (server/errors).
+/// (server/http/errors).
 enum class Code {
   invalid_argument,    ///< the request (or an option) is malformed or unsupported: 400
   context_exceeded,    ///< the prompt is longer than the model's context: 400

@@ -17,7 +17,7 @@ void init_default_log();
 
 /// Sends the log to stderr, one line a record with milliseconds, at `level`
 /// (trace|debug|info|warning|error|off). Throws Error(invalid_argument) on another level name.
-/// Prompts and answers are never logged, but for the page of tokens where a conversation's cache broke (engine/cache_break).
+/// Prompts and answers are never logged, but for the page of tokens where a conversation's cache broke (engine/answer/cache_break).
 void init_log(const std::string& level, LogFormat format = LogFormat::text);
 
 }  // namespace pippin

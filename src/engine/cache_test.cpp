@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "engine/disk_testing.h"
+#include "engine/disk/testing.h"
 #include "engine/testing.h"
 
 namespace pippin::engine {

@@ -3,7 +3,7 @@
 
 #include <fstream>
 
-#include "engine/disk_testing.h"
+#include "engine/disk/testing.h"
 #include "engine/testing.h"
 
 namespace pippin::engine {

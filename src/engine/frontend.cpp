@@ -11,10 +11,10 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "engine/dry_run.h"
-#include "engine/fingerprint.h"
-#include "engine/memory_budget.h"
+#include "engine/cache/memory_budget.h"
+#include "engine/disk/fingerprint.h"
 #include "engine/option_checks.h"
+#include "engine/run/dry_run.h"
 #include "models/registry.h"
 #include "text/parsers/sections.h"
 
@@ -183,7 +183,7 @@ std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
 }  // namespace
 
 Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
-                   Engine::Progress progress) {
+                   Progress progress) {
   init_default_log();
   check(options);
   info_.name = name_of(model_dir);
@@ -249,7 +249,7 @@ std::int64_t Frontend::activation_bytes(const models::Model& model, const Engine
 
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     const std::filesystem::path& model_dir, const EngineOptions& options,
-    const Engine::Progress& progress) {
+    const Progress& progress) {
   choose_device(options.device);
   MemoryBudget memory(device_memory_bytes(), options);
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
@@ -359,6 +359,26 @@ EngineStats Frontend::stats() const {
   return stats;
 }
 
+std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
+  return static_cast<std::int64_t>(render(request).tokens.size());
+}
+
+std::vector<std::int32_t> Frontend::tokenize(const std::string& text, bool add_special) const {
+  return prompts_.tokenizer->encode(text, add_special);
+}
+
+std::string Frontend::detokenize(const std::vector<std::int32_t>& tokens) const {
+  return prompts_.decode(tokens);
+}
+
+std::string Frontend::token_bytes(std::int32_t token) const {
+  return prompts_.tokenizer->token_bytes(token);
+}
+
+RenderedPrompt Frontend::render(const ChatRequest& request) const {
+  return prompts_.render(request);
+}
+
 double Frontend::deadline_ms(double timeout_s) const {
   double least = std::numeric_limits<double>::infinity();
   for (const double limit : {timeout_s, request_timeout_s_})
@@ -367,11 +387,11 @@ double Frontend::deadline_ms(double timeout_s) const {
 }
 
 // Sequences of one prompt: the first computes it, the others wait for its pages.
-std::vector<ChatStream> Frontend::submit(
-    const Sequence& prompt, int num_choices, const std::function<AnswerOptions()>& options,
-    const std::function<std::unique_ptr<Constraint>()>& constraint) {
+ChatStreams Frontend::submit(const Sequence& prompt, int num_choices,
+                             const std::function<AnswerOptions()>& options,
+                             const std::function<std::unique_ptr<Constraint>()>& constraint) {
   check(num_choices >= 1, "n", "at least 1");
-  std::vector<ChatStream> streams;
+  ChatStreams streams;
   for (int i = 0; i < num_choices; ++i) {
     auto sequence = std::make_shared<Sequence>(prompt);
     sequence->output = std::make_shared<TokenStream>();
@@ -382,7 +402,7 @@ std::vector<ChatStream> Frontend::submit(
     sequence->seed += static_cast<std::uint64_t>(i);
     auto answer = std::make_unique<Answer>(sequence->output, prompts_.tokenizer, options());
     loop_->submit(std::move(sequence));
-    streams.push_back(ChatStream(std::move(answer)));
+    streams.push_back(std::move(answer));
   }
   return streams;
 }
@@ -433,7 +453,7 @@ class Waiting {
 
 }  // namespace
 
-std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choices) {
+ChatStreams Frontend::chat(ChatRequest request, int num_choices) {
   Sequence sequence;
   sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   const auto prompt = prompts_.build(request, sequence);
@@ -458,7 +478,7 @@ std::vector<ChatStream> Frontend::chat(const ChatRequest& request, int num_choic
       });
 }
 
-std::vector<ChatStream> Frontend::complete(const CompletionRequest& request, int num_choices) {
+ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
   Sequence sequence;
   sequence.deadline_ms = deadline_ms(request.stop.timeout_s);
   prompts_.build(request, sequence);

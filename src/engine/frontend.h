@@ -1,4 +1,4 @@
-// Behind the public Engine: the model's text side, and the loop that runs the model.
+// The engine over a model directory: the model's text side, and the loop that runs the model.
 #pragma once
 
 #include <filesystem>
@@ -6,36 +6,40 @@
 #include <memory>
 #include <vector>
 
-#include "engine/answer.h"
-#include "engine/constraint_maker.h"
-#include "engine/loop.h"
-#include "engine/prompt.h"
+#include "engine/answer/answer.h"
+#include "engine/bench.h"
+#include "engine/constrain/maker.h"
+#include "engine/prompt/prompt.h"
+#include "engine/run/loop.h"
 #include "pippin/engine.h"
 #include "text/parsers/registry.h"
 
 namespace pippin::engine {
 
 /// All methods are thread-safe; see Engine.
-class Frontend {
+class Frontend final : public Engine {
  public:
-  Frontend(const std::filesystem::path& model_dir, const EngineOptions& options,
-           Engine::Progress progress);
+  Frontend(const std::filesystem::path& model_dir, const EngineOptions& options, Progress progress);
 
-  std::vector<ChatStream> chat(const ChatRequest& request, int num_choices);
-  std::vector<ChatStream> complete(const CompletionRequest& request, int num_choices);
+  using Engine::chat;
+  ChatStreams chat(ChatRequest request, int num_choices) override;
+  ChatStreams complete(CompletionRequest request, int num_choices) override;
+  std::int64_t count_tokens(const ChatRequest& request) const override;
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const override;
+  std::string detokenize(const std::vector<std::int32_t>& tokens) const override;
+  std::string token_bytes(std::int32_t token) const override;
+  RenderedPrompt render(const ChatRequest& request) const override;
+  ClearedCaches clear_caches() override;
+  const ModelInfo& info() const override { return info_; }
+  EngineStats stats() const override;
+
   BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
-
-  ClearedCaches clear_caches();
-
-  const ModelInfo& info() const { return info_; }
-  const PromptBuilder& prompts() const { return prompts_; }
-  EngineStats stats() const;
 
  private:
   std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
                                                            const EngineOptions& options,
-                                                           const Engine::Progress& progress);
+                                                           const Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
   std::int64_t activation_bytes(const models::Model& model, const EngineOptions& options,
                                 const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) const;
@@ -43,9 +47,9 @@ class Frontend {
   double deadline_ms(double timeout_s) const;
   void choose_output_format(const EngineOptions& options);
   void warm_up(int max_batch_tokens);
-  std::vector<ChatStream> submit(const Sequence& prompt, int num_choices,
-                                 const std::function<AnswerOptions()>& options,
-                                 const std::function<std::unique_ptr<Constraint>()>& constraint);
+  ChatStreams submit(const Sequence& prompt, int num_choices,
+                     const std::function<AnswerOptions()>& options,
+                     const std::function<std::unique_ptr<Constraint>()>& constraint);
 
   ModelInfo info_;
   PromptBuilder prompts_;

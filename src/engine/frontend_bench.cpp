@@ -1,4 +1,4 @@
-// The benchmarks of Engine::bench() and bench_picture().
+// See engine/bench.h.
 #include <chrono>
 #include <random>
 #include <utility>
@@ -73,8 +73,8 @@ BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool 
   profile = profile && cpu_;
   if (profile) cpu_->set_profiling(true);
   const auto start = std::chrono::steady_clock::now();
-  ChatStream stream = std::move(chat(request, 1).front());
-  while (stream.next()) {
+  const auto stream = chat(std::move(request));
+  while (stream->next()) {
   }
   BenchResult result;
   result.prefill_s =
@@ -84,6 +84,14 @@ BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool 
     cpu_->set_profiling(false);
   }
   return result;
+}
+
+BenchResult bench(Engine& engine, int batch, int prompt_tokens, int new_tokens, bool profile) {
+  return dynamic_cast<Frontend&>(engine).bench(batch, prompt_tokens, new_tokens, profile);
+}
+
+BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture, bool profile) {
+  return dynamic_cast<Frontend&>(engine).bench_picture(std::move(picture), profile);
 }
 
 }  // namespace pippin::engine

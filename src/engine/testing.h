@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/loop.h"
+#include "engine/run/loop.h"
 #include "kernels/gpu/kernel.h"
 #include "media/digest.h"
 #include "media/image_processor.h"

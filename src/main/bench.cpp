@@ -11,6 +11,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/json.h"
+#include "engine/bench.h"
 #include "main/commands.h"
 #include "main/load.h"
 #include "main/model_dir.h"
@@ -22,20 +23,20 @@ namespace {
 struct Row {
   int batch = 0;
   int prompt_tokens = 0;
-  double prefill_tps = 0;         // prompt tokens of all sequences, a second
-  double decode_tps = 0;          // generated tokens of all sequences, a second
-  std::vector<BenchResult> runs;  // every repeat; the speeds above are the best of them
-  EngineStats before, after;      // around these
+  double prefill_tps = 0;                 // prompt tokens of all sequences, a second
+  double decode_tps = 0;                  // generated tokens of all sequences, a second
+  std::vector<engine::BenchResult> runs;  // every repeat; the speeds above are the best of them
+  EngineStats before, after;              // around these
 };
 
 Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_tokens) {
   const EngineStats before = engine.stats();
-  BenchResult best;
+  engine::BenchResult best;
   best.prefill_s = best.decode_s = 1e30;
-  std::vector<BenchResult> runs;
+  std::vector<engine::BenchResult> runs;
   for (int i = 0; i < command.repeats; ++i) {
-    const BenchResult result =
-        engine.bench(batch, prompt_tokens, command.new_tokens, command.profile);
+    const engine::BenchResult result =
+        engine::bench(engine, batch, prompt_tokens, command.new_tokens, command.profile);
     runs.push_back(result);
     best.prefill_s = std::min(best.prefill_s, result.prefill_s);
     best.decode_s = std::min(best.decode_s, result.decode_s);
@@ -59,7 +60,8 @@ void print_row(const Row& row) {
 }
 
 // Milliseconds a step, and what is left: the graph, the scheduler, waking threads.
-void print_profile(const char* what, double seconds, const OperationTimes& operations, int steps) {
+void print_profile(const char* what, double seconds, const engine::OperationTimes& operations,
+                   int steps) {
   if (operations.empty()) return;
   double left = seconds;
   const auto line = [&](const std::string& name, double part) {
@@ -74,12 +76,12 @@ void print_profile(const char* what, double seconds, const OperationTimes& opera
 }
 
 void print_profile(const Row& row, int new_tokens) {
-  const BenchResult& last = row.runs.back();
+  const engine::BenchResult& last = row.runs.back();
   print_profile("prefill", last.prefill_s, last.prefill_operations, 1);
   print_profile("decode", last.decode_s, last.decode_operations, new_tokens - 1);
 }
 
-json::object to_json(const OperationTimes& operations) {
+json::object to_json(const engine::OperationTimes& operations) {
   json::object object;
   for (const auto& [name, seconds] : operations) object[name] = seconds;
   return object;
@@ -95,7 +97,7 @@ json::object steps_of(const EngineStats& before, const EngineStats& after) {
 
 json::object to_json(const Row& row) {
   json::array prefill_s, decode_s;
-  for (const BenchResult& run : row.runs) {
+  for (const engine::BenchResult& run : row.runs) {
     prefill_s.push_back(run.prefill_s);
     decode_s.push_back(run.decode_s);
   }
@@ -121,12 +123,12 @@ std::shared_ptr<const Pixels> random_picture(int side) {
 }
 
 void bench_pictures(Engine& engine, const BenchCommand& command) {
-  engine.bench_picture(random_picture(command.image));  // warms up
+  engine::bench_picture(engine, random_picture(command.image));  // warms up
   json::array seconds;
   double best = 1e30;
-  BenchResult result;
+  engine::BenchResult result;
   for (int i = 0; i < command.repeats; ++i) {
-    result = engine.bench_picture(random_picture(command.image), command.profile);
+    result = engine::bench_picture(engine, random_picture(command.image), command.profile);
     seconds.push_back(result.prefill_s);
     best = std::min(best, result.prefill_s);
   }
@@ -155,7 +157,7 @@ int bench(const BenchCommand& command, const std::filesystem::path& program) {
     return EXIT_SUCCESS;
   }
   // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
-  engine->bench(1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
+  engine::bench(*engine, 1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
   if (!command.json) {
     std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n",
                              engine->info().name, engine->info().device, command.new_tokens)

@@ -8,9 +8,9 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "load/driver.h"
+#include "load/report.h"
 #include "main/commands.h"
-#include "main/load_driver.h"
-#include "main/load_report.h"
 #include "pippin/error.h"
 
 namespace pippin {

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "main/load_driver.h"
-#include "main/workload.h"
+#include "load/driver.h"
+#include "load/workload.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/access.h"

@@ -110,10 +110,10 @@ int run(const RunCommand& command, const std::filesystem::path& program) {
   request.sampling = sampling_of(command, recommended_sampling(dir));
   const auto begun = Clock::now();
   auto first = begun;
-  ChatStream stream = engine->chat(std::move(request));
+  const auto stream = engine->chat(std::move(request));
   Usage usage;
   bool thinking = false;
-  while (const auto event = stream.next()) {
+  while (const auto event = stream->next()) {
     if (first == begun) first = Clock::now();
     print_event(*event, thinking);
     usage = event->usage;

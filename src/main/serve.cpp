@@ -15,10 +15,9 @@
 #include "main/generation_config.h"
 #include "main/load.h"
 #include "main/model_dir.h"
-#include "server/backend.h"
-#include "server/metrics.h"
-#include "server/request_log.h"
-#include "server/trace.h"
+#include "server/observe/metrics.h"
+#include "server/observe/request_log.h"
+#include "server/observe/trace.h"
 
 namespace pippin {
 namespace {
@@ -125,12 +124,11 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
 
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
   const std::unique_ptr<Engine> engine = load_model(dir, engine_options(command, trace.get()));
-  const std::unique_ptr<server::Backend> backend = server::make_backend(*engine);
   server::ApiOptions options = api_options(command, dir);
   server::Metrics metrics(options.model_names.empty() ? engine->info().name
                                                       : options.model_names.front());
   options.metrics = &metrics;
-  server::Api api(*backend, std::move(options), workers, loaders);
+  server::Api api(*engine, std::move(options), workers, loaders);
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);

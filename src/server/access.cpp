@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/digest.h"
-#include "server/errors.h"
+#include "server/http/errors.h"
 #include "server/http/head.h"
 #include "server/web_origin.h"
 

@@ -4,45 +4,52 @@
 
 #include "base/json.h"
 #include "base/thread_pool.h"
-#include "server/cache_reply.h"
-#include "server/errors.h"
-#include "server/metrics.h"
-#include "server/utf8.h"
+#include "server/http/errors.h"
+#include "server/observe/metrics.h"
+#include "server/schema/utf8.h"
+#include "server/utilities/cache_reply.h"
 
 namespace pippin::server {
 
-Api::Api(Backend& backend, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
-    : backend_(backend),
+Api::Api(Engine& engine, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
+    : engine_(engine),
       options_(std::move(options)),
       loaders_(loaders),
-      service_(backend, options_, workers, loaders),
-      openai_(backend, service_, options_.sampling),
+      service_(engine, options_, workers, loaders),
+      openai_(engine, service_, options_.sampling),
       responses_(service_, options_.sampling, options_.responses),
       anthropic_(service_, options_.sampling),
-      utilities_(backend, service_) {}
+      utilities_(engine, service_) {}
 
 void Api::add_routes(Router& router) {
   openai_.add_routes(router);
   responses_.add_routes(router);
   anthropic_.add_routes(router);
   utilities_.add_routes(router);
-  router.add("DELETE", "/v1/cache", [this](auto exchange) { clear_cache(std::move(exchange)); });
+  router.add("DELETE", "/v1/cache", {.summary = "Empty the caches"},
+             [this](auto exchange) { clear_cache(std::move(exchange)); });
   router.add(
-      "GET", "/v1/cache", [this](auto exchange) { show_cache(*exchange); }, Where::io_thread);
-  router.add("GET", "/health", [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
+      "GET", "/v1/cache", {.summary = "What the caches hold"},
+      [this](auto exchange) { show_cache(*exchange); }, Where::io_thread);
+  router.add(
+      "GET", "/health",
+      {.summary = "Whether the engine runs",
+       .answer = R"({"type": "object", "required": ["status"]})"},
+      [this](auto exchange) { show_health(*exchange); }, Where::io_thread);
   if (options_.metrics)
-    router.add("GET", "/metrics", [this](auto exchange) { show_metrics(*exchange); });
+    router.add("GET", "/metrics", {.summary = "Metrics in Prometheus' text format", .answer = ""},
+               [this](auto exchange) { show_metrics(*exchange); });
 }
 
 // The engine's, and the server's own.
 EngineStats Api::stats() const {
-  EngineStats stats = backend_.stats();
+  EngineStats stats = engine_.stats();
   stats.decoded = service_.decoded_stats();
   return stats;
 }
 
 void Api::show_health(Exchange& exchange) const {
-  const EngineStats stats = backend_.stats();
+  const EngineStats stats = engine_.stats();
   const int status = stats.healthy ? 200 : 503;
   // Whoever shows no key, where one is needed, learns no more than a load balancer has to know.
   if (exchange.caller().id.empty() && !exchange.caller().admin)
@@ -91,7 +98,7 @@ void Api::clear_cache(std::shared_ptr<Exchange> exchange) {
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
       service_.clear_decoded();  // before the engine, which counts the memory that has come back
-      exchange->respond(json_response(200, cleared_report(backend_.clear_caches())));
+      exchange->respond(json_response(200, cleared_report(engine_.clear_caches())));
     });
   });
 }

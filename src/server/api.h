@@ -3,14 +3,14 @@
 
 #include <memory>
 
+#include "pippin/engine.h"
 #include "server/anthropic/anthropic.h"
-#include "server/backend.h"
-#include "server/chat_service.h"
+#include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
 #include "server/openai/openai.h"
 #include "server/responses/responses.h"
-#include "server/utilities.h"
+#include "server/utilities/utilities.h"
 
 namespace pippin {
 class ThreadPool;
@@ -27,11 +27,11 @@ struct ApiOptions : ChatServiceOptions {
 };
 
 /// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache. Holds no state of
-/// a request: each lives in a ChatSession. Thread-safe. Backend and pools must outlive it, and it the server whose routes it gave.
+/// a request: each lives in a ChatSession. Thread-safe. Engine and pools must outlive it, and it the server whose routes it gave.
 class Api {
  public:
   /// Requests are parsed on `workers`; see ChatService for the rest.
-  Api(Backend& backend, ApiOptions options, ThreadPool& workers, ThreadPool& loaders);
+  Api(Engine& engine, ApiOptions options, ThreadPool& workers, ThreadPool& loaders);
 
   void add_routes(Router& router);
 
@@ -42,7 +42,7 @@ class Api {
   void show_cache(Exchange& exchange) const;
   void clear_cache(std::shared_ptr<Exchange> exchange);
 
-  Backend& backend_;
+  Engine& engine_;
   const ApiOptions options_;
   ThreadPool& loaders_;
   ChatService service_;

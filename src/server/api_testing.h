@@ -82,10 +82,11 @@ class Script {
   std::promise<void> dropped_;
 };
 
-class ScriptSource final : public EventSource {
+class ScriptStream final : public ChatStream {
  public:
-  explicit ScriptSource(std::shared_ptr<Script> script) : script_(std::move(script)) {}
-  ~ScriptSource() override { script_->drop(); }
+  explicit ScriptStream(std::shared_ptr<Script> script) : script_(std::move(script)) {}
+  ~ScriptStream() override { script_->drop(); }
+  std::optional<ChatEvent> next() override { return script_->poll(); }  // the server never waits
   std::optional<ChatEvent> poll() override { return script_->poll(); }
   bool finished() const override { return script_->finished(); }
   void when_ready(std::function<void()> ready) override { script_->when_ready(std::move(ready)); }
@@ -98,52 +99,54 @@ class ScriptSource final : public EventSource {
   std::shared_ptr<Script> script_;
 };
 
+inline ModelInfo tiny_model() {
+  ModelInfo info;
+  info.name = "tiny";
+  info.max_context = 512;
+  info.takes_images = true;
+  info.video_sampling = VideoSampling{};
+  return info;
+}
+
 // An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
-class FakeBackend final : public Backend {
+class FakeBackend final : public Engine {
  public:
-  EventSources chat(ChatRequest request, int num_choices) override {
+  ChatStreams chat(ChatRequest request, int num_choices) override {
     std::lock_guard lock(mutex_);
     last_ = std::move(request);
     if (error_) throw *error_;
     return answers(num_choices);
   }
-  EventSources complete(CompletionRequest request, int num_choices) override {
+  ChatStreams complete(CompletionRequest request, int num_choices) override {
     std::lock_guard lock(mutex_);
     completions_.push_back(std::move(request));
     if (error_) throw *error_;
     return answers(num_choices);
   }
   // Of a tokenizer whose tokens are bytes.
-  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) override {
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const override {
     std::vector<std::int32_t> tokens(text.begin(), text.end());
     if (add_special) tokens.insert(tokens.begin(), 1);
     return tokens;
   }
-  std::string detokenize(const std::vector<std::int32_t>& tokens) override {
+  std::string detokenize(const std::vector<std::int32_t>& tokens) const override {
     return {tokens.begin(), tokens.end()};
   }
-  std::string token_bytes(std::int32_t token) override {
+  std::string token_bytes(std::int32_t token) const override {
     return std::string(1, static_cast<char>(token));
   }
-  RenderedPrompt render(const ChatRequest& request) override {
+  RenderedPrompt render(const ChatRequest& request) const override {
     std::lock_guard lock(mutex_);
     last_ = request;
     const std::string text = request.messages.at(0).content.at(0).text;
     return {text, tokenize(text, false)};
   }
-  std::int64_t count_tokens(const ChatRequest& request) override {
+  std::int64_t count_tokens(const ChatRequest& request) const override {
     std::lock_guard lock(mutex_);
     last_ = request;
     return 7;
   }
-  ModelInfo info() const override {
-    ModelInfo info;
-    info.name = "tiny";
-    info.max_context = 512;
-    info.takes_images = true;
-    info.video_sampling = video_sampling_;
-    return info;
-  }
+  const ModelInfo& info() const override { return info_; }
   EngineStats stats() const override {
     EngineStats stats;
     stats.healthy = healthy_;
@@ -163,8 +166,8 @@ class FakeBackend final : public Backend {
     return {.pages = 3, .media = 2, .grammars = 4, .resident_before = 5000, .resident_after = 4000};
   }
 
-  EventSources answers(int num_choices) {
-    EventSources sources;
+  ChatStreams answers(int num_choices) {
+    ChatStreams streams;
     for (int i = 0; i < num_choices; ++i) {
       auto script = std::exchange(next_, nullptr);
       if (!script) {
@@ -172,18 +175,18 @@ class FakeBackend final : public Backend {
         for (const char* text : {"Hel", "lo", " world"}) script->push({text, {}, {}});
         script->push({"!", FinishReason::length, {7, 4, 3, 2}});
       }
-      sources.push_back(std::make_unique<ScriptSource>(std::move(script)));
+      streams.push_back(std::make_unique<ScriptStream>(std::move(script)));
     }
-    return sources;
+    return streams;
   }
 
-  std::mutex mutex_;
-  ChatRequest last_;
+  mutable std::mutex mutex_;
+  mutable ChatRequest last_;
   std::vector<CompletionRequest> completions_;
   std::optional<Error> error_;
   std::shared_ptr<Script> next_;
   std::atomic<bool> healthy_ = true;
-  std::optional<VideoSampling> video_sampling_{VideoSampling{}};
+  ModelInfo info_ = tiny_model();
   std::int64_t decoded_bytes_ = std::int64_t{256} << 20;
 };
 

@@ -10,8 +10,22 @@
 namespace pippin::server {
 
 void Anthropic::add_routes(Router& router) {
-  router.add("POST", "/v1/messages", [this](auto exchange) { answer(std::move(exchange)); });
+  router.add(
+      "POST", "/v1/messages",
+      {.summary = "Answer a chat, in Anthropic's words",
+       .fields = messages_fields,
+       .required = {"messages", "max_tokens"},
+       .answer =
+           R"({"type": "object", "required": ["id", "type", "role", "content", "model", "usage"]})",
+       .streams = true,
+       .errors = ErrorShape::anthropic},
+      [this](auto exchange) { answer(std::move(exchange)); });
   router.add("POST", "/v1/messages/count_tokens",
+             {.summary = "The number of tokens of a chat",
+              .fields = messages_fields,
+              .required = {"messages"},
+              .answer = R"({"type": "object", "required": ["input_tokens"]})",
+              .errors = ErrorShape::anthropic},
              [this](auto exchange) { count_tokens(std::move(exchange)); });
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "pippin/request.h"
-#include "server/chat_service.h"
+#include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
 

@@ -6,11 +6,11 @@
 
 #include "server/anthropic/messages.h"
 #include "server/anthropic/tools.h"
-#include "server/field_table.h"
-#include "server/request_json.h"
-#include "server/thinking.h"
-#include "server/tool_wish.h"
-#include "server/utf8.h"
+#include "server/chat/thinking.h"
+#include "server/chat/tool_wish.h"
+#include "server/schema/field_table.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <string_view>
 
-#include "server/chat_call.h"
-#include "server/field_table.h"
+#include "server/chat/call.h"
+#include "server/schema/field_table.h"
 
 namespace pippin::server {
 

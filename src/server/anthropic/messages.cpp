@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <utility>
 
-#include "server/documents.h"
-#include "server/request_json.h"
-#include "server/utf8.h"
+#include "server/chat/documents.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "server/anthropic/tools.h"
-#include "server/chat_messages.h"
-#include "server/request_json.h"
+#include "server/chat/messages.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/digest.h"
-#include "server/errors.h"
+#include "server/http/errors.h"
 #include "server/http/sse.h"
-#include "server/utf8.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

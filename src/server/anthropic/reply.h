@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/block_reply.h"
+#include "server/chat/block_reply.h"
 
 namespace pippin::server {
 

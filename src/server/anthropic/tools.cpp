@@ -3,9 +3,9 @@
 #include <cstddef>
 #include <utility>
 
-#include "server/chat_messages.h"
-#include "server/request_json.h"
-#include "server/utf8.h"
+#include "server/chat/messages.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

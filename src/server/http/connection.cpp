@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "server/errors.h"
 #include "server/http/connection_exchange.h"
+#include "server/http/errors.h"
 #include "server/http/head.h"
 
 namespace pippin::server {
@@ -260,8 +260,8 @@ void HttpConnection::probe(Outgoing& out) {
 asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
   admission_ = {};
   const std::string id = core_->make_id();
-  const std::string path = parser_ ? parser_->path() : "";
-  const HttpResponse response = error_response({path, id}, failure.status, failure.message,
+  const ErrorShape shape = core_->error_shape(parser_ ? parser_->path() : "");
+  const HttpResponse response = error_response({shape, id}, failure.status, failure.message,
                                                failure.status == 413 ? "body" : "");
   ResponseHead head;
   head.status = response.status;
@@ -374,6 +374,7 @@ void HttpConnection::judge() {
   core_->waits_no_more(number_);
   head_ = parser_->head();
   head_->path = core_->canonical_path(head_->path);  // before the gate, which judges by path
+  head_->error_shape = core_->error_shape(head_->path);
   head_->peer = peer_.name;
   const auto id = head_->headers.get("X-Request-Id");
   head_->id = id && usable_id(*id) ? std::string(*id) : core_->make_id();
@@ -457,7 +458,7 @@ void HttpConnection::cut_off(Outgoing& out) {
   if (!out.started && !*out.gone) {
     spdlog::error("[http] {}: {} {} was left unanswered", out.request_id, out.record->method,
                   out.record->path);
-    return send(out, error_response({out.record->path, out.request_id}, 500,
+    return send(out, error_response({core_->error_shape(out.record->path), out.request_id}, 500,
                                     "internal error: the request was left unanswered"));
   }
   out.ended = true;

@@ -18,8 +18,8 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "pippin/error.h"
-#include "server/errors.h"
 #include "server/http/connection.h"
+#include "server/http/errors.h"
 
 namespace pippin::server {
 namespace {

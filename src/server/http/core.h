@@ -80,6 +80,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void waits_no_more(std::uint64_t number) { waiting_.remove(number); }
   /// Router::canonical.
   std::string canonical_path(std::string_view path) const { return router_.canonical(path); }
+  ErrorShape error_shape(std::string_view path) const { return router_.error_shape(path); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
   /// A request id that no other request has.

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "server/request_record.h"
+#include "server/observe/request_record.h"
+#include "server/schema/operation.h"
 
 namespace pippin::server {
 
@@ -45,6 +46,7 @@ struct HttpRequest {
   std::string body;
   std::string peer;  ///< "127.0.0.1:54321"
   std::string id;    ///< X-Request-Id: the client's where it sent a usable one, else made here
+  ErrorShape error_shape = ErrorShape::openai;  ///< of the errors that answer it
 };
 
 struct HttpResponse {

@@ -29,7 +29,19 @@ void list(std::string& methods, std::string_view method) {
 }  // namespace
 
 void Router::add(std::string method, std::string path, Handler handler, Where where) {
-  routes_.push_back({std::move(method), std::move(path), std::move(handler), where});
+  add(std::move(method), std::move(path), Operation(), std::move(handler), where);
+}
+
+void Router::add(std::string method, std::string path, Operation operation, Handler handler,
+                 Where where) {
+  routes_.push_back(
+      {std::move(method), std::move(path), std::move(handler), where, std::move(operation)});
+}
+
+ErrorShape Router::error_shape(std::string_view path) const {
+  for (const Route& route : routes_)
+    if (path == route.path || path.starts_with(route.path + "/")) return route.operation.errors;
+  return ErrorShape::openai;
 }
 
 bool Router::knows(std::string_view path) const {

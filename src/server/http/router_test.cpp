@@ -5,9 +5,10 @@
 namespace pippin::server {
 namespace {
 
+const Handler none = [](std::shared_ptr<Exchange>) {};
+
 Router example() {
   Router router;
-  const Handler none = [](std::shared_ptr<Exchange>) {};
   router.add("GET", "/v1/models", none);
   router.add("GET", "/v1/models/*", none);
   router.add("POST", "/v1/chat", none);
@@ -46,6 +47,16 @@ TEST(Router, ListsWhatAPathAllows) {
   EXPECT_EQ(router.match("DELETE", "/v1/chat").allowed, "POST, GET, HEAD");
   EXPECT_EQ(router.match("DELETE", "/v1/models/x").allowed, "GET, HEAD");
   EXPECT_EQ(router.match("GET", "/nothing").allowed, "");
+}
+
+TEST(Router, TellsTheErrorsShapeOfARouteAndOfWhatIsBelowIt) {
+  Router router;
+  router.add("POST", "/v1/messages", {.errors = ErrorShape::anthropic}, none);
+  router.add("POST", "/v1/responses", none);
+  for (const char* path : {"/v1/messages", "/v1/messages/count_tokens", "/v1/messages/x"})
+    EXPECT_EQ(router.error_shape(path), ErrorShape::anthropic) << path;
+  for (const char* path : {"/v1/messages2", "/v1/message", "", "/", "/v1/responses"})
+    EXPECT_EQ(router.error_shape(path), ErrorShape::openai) << path;
 }
 
 }  // namespace

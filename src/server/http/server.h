@@ -61,7 +61,7 @@ struct HttpOptions {
 
 /// Listens, reads requests, routes them to handlers and sends their answers. Handlers run on the
 /// thread pool, except the routes of Where::io_thread. An Error that leaves a handler is answered
-/// in one place (server/errors). Owns its I/O threads; the pool must outlive it. All methods are
+/// in one place (server/http/errors). Owns its I/O threads; the pool must outlive it. All methods are
 /// thread-safe except as said.
 class HttpServer {
  public:

@@ -1,6 +1,6 @@
 #include "server/openai/chat_fields.h"
 
-#include "server/field_table.h"
+#include "server/schema/field_table.h"
 
 namespace pippin::server {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/field_table.h"
+#include "server/schema/field_table.h"
 
 namespace pippin::server {
 

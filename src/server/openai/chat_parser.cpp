@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "base/json.h"
+#include "server/chat/thinking.h"
 #include "server/openai/chat_fields.h"
 #include "server/openai/response_format.h"
 #include "server/openai/tool_choice.h"
-#include "server/request_fields.h"
-#include "server/request_json.h"
-#include "server/thinking.h"
+#include "server/schema/request_fields.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 namespace {

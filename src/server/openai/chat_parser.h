@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "pippin/request.h"
-#include "server/chat_call.h"
+#include "server/chat/call.h"
 
 namespace pippin::server {
 

@@ -4,10 +4,11 @@
 #include <utility>
 
 #include "base/json.h"
-#include "server/errors.h"
+#include "server/http/errors.h"
 #include "server/http/sse.h"
 #include "server/openai/token_reply.h"
-#include "server/utf8.h"
+#include "server/schema/finish_reason.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 #include "server/openai/response_format.h"
-#include "server/request_fields.h"
-#include "server/request_json.h"
+#include "server/schema/request_fields.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "server/chat_answer.h"
-#include "server/chat_call.h"
-#include "server/reply.h"
+#include "server/chat/answer.h"
+#include "server/chat/call.h"
+#include "server/chat/reply.h"
 
 namespace pippin::server {
 

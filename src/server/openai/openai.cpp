@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "base/json.h"
-#include "server/errors.h"
+#include "server/http/errors.h"
+#include "server/openai/chat_fields.h"
 #include "server/openai/chat_parser.h"
 #include "server/openai/chat_reply.h"
+#include "server/openai/completion_call.h"
 #include "server/openai/completion_reply.h"
-#include "server/utf8.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {
@@ -40,14 +42,32 @@ json::object model_object(const std::string& name, std::int64_t created, const M
 
 }  // namespace
 
-OpenAi::OpenAi(Backend& backend, ChatService& service, const SamplingOptions& sampling)
-    : backend_(backend), service_(service), sampling_(sampling), created_(std::time(nullptr)) {}
+OpenAi::OpenAi(Engine& engine, ChatService& service, const SamplingOptions& sampling)
+    : engine_(engine), service_(service), sampling_(sampling), created_(std::time(nullptr)) {}
 
 void OpenAi::add_routes(Router& router) {
-  router.add("POST", "/v1/chat/completions", [this](auto exchange) { chat(std::move(exchange)); });
-  router.add("POST", "/v1/completions", [this](auto exchange) { complete(std::move(exchange)); });
-  router.add("GET", "/v1/models", [this](auto exchange) { list_models(*exchange); });
-  router.add("GET", "/v1/models/*", [this](auto exchange) { show_model(*exchange); });
+  router.add("POST", "/v1/chat/completions",
+             {.summary = "Answer a chat",
+              .fields = chat_fields,
+              .required = {"messages"},
+              .answer = R"({"$ref": "#/components/schemas/ChatCompletion"})",
+              .streams = true},
+             [this](auto exchange) { chat(std::move(exchange)); });
+  router.add("POST", "/v1/completions",
+             {.summary = "Continue a text",
+              .fields = completion_fields,
+              .required = {"prompt"},
+              .answer = R"({"$ref": "#/components/schemas/Completion"})",
+              .streams = true},
+             [this](auto exchange) { complete(std::move(exchange)); });
+  router.add("GET", "/v1/models",
+             {.summary = "The models that are served",
+              .answer = R"({"type": "object", "required": ["object", "data"]})"},
+             [this](auto exchange) { list_models(*exchange); });
+  router.add(
+      "GET", "/v1/models/*",
+      {.summary = "One model", .answer = R"({"type": "object", "required": ["id", "object"]})"},
+      [this](auto exchange) { show_model(*exchange); });
 }
 
 void OpenAi::chat(std::shared_ptr<Exchange> exchange) {
@@ -74,7 +94,7 @@ void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
   if (call.echo)
     for (const CompletionRequest& request : call.requests)
       reply.echoes.push_back(request.tokens.empty() ? request.text
-                                                    : backend_.detokenize(request.tokens));
+                                                    : engine_.detokenize(request.tokens));
   auto make_reply = [reply = std::move(reply)](const ReplyFacts& facts) mutable {
     reply.id = "cmpl-" + facts.request_id;
     reply.model = facts.model;
@@ -90,7 +110,7 @@ void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
 void OpenAi::list_models(Exchange& exchange) const {
   json::array list;
   for (const std::string& name : service_.model_names())
-    list.push_back(model_object(name, created_, backend_.info()));
+    list.push_back(model_object(name, created_, engine_.info()));
   const json::object body{{"object", "list"},
                           {"data", std::move(list)},
                           {"has_more", false},
@@ -103,7 +123,7 @@ void OpenAi::show_model(Exchange& exchange) const {
   const std::string name = exchange.request().path.substr(models_path.size());
   service_.check_model(name);
   exchange.respond(
-      json_response(200, json::serialize(model_object(name, created_, backend_.info()))));
+      json_response(200, json::serialize(model_object(name, created_, engine_.info()))));
 }
 
 }  // namespace pippin::server

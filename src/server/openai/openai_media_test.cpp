@@ -174,7 +174,7 @@ TEST_F(OpenAiMediaTest, NamesTheVideoThatIsWrong) {
   EXPECT_EQ(refused(of_url("data:video/jpeg;base64,"), 400), field);
   EXPECT_EQ(refused(R"({"type": "video", "video": ["nonsense"]})", 400),
             "messages.0.content.0.video");
-  backend_.video_sampling_.reset();
+  backend_.info_.video_sampling.reset();
   EXPECT_EQ(refused(of_url(clip_url("vp8.webm")), 400), field);
 }
 

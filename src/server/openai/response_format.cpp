@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/request_json.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 namespace {

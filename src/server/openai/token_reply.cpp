@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "server/utf8.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "server/chat_messages.h"
-#include "server/request_json.h"
-#include "server/tool_wish.h"
+#include "server/chat/messages.h"
+#include "server/chat/tool_wish.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 namespace {

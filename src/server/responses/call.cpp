@@ -3,10 +3,10 @@
 #include <cmath>
 #include <utility>
 
-#include "server/field_table.h"
-#include "server/request_json.h"
-#include "server/thinking.h"
-#include "server/utf8.h"
+#include "server/chat/thinking.h"
+#include "server/schema/field_table.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

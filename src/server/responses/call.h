@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-#include "server/chat_call.h"
-#include "server/field_table.h"
+#include "server/chat/call.h"
 #include "server/responses/items.h"
 #include "server/responses/tools.h"
+#include "server/schema/field_table.h"
 
 namespace pippin::server {
 

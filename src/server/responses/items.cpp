@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "pippin/error.h"
-#include "server/documents.h"
-#include "server/request_json.h"
+#include "server/chat/documents.h"
 #include "server/responses/tools.h"
-#include "server/utf8.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "server/chat_messages.h"
+#include "server/chat/messages.h"
 
 namespace pippin::server {
 

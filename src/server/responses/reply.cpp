@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "server/errors.h"
+#include "server/http/errors.h"
 #include "server/http/sse.h"
 #include "server/responses/items.h"
-#include "server/utf8.h"
+#include "server/schema/utf8.h"
 
 namespace pippin::server {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "server/block_reply.h"
+#include "server/chat/block_reply.h"
 #include "server/responses/tools.h"
 
 namespace pippin::server {

@@ -7,11 +7,11 @@
 
 #include "base/json.h"
 #include "pippin/error.h"
-#include "server/errors.h"
-#include "server/request_json.h"
+#include "server/http/errors.h"
 #include "server/responses/call.h"
 #include "server/responses/reply.h"
-#include "server/utf8.h"
+#include "server/schema/request_json.h"
+#include "server/schema/utf8.h"
 #include "text/parsers/call_id.h"
 
 namespace pippin::server {
@@ -74,9 +74,17 @@ json::object page_of(json::array items, std::string_view query) {
 }  // namespace
 
 void Responses::add_routes(Router& router) {
-  router.add("POST", "/v1/responses", [this](auto exchange) { answer(std::move(exchange)); });
-  router.add("GET", "/v1/responses/*", [this](auto exchange) { show(*exchange); });
-  router.add("DELETE", "/v1/responses/*", [this](auto exchange) { erase(*exchange); });
+  router.add("POST", "/v1/responses",
+             {.summary = "Answer in the words of OpenAI's Responses",
+              .fields = responses_fields,
+              .required = {"input"},
+              .answer = R"({"type": "object", "required": ["id", "object", "output"]})",
+              .streams = true},
+             [this](auto exchange) { answer(std::move(exchange)); });
+  router.add("GET", "/v1/responses/*", {.summary = "A stored response, or its input_items"},
+             [this](auto exchange) { show(*exchange); });
+  router.add("DELETE", "/v1/responses/*", {.summary = "Delete a stored response"},
+             [this](auto exchange) { erase(*exchange); });
 }
 
 void Responses::answer(std::shared_ptr<Exchange> exchange) {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "server/chat_call.h"
+#include "server/chat/call.h"
 
 namespace pippin::server {
 

@@ -1,0 +1,134 @@
+#include "engine/cache/memory_budget.h"
+
+#include <mlx/mlx.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "pippin/error.h"
+
+namespace pippin::engine {
+namespace {
+
+namespace mx = mlx::core;
+
+// The rest is the operating system's, other programs', and what the server itself takes: requests.
+constexpr double default_fraction = 0.8;
+constexpr std::int64_t most_media = std::int64_t{512} << 20;
+constexpr std::int64_t most_decoded = std::int64_t{1280} << 20;
+constexpr std::int64_t contexts = 4;
+// Without these not even a few plain schemas could be compiled.
+constexpr std::int64_t least_grammars = std::int64_t{16} << 20;
+constexpr std::int64_t most_grammars = std::int64_t{256} << 20;
+
+std::string gb(std::int64_t bytes) {
+  return fmt::format("{:.2f} GB", static_cast<double>(bytes) / (1 << 30));
+}
+
+}  // namespace
+
+std::int64_t device_memory_bytes() {
+  if (mx::default_device() == mx::Device::cpu) return memory_limit_bytes();
+  const auto& info = mx::device_info();
+  for (const char* key : {"memory_size", "total_memory"})  // Metal's and CUDA's names
+    if (const auto it = info.find(key);
+        it != info.end() && std::holds_alternative<std::size_t>(it->second))
+      return static_cast<std::int64_t>(std::get<std::size_t>(it->second));
+  return std::int64_t{8} << 30;
+}
+
+MemoryBudget::MemoryBudget(std::int64_t limit, const EngineOptions& options)
+    : options_(options), named_(options.memory_bytes > 0 || options.memory_fraction > 0) {
+  const double fraction = options.memory_fraction > 0 ? options.memory_fraction : default_fraction;
+  split_.limit = limit;
+  split_.budget = options.memory_bytes > 0
+                      ? options.memory_bytes
+                      : static_cast<std::int64_t>(fraction * static_cast<double>(limit));
+  if (split_.budget > limit)
+    throw Error(Code::invalid_argument,
+                "'memory_bytes' must be at most the " + gb(limit) + " that this process may use",
+                "memory_bytes");
+}
+
+void MemoryBudget::take_model(std::int64_t weights, std::int64_t activations) {
+  split_.weights = weights;
+  split_.activations = activations;
+  if (left() >= 0) return;
+  const std::string what = fmt::format(
+      "the model's weights take {}, a step's activations up to {}: more than the {} of memory that "
+      "the engine may use ({} in all)",
+      gb(weights), gb(activations), gb(split_.budget), gb(split_.limit));
+  if (named_) throw Error(Code::invalid_argument, what, "memory_bytes");
+  spdlog::warn("[engine] {}", what);
+}
+
+std::int64_t MemoryBudget::grant_grammars() {
+  split_.grammars = std::clamp(left() / 16, least_grammars, most_grammars);
+  check_left("memory_bytes");
+  return split_.grammars;
+}
+
+std::int64_t MemoryBudget::grant_media(bool takes_pictures) {
+  if (!takes_pictures) return 0;
+  split_.media = options_.media_cache_bytes >= 0
+                     ? options_.media_cache_bytes
+                     : std::clamp<std::int64_t>(left() / 8, 0, most_media);
+  check_left("media_cache_bytes");
+  return split_.media;
+}
+
+std::int64_t MemoryBudget::grant_decoded(bool takes_pictures, std::int64_t host_limit) {
+  if (!takes_pictures) return 0;
+  split_.decoded_apart = host_limit > 0;
+  const std::int64_t from = split_.decoded_apart ? host_limit : left();
+  split_.decoded = options_.decoded_bytes >= 0
+                       ? options_.decoded_bytes
+                       : std::clamp<std::int64_t>(from / 4, 0, most_decoded);
+  check_left("decoded_bytes");
+  return split_.decoded;
+}
+
+std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t context) {
+  const auto pages_for = [&](std::int64_t tokens) {
+    return (tokens + options_.page_size - 1) / options_.page_size;
+  };
+  std::int64_t pages = 0;
+  if (options_.kv_pool_tokens > 0) {
+    pages = pages_for(options_.kv_pool_tokens);
+  } else if (options_.kv_pool_bytes > 0) {
+    pages = std::min(pages_for(contexts * context),
+                     std::max<std::int64_t>(options_.kv_pool_bytes / page_bytes, 1));
+  } else {
+    pages = left() / page_bytes;
+    if (!named_)
+      pages = std::min({pages, pages_for(contexts * context), split_.limit / 4 / page_bytes});
+    if (pages < 1)
+      throw Error(Code::invalid_argument,
+                  fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}), "
+                              "encoded pictures ({}) and decoded ones ({}) leave no room for a "
+                              "page of the attention cache",
+                              gb(split_.budget), gb(split_.weights), gb(split_.activations),
+                              gb(split_.grammars), gb(split_.media),
+                              gb(split_.decoded_apart ? 0 : split_.decoded)),
+                  "memory_bytes");
+  }
+  split_.pages = pages * page_bytes;
+  check_left("kv_pool_bytes");
+  return pages;
+}
+
+// What was asked for by name may be too much.
+void MemoryBudget::check_left(const char* field) const {
+  if (left() >= 0) return;
+  const std::string what = fmt::format(
+      "weights, activations, grammars, encoded and decoded pictures and attention cache would take "
+      "{} of the {} that the engine may use",
+      gb(split_.used()), gb(split_.budget));
+  if (named_) throw Error(Code::invalid_argument, what, field);
+  spdlog::warn("[engine] {}", what);
+}
+
+}  // namespace pippin::engine

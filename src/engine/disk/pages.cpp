@@ -1,0 +1,141 @@
+#include "engine/disk/pages.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace pippin::engine {
+namespace {
+
+// Keys waiting to be written; past it the oldest are given up, whose pages have most likely been evicted.
+constexpr std::size_t max_unwritten = 1 << 17;
+
+template <class T>
+void append(std::string& out, const T* values, std::size_t count) {
+  const std::uint64_t size = count;
+  out.append(reinterpret_cast<const char*>(&size), sizeof size);
+  out.append(reinterpret_cast<const char*>(values), count * sizeof(T));
+}
+
+// All that the key is a hash of, so that not even a collision returns another page.
+std::string describe(const PageKey& parent, const PageContent& content) {
+  std::string out(parent.begin(), parent.end());
+  append(out, content.tokens.data(), content.tokens.size());
+  for (const auto& medium : content.media) {
+    const std::int32_t place[] = {medium.begin, medium.offset};
+    append(out, place, 2);
+    append(out, medium.digest.data(), medium.digest.size());
+  }
+  append(out, content.adapter.data(), content.adapter.size());
+  return out;
+}
+
+}  // namespace
+
+DiskPages::DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes,
+                     std::size_t max_bytes_coming)
+    : store_(std::move(store)),
+      bytes_(std::move(bytes)),
+      max_held_(std::max<std::size_t>(2, max_bytes_coming / bytes_.size)) {}
+
+bool DiskPages::request(const PageKey& key) {
+  if (const auto it = reads_.find(key); it != reads_.end()) {
+    ++it->second.users;
+    return true;
+  }
+  if (!store_->contains(EntryKind::page, key)) return false;
+  reads_[key].users = 1;
+  to_start_.push_back(key);
+  start_reads();
+  return true;
+}
+
+void DiskPages::start_reads() {
+  while (!to_start_.empty() && num_held_ < max_held_) {
+    const auto it = reads_.find(to_start_.front());
+    to_start_.pop_front();
+    if (it == reads_.end() || std::exchange(it->second.started, true)) continue;
+    ++num_held_;
+    inbox_->read(*store_, EntryKind::page, it->first, take_spare());
+  }
+}
+
+RawBytes DiskPages::take_spare() {
+  if (spare_.empty()) return {};
+  auto room = std::move(spare_.back());
+  spare_.pop_back();
+  return room;
+}
+
+void DiskPages::take_arrived() {
+  for (auto& [key, result] : inbox_->take()) {
+    const auto it = reads_.find(key);
+    const bool wanted = it != reads_.end() && it->second.state == State::coming;
+    const bool good = result.status == ReadStatus::ok && result.entry.payload.size() == bytes_.size;
+    if (!wanted || !good) --num_held_;
+    if (!wanted) continue;
+    it->second.state = good ? State::here : State::absent;
+    if (good) it->second.entry = std::move(result.entry);
+  }
+  start_reads();
+}
+
+ColdPages::State DiskPages::state(const PageKey& key) {
+  take_arrived();
+  const auto it = reads_.find(key);
+  return it == reads_.end() ? State::absent : it->second.state;
+}
+
+bool DiskPages::load(const PageKey& key, const PageKey& parent, const PageContent& content,
+                     PageId page) {
+  const auto it = reads_.find(key);
+  if (it == reads_.end() || it->second.state != State::here) return false;
+  if (it->second.entry.description != describe(parent, content)) return false;
+  bytes_.write(page, it->second.entry.payload);
+  return true;
+}
+
+void DiskPages::forget(const PageKey& key) {
+  const auto it = reads_.find(key);
+  if (it == reads_.end() || --it->second.users > 0) return;
+  if (it->second.state == State::here) {
+    --num_held_;
+    spare_.push_back(std::move(it->second.entry.payload));
+  }
+  reads_.erase(it);
+  start_reads();
+  if (reads_.empty()) spare_.clear();
+}
+
+void DiskPages::published(const PageKey& key) {
+  unwritten_.push_back(key);
+  if (unwritten_.size() > max_unwritten) unwritten_.pop_front();
+}
+
+// The first page last: it is evicted last.
+void DiskPages::used(std::span<const PageKey> keys) {
+  const std::vector<PageKey> from_the_end(keys.rbegin(), keys.rend());
+  store_->use(EntryKind::page, from_the_end);
+}
+
+bool DiskPages::write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end) {
+  bool copied = false;
+  while (!unwritten_.empty() && write(pages, unwritten_.front(), copied)) {
+    unwritten_.pop_front();
+    if (std::chrono::steady_clock::now() >= end) break;
+  }
+  return copied;
+}
+
+bool DiskPages::write(const PageCache& pages, const PageKey& key, bool& copied) {
+  const auto page = pages.published(key);
+  if (!page || !store_->wants(EntryKind::page, key)) return true;
+  Entry entry{describe(*page->parent, *page->content), {}};
+  if (!store_->has_room(file_size_of(entry) + static_cast<std::int64_t>(bytes_.size))) return false;
+  entry.payload.resize(bytes_.size);
+  bytes_.read(page->page, entry.payload);
+  copied = true;
+  return store_->put(EntryKind::page, key, std::move(entry), *page->parent);
+}
+
+}  // namespace pippin::engine

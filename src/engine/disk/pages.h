@@ -1,0 +1,72 @@
+// KV pages on disk: published ones are written behind, those that a prompt goes on with are read back.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/cache/cold_pages.h"
+#include "engine/disk/inbox.h"
+#include "engine/disk/store.h"
+
+namespace pippin::engine {
+
+/// How the bytes of a page in the pools are reached.
+struct PageBytes {
+  std::size_t size = 0;
+  std::function<void(PageId, std::span<std::uint8_t>)> read;
+  std::function<void(PageId, std::span<const std::uint8_t>)> write;
+};
+
+/// Owned by the engine's thread. A page to be written waits as its key alone: it is copied when the store has room, and passed over
+/// where it has been evicted by then. Of pages read, no more than a bounded number of bytes is under way or waits to be taken: few
+/// enough that they are still in the processor's caches when they are copied on, and their memory serves for the next ones.
+class DiskPages final : public ColdPages {
+ public:
+  DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes,
+            std::size_t max_bytes_coming = std::size_t{16} << 20);
+
+  bool request(const PageKey& key) override;
+  State state(const PageKey& key) override;
+  bool load(const PageKey& key, const PageKey& parent, const PageContent& content,
+            PageId page) override;
+  void forget(const PageKey& key) override;
+  void published(const PageKey& key) override;
+  void used(std::span<const PageKey> keys) override;
+
+  /// Copies published pages to the store until it has no room, none is left or `end` has come, but at least one. Returns whether any
+  /// was: then there may be more to do at once.
+  bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
+
+ private:
+  struct Read {
+    int users = 0;
+    bool started = false;
+    State state = State::coming;
+    Entry entry = {};  ///< when it is here
+  };
+
+  void start_reads();
+  void take_arrived();
+  RawBytes take_spare();
+  /// Copies the page; false where it has to wait for the store. `copied` says that there was something to do.
+  bool write(const PageCache& pages, const PageKey& key, bool& copied);
+
+  std::shared_ptr<DiskStore> store_;
+  PageBytes bytes_;
+  std::shared_ptr<DiskInbox> inbox_ = std::make_shared<DiskInbox>();
+  std::unordered_map<PageKey, Read, DigestHash> reads_;
+  std::deque<PageKey> to_start_;
+  std::size_t max_held_;
+  std::size_t num_held_ = 0;       ///< reads started and neither taken nor failed
+  std::vector<RawBytes> spare_;    ///< memory of pages that were taken, while others are wanted
+  std::deque<PageKey> unwritten_;  ///< in order of publishing: parents first
+};
+
+}  // namespace pippin::engine

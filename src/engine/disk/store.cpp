@@ -1,0 +1,302 @@
+#include "engine/disk/store.h"
+
+#include <signal.h>
+
+#include <exception>
+#include <system_error>
+#include <utility>
+
+#include "base/log.h"
+#include "pippin/error.h"
+
+namespace pippin::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void throw_unusable(const fs::path& directory, const std::string& why) {
+  throw Error(Code::invalid_argument, "cannot keep a cache in '" + directory.string() + "': " + why,
+              "cache_dir");
+}
+
+// Finds out at the start what would otherwise be known at the first write.
+void check_usable(const fs::path& directory) {
+  std::error_code error;
+  if (fs::create_directories(directory, error); error) throw_unusable(directory, error.message());
+  if (fs::directory_iterator(directory, error); error) throw_unusable(directory, error.message());
+  try {
+    probe_writing(directory);
+  } catch (const Error& failure) {
+    throw_unusable(directory, failure.what());
+  }
+}
+
+// Under a limit on the size of files, a write beyond it fails in these threads instead of ending the process.
+void ignore_file_size_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void drop_useless(const fs::path& directory, const EntryName& name, const ReadResult& result) {
+  if (result.status == ReadStatus::ok || result.status == ReadStatus::absent) return;
+  const auto path = path_of(directory, name);
+  spdlog::warn("[disk_store] does not use {}: {}", path.string(), result.why);
+  std::error_code error;
+  if (result.status == ReadStatus::damaged) fs::remove(path, error);
+}
+
+std::int64_t& misses_of(ReadStatus status, DiskStats& stats) {
+  if (status == ReadStatus::absent) return stats.absent;
+  return status == ReadStatus::damaged ? stats.damaged : stats.unreadable;
+}
+
+}  // namespace
+
+DiskStore::DiskStore(DiskStoreOptions options) : options_(std::move(options)) {
+  check_usable(options_.directory);
+  remove_unfinished(options_.directory);
+  index_ = DiskIndex(list_entries(options_.directory));
+  spdlog::info("[disk_store] {} holds {} entries, {} MB", options_.directory.string(),
+               index_.size(), index_.num_bytes() >> 20);
+  threads_.emplace_back([this] { write_loop(); });
+  for (int i = 0; i < options_.num_readers; ++i) threads_.emplace_back([this] { read_loop(); });
+}
+
+DiskStore::~DiskStore() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    reads_.clear();
+  }
+  writer_wakes_.notify_all();
+  readers_wake_.notify_all();
+  for (auto& thread : threads_) thread.join();
+}
+
+bool DiskStore::contains(EntryKind kind, const Digest& key) const {
+  std::lock_guard lock(mutex_);
+  return index_.contains(name_of(kind, key));
+}
+
+std::int64_t DiskStore::count(EntryKind kind) const {
+  std::lock_guard lock(mutex_);
+  return index_.count(options_.model, kind);
+}
+
+bool DiskStore::wants(EntryKind kind, const Digest& key) const {
+  std::lock_guard lock(mutex_);
+  return wants(name_of(kind, key));
+}
+
+bool DiskStore::wants(const EntryName& name) const {
+  return !index_.contains(name) && queued_.count(name) == 0;
+}
+
+bool DiskStore::has_room(std::int64_t size) const {
+  std::lock_guard lock(mutex_);
+  return takes(size);
+}
+
+// One entry always fits, however large: else it would never be written.
+bool DiskStore::takes(std::int64_t size) const {
+  if (std::chrono::steady_clock::now() < paused_until_) return false;
+  return stats_.queued_bytes == 0 || stats_.queued_bytes + size <= options_.max_queued_bytes;
+}
+
+bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
+                    const std::optional<Digest>& parent) {
+  const auto name = name_of(kind, key);
+  const auto size = file_size_of(entry);
+  {
+    std::lock_guard lock(mutex_);
+    if (!wants(name) || size > options_.max_bytes) return true;
+    if (!takes(size)) return false;
+    stats_.queued_bytes += size;
+    queued_.insert(name);
+    writes_.push_back({name, std::move(entry), parent});
+  }
+  writer_wakes_.notify_one();
+  return true;
+}
+
+void DiskStore::get(EntryKind kind, const Digest& key, Done done, RawBytes&& room) {
+  {
+    std::lock_guard lock(mutex_);
+    reads_.push_back({name_of(kind, key), std::move(done), std::move(room)});
+  }
+  readers_wake_.notify_one();
+}
+
+void DiskStore::use(EntryKind kind, std::span<const Digest> keys) {
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& key : keys) count_use(name_of(kind, key));
+  }
+  writer_wakes_.notify_one();
+}
+
+void DiskStore::count_use(const EntryName& name) {
+  if (const auto time = index_.use(name)) used_[name] = *time;
+}
+
+void DiskStore::when_progressed(std::function<void()> progressed) {
+  std::lock_guard lock(mutex_);
+  progressed_ = std::move(progressed);
+}
+
+void DiskStore::tell(Lock& lock) {
+  if (!progressed_) return;
+  const auto progressed = progressed_;
+  lock.unlock();
+  progressed();
+  lock.lock();
+}
+
+void DiskStore::flush() {
+  Lock lock(mutex_);
+  writer_rests_.wait(lock, [this] { return writes_.empty() && used_.empty() && !writer_busy_; });
+}
+
+DiskStats DiskStore::stats() const {
+  std::lock_guard lock(mutex_);
+  DiskStats stats = stats_;
+  stats.entries = static_cast<std::int64_t>(index_.size());
+  stats.bytes = index_.num_bytes();
+  return stats;
+}
+
+void DiskStore::write_loop() {
+  ignore_file_size_signal();
+  Lock lock(mutex_);
+  for (;;) {
+    writer_busy_ = false;
+    if (writes_.empty() && used_.empty()) writer_rests_.notify_all();
+    writer_wakes_.wait(lock, [this] { return stopping_ || !writes_.empty() || !used_.empty(); });
+    writer_busy_ = true;
+    if (!used_.empty())
+      mark_used(lock);
+    else if (!writes_.empty())
+      write_next(lock);
+    else
+      return;
+  }
+}
+
+void DiskStore::write_next(Lock& lock) {
+  const Write write = std::move(writes_.front());
+  writes_.pop_front();
+  const auto size = file_size_of(write.entry);
+  std::string failure;
+  make_room(lock, size);
+  lock.unlock();
+  try {
+    if (options_.before_write) options_.before_write();
+    write_entry(options_.directory, write.name, write.entry);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  lock.lock();
+  stats_.queued_bytes -= size;
+  queued_.erase(write.name);
+  if (failure.empty())
+    wrote(write);
+  else
+    failed_to_write(failure);
+  tell(lock);
+}
+
+// Evicts before writing, so that the limit holds at every moment.
+void DiskStore::make_room(Lock& lock, std::int64_t size) {
+  if (written_since_listing_ > options_.max_bytes / 8) list_again(lock);
+  std::vector<EntryName> evicted;
+  while (index_.size() > 0 && index_.num_bytes() + size > options_.max_bytes)
+    evicted.push_back(index_.pop_oldest());
+  stats_.evictions += static_cast<std::int64_t>(evicted.size());
+  lock.unlock();
+  std::error_code gone;  // or removed by another process: all the better
+  for (const auto& name : evicted) fs::remove(path_of(options_.directory, name), gone);
+  lock.lock();
+}
+
+// Learns what other processes wrote and removed meanwhile.
+void DiskStore::list_again(Lock& lock) {
+  mark_used(lock);
+  lock.unlock();
+  DiskIndex listed(list_entries(options_.directory));
+  lock.lock();
+  std::swap(index_, listed);
+  lock.unlock();
+  listed = {};  // takes its time, and nobody waits for it
+  written_since_listing_ = 0;
+  lock.lock();
+}
+
+void DiskStore::wrote(const Write& write) {
+  const auto size = file_size_of(write.entry);
+  const auto parent = write.parent ? name_of(write.name.kind, *write.parent) : write.name;
+  // Kept on disk as well: the file's own time may be as coarse as a clock tick.
+  used_[write.name] = index_.insert(write.name, size, parent);
+  written_since_listing_ += size;
+  ++stats_.writes;
+  stats_.written_bytes += size;
+  if (std::exchange(failing_, false)) spdlog::info("[disk_store] writes again");
+}
+
+// Said once, however often it is tried again; what is queued would fail likewise.
+void DiskStore::failed_to_write(const std::string& why) {
+  paused_until_ = std::chrono::steady_clock::now() + options_.pause;
+  ++stats_.write_errors;
+  for (const auto& write : writes_) stats_.queued_bytes -= file_size_of(write.entry);
+  writes_.clear();
+  queued_.clear();
+  if (!std::exchange(failing_, true)) spdlog::warn("[disk_store] pauses writing: {}", why);
+}
+
+void DiskStore::mark_used(Lock& lock) {
+  const auto used = std::exchange(used_, {});
+  lock.unlock();
+  std::error_code gone;  // or evicted meanwhile
+  for (const auto& [name, time] : used)
+    fs::last_write_time(path_of(options_.directory, name), time, gone);
+  lock.lock();
+}
+
+void DiskStore::read_loop() {
+  ignore_file_size_signal();
+  Lock lock(mutex_);
+  for (;;) {
+    readers_wake_.wait(lock, [this] { return stopping_ || !reads_.empty(); });
+    if (stopping_) return;
+    Read next = std::move(reads_.front());
+    reads_.pop_front();
+    auto result = read(lock, next);
+    lock.unlock();
+    writer_wakes_.notify_one();
+    next.done(std::move(result));
+    lock.lock();
+    tell(lock);
+  }
+}
+
+ReadResult DiskStore::read(Lock& lock, Read& read) {
+  const auto& name = read.name;
+  const auto before = index_.time_of(name);
+  lock.unlock();
+  auto result = read_entry(options_.directory, name, std::move(read.room));
+  drop_useless(options_.directory, name, result);
+  lock.lock();
+  if (result.status == ReadStatus::ok) {
+    count_use(name);
+    ++stats_.hits;
+    stats_.read_bytes += file_size_of(result.entry);
+  } else {
+    // A file that was written meanwhile is not the one that was missed.
+    if (before && index_.time_of(name) == before) index_.erase(name);
+    ++misses_of(result.status, stats_);
+  }
+  return result;
+}
+
+}  // namespace pippin::engine

@@ -1,0 +1,100 @@
+// Runs one step on the device: lay the batch out, encode images, forward, sample.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/disk/pages.h"
+#include "engine/run/encoder.h"
+#include "engine/run/masks.h"
+#include "engine/run/sampler.h"
+#include "engine/schedule/scheduler.h"
+#include "models/model.h"
+#include "nn/kv_cache.h"
+#include "nn/pages_ahead.h"
+
+namespace pippin::engine {
+
+struct RunnerOptions {
+  int page_size = 16;
+  int num_pages = 0;
+  EncoderOptions encoder;
+  nn::KvStorage kv = {};
+  kernels::CpuBackendPtr cpu = {};  ///< the model's; null on GPUs
+  std::shared_ptr<DiskStore> disk =
+      {};  ///< null: pages and encoder outputs are kept in memory alone
+};
+
+/// A launched step and its results, which may not be computed yet.
+struct LaunchedStep {
+  std::vector<SampleRow> rows;     ///< without masks, which live in the constraints
+  std::optional<Sampled> sampled;  ///< results of `rows`; absent without rows
+  std::optional<mx::array>
+      done;  ///< available once the step is done; absent if the step computed no row
+  std::chrono::steady_clock::time_point encoded, laid_out;  ///< see StepRecord
+};
+
+/// The next token of each chunk with `sample`, in order.
+struct StepTokens {
+  std::vector<std::int32_t> ids;
+  std::vector<TokenLogprobs> logprobs;  ///< null for a row that asks for none; empty if no row asks
+};
+
+/// Owned and used by the engine's thread, the only one that calls MLX.
+class Runner {
+ public:
+  /// Allocates the page pools.
+  Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options);
+  /// Waits for running steps.
+  ~Runner();
+
+  /// Copies pages, encodes some of the wanted images, then launches the forward pass, the KV writes and sampling. Steps run in the
+  /// order of their launch; the previous step may still run. After an exception the pools' content is undefined: call reset() once
+  /// no step is left to read.
+  LaunchedStep launch(const Batch& batch);
+
+  /// Waits for the step and returns the next token of each chunk with `sample`, in order. Exceptions as for launch().
+  StepTokens read(const Batch& batch, const LaunchedStep& step);
+
+  /// Allocates new, empty pools. Throws without memory for them, and may be called again.
+  void reset();
+
+  /// Drops encoded images that no sequence needs, and returns the memory of `free_pages` to the system.
+  void clear_caches(const std::vector<PageId>& free_pages);
+
+  const models::Model& model() const { return *model_; }
+  Encoder& encoder() { return encoder_; }
+  std::int64_t bytes_per_page() const { return static_cast<std::int64_t>(kv_.page_bytes()); }
+  /// Null without a disk store.
+  ColdPages* cold_pages() { return disk_pages_ ? &*disk_pages_ : nullptr; }
+
+  /// Copies published pages and encoder outputs to the disk store until `end`, or until its queue is full. Returns whether more could
+  /// be copied at once.
+  bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
+
+ private:
+  PageBytes page_bytes();
+  void take_memory_ahead();
+  void take_memory_for(std::int64_t num_pages);
+  void compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step);
+  bool by_gpu_kernels() const;
+  models::StepInput lay_out(const Batch& batch);
+  mx::array token_array(const std::vector<std::int32_t>& tokens,
+                        const std::vector<std::int32_t>& device_token_indices) const;
+  void add_media(const Chunk& chunk, int first_row, std::vector<models::MediaRows>& media);
+
+  std::unique_ptr<models::Model> model_;
+  RunnerOptions options_;
+  nn::KVCache kv_;
+  std::optional<nn::PagesAhead>
+      ahead_;  ///< present if the pools are plain memory, which it refers to
+  Encoder encoder_;
+  std::optional<DiskPages> disk_pages_;
+  MaskThreads mask_threads_;
+  std::optional<mx::array> sampled_;  ///< int32: the tokens that the last launched step samples
+};
+
+}  // namespace pippin::engine

@@ -1,0 +1,248 @@
+// What the scheduler's tests run it with: a model that knows a wrong page when it reads one, and a disk. For tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "engine/schedule/scheduler.h"
+
+namespace pippin::engine::testing {
+
+inline constexpr int page_size = 4;
+
+inline std::shared_ptr<Sequence> make_sequence(std::vector<std::int32_t> prompt,
+                                               std::int64_t max_tokens) {
+  auto sequence = std::make_shared<Sequence>();
+  sequence->tokens = std::move(prompt);
+  sequence->num_prompt = sequence->num_tokens();
+  sequence->max_tokens = max_tokens;
+  sequence->end_tokens = {-1};
+  return sequence;
+}
+
+inline std::vector<std::int32_t> count_up(int length, int first = 1) {
+  std::vector<std::int32_t> tokens;
+  for (int i = 0; i < length; ++i) tokens.push_back(first + i);
+  return tokens;
+}
+
+// A model whose next token follows from the tokens so far, so that a wrong page shows as a wrong answer: pages remember
+// which tokens were computed into them. As a device it remembers what it sampled, for the step behind.
+class FakeModel {
+ public:
+  explicit FakeModel(int num_pages) : slots_(static_cast<std::size_t>(num_pages * page_size), 0) {}
+
+  std::vector<std::int32_t> run(const Batch& batch) {
+    std::vector<std::int32_t> out;
+    for (const auto& [from, to] : batch.copies)
+      for (int i = 0; i < page_size; ++i) slots_[index(to, i)] = slots_[index(from, i)];
+    for (auto* item : batch.encode) item->features = features_;
+    for (const auto& [from, to] : batch.restores) states_[to] = from ? states_[*from] : 17;
+    for (const auto& chunk : batch.chunks) {
+      const Sequence& s = *chunk.sequence;
+      const auto tokens = tokens_of(chunk);
+      for (std::int64_t i = chunk.begin; i < chunk.end(); ++i) {
+        const auto token = tokens[static_cast<std::size_t>(i)];
+        slot(s, i) = token;
+        if (s.state) states_[*s.state] = mix(states_[*s.state], token);
+      }
+      if (!chunk.sample) continue;
+      std::vector<std::int32_t> read;
+      for (std::int64_t i = 0; i < chunk.end(); ++i) read.push_back(slot(s, i));
+      EXPECT_EQ(read, tokens);
+      out.push_back(next_token(read));
+      if (s.state) {
+        EXPECT_EQ(states_[*s.state], out.back());
+      }
+    }
+    for (const auto& save : batch.saves) states_[save.to] = states_[save.from];
+    sampled_ = out;
+    return out;
+  }
+
+  // A page's slots, as the cold pages keep them.
+  std::vector<std::int32_t> read_page(PageId page) const {
+    const auto begin = slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
+    return {begin, begin + page_size};
+  }
+  void write_page(PageId page, const std::vector<std::int32_t>& slots) {
+    std::copy(slots.begin(), slots.end(),
+              slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0)));
+  }
+
+  static std::int32_t next_token(const std::vector<std::int32_t>& tokens) {
+    std::int32_t hash = 17;
+    for (const auto token : tokens) hash = mix(hash, token);
+    return hash;
+  }
+
+ private:
+  std::vector<std::int32_t> tokens_of(const Chunk& chunk) const {
+    auto tokens = chunk.sequence->tokens;
+    if (chunk.device_token_index < 0) return tokens;
+    EXPECT_EQ(chunk.begin, chunk.sequence->num_tokens());
+    EXPECT_FALSE(chunk.sequence->needs_tokens_read());
+    tokens.push_back(sampled_.at(static_cast<std::size_t>(chunk.device_token_index)));
+    return tokens;
+  }
+  static std::int32_t mix(std::int32_t hash, std::int32_t token) {
+    return (hash * 31 + token) % 1009;
+  }
+  static std::size_t index(PageId page, std::int64_t offset) {
+    return static_cast<std::size_t>(page * page_size + offset);
+  }
+  std::int32_t& slot(const Sequence& s, std::int64_t i) {
+    return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
+  }
+  std::vector<std::int32_t> slots_;
+  std::vector<std::int32_t> sampled_;         ///< by the last step
+  std::map<StateSlot, std::int32_t> states_;  ///< of a recurrent layer that hashes what it sees
+  // The scheduler asks only whether there are any.
+  std::shared_ptr<const models::MediaFeatures> features_{
+      std::make_shared<int>(), reinterpret_cast<const models::MediaFeatures*>(this)};
+};
+
+// Knows no picture before it is encoded, and forgets it at once.
+class NoMediaCache final : public MediaSource {
+ public:
+  bool look_up(MediaItem&) override { return false; }
+};
+
+// A disk: what it holds outlives the machines that it is plugged into.
+struct Disk {
+  std::map<PageKey, std::vector<std::int32_t>> pages;
+  std::set<PageKey> broken;  ///< seem to be there, but can't be read
+  int latency = 0;           ///< times that one is asked whether a page has come before it has
+};
+
+class FakeColdPages final : public ColdPages {
+ public:
+  FakeColdPages(Disk& disk, PageCache& pages, FakeModel& model)
+      : disk_(disk), pages_(pages), model_(model) {}
+
+  bool request(const PageKey& key) override {
+    if (disk_.pages.count(key) == 0) return false;
+    auto& read = reads_[key];
+    if (read.users++ == 0) read.left = disk_.latency;
+    return true;
+  }
+  State state(const PageKey& key) override {
+    if (reads_.at(key).left-- > 0) return State::coming;
+    return disk_.broken.count(key) > 0 ? State::absent : State::here;
+  }
+  bool load(const PageKey& key, const PageKey&, const PageContent& content, PageId page) override {
+    EXPECT_EQ(disk_.pages.at(key), content.tokens);
+    model_.write_page(page, disk_.pages.at(key));
+    ++num_loads;
+    return true;
+  }
+  void forget(const PageKey& key) override {
+    if (--reads_.at(key).users == 0) reads_.erase(key);
+  }
+  void published(const PageKey& key) override {
+    disk_.pages[key] = model_.read_page(pages_.published(key)->page);
+    disk_.broken.erase(key);
+  }
+  void used(std::span<const PageKey> keys) override { last_used.assign(keys.begin(), keys.end()); }
+
+  std::size_t num_outstanding() const { return reads_.size(); }
+
+  int num_loads = 0;
+  std::vector<PageKey> last_used;
+
+ private:
+  struct Read {
+    int users = 0, left = 0;
+  };
+  Disk& disk_;
+  PageCache& pages_;
+  FakeModel& model_;
+  std::map<PageKey, Read> reads_;
+};
+
+inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens,
+                                                 std::int64_t count) {
+  std::vector<std::int32_t> answer;
+  for (std::int64_t i = 0; i < count; ++i) {
+    answer.push_back(FakeModel::next_token(tokens));
+    tokens.push_back(answer.back());
+  }
+  return answer;
+}
+
+struct Machine {
+  Machine(int num_pages, SchedulerOptions options, bool reuse = true, int num_states = 0,
+          Disk* disk = nullptr)
+      : pages(num_pages, page_size, reuse),
+        states(num_states, 2 * page_size),
+        model(num_pages),
+        cold(disk ? std::optional<FakeColdPages>(std::in_place, *disk, pages, model)
+                  : std::nullopt),
+        scheduler(options, pages, &media, cold ? &*cold : nullptr,
+                  num_states > 0 ? &states : nullptr),
+        budget(options.max_batch_tokens) {}
+
+  Batch step() {
+    land_where_needed();
+    auto batch = plan();
+    auto tokens = model.run(batch);
+    land();
+    flight = {batch, std::move(tokens)};
+    if (!overlap) land();
+    auto used = scheduler.pages_in_use();
+    if (flight)
+      for (const auto& copy : flight->first.copies) used.push_back(copy.from);
+    EXPECT_EQ(pages.check(used), "");
+    return batch;
+  }
+  /// Commits the step under way.
+  void land() {
+    if (const auto landing = std::exchange(flight, std::nullopt))
+      scheduler.commit(landing->first, landing->second);
+  }
+  void land_where_needed() {
+    if (flight && !scheduler.may_run_ahead(flight->first)) land();
+  }
+  Batch plan() {
+    auto batch = scheduler.next(flight.has_value());
+    num_ahead += flight && !batch.chunks.empty();
+    EXPECT_LE(batch.num_tokens, budget);
+    return batch;
+  }
+  void run_dry() {
+    for (int steps = 0; !scheduler.idle(); ++steps) {
+      ASSERT_LT(steps, 100000);
+      const bool nothing = step().empty();
+      ASSERT_TRUE(!nothing || (cold && cold->num_outstanding() > 0));
+    }
+  }
+
+  PageCache pages;
+  NoMediaCache media;
+  StateCache states;
+  FakeModel model;
+  std::optional<FakeColdPages> cold;
+  Scheduler scheduler;
+  int budget;
+  bool overlap = false;  ///< steps are planned ahead where they may be
+  int num_ahead = 0;     ///< that were
+  /// A step under way and what it samples.
+  std::optional<std::pair<Batch, std::vector<std::int32_t>>> flight;
+};
+
+inline std::vector<std::int32_t> answer_of(const Sequence& sequence) {
+  std::vector<std::int32_t> answer;
+  while (const auto event = sequence.output->poll())
+    if (!event->finish) answer.push_back(event->token);
+  return answer;
+}
+
+}  // namespace pippin::engine::testing

@@ -1,0 +1,98 @@
+#include "server/chat/request_scope.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/http/errors.h"
+
+namespace pippin::server {
+namespace {
+
+Client client_of(const Exchange& exchange) {
+  const std::string& peer = exchange.request().peer;
+  const std::string& key = exchange.caller().id;
+  return {key.empty() ? peer.substr(0, peer.rfind(':')) : key, peer};
+}
+
+}  // namespace
+
+std::shared_ptr<RequestScope> RequestScope::begin(std::shared_ptr<Exchange> exchange, Timer& timer,
+                                                  double timeout_s) {
+  std::shared_ptr<RequestScope> scope(new RequestScope(std::move(exchange), timer));
+  scope->watch(timeout_s);
+  return scope;
+}
+
+RequestScope::RequestScope(std::shared_ptr<Exchange> exchange, Timer& timer)
+    : exchange_(std::move(exchange)), timer_(timer), client_(client_of(*exchange_)) {}
+
+RequestScope::~RequestScope() {
+  if (deadline_) timer_.cancel(*deadline_);
+}
+
+// Weakly: the exchange holds the callback, and this the exchange.
+void RequestScope::watch(double timeout_s) {
+  if (timeout_s > 0)
+    deadline_ = timer_.call_at(
+        Timer::Clock::now() + std::chrono::duration_cast<Timer::Clock::duration>(
+                                  std::chrono::duration<double>(std::min(timeout_s, 1e8))),
+        [weak = weak_from_this()] {
+          if (const auto self = weak.lock())
+            self->fail(Error(Code::deadline_exceeded,
+                             "the answer did not end in the time that the request may take"));
+        });
+  exchange_->on_disconnect([weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self && self->end(State::ended)) self->tell();
+  });
+}
+
+std::function<bool()> RequestScope::asks_if_wanted() {
+  return [self = shared_from_this()] { return self->wanted(); };
+}
+
+void RequestScope::run(const std::function<void()>& work) {
+  if (!wanted()) return;
+  try {
+    work();
+  } catch (...) {
+    fail(current_error(exchange_->request().id));
+  }
+}
+
+void RequestScope::fail(const Error& error) {
+  if (!end(State::ended)) return;
+  exchange_->respond(error_response(place_of(*exchange_), error));
+  tell();
+}
+
+void RequestScope::on_end(std::function<void()> ended) {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = std::move(ended);
+  }
+  if (state_ == State::ended) tell();
+}
+
+bool RequestScope::answer_begins() { return end(State::answered); }
+
+std::optional<double> RequestScope::seconds_left() const {
+  if (!deadline_) return {};
+  const std::chrono::duration<double> left = deadline_->first - Timer::Clock::now();
+  return std::max(left.count(), 0.001);
+}
+
+bool RequestScope::end(State state) {
+  State open = State::open;
+  return state_.compare_exchange_strong(open, state);
+}
+
+void RequestScope::tell() {
+  std::function<void()> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended = std::exchange(ended_, nullptr);
+  }
+  if (ended) ended();
+}
+
+}  // namespace pippin::server

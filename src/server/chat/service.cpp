@@ -1,0 +1,318 @@
+#include "server/chat/service.h"
+
+#include <algorithm>
+#include <ctime>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "pippin/error.h"
+#include "server/chat/canonical.h"
+#include "server/chat/session.h"
+#include "server/chat/truncation.h"
+#include "server/http/errors.h"
+#include "server/observe/metrics.h"
+#include "server/schema/utf8.h"
+
+namespace pippin::server {
+namespace {
+
+// Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
+constexpr std::size_t max_ignored_bytes = 1000;
+
+// Of the memory for decoded pictures and videos, the part that files take while they are fetched and until they are decoded.
+constexpr std::int64_t fetched_part = 5;
+
+// Threads that wait while the engine compiles grammars: more than compile at once, so that known grammars pass.
+constexpr std::size_t grammar_threads = 8;
+
+media::FetchOptions fetch_options(const ChatServiceOptions& options, std::int64_t memory) {
+  media::FetchOptions fetch = options.fetch;
+  fetch.max_held_bytes = memory / fetched_part;
+  return fetch;
+}
+
+// One more than cores, which one owner does not get: so others' turns come, whatever he sends.
+ThreadPool::Options media_threads() {
+  const std::size_t cores = std::max(2u, std::thread::hardware_concurrency());
+  return {.num_threads = cores + 1, .max_per_owner = cores, .background = true};
+}
+
+bool restricts(const ResponseFormat& format) { return format.kind != ResponseFormat::Kind::text; }
+
+bool wants_grammar(const ChatRequest& request) {
+  const ToolChoice& choice = request.tool_choice;
+  return restricts(request.format) || choice.required ||
+         (choice.strict && !request.tools_json.empty());
+}
+
+bool wants_grammar(const CompletionCall& call) {
+  return std::any_of(call.requests.begin(), call.requests.end(),
+                     [](const CompletionRequest& request) { return restricts(request.format); });
+}
+
+// What is left of the time goes to the engine, which counts it for itself.
+void hand_over_time(const RequestScope& scope, StopOptions& stop) {
+  if (const auto left = scope.seconds_left()) stop.timeout_s = *left;
+}
+
+// A field's name as a header may carry it: percent-encoded where it has other than the characters of plain names.
+std::string header_safe(std::string_view name) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : name) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+        c == '.' || c == '-') {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return out;
+}
+
+std::string join_ignored(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) {
+    const std::string safe = header_safe(name);
+    if (out.size() + safe.size() > max_ignored_bytes) return out + (out.empty() ? "..." : ", ...");
+    if (!out.empty()) out += ", ";
+    out += safe;
+  }
+  return out;
+}
+
+}  // namespace
+
+void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
+                    Headers& headers) {
+  if (ignored.empty()) return;
+  const std::string list = join_ignored(ignored);
+  spdlog::warn("[server] {}: unknown fields are ignored: {}", request_id, list);
+  headers.add("X-Pippin-Ignored", list);
+}
+
+ChatService::ChatService(Engine& engine, ChatServiceOptions options, ThreadPool& workers,
+                         ThreadPool& loaders)
+    : engine_(engine),
+      options_(std::move(options)),
+      names_(options_.model_names.empty() ? std::vector<std::string>{engine.info().name}
+                                          : options_.model_names),
+      decoded_(options_.decoded_cache_bytes),
+      decoded_memory_(engine.stats().memory.decoded * (fetched_part - 1) / fetched_part,
+                      [this](std::int64_t bytes) { decoded_.drop_unused(bytes); }),
+      workers_(workers),
+      loaders_(loaders),
+      grammar_threads_(ThreadPool::Options{.num_threads = grammar_threads,
+                                           .max_per_owner = grammar_threads / 2}),
+      media_threads_(media_threads()),
+      fetcher_(fetch_options(options_, engine.stats().memory.decoded)) {}
+
+std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> exchange,
+                                                    double timeout_s) const {
+  double least = options_.request_timeout_s;
+  if (timeout_s > 0 && (least == 0 || timeout_s < least)) least = timeout_s;
+  return RequestScope::begin(std::move(exchange), timer_, least);
+}
+
+void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
+                         Headers headers) {
+  check(call.model, call.ignored);
+  auto scope = scope_of(std::move(exchange), call.request.stop.timeout_s);
+  prepare(scope, std::move(call), true,
+          [this, scope, make_reply = std::move(make_reply), headers = std::move(headers)](
+              ChatCall& loaded, int audio_tracks) {
+            begin(scope, loaded, audio_tracks, make_reply, headers);
+          });
+}
+
+void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall call,
+                           MakeReply make_reply) {
+  check(call.model, call.ignored);
+  double timeout_s = 0;
+  for (const CompletionRequest& request : call.requests)
+    timeout_s = std::max(timeout_s, request.stop.timeout_s);
+  auto scope = scope_of(std::move(exchange), timeout_s);
+  ThreadPool& threads = wants_grammar(call) ? grammar_threads_ : loaders_;
+  threads.post(scope->client(),
+               [this, scope, call = std::move(call), make_reply = std::move(make_reply)] {
+                 scope->run([&] { complete_now(scope, call, make_reply); });
+               });
+}
+
+void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
+                               const CompletionCall& call, const MakeReply& make_reply) {
+  const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
+  const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  Headers headers;
+  report_ignored(call.ignored, facts.request_id, headers);
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+  auto session =
+      std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+  ChatStreams streams;
+  for (CompletionRequest request : call.requests) {
+    request.cache_salt = cache_salt(*exchange, request.cache_salt);
+    request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
+    hand_over_time(*scope, request.stop);
+    for (auto& stream : engine_.complete(std::move(request), call.num_choices))
+      streams.push_back(std::move(stream));
+  }
+  if (scope->answer_begins()) session->start(std::move(streams));
+}
+
+void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
+                         std::function<void(RenderedPrompt)> tell) {
+  check(call.model, call.ignored);
+  auto scope = scope_of(std::move(exchange), 0);
+  prepare(scope, std::move(call), false,
+          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
+            RenderedPrompt prompt = engine_.render(loaded.request);
+            if (scope->wanted()) tell(std::move(prompt));
+          });
+}
+
+void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
+                               std::function<void(std::int64_t)> tell) {
+  check(call.model, call.ignored);
+  auto scope = scope_of(std::move(exchange), 0);
+  prepare(scope, std::move(call), false,
+          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
+            const std::int64_t count = engine_.count_tokens(loaded.request);
+            if (scope->wanted()) tell(count);
+          });
+}
+
+void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {
+  check_model(model);
+  if (!options_.strict_fields || ignored.empty()) return;
+  const std::string name = excerpt(ignored.front());
+  throw Error(
+      Code::invalid_argument,
+      "'" + name + "' is unknown to this server, which was started to refuse unknown fields", name);
+}
+
+void ChatService::check_model(const std::string& name) const {
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (name.empty() || has(names_) || has(options_.model_aliases)) return;
+  throw Error(
+      Code::not_found,
+      "the model '" + excerpt(name) + "' does not exist; this server has '" + names_.front() + "'",
+      "model");
+}
+
+void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()> work) {
+  auto scope = scope_of(std::move(exchange), 0);
+  loaders_.post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
+}
+
+// Where a call is worked on once its media are there: where nobody waits for it who has less to do.
+ThreadPool& ChatService::threads_for(const ChatCall& call, bool answers) {
+  if (answers && wants_grammar(call.request)) return grammar_threads_;
+  return call.media.empty() ? loaders_ : media_threads_;
+}
+
+// Gets the media of a call that will be answered (or only looked at), then has `then` called with it.
+void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers,
+                          Prepared then) {
+  auto shared = std::make_shared<ChatCall>(std::move(call));
+  ThreadPool& threads = threads_for(*shared, answers);
+  auto go_on = [this, scope, shared, &threads, then = std::move(then)](int audio_tracks) {
+    threads.post(scope->client(), [this, scope, shared, then, audio_tracks] {
+      scope->run([&] {
+        if (options_.canonical_prompts)
+          volatile_lines_ += remove_volatile_lines(shared->request.messages);
+        then(*shared, audio_tracks);
+      });
+    });
+  };
+  if (shared->media.empty()) return go_on(0);
+  const ModelInfo info = engine_.info();
+  if (!info.takes_images)
+    throw Error(Code::invalid_argument, "this model takes no pictures",
+                shared->media.front().field);
+  load_media(scope, shared, {fetcher_, decoded_, decoded_memory_, media_threads_}, options_.media,
+             info.video_sampling, std::move(go_on));
+}
+
+DecodedStats ChatService::decoded_stats() const {
+  const ByteBudget::Stats memory = decoded_memory_.stats();
+  const media::DecodedCache::Stats kept = decoded_.stats();
+  const media::MediaFetcher::Stats fetches = fetcher_.stats();
+  DecodedStats stats;
+  stats.bytes = memory.used;
+  stats.limit_bytes = memory.limit;
+  stats.waiting = memory.waiting;
+  stats.kept_entries = kept.entries;
+  stats.kept_bytes = kept.bytes;
+  stats.fetches = fetches.running + fetches.waiting;
+  stats.fetched_bytes = fetches.held_bytes;
+  stats.fetched_limit_bytes = fetches.limit_bytes;
+  return stats;
+}
+
+// A key's id has a fixed length, so no salt of one key gives another's.
+std::string ChatService::cache_salt(const Exchange& exchange, const std::string& sent) const {
+  return options_.cache_per_key ? exchange.caller().id + ":" + sent : sent;
+}
+
+ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& model,
+                                     bool streamed) const {
+  exchange.record().model = names_.front();
+  exchange.record().streamed = streamed;
+  return {exchange.request().id, model.empty() ? names_.front() : model, std::time(nullptr), 0};
+}
+
+void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call,
+                        int audio_tracks, const MakeReply& make_reply, Headers headers) {
+  const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
+  ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  facts.audio_tracks = audio_tracks;
+  call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
+  if (call.truncate) truncate(call.request);
+  call.request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
+  hand_over_time(*scope, call.request.stop);
+  std::vector<std::string> ignored = std::move(call.ignored);
+  call.request.hooks.on_ignored = [this, &ignored](const std::string& field) {
+    if (std::find(ignored.begin(), ignored.end(), field) != ignored.end()) return;
+    ignored.push_back(field);
+    if (options_.strict_fields)
+      throw Error(
+          Code::invalid_argument,
+          "'" + field +
+              "' can't be kept to, and this server was started to refuse what it would ignore",
+          field);
+  };
+  auto streams = engine_.chat(std::move(call.request), call.num_choices);
+  report_ignored(ignored, facts.request_id, headers);
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+  auto session =
+      std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
+  if (scope->answer_begins()) session->start(std::move(streams));
+}
+
+// So that the answer has room: as much as it may take, but not more than half; an eighth where it does not say.
+void ChatService::truncate(ChatRequest& request) const {
+  const std::int64_t context = engine_.info().max_context;
+  const std::int64_t room =
+      request.stop.max_tokens > 0 ? std::min(request.stop.max_tokens, context / 2) : context / 8;
+  ChatRequest cut = request;
+  drop_oldest(request.messages, context - std::max<std::int64_t>(room, 1),
+              [&](const std::vector<Message>& messages) {
+                cut.messages = messages;
+                return engine_.count_tokens(cut);
+              });
+}
+
+bool refuse_compressed(Exchange& exchange) {
+  const auto coding = exchange.request().headers.get("Content-Encoding");
+  if (!coding || *coding == "identity") return false;
+  exchange.respond(
+      error_response(place_of(exchange), 415, "compressed requests are not understood", "body"));
+  return true;
+}
+
+}  // namespace pippin::server

@@ -1,0 +1,66 @@
+// A trace of the engine's steps and the server's requests, for ui.perfetto.dev or chrome://tracing.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pippin/step.h"
+#include "server/observe/request_record.h"
+
+namespace pippin::server {
+
+struct TraceOptions {
+  std::int64_t max_bytes = std::int64_t{1} << 30;  ///< the file ends there
+  std::size_t max_waiting = 1 << 16;               ///< steps not written yet; more are left out
+};
+
+/// Writes the Chrome trace event format (a JSON array of events; times in microseconds since the start) on a thread of its
+/// own. The engine's steps are spans of one track with their stages inside; each request is an asynchronous span with its
+/// stages inside. Thread-safe.
+class TraceWriter {
+ public:
+  /// Throws Error(invalid_argument) where the file can't be written.
+  explicit TraceWriter(const std::filesystem::path& file, const TraceOptions& options = {});
+  /// As close().
+  ~TraceWriter();
+  TraceWriter(const TraceWriter&) = delete;
+  TraceWriter& operator=(const TraceWriter&) = delete;
+
+  /// Copies the record and returns: no file, no wake-up, so that the engine's thread may call it.
+  void add(const StepRecord& step);
+  /// Of the requests that the engine took; others are left out.
+  void add(const RequestRecord& request);
+
+  /// Writes what is left and ends the array; what comes later is dropped.
+  void close();
+
+ private:
+  void write();
+  void put(const std::string& events);
+
+  const std::filesystem::path file_;
+  const TraceOptions options_;
+  const StepRecord::Time start_;
+
+  std::mutex mutex_;
+  std::condition_variable stop_;
+  std::vector<StepRecord> steps_;        // guarded by mutex_
+  std::vector<RequestRecord> requests_;  // guarded by mutex_
+  std::int64_t dropped_ = 0;             // guarded by mutex_
+  bool stopping_ = false;                // guarded by mutex_
+
+  std::ofstream out_;              // the writer's, as what follows
+  std::int64_t num_bytes_ = 0;     // written
+  std::int64_t num_requests_ = 0;  // written
+  int track_ = 1;                  // of the last step
+  bool full_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pippin::server
