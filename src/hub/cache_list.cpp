@@ -43,6 +43,7 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   for (auto item = fs::recursive_directory_iterator(folder, error); !error && item != fs::end(item);
        item.increment(error))
     if (!item->is_directory(error) || item->is_symlink(error)) files.push_back(item->path());
+  std::sort(files.begin(), files.end());
   return files;
 }
 
@@ -101,7 +102,7 @@ std::int64_t remove_folder(const fs::path& cache, const fs::path& folder) {
   std::int64_t bytes = 0;
   for (const fs::path& entry : entries_of(cache)) {
     if (!entry.filename().string().starts_with(removed_prefix)) continue;
-    for (const fs::path& file : files_below(entry))
+    for (const fs::path& file : files_below(entry / "blobs"))
       if (!fs::is_symlink(file, error)) bytes += size_of(file);
     fs::remove_all(entry, error);
   }

@@ -151,14 +151,19 @@ Client::Answer Client::follow(std::string url, std::int64_t from,
   for (int hop = 0; hop < max_hops; ++hop) {
     const bool own = origin_of(url) == origin_;
     Answer answer;
+    bool checked = !own || !check;
+    const auto check_once = [&](const Head& head) {
+      if (head.status < 400 && !std::exchange(checked, true)) check(head);
+    };
     answer.head =
         http_->get({url, own ? settings_.token : "", from}, [&](const Head& head, auto bytes) {
+          check_once(head);  // before anything of the body is taken
           if (sink && head.status / 100 == 2) return (*sink)(head, bytes);
           if (bytes.size() > max_body - answer.body.size())
             throw_strange("it is larger than " + std::to_string(max_body) + " bytes");
           answer.body += bytes;
         });
-    if (own && check && answer.head.status < 400) check(answer.head);
+    check_once(answer.head);
     if (!is_redirect(answer.head.status)) return answer;
     const std::string next = resolve_url(url, answer.head.header("location"));
     if (next.empty() || (url.starts_with("https:") && !next.starts_with("https:")))

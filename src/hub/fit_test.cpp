@@ -25,10 +25,11 @@ TEST(Fit, NeedsAreTheConfigs) {
 }
 
 TEST(Fit, NonsenseIsNotKnown) {
-  for (const char* text : {"{}", R"({"num_hidden_layers": -1, "head_dim": "x"})",
-                           R"({"num_hidden_layers": 9e99, "num_attention_heads": 9223372036854775807,
+  for (const char* text :
+       {"{}", R"({"num_hidden_layers": -1, "head_dim": "x"})",
+        R"({"num_hidden_layers": 9e99, "num_attention_heads": 9223372036854775807,
                                "head_dim": 9223372036854775807})",
-                           R"({"text_config": []})"})
+        R"({"text_config": []})"})
     EXPECT_EQ(read_needs(text).bytes_per_token, 0) << text;
   EXPECT_THROW(read_needs("[]"), Error);
   EXPECT_THROW(read_needs("{"), Error);

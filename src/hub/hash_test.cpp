@@ -23,8 +23,8 @@ TEST(FileHash, IsSha256OrGits) {
 TEST(FileHash, NamesAreHashes) {
   EXPECT_TRUE(is_file_hash(std::string(40, 'f')));
   EXPECT_TRUE(is_file_hash(std::string(64, '0')));
-  for (const auto& text : {std::string(), std::string(41, '0'), std::string(64, 'F'),
-                           "../" + std::string(37, '0')})
+  for (const auto& text :
+       {std::string(), std::string(41, '0'), std::string(64, 'F'), "../" + std::string(37, '0')})
     EXPECT_FALSE(is_file_hash(text)) << text;
 }
 

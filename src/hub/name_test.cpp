@@ -26,9 +26,9 @@ TEST(ModelName, PathsAreNone) {
 }
 
 TEST(ModelName, ARevisionIsNoWayOut) {
-  for (const char* text : {"org/name@../../x", "org/name@/etc", "org/name@", "org/name@a//b",
-                           "org/name@a/./b", "org/name@a b", "org/name@-x", "hf://name",
-                           "hf://../x", "org/name@a\nb"})
+  for (const char* text :
+       {"org/name@../../x", "org/name@/etc", "org/name@", "org/name@a//b", "org/name@a/./b",
+        "org/name@a b", "org/name@-x", "hf://name", "hf://../x", "org/name@a\nb"})
     EXPECT_THROW(parse_model_name(text), Error) << text;
 }
 

@@ -36,21 +36,22 @@ TEST(Plan, TakesWhatAModelNeeds) {
       files({".gitattributes", "README.md", "config.json", "tokenizer.json", "tokenizer.model",
              "vocab.json", "chat_template.jinja", "additional_chat_templates/tool.jinja",
              "additional_chat_templates/a/b.jinja", "model.safetensors", "consolidated.safetensors",
-             "pytorch_model.bin", "model.pth", "onnx/model.onnx", "modeling_x.py", "sub/config.json",
-             "sub/model.safetensors", "preprocessor_config.json"}),
+             "pytorch_model.bin", "model.pth", "onnx/model.onnx", "modeling_x.py",
+             "sub/config.json", "sub/model.safetensors", "preprocessor_config.json"}),
       "o/n");
-  EXPECT_EQ(names(plan.small), (Names{"additional_chat_templates/tool.jinja", "chat_template.jinja",
-                                      "config.json", "preprocessor_config.json", "tokenizer.json"}));
+  EXPECT_EQ(names(plan.small),
+            (Names{"additional_chat_templates/tool.jinja", "chat_template.jinja", "config.json",
+                   "preprocessor_config.json", "tokenizer.json"}));
   EXPECT_EQ(names(plan.weights), Names{"model.safetensors"});
   EXPECT_EQ(plan.weight_bytes(), 10);
   EXPECT_EQ(plan.bytes(), 60);
 }
 
 TEST(Plan, TakesOtherTokenizersWhereThereIsNoTokenizerJson) {
-  EXPECT_EQ(names(plan_files(files({"config.json", "a.safetensors", "vocab.json", "merges.txt"}),
-                             "o/n")
-                      .small),
-            (Names{"config.json", "merges.txt", "vocab.json"}));
+  EXPECT_EQ(
+      names(plan_files(files({"config.json", "a.safetensors", "vocab.json", "merges.txt"}), "o/n")
+                .small),
+      (Names{"config.json", "merges.txt", "vocab.json"}));
 }
 
 TEST(Plan, TakesTheWeightsOfTheIndex) {
@@ -77,7 +78,8 @@ TEST(Plan, RefusesNamesThatLeadElsewhere) {
     EXPECT_FALSE(is_safe_path(path)) << path;
   EXPECT_FALSE(is_safe_path(std::string_view("a\0b", 3)));
   EXPECT_FALSE(is_safe_path(std::string(300, 'a')));
-  for (const char* path : {"a", "a/b.c", "..a", "a..b/...c"}) EXPECT_TRUE(is_safe_path(path)) << path;
+  for (const char* path : {"a", "a/b.c", "..a", "a..b/...c"})
+    EXPECT_TRUE(is_safe_path(path)) << path;
   EXPECT_NE(refusal(files({"config.json", "model.safetensors",
                            "additional_chat_templates/\x1b[2J.jinja"}))
                 .find("can't be kept: 'additional_chat_templates/?[2J.jinja'"),

@@ -47,9 +47,11 @@ TEST(HubSettings, ATokenIsInAVariableOrAFile) {
 }
 
 TEST(HubSettings, WhatCannotBeUsedIsNamed) {
-  for (const auto& [name, value] : std::map<std::string, std::string>{
-           {"HF_ENDPOINT", "file:///etc"}, {"HF_ENDPOINT", "hub"}, {"HF_TOKEN", "a\x01z"},
-           {"HF_HUB_DOWNLOAD_TIMEOUT", "soon"}})
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"HF_ENDPOINT", "file:///etc"},
+                                          {"HF_ENDPOINT", "hub"},
+                                          {"HF_TOKEN", "a\x01z"},
+                                          {"HF_HUB_DOWNLOAD_TIMEOUT", "soon"}})
     try {
       read({{name, value}});
       ADD_FAILURE() << name;
