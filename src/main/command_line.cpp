@@ -8,13 +8,13 @@
 #include <string>
 #include <utility>
 
+#include "main/bench_serve_options.h"
+#include "main/model_commands.h"
+#include "main/option_group.h"
 #include "text/parsers/registry.h"
 
 namespace pippin {
 namespace {
-
-constexpr const char* model_help =
-    "Directory of a Hugging Face or MLX model, or 'demo' for the built-in one";
 
 // Options counted in other units than the structs hold; copied over when parsing has ended.
 struct Units {
@@ -37,8 +37,6 @@ struct Units {
   bool no_overlap = false;
   bool no_warmup = false;
   bool no_canonical_prompts = false;
-  std::string prompt_tokens = "128", output_tokens = "64";
-  bool no_stream = false;
 };
 
 const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
@@ -48,27 +46,7 @@ const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
 
 constexpr std::int64_t no_limit = std::int64_t{1} << 40;
 
-// Options of a subcommand under one heading of its help.
-class Group {
- public:
-  Group(CLI::App& app, std::string title) : app_(app), title_(std::move(title)) {}
-
-  template <class T>
-  CLI::Option* add(const char* name, T& value, const char* type, const std::string& help) {
-    return app_.add_option(name, value, help)->type_name(type)->group(title_);
-  }
-  template <class T, class Bound>
-  CLI::Option* number(const char* name, T& value, Bound low, Bound high, const std::string& help) {
-    return add(name, value, "N", help)->check(CLI::Range(low, high).description(""));
-  }
-  void flag(const char* name, bool& value, const std::string& help) {
-    app_.add_flag(name, value, help)->group(title_);
-  }
-
- private:
-  CLI::App& app_;
-  const std::string title_;
-};
+using Group = OptionGroup;
 
 void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   Group group(app, "Engine");
@@ -269,9 +247,14 @@ void finish_serve(ServeCommand& serve, const Units& units) {
   serve.drain = std::chrono::seconds(units.drain_s);
 }
 
+void add_offline(CLI::App& app, bool& offline) {
+  app.add_flag("--offline", offline, "Ask no hub for a model: take it from the cache");
+}
+
 CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
   CLI::App* serving = app.add_subcommand("serve", "Serve a model through the OpenAI API");
   serving->add_option("MODEL", serve.model, std::string(model_help) + " [demo]")->type_name("");
+  add_offline(*serving, serve.offline);
   add_network_options(*serving, serve, units);
   add_access_options(*serving, serve);
   add_request_options(*serving, serve, units);
@@ -281,7 +264,7 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, Units& units) {
   return serving;
 }
 
-void add_sampling_options(CLI::App& app, RunCommand& run) {
+void add_sampling_options(CLI::App& app, AnswerCommand& run) {
   Group group(app, "Sampling (the model's recommendation where left out)");
   group.number("--temperature", run.temperature, 0.0, 2.0,
                "0 takes the most likely token each time");
@@ -295,6 +278,13 @@ void add_sampling_options(CLI::App& app, RunCommand& run) {
                "Longest answer [what the context holds]");
   group.add("--stop", run.stop.strings, "TEXT", "Text that ends the answer; may be repeated")
       ->allow_extra_args(false);
+}
+
+void add_answer_options(CLI::App& app, AnswerCommand& command, Units& units) {
+  app.add_option("--system", command.system, "System prompt")->type_name("TEXT");
+  add_offline(app, command.offline);
+  add_sampling_options(app, command);
+  add_engine_options(app, command.engine, units);
 }
 
 CLI::App* add_run(CLI::App& app, RunCommand& run, Units& units) {
@@ -314,16 +304,26 @@ CLI::App* add_run(CLI::App& app, RunCommand& run, Units& units) {
                    "Video to show before the prompt: a file or URL; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  running->add_option("--system", run.system, "System prompt")->type_name("TEXT");
   running->add_flag("--stats", run.stats, "Print tokens and speed at the end");
-  add_sampling_options(*running, run);
-  add_engine_options(*running, run.engine, units);
+  add_answer_options(*running, run, units);
   return running;
+}
+
+CLI::App* add_chat(CLI::App& app, ChatCommand& chat, Units& units) {
+  CLI::App* chatting = app.add_subcommand("chat", "Chat in the terminal");
+  chatting->add_option("MODEL", chat.model, std::string(model_help) + " [demo]")->type_name("");
+  chatting->add_option("--load", chat.load, "Go on with a chat that /save has written")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile.description(""));
+  chatting->add_flag("--no-history", chat.no_history, "Keep nothing of what is typed");
+  add_answer_options(*chatting, chat, units);
+  return chatting;
 }
 
 void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
   CLI::App* measuring = app.add_subcommand("bench", "Measure a model's speed");
   measuring->add_option("MODEL", bench.model, std::string(model_help) + " [demo]")->type_name("");
+  add_offline(*measuring, bench.offline);
   Group group(*measuring, "Measurements");
   group.add("--batch", bench.batches, "LIST", "Sequences at once, with commas [1,4,16]")
       ->delimiter(',')
@@ -340,67 +340,6 @@ void add_bench(CLI::App& app, BenchCommand& bench, Units& units) {
   group.flag("--json", bench.json, "Print JSON instead of a table");
   group.flag("--profile", bench.profile, "Also print the time of each kind of operation (CPU)");
   add_engine_options(*measuring, bench.engine, units);
-}
-
-void add_traffic_options(CLI::App& app, BenchServeCommand& bench, Units& units) {
-  Group group(app, "Traffic");
-  group.number("--concurrency", bench.load.concurrency, 1, 1 << 16, "Conversations at once [16]");
-  group.number("--rate", bench.workload.rate, 1e-3, 1e5,
-               "Instead: conversations that begin in a second, at random times (Poisson)");
-  group.number("--requests", bench.workload.requests, 1, 1 << 24, "Requests in all [100]");
-  group.number("--duration", bench.load.duration_s, 0.1, 1e6,
-               "Send none after so many seconds [no limit]");
-  group.number("--turns", bench.workload.turns, 1, 1 << 16,
-               "Requests of a conversation, each with all that came before [1]");
-  group.add(
-      "--prompt-tokens", units.prompt_tokens, "LENGTH",
-      "New in each turn: N, uniform:LOW:HIGH, lognormal:MEDIAN:SIGMA or exponential:MEAN [128]");
-  group.add("--output-tokens", units.output_tokens, "LENGTH", "Longest answers, likewise [64]");
-  group.number("--shared-prefix", bench.workload.shared, 0.0, 1.0,
-               "Share of a first prompt that others begin with, too [0]");
-  group.number("--prefix-groups", bench.workload.groups, 1, 1 << 20,
-               "Groups of conversations that share it [1]");
-  group.number("--images", bench.workload.images, 0, 64, "Pictures in the first turn [0]");
-  group.number("--image-side", bench.workload.image_side, 8, 4096, "Their size in pixels [256]");
-  group.number("--image-pool", bench.workload.image_pool, 0, 1 << 20,
-               "Different pictures in all; 0: each another [0]");
-  group.number("--seed", bench.workload.seed, std::uint64_t{0}, ~std::uint64_t{0},
-               "Equal seeds give equal traffic [0]");
-}
-
-void add_load_options(CLI::App& app, BenchServeCommand& bench, Units& units) {
-  Group group(app, "Requests");
-  group.add("--model", bench.load.model, "NAME", "Model to ask for [the first that is listed]");
-  group.add("--api-key", bench.load.api_key, "KEY", "Sent as a bearer token [none]")
-      ->envname("OPENAI_API_KEY");
-  group.number("--temperature", bench.load.temperature, 0.0, 2.0, "Of sampling [the server's]");
-  group.flag("--ignore-eos", bench.load.ignore_eos,
-             "Ask for answers of full length (not every server can)");
-  group.flag("--no-stream", units.no_stream, "Ask for whole answers");
-  group.number("--timeout", bench.load.timeout_s, 0.1, 1e6, "Longest answer, in seconds [600]");
-}
-
-CLI::App* add_bench_serve(CLI::App& app, BenchServeCommand& bench, Units& units) {
-  CLI::App* loading =
-      app.add_subcommand("bench-serve", "Put a server of the OpenAI API under load, and time it");
-  loading->add_option("URL", bench.load.url, "Of the API [http://127.0.0.1:8000/v1]")
-      ->type_name("");
-  add_traffic_options(*loading, bench, units);
-  add_load_options(*loading, bench, units);
-  Group group(*loading, "Results");
-  group.add("--slo", bench.slo, "LEVELS",
-            "Count answers that keep these, in milliseconds: ttft=500,tpot=50,e2e=10000");
-  group.add("--json", bench.json_file, "FILE", "Write the results as JSON");
-  group.add("--plot", bench.plot_file, "FILE", "Draw them, as SVG");
-  return loading;
-}
-
-void finish_bench_serve(BenchServeCommand& bench, const Units& units) {
-  bench.workload.prompt_tokens = Distribution::parse(units.prompt_tokens);
-  bench.workload.output_tokens = Distribution::parse(units.output_tokens);
-  bench.load.at_rate = bench.workload.rate > 0;
-  bench.load.stream = !units.no_stream;
-  while (bench.load.url.ends_with('/')) bench.load.url.pop_back();
 }
 
 }  // namespace
@@ -424,16 +363,28 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   RunCommand run;
   BenchCommand bench;
   BenchServeCommand bench_serve;
+  ChatCommand chat;
+  PullCommand pull;
+  ListCommand list;
+  RemoveCommand remove;
+  InspectCommand inspect;
   Units units;
+  BenchServeUnits load_units;
   const CLI::App* serving = add_serve(app, serve, units);
   const CLI::App* running = add_run(app, run, units);
+  const CLI::App* chatting = add_chat(app, chat, units);
+  const CLI::App* pulling = add_pull(app, pull);
+  const CLI::App* listing = add_list(app, list);
+  const CLI::App* removing = add_remove(app, remove);
+  const CLI::App* inspecting = add_inspect(app, inspect);
   add_bench(app, bench, units);
-  const CLI::App* loading = add_bench_serve(app, bench_serve, units);
+  const CLI::App* loading = add_bench_serve(app, bench_serve, load_units);
   app.footer(
       "Examples:\n"
       "  pippin serve                                     the built-in model at "
       "http://127.0.0.1:8000/v1\n"
-      "  pippin serve ~/models/Qwen3-0.6B-4bit --port 9000\n"
+      "  pippin serve mlx-community/Qwen3-0.6B-4bit --port 9000\n"
+      "  pippin chat qwen3-0.6b\n"
       "  pippin run demo \"What is in the picture?\" --image picture.png\n"
       "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n"
       "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n\n"
@@ -449,8 +400,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
     const auto named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty()) {
       std::cerr << "There is no command '" << argv[1]
-                << "'; there are serve, run, bench and bench-serve.\nRun with --help for more "
-                   "information.\n";
+                << "'; there are serve, run, chat, pull, ls, rm, inspect, bench and bench-serve.\n"
+                   "Run with --help for more information.\n";
       status = 2;
       return {};
     }
@@ -460,12 +411,23 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   }
   finish_serve(serve, units);
   finish_engine(run.engine, units);
+  finish_engine(chat.engine, units);
   finish_engine(bench.engine, units);
-  finish_bench_serve(bench_serve, units);
+  finish_bench_serve(bench_serve, load_units);
   if (serving->parsed())
     line.command = std::move(serve);
   else if (running->parsed())
     line.command = std::move(run);
+  else if (chatting->parsed())
+    line.command = std::move(chat);
+  else if (pulling->parsed())
+    line.command = std::move(pull);
+  else if (listing->parsed())
+    line.command = list;
+  else if (removing->parsed())
+    line.command = std::move(remove);
+  else if (inspecting->parsed())
+    line.command = std::move(inspect);
   else if (loading->parsed())
     line.command = std::move(bench_serve);
   else

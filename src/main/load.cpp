@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
+#include <utility>
 
 #include "base/log.h"
 
@@ -42,9 +44,9 @@ class Progress {
 
 }  // namespace
 
-std::unique_ptr<Engine> load_model(const std::filesystem::path& dir, const EngineOptions& options) {
-  Progress progress(dir.filename().string());
-  return Engine::load(dir, options, [&](double fraction) { progress.show(fraction); });
+std::unique_ptr<Engine> load_model(const ModelSource& source, const EngineOptions& options) {
+  Progress progress(source.name);
+  return Engine::load(source.dir, options, [&](double fraction) { progress.show(fraction); });
 }
 
 }  // namespace pippin
