@@ -19,8 +19,7 @@ help: ## What can be made
 
 build: ## Build build/release/pippin
 	@tools/setup/setup.sh build
-	@cmake --preset release $(if $(MLX),-DPIPPIN_MLX=$(MLX)) --log-level=WARNING
-	@cmake --build --preset release --target pippin
+	@tools/build.sh release pippin $(if $(MLX),-DPIPPIN_MLX=$(MLX))
 
 demo: build ## Ask the built-in model about words and a picture, and see what its cache saves
 	@python3 tools/demo/demo.py --pippin $(PIPPIN)
@@ -53,8 +52,7 @@ soak: build ## Clients of every kind, failures included, for ten minutes (SECOND
 
 tsan-soak: ## The same under ThreadSanitizer, for two minutes (SECONDS=120)
 	@tools/setup/setup.sh test
-	@cmake --preset tsan --log-level=WARNING
-	@cmake --build --preset tsan --target pippin
+	@tools/build.sh tsan pippin
 	@$(VENV)/python tests/soak/soak.py --preset tsan --clients 6 --seconds $(or $(SECONDS),120)
 
 fuzz: ## Fuzz what reads bytes from elsewhere, under the sanitizers (SECONDS=15 each, TARGETS="http parsers")

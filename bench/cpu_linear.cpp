@@ -36,7 +36,7 @@ std::vector<PackedMatrix> random_matrices(Team& team, int n, int k, int bits) {
       weight.size() * 4 + scales.size() * 4);
 }
 
-// Of bfloat16 numbers around 1.
+// Matrices of bfloat16 numbers around 1.
 std::vector<PackedMatrix> plain_matrices(Team& team, int n, int k) {
   std::mt19937 random(1);
   std::vector<std::uint16_t> weight(static_cast<std::size_t>(n) * static_cast<std::size_t>(k));

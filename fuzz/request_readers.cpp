@@ -142,7 +142,9 @@ void read(const std::string& path, std::string_view body) {
 }
 
 void check_error(const std::string& path, const Error& error) {
-  const auto response = server::error_response({path, "req_1"}, error);
+  const auto shape =
+      path.starts_with("/v1/messages") ? server::ErrorShape::anthropic : server::ErrorShape::openai;
+  const auto response = server::error_response({shape, "req_1"}, error);
   require(response.status >= 400 && response.status < 500, "an error of the server's",
           error.what());
   const json::value body = parse_json(response.body, "error");

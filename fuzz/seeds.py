@@ -194,12 +194,14 @@ def grammars() -> Iterator[bytes]:
     yield headed("json_object", "")
     for regex in ("[a-z]+@pippin\\.example", "(?s:.*)", "(ab|c){2,5}\\d*", "^\\w+(\\.\\w+)?$", "[^\\x00-\\x20é]*", "(?i)yes|no"):
         yield headed("regex", regex)
-    for step in (9973, 9999991):
+    for step in (97, 0.25, 9973, 86400, 9999991):
         yield headed("json_schema", json.dumps({"type": "integer", "multipleOf": step}))
     for regex in ("(a{1000}){1000}", "(.{1,80}\\n?){1,50}", "^([a-z]{1,100} ?){1,100}$"):
         yield headed("regex", regex)
     yield headed("json_schema", '{"items": {"$ref": "#/parts/a~1b%20c"}, "parts": {"a/b c": {"const": "yes"}}}')
     yield headed("json_schema", '{"allOf": [{"$ref": "#"}]}')
+    yield headed("json_schema", json.dumps({"allOf": [{"enum": ["a", "b", "c"]}, {"anyOf": [{"enum": ["a"]}, {"pattern": "^b\\x1b?$"}]}]}))
+    yield headed("json_schema", json.dumps({"patternProperties": {f"^p{i}-": {} for i in range(6)}, "prefixItems": [{}] * 6, "type": ["object", "array"]}))
     yield headed("json_schema", '{"enum": ["a\\u001bb", "\\u007f"]}')
     yield headed("choice", '["a\\u001bb", "\\u007f"]')
     yield headed("choice", '["yes", "no", "not yet", "The picture shows a cat."]')

@@ -1,11 +1,16 @@
 // pippin COMMAND: arguments in, exit status out.
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <new>
+#include <string>
+#include <system_error>
 #include <variant>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "main/command_line.h"
 #include "main/commands.h"
 #include "main/model_dir.h"
@@ -27,6 +32,29 @@ struct Dispatch {
   const std::filesystem::path program;
 };
 
+std::string memory_limit() {
+  return std::to_string(pippin::memory_limit_bytes() >> 20) + " MB of memory or address space";
+}
+
+// What ends the program, in one line.
+std::string reason(const std::exception& error) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  const bool no_thread =
+      system != nullptr && system->code() == std::errc::resource_unavailable_try_again;
+  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                         (system != nullptr && system->code() == std::errc::not_enough_memory);
+  if (no_thread) return "the system gives no memory for one more thread; it has " + memory_limit();
+  if (no_memory) return "there is not enough memory; the system has " + memory_limit();
+  return error.what();
+}
+
+// Without destructors of libraries: OpenBLAS waits for its threads, and one of them for memory.
+[[noreturn]] void fail(const std::exception& error) {
+  std::cerr << ("pippin: " + reason(error) + '\n') << std::flush;
+  std::fflush(nullptr);
+  std::_Exit(EXIT_FAILURE);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -37,6 +65,5 @@ int main(int argc, char** argv) try {
                    line->log_format == "json" ? pippin::LogFormat::json : pippin::LogFormat::text);
   return std::visit(Dispatch{pippin::program_path(argv[0])}, line->command);
 } catch (const std::exception& error) {
-  std::cerr << "pippin: " << error.what() << '\n';
-  return EXIT_FAILURE;
+  fail(error);
 }

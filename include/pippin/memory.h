@@ -15,12 +15,14 @@ struct MemorySplit {
   std::int64_t media = 0;     ///< encoded pictures that are kept, at most
   std::int64_t decoded =
       0;  ///< pictures and videos on their way to the encoder or kept decoded, and fetched files, at most
-  std::int64_t pages = 0;  ///< the KV page pool; on CPUs taken as it fills
+  std::int64_t pages = 0;   ///< the KV page pool; on CPUs taken as it fills
+  std::int64_t states = 0;  ///< slots and snapshots of recurrent layers; on CPUs taken as they fill
   /// They are in the machine's memory, and that is not the device's: used() leaves them out.
   bool decoded_apart = false;
 
   std::int64_t used() const {
-    return weights + activations + grammars + media + (decoded_apart ? 0 : decoded) + pages;
+    return weights + activations + grammars + media + (decoded_apart ? 0 : decoded) + pages +
+           states;
   }
 };
 

@@ -75,6 +75,10 @@ struct EngineOptions {
   /// budget above holds it.
   std::int64_t kv_pool_bytes = 0;
 
+  /// For models with recurrent layers: tokens between two snapshots of their state. A repeated prefix is recomputed from the last
+  /// snapshot at most. A multiple of page_size; 0 takes four times the tokens whose KV takes the room of a snapshot, in [512, 2048].
+  int snapshot_tokens = 0;
+
   /// Write the whole pool once at the start, on a CPU (elsewhere it always is): otherwise its memory is taken as it is first used,
   /// and prompts take a little longer until all of it has been.
   bool preallocate_kv = false;

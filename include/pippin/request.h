@@ -57,7 +57,7 @@ struct SamplingOptions {
   /// Divides the positive and multiplies the negative logits of tokens that the prompt or the answer
   /// has, in [0.01, 100]; 1 changes nothing.
   float repetition_penalty = 1.0f;
-  /// Of tokens of the vocabulary, each once.
+  /// Tokens of the vocabulary, each once.
   std::vector<LogitBias> logit_bias;
   /// Tell each token's log-probability and those of this many likeliest ones, in [0, 20]; -1 tells none.
   int top_logprobs = -1;
@@ -129,6 +129,7 @@ struct Message {
   /// Further members of the message as a JSON object text ({"tool_calls": [...], "name": ...}),
   /// given to the model's template as they are. Empty for none.
   std::string extra_json;
+  std::string field = {};  ///< of the request, for errors that the message is to blame for
 };
 
 /// Where the prompt of a chat ends and its answer begins.
@@ -148,6 +149,7 @@ struct RequestHooks {
 
 struct ChatRequest {
   std::vector<Message> messages;
+  std::string field = "messages";  ///< of the request, for errors that all of them are to blame for
   PromptEnd prompt_end = PromptEnd::answer;
   /// JSON array of the tools that may be called, as OpenAI defines them; empty for none.
   std::string tools_json;
@@ -155,14 +157,14 @@ struct ChatRequest {
   std::optional<std::string> template_tools_json;
   std::string template_kwargs_json;  ///< JSON object of further template variables; empty for none
   ToolChoice tool_choice;
-  /// Of the answer, behind what the model thinks. With tools (JSON alone then) it is that or calls.
+  /// The format of the answer after the reasoning. With tools (JSON alone then) the answer is in the format or calls.
   ResponseFormat format;
   /// Tokens of thinking at most, where the model thinks; then it has to answer. Absent: as many as it likes.
   std::optional<std::int64_t> thinking_budget;
   /// Several calls in one answer; without, the answer ends behind the first.
   bool parallel_tool_calls = true;
   int priority = 0;  ///< lower ones go first, of those that wait and of those that run
-  /// Requests share cached pages and encoded pictures only with requests of the same salt, in memory and on disk.
+  /// Requests share cached pages, encoded pictures and compiled grammars only with requests of the same salt, in memory and on disk.
   std::string cache_salt = {};
   /// Events tell the answer's tokens, as they do with sampling.top_logprobs, and the first one the prompt's.
   bool list_tokens = false;
@@ -198,7 +200,7 @@ struct Usage {
   std::int64_t completion_tokens = 0;
   std::int64_t cached_tokens =
       0;  ///< of the prompt's tokens, those whose KV pages were found in the cache
-  /// Of the prompt's tokens that stand for pictures, those that did not wait for the encoder: their KV was found in the
+  /// The prompt's tokens that stand for pictures and did not wait for the encoder: their KV was found in the
   /// cache, or else the picture's features in the media cache.
   std::int64_t media_cached = 0;
   std::int64_t reasoning_tokens = 0;  ///< of the completion's tokens, those of reasoning
@@ -238,7 +240,7 @@ struct ChatEvent {
   /// that end the answer and all behind a stop string's beginning are not.
   std::vector<AnswerToken> tokens = {};
   std::vector<std::int32_t> prompt_tokens = {};  ///< of the first event, where asked for
-  /// Of the first event, where asked for: the prompt's tokens, of which the first has no probability (0).
+  /// The prompt's tokens, in the first event and where asked for; the first of them has no probability (0).
   std::vector<AnswerToken> prompt_logprobs = {};
 };
 

@@ -32,7 +32,7 @@ struct StepRecord {
   Time before{};  ///< where ahead: when the step before was computed
 };
 
-/// Of all steps since the start.
+/// Statistics of all steps since the start.
 struct StepStats {
   Histogram rows;       ///< decode rows and prompts' tokens of a step
   Histogram sequences;  ///< in a step

@@ -13,7 +13,7 @@ use crate::texts::{longest_of, Text};
 /// References in place, one behind the other.
 const MAX_DEPTH: usize = 64;
 /// What it may take to tell a schema's alternatives apart: they multiply where options lead to options.
-const MAX_STEPS: usize = 20_000;
+const MAX_STEPS: usize = 40_000;
 /// Most pairs of alternatives are of two types and told apart at once.
 const PAIRS_A_STEP: usize = 8;
 
@@ -255,7 +255,7 @@ fn text(map: &Map<String, Json>) -> Text {
     }
 }
 
-/// Of every draft: `items` may be the list of the first ones.
+/// The array of a schema of any draft: `items` may be the list of the first items.
 fn array(map: &Map<String, Json>) -> Array {
     let old = map.get("items").and_then(Json::as_array);
     let first = old.or_else(|| map.get("prefixItems").and_then(Json::as_array));

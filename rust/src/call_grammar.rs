@@ -94,7 +94,7 @@ pub struct Writer<'a> {
     check: &'a dyn Fn(&Json) -> Outcome<()>,
     rules: String,
     num_rules: usize,
-    /// Of schemas that are not strict: what is not kept to.
+    /// The parts of schemas that are not strict which are not kept to.
     ignored: Vec<String>,
 }
 

@@ -85,7 +85,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { threads: 2, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
+        Options { threads: 3, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
     }
 }
 
@@ -129,7 +129,7 @@ impl Compiler {
     pub fn compile(&self, kind: Kind, text: &str, fuse: &Fuse) -> Outcome<Matcher> {
         let source =
             if kind == Kind::Lark && !gbnf::is_gbnf(text) { Source::Client } else { Source::Own };
-        memory::check_room(self.options.work_bytes())?;
+        let _room = memory::set_aside(self.options.work_bytes())?;
         self.ledger.check_room()?;
         let mut ignored = Vec::new();
         let (parser, bytes) = memory::growth(|| {
@@ -269,7 +269,7 @@ pub fn lark(text: &str) -> Outcome<String> {
 fn slices() -> Vec<String> {
     let mut slices = SlicedBiasComputer::general_slices();
     slices.extend(["[a-z]+", "[A-Za-z]+"].map(String::from));
-    // Of texts that a tag or a single quote ends.
+    // Slices for texts that a tag or a single quote ends.
     slices.extend([10, 30].map(|most: u32| format!(r#"[^<'"\\\x00-\x1F\x7F]{{1,{most}}}"#)));
     slices
 }

@@ -4,6 +4,8 @@
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use crate::memory;
+
 /// The status every fallible function returns; the values are part of the ABI.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl Buffer {
     }
 }
 
-/// Runs `body`; what it returns goes through `deliver`, what goes wrong into `error`.
+/// Runs `body`, where there is memory for it; what it returns goes through `deliver`, what goes wrong into `error`.
 /// No panic leaves this function.
 ///
 /// # Safety
@@ -78,7 +80,8 @@ pub unsafe fn guard<T>(
     body: impl FnOnce() -> Outcome<T>,
     deliver: impl FnOnce(T),
 ) -> Status {
-    let outcome = catch_unwind(AssertUnwindSafe(|| body().map(deliver)));
+    let checked = || memory::check_reserve().and_then(|()| body().map(deliver));
+    let outcome = catch_unwind(AssertUnwindSafe(checked));
     let failure = match outcome {
         Ok(Ok(())) => return Status::Ok,
         Ok(Err(failure)) => failure,

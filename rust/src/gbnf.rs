@@ -276,7 +276,7 @@ impl Parser<'_> {
 struct Writer<'a> {
     rules: &'a [(String, Node)],
     numbers: HashMap<&'a str, usize>,
-    /// Of each rule as a terminal; None where it recurs or is too large. As far as they are known.
+    /// The terminal of each rule as far as known; None where the rule recurs or is too large.
     terminals: Vec<Option<Option<String>>>,
 }
 

@@ -71,7 +71,7 @@ impl Compiler {
     }
 }
 
-/// Of work that may take what it likes.
+/// A fuse for work that may take what it likes.
 pub(crate) fn fuse() -> Fuse {
     Fuse::lit(Limits { time: Duration::from_secs(60), bytes: isize::MAX as usize })
 }
@@ -200,7 +200,7 @@ fn keywords_that_are_not_kept_to_are_named() {
         (json!({ "prefixItems": [{}], "additionalItems": false }), "prefixItems"),
         (json!({ "type": "object", "minProperties": 2 }), "minProperties"),
         (json!({ "const": 9007199254740993u64 }), "const"),
-        (json!({ "type": "integer", "multipleOf": 1000000007 }), "multipleOf"),
+        (json!({ "multipleOf": 1000000007 }), "multipleOf"),
         (json!({ "$ref": "http://example.com/schema" }), "$ref"),
         (json!({ "$ref": "#/$defs/a" }), "$ref"),
         (json!({ "type": "string", "pattern": "(?=a)b" }), ""),

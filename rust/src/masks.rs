@@ -144,7 +144,7 @@ impl Class {
         }
     }
 
-    /// Of so many characters that do the same to the lexer, the last of which may end its lexeme: how many may come, where none
+    /// How many of so many characters may come that do the same to the lexer, the last of which may end its lexeme, where none
     /// may follow.
     fn may_come(&self, rec: &mut ParserRecognizer<'_>, length: usize) -> Option<usize> {
         rec.trie_started("characters");

@@ -121,7 +121,7 @@ fn compiler() -> Compiler {
     Compiler::new(tokenizer_with(&more), &[END + more.len() as i32], Options::default()).unwrap()
 }
 
-/// Of llguidance alone.
+/// A parser of llguidance alone.
 fn plain_parser(compiler: &Compiler, kind: Kind, text: &str) -> TokenParser {
     let grammar = compiler.grammar(kind, text, &mut Vec::new(), &fuse()).unwrap();
     let mut parser = compiler.factory.create_parser(grammar).unwrap();

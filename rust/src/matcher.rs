@@ -19,7 +19,7 @@ use crate::rehearsal::rehearse;
 use crate::words::{self, Source};
 use crate::workshop::Fuse;
 
-/// Of a lexer that others begin with.
+/// The most bytes of a lexer that others begin with.
 const MAX_LEARNT_BYTES: usize = 4 << 20;
 /// A lexer that has learnt less than this more takes no other's place: an eighth.
 const WORTH_SHARING: usize = 8;
@@ -62,17 +62,17 @@ impl Learnt {
     }
 }
 
-/// Of one grammar. Copies are made without the lock.
+/// What the matchers of one grammar share. Copies are made without the lock.
 type Shared = Mutex<Arc<Learnt>>;
 
 /// Follows one answer through a grammar. One thread at a time.
 pub struct Matcher {
     shared: Arc<Shared>,
-    /// Of an answer that is followed from there on, with the same lexer.
+    /// Where an answer that is followed from there on began, with the same lexer.
     beginning: Option<Place>,
     place: Place,
     failure: Option<Failure>,
-    /// Of what it has taken by itself.
+    /// The charge for the memory that the matcher has taken by itself.
     charge: Charge,
     max_bytes: usize,
     ignored: Arc<Vec<String>>,
@@ -142,7 +142,7 @@ impl Matcher {
     /// An independent one in the same state.
     pub fn copy(&self) -> Outcome<Matcher> {
         self.charge.ledger().check_room()?;
-        memory::check_room(self.charge.bytes())?;
+        let _room = memory::set_aside(self.charge.bytes())?;
         if self.place.parser.num_tokens() == 0 {
             return Ok(Matcher::of(self.shared.clone(), self.max_bytes, self.ignored.clone()));
         }

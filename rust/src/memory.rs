@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use crate::ffi::{Failure, Outcome};
+use crate::room::{self, Room};
 
 /// Address space that is given up where an allocation fails.
 const RESERVE: usize = 48 << 20;
@@ -36,7 +37,7 @@ fn count(bytes: isize) {
     });
 }
 
-/// `attempt` again with what the reserve gives back.
+/// `attempt` again with what rooms and the reserve give back.
 ///
 /// # Safety
 /// As for `attempt`.
@@ -44,6 +45,12 @@ unsafe fn with_reserve(attempt: impl Fn() -> *mut u8) -> *mut u8 {
     let found = attempt();
     if !found.is_null() {
         return found;
+    }
+    while room::give_one_back() {
+        let found = attempt();
+        if !found.is_null() {
+            return found;
+        }
     }
     let reserve = RESERVED.swap(std::ptr::null_mut(), Ordering::AcqRel);
     if !reserve.is_null() {
@@ -110,6 +117,14 @@ pub fn trim() {
     }
 }
 
+/// Whether the process has a limit on it (RLIMIT_AS).
+pub fn is_address_space_limited() -> bool {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is writable.
+    unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    limit.rlim_cur != libc::RLIM_INFINITY
+}
+
 /// What `work` returns, and the bytes that it took and did not free.
 pub fn growth<T>(work: impl FnOnce() -> T) -> (T, isize) {
     let before = net();
@@ -135,21 +150,10 @@ pub fn check_reserve() -> Outcome<()> {
     Ok(())
 }
 
-/// Refuses where `bytes` more can't be had at once.
-pub fn check_room(bytes: usize) -> Outcome<()> {
+/// Address space for `bytes`, held while the work goes on that may take them. Refuses where it can't be had.
+pub fn set_aside(bytes: usize) -> Outcome<Room> {
     check_reserve()?;
-    let Ok(layout) = Layout::from_size_align(bytes.max(1), 16) else {
-        return Err(Failure::no_memory("it takes more memory than there can be"));
-    };
-    // SAFETY: the layout has a size; what comes is given back unread.
-    unsafe {
-        let room = System.alloc(layout);
-        if room.is_null() {
-            return Err(Failure::no_memory("there is no memory left for this; try again later"));
-        }
-        System.dealloc(room, layout);
-    }
-    Ok(())
+    room::set_aside(bytes)
 }
 
 /// Counts what all grammars of a compiler take together.
@@ -245,12 +249,5 @@ mod tests {
         charge.add(5);
         drop(charge);
         assert_eq!(ledger.used(), 0);
-    }
-
-    #[test]
-    fn what_can_not_be_had_is_refused() {
-        assert!(check_room(1 << 20).is_ok());
-        assert!(check_room(1 << 60).is_err());
-        assert!(check_room(usize::MAX).is_err());
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::controls::{lost_by_pattern, lost_character};
 use crate::formats;
-use crate::schema::{lost_character, LISTS, MAPS, SINGLES};
+use crate::schema::{LISTS, MAPS, SINGLES};
 
 /// Keywords that restrict, and are not supported.
 const UNSUPPORTED: [&str; 13] = [
@@ -68,9 +69,9 @@ fn unkept(map: &Map<String, Json>) -> Vec<String> {
     map.iter().filter(|(key, value)| is_unkept(key, value)).map(|(key, _)| key.clone()).collect()
 }
 
-/// Also what has look-around or refers back.
+/// Also what has look-around, refers back, or asks for characters that answers can't spell.
 fn is_no_pattern(pattern: &str) -> bool {
-    regex_syntax::Parser::new().parse(pattern).is_err()
+    regex_syntax::Parser::new().parse(pattern).is_err() || lost_by_pattern(pattern).is_some()
 }
 
 fn parts<'a>(map: &'a mut Map<String, Json>, path: &str) -> Vec<(&'a mut Json, String)> {

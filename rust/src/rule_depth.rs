@@ -49,7 +49,7 @@ struct Place {
     reached: usize,
     first: usize,
     waits: bool,
-    /// Of a rule that all is known of.
+    /// The longest rule that all is known of.
     longest: usize,
 }
 

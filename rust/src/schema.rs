@@ -6,9 +6,12 @@ use std::collections::HashSet;
 use serde_json::{json, Map, Value as Json};
 
 use crate::compiler::MAX_LEVELS;
+use crate::controls::{lost_by_pattern, lost_character, lost_name};
 use crate::ffi::{Failure, Outcome};
 use crate::formats;
+use crate::multiples::Multiples;
 use crate::references;
+use crate::sizes;
 
 /// Between two parts of a JSON text: nothing, a space, or a line break and its indentation. It can't go on for ever.
 const WHITESPACE: &str = r"\x20|\r?\n[\x20\x09]{0,24}";
@@ -36,7 +39,7 @@ pub const SINGLES: [&str; 11] = [
     "unevaluatedProperties",
 ];
 
-fn refuse<T>(path: &str, what: impl std::fmt::Display) -> Outcome<T> {
+pub fn refuse<T>(path: &str, what: impl std::fmt::Display) -> Outcome<T> {
     let place =
         if path.is_empty() { "the schema".to_string() } else { format!("the schema at #{path}") };
     Err(Failure::invalid(format!("{place}: {what}")))
@@ -54,6 +57,7 @@ pub fn prepare(mut schema: Json) -> Outcome<Json> {
     references::check_ends(&schema)?;
     let limits_decimals = has_small_steps(&schema);
     Visitor { limits_decimals, ..Visitor::default() }.visit_all(&mut schema)?;
+    sizes::check(&schema)?;
     let options = json!({ "whitespace_pattern": WHITESPACE, "json_allowed_escapes": ESCAPES });
     schema.as_object_mut().expect("checked above").insert("x-guidance".to_string(), options);
     Ok(schema)
@@ -68,8 +72,9 @@ struct Visitor {
     paths_size: usize,
     refs: Vec<String>,
     targets: HashSet<String>,
-    /// Of parts within one another.
+    /// The deepest nesting of parts within one another.
     deepest: usize,
+    multiples: Multiples,
     /// Whether decimals may be limited.
     limits_decimals: bool,
 }
@@ -101,7 +106,7 @@ impl Visitor {
             }
             self.visit(node, &path)?;
         }
-        Ok(())
+        self.multiples.check_merged()
     }
 
     fn visit(&mut self, node: &mut Json, path: &str) -> Outcome<()> {
@@ -134,6 +139,7 @@ impl Visitor {
             schema.remove("uniqueItems");
         }
         spell_out_format(schema);
+        self.multiples.visit(schema, path)?;
         bound_numbers(schema, self.limits_decimals);
         self.visit_parts(schema, path)
     }
@@ -189,19 +195,32 @@ fn check(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
             );
         }
     }
-    for (key, names) in [("properties", true), ("required", false)] {
-        let lost = schema.get(key).and_then(|value| lost_name(value, names));
-        if let Some(lost) = lost {
+    for key in ["properties", "required"] {
+        if let Some(lost) = schema.get(key).and_then(lost_name) {
             return refuse(
                 path,
                 format!("'{key}' has a name with the character {lost}, which answers can't spell"),
             );
         }
     }
-    if schema.get("multipleOf").and_then(Json::as_f64).is_some_and(|step| !is_countable(step)) {
+    if let Some((key, lost)) = lost_by_patterns(schema) {
+        return refuse(
+            path,
+            format!("'{key}' asks for the character {lost}, which answers can't spell"),
+        );
+    }
+    let step = schema.get("multipleOf").and_then(Json::as_f64);
+    if step.is_some_and(|step| step.fract() != 0.0 && !is_countable(step)) {
         return refuse(path, "'multipleOf' has too many digits");
     }
     check_min_properties(schema, path)
+}
+
+fn lost_by_patterns(schema: &Map<String, Json>) -> Option<(&'static str, String)> {
+    let one = schema.get("pattern").and_then(Json::as_str).and_then(lost_by_pattern);
+    let names = schema.get("patternProperties").and_then(Json::as_object);
+    let several = || names.into_iter().flat_map(Map::keys).find_map(|name| lost_by_pattern(name));
+    one.map(|lost| ("pattern", lost)).or_else(|| several().map(|lost| ("patternProperties", lost)))
 }
 
 /// Whether llguidance's remainders of this step fit its 32 bits, over which it does not watch.
@@ -210,31 +229,6 @@ fn is_countable(step: f64) -> bool {
     let scale =
         (0..=DECIMALS).find(|&scale| (counted(scale) - counted(scale).round()).abs() < 1e-6);
     scale.is_some_and(|scale| counted(scale) >= 0.5 && counted(scale) <= MAX_STEPS)
-}
-
-/// The first character of a value's texts that JSON would need \uXXXX for, or that llguidance leaves out: "U+001B".
-pub fn lost_character(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) => lost_in(text),
-        Json::Array(items) => items.iter().find_map(lost_character),
-        Json::Object(members) => {
-            members.iter().find_map(|(name, value)| lost_in(name).or_else(|| lost_character(value)))
-        }
-        _ => None,
-    }
-}
-
-fn lost_in(text: &str) -> Option<String> {
-    let is_lost = |c: &char| (c.is_ascii_control()) && !"\u{8}\t\n\u{c}\r".contains(*c);
-    text.chars().find(is_lost).map(|c| format!("U+{:04X}", c as u32))
-}
-
-fn lost_name(value: &Json, are_keys: bool) -> Option<String> {
-    match value {
-        Json::Object(members) if are_keys => members.keys().find_map(|name| lost_in(name)),
-        Json::Array(_) if !are_keys => lost_character(value),
-        _ => None,
-    }
 }
 
 fn is_exact(value: &Json) -> bool {
@@ -265,7 +259,7 @@ fn check_min_properties(schema: &Map<String, Json>, path: &str) -> Outcome<()> {
 // ---- numbers
 
 /// Integers that every reader of JSON keeps (RFC 7493).
-const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+pub const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 /// A number that has a bound on one side gets this on the other.
 const FAR: f64 = 1e15;
 /// Numbers with bounds have so many decimals at most.

@@ -15,6 +15,7 @@ use crate::calls::{self, Arguments};
 use crate::ffi::{guard, panic_message, put_text, text, Buffer, Failure, Outcome, Status};
 use crate::jinja::{environment, python_str, Raised};
 use crate::json::to_value;
+use crate::memory;
 use crate::namespaces::free_circles;
 use crate::strftime::{parse_now, strftime};
 
@@ -25,6 +26,8 @@ const MAX_OUTPUT_BYTES: usize = 256 << 20;
 /// 600 bytes of stack a level. The first of these stacks holds as many levels as the fuel can buy; it
 /// costs address space, not memory, until it is used. The others serve where that much is refused.
 const STACK_BYTES: [usize; 3] = [2 << 30, 256 << 20, 16 << 20];
+/// What a rendering takes at most, a byte of its input (see the tests): templates that copy the conversation again and again aside.
+const RENDER_BYTES: usize = 256;
 /// Slices of slices of slices are lazy and cost time that the fuel does not see.
 const MAX_TIME: Duration = Duration::from_secs(10);
 /// Variables that the renderer itself gives; kwargs may not replace them in silence.
@@ -46,6 +49,13 @@ pub struct Input<'a> {
     pub add_generation_prompt: bool,
 }
 
+impl Input<'_> {
+    fn len(&self) -> usize {
+        let others = [self.tools, self.kwargs, self.special_tokens];
+        self.messages.len() + others.iter().flatten().map(|text| text.len()).sum::<usize>()
+    }
+}
+
 impl Template {
     pub fn new(source: &str) -> Outcome<Template> {
         Ok(Template { env: Arc::new(environment(NAME, source).map_err(describe)?) })
@@ -54,6 +64,7 @@ impl Template {
     /// The prompt. Where the template fails on arguments of earlier calls, it gets them otherwise: those that are no objects as empty
     /// ones, then all as the texts that they were, as templates that put texts together want them.
     pub fn render(&self, input: &Input) -> Outcome<String> {
+        let _room = memory::set_aside(RENDER_BYTES * input.len())?;
         let mut messages = parse(input.messages, "messages")?;
         let arguments = calls::read_arguments(&mut messages);
         if arguments == Arguments::None {
@@ -86,9 +97,8 @@ impl Template {
             };
             std::thread::Builder::new().name(NAME.into()).stack_size(bytes).spawn(work).ok()
         };
-        let Some(thread) = STACK_BYTES.iter().find_map(spawn) else {
-            let message = "no thread to render the chat template".into();
-            return Err(Failure { status: Status::Internal, message });
+        let Some(thread) = stacks().iter().find_map(spawn) else {
+            return Err(Failure::no_memory("there is no memory left for this; try again later"));
         };
         let deadline = Instant::now() + MAX_TIME;
         while !done.load(Ordering::Acquire) {
@@ -99,6 +109,15 @@ impl Template {
             std::thread::park_timeout(left);
         }
         thread.join().and_then(|outcome| outcome).map_err(internal)?
+    }
+}
+
+/// Where address space is limited others need it more than templates that nest endlessly.
+fn stacks() -> &'static [usize] {
+    if memory::is_address_space_limited() {
+        &STACK_BYTES[2..]
+    } else {
+        &STACK_BYTES
     }
 }
 

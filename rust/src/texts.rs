@@ -89,7 +89,7 @@ pub fn longest_of(one: Option<u64>, another: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Of a whole text. Regular expressions are in the syntax of Rust's regex crate.
+/// A condition on a whole text. Regular expressions are in the syntax of Rust's regex crate.
 #[derive(Clone, Debug)]
 pub enum Condition {
     Is(String),

@@ -7,6 +7,15 @@ use tokenizers::{Model, Tokenizer as HfTokenizer};
 use crate::ffi::{
     bytes, guard, guard_value, put_text, text, Buffer, Failure, Ids, Outcome, Status,
 };
+use crate::memory;
+
+/// What loading takes at most, a byte of tokenizer.json.
+const LOAD_BYTES: usize = 128;
+/// What encoding takes at most, a byte of ASCII and of other characters, which normalizers replace by up to 18 others (see the tests).
+const ENCODE_ASCII: usize = 512;
+const ENCODE_OTHER: usize = 1024;
+/// What decoding takes at most, a token, beside those that are long.
+const DECODE_BYTES: usize = 512;
 
 /// A loaded tokenizer; immutable, shared with the detokenizers made from it.
 pub struct Tokenizer {
@@ -14,8 +23,14 @@ pub struct Tokenizer {
     vocab_size: i32,
 }
 
+fn encoding_bytes(text: &str) -> usize {
+    let ascii = text.bytes().filter(u8::is_ascii).count();
+    ENCODE_ASCII * ascii + ENCODE_OTHER * (text.len() - ascii)
+}
+
 impl Tokenizer {
     pub fn load(json: &[u8]) -> Outcome<Tokenizer> {
+        let _room = memory::set_aside(LOAD_BYTES * json.len())?;
         let mut inner =
             HfTokenizer::from_bytes(json).map_err(|e| Failure::invalid(e.to_string()))?;
         inner.with_truncation(None).map_err(|e| Failure::invalid(e.to_string()))?;
@@ -33,6 +48,7 @@ impl Tokenizer {
     }
 
     pub fn encode(&self, text: &str, add_special: bool) -> Outcome<Vec<i32>> {
+        let _room = memory::set_aside(encoding_bytes(text))?;
         let encoding = self
             .inner
             .encode_fast(text, add_special)
@@ -41,6 +57,7 @@ impl Tokenizer {
     }
 
     pub fn decode(&self, ids: &[i32], skip_special: bool) -> Outcome<String> {
+        let _room = memory::set_aside(DECODE_BYTES * ids.len())?;
         // What decodes to nothing is settled here: some decoders panic on an empty list.
         let kept = |id: &u32| self.token(*id, skip_special).is_some();
         let ids: Vec<u32> = ids.iter().map(|&id| id as u32).filter(kept).collect();
@@ -167,3 +184,7 @@ pub unsafe extern "C" fn pippin_tokenizer_vocab_size(tokenizer: *const Tokenizer
 pub unsafe extern "C" fn pippin_tokenizer_is_special(tokenizer: *const Tokenizer, id: i32) -> i32 {
     guard_value(0, || i32::from((*tokenizer).is_special(id)))
 }
+
+#[cfg(test)]
+#[path = "tokenizer_test.rs"]
+mod tests;

@@ -77,12 +77,17 @@ impl<'a, 'b> Values<'a, 'b> {
         self.known.insert(key.clone(), Some(name.clone()));
         let mut options = Vec::new();
         let mut texts = Vec::new();
+        let mut numbers = Terminal::default();
         for option in alternatives(schema, self.root)? {
             match option {
                 Alternative::Text(text) => texts.push(text),
+                Alternative::Number(Number { literal: Some(value), .. }) => {
+                    numbers.0.push(vec![Condition::Is(plain(&value))]);
+                }
                 other => options.extend(self.option(&other)?),
             }
         }
+        options.extend(self.numbers(&numbers));
         options.extend(self.texts(&texts)?);
         if options.is_empty() {
             self.known.insert(key, None);
@@ -92,7 +97,7 @@ impl<'a, 'b> Values<'a, 'b> {
         Ok(Some(name))
     }
 
-    /// Of one that is no text.
+    /// The rule of an alternative that is no text.
     fn option(&mut self, option: &Alternative) -> Outcome<Option<String>> {
         Ok(match option {
             Alternative::Null => Some(literal(self.notation.null)),
@@ -110,6 +115,11 @@ impl<'a, 'b> Values<'a, 'b> {
     }
 
     // ---- numbers
+
+    /// Certain ones: there may be thousands, so they are one terminal.
+    fn numbers(&mut self, numbers: &Terminal) -> Option<String> {
+        (!numbers.0.is_empty()).then(|| self.writer.terminal(&numbers.lark()))
+    }
 
     fn number(&mut self, number: &Number) -> Outcome<String> {
         if let Some(condition) = simple(number) {
@@ -452,6 +462,7 @@ impl<'a, 'b> Values<'a, 'b> {
     ) -> Outcome<Option<String>> {
         let mark = |kind: &str| kinds[kind].as_str().unwrap_or_default().to_string();
         let mut texts = Terminal::default();
+        let mut numbers = Terminal::default();
         let mut options = Vec::new();
         if is_any(schema) {
             texts.0.push(Text::default().conditions_without(closing)?);
@@ -459,11 +470,17 @@ impl<'a, 'b> Values<'a, 'b> {
             for option in alternatives(schema, self.root)? {
                 if let Alternative::Text(text) = &option {
                     texts.0.push(text.conditions_without(closing)?);
+                } else if let Alternative::Number(Number { literal: Some(value), .. }) = &option {
+                    numbers.0.push(vec![Condition::Is(plain(value))]);
                 } else if let Some(value) = self.option(&option)? {
                     let mark = self.writer.spelled(&mark(kind_of(&option)));
                     options.push(format!("{mark} ({value}) {}", self.writer.spelled(end)));
                 }
             }
+        }
+        if let Some(value) = self.numbers(&numbers) {
+            let mark = self.writer.spelled(&mark("number"));
+            options.push(format!("{mark} {value} {}", self.writer.spelled(end)));
         }
         texts.prune()?;
         if !texts.0.is_empty() {

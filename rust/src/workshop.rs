@@ -34,12 +34,12 @@ pub struct Fuse {
     limits: Limits,
     dropped: AtomicBool,
     began: Mutex<Option<Instant>>,
-    /// Of the thread, at the beginning.
+    /// The thread's net allocation at the beginning.
     net: Mutex<isize>,
 }
 
 impl Fuse {
-    /// Of work on the caller's own thread, from now on.
+    /// A fuse for work on the caller's own thread, from now on.
     #[cfg(test)]
     pub fn lit(limits: Limits) -> Fuse {
         let fuse = Fuse::new(limits);

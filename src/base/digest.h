@@ -15,7 +15,7 @@ namespace pippin {
 /// BLAKE3 of `bytes`.
 Digest blake3(std::span<const std::uint8_t> bytes);
 
-/// Of digests as keys of a hash table: any bytes of a cryptographic hash are evenly spread.
+/// Hashes digests as keys of a hash table: any bytes of a cryptographic hash are evenly spread.
 struct DigestHash {
   std::size_t operator()(const Digest& digest) const {
     std::size_t hash;

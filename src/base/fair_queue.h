@@ -19,7 +19,7 @@ struct Client {
 };
 
 /// The next task is of the owner that has the fewest running, of these the one whose last turn is longest ago; an owner's connections
-/// take turns in the same way, and a connection's tasks go in order. Not thread-safe.
+/// take turns in the same way, and a connection's tasks go in order. What throws std::bad_alloc changes nothing. Not thread-safe.
 template <class Task>
 class FairQueue {
  public:
@@ -37,7 +37,12 @@ class FairQueue {
 
   void push(const Client& client, Task task) {
     Owner& owner = find_or_add(owners_, client.owner);
-    find_or_add(owner.flows, client.connection).tasks.push_back(std::move(task));
+    try {
+      find_or_add(owner.flows, client.connection).tasks.push_back(std::move(task));
+    } catch (...) {
+      drop_empty(owner);
+      throw;
+    }
     ++size_;
   }
 
@@ -81,6 +86,12 @@ class FairQueue {
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const Named& each) { return each.name == name; });
     return found != all.end() ? *found : all.emplace_back(Named{name});
+  }
+
+  void drop_empty(Owner& owner) {
+    owner.flows.remove_if([](const Flow& flow) { return flow.tasks.empty(); });
+    if (owner.running == 0 && owner.flows.empty())
+      owners_.remove_if([&](const Owner& each) { return &each == &owner; });
   }
 
   typename std::list<Owner>::iterator next_owner() {

@@ -40,7 +40,7 @@ std::unique_ptr<spdlog::formatter> json_formatter(const std::string& rest) {
   return formatter;
 }
 
-// Of the logger that there is when events are written as JSON: its lines end with what it is given, the members.
+// The name of the logger that there is when events are written as JSON: its lines end with what it is given, the members.
 constexpr const char* event_logger = "pippin events";
 
 // What a log says of lines that it lost, as a logger's message.

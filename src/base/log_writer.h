@@ -16,7 +16,7 @@ class LogWriter {
 
   /// Returns whether all of the line was written.
   bool write(std::string_view line);
-  /// Of all lines so far.
+  /// The lines dropped so far.
   std::int64_t num_dropped() const;
 
  private:

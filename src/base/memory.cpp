@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
 
-// Of the group and all that it lies in. A file that is missing, or says "max", sets none.
+// The least limit of the group and of the groups around it. A file that is missing, or says "max", sets none.
 std::int64_t group_limit(const std::filesystem::path& mount, std::filesystem::path group,
                          const char* file) {
   std::int64_t least = no_limit;

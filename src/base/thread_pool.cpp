@@ -1,8 +1,10 @@
 #include "base/thread_pool.h"
 
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -19,12 +21,18 @@ void run(const std::function<void()>& task) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(const Options& options) : tasks_(options.max_per_owner) {
-  for (std::size_t i = 0; i < options.num_threads; ++i)
-    threads_.emplace_back([this, background = options.background] { work(background); });
+ThreadPool::ThreadPool(const Options& options) : options_(options), tasks_(options.max_per_owner) {
+  try {
+    for (std::size_t i = 0; i < options.num_threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -36,16 +44,44 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::post(const Client& client, std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
-    tasks_.push(client, std::move(task));
+    push(client, std::move(task));
   }
   wake_.notify_one();
 }
 
-void ThreadPool::work(bool background) {
-  if (background) run_in_background();
+bool ThreadPool::try_post(const Client& client, std::function<void()> task) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto own = waiting_.find(client.owner);
+    if (tasks_.size() >= options_.max_waiting ||
+        (own != waiting_.end() && own->second >= options_.max_waiting_per_owner))
+      return false;
+    push(client, std::move(task));
+  }
+  wake_.notify_one();
+  return true;
+}
+
+void ThreadPool::push(const Client& client, Task task) {
+  auto& own = waiting_[client.owner];  // before the push: what may throw comes first
+  tasks_.push(client, std::move(task));
+  ++own;
+}
+
+std::optional<FairQueue<ThreadPool::Task>::Turn> ThreadPool::pop() {
+  auto turn = tasks_.pop();
+  if (!turn) return turn;
+  const auto own = waiting_.find(turn->owner);
+  if (--own->second == 0) waiting_.erase(own);
+  return turn;
+}
+
+void ThreadPool::work() {
+  if (options_.background) run_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
-    auto turn = tasks_.pop();
+    std::optional<FairQueue<Task>::Turn> turn;
+    insist([&] { turn = pop(); });
     if (turn) {
       lock.unlock();
       run(turn->task);

@@ -16,7 +16,7 @@ using OperationTimes = std::map<std::string, double>;
 struct BenchResult {
   double prefill_s = 0;  ///< from submitting until every sequence has its first token
   double decode_s = 0;   ///< from then until the last token
-  /// Of these, spent in the CPU's kernels; empty where not asked for, and on GPUs.
+  /// The part of these times that was spent in the CPU's kernels; empty where not asked for, and on GPUs.
   OperationTimes prefill_operations, decode_operations;
 };
 

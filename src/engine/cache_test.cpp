@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/sanitized.h"
 #include "engine/disk/testing.h"
 #include "engine/testing.h"
 
@@ -155,7 +156,7 @@ TEST_P(Conversations, AreAnsweredAsWithoutCachesFromDisk) {
   EXPECT_GT(hits, 20);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Conversations, ::testing::Range(0u, 10u));
+INSTANTIATE_TEST_SUITE_P(Seeds, Conversations, ::testing::Range(0u, sanitized ? 3u : 10u));
 
 TEST(MediaOfManyRequests, IsEncodedOnceWhenAllAskAtOnce) {
   const auto loop = make_loop({});

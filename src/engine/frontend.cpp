@@ -57,9 +57,24 @@ nn::KvStorage choose_kv_storage(const EngineOptions& options, mx::Dtype dtype,
   return storage;
 }
 
-std::int64_t page_bytes(const models::ModelTraits& traits, const nn::KvStorage& kv, int page_size) {
-  return std::int64_t{2} * nn::kv_row_bytes(kv, traits.head_dim) * traits.num_layers *
-         traits.num_kv_heads * page_size;
+void check_heads(const std::vector<nn::LayerState>& layers, const nn::KvStorage& kv) {
+  for (const auto& layer : nn::paged_layers(layers))
+    for (const int dim : {layer.key_dim, layer.value_dim})
+      check(kv.bits == 0 || dim % 8 == 0, "kv_bits",
+            "0 for heads of " + std::to_string(dim) + " numbers, no multiple of 8");
+}
+
+MemoryBudget::CacheNeeds cache_needs(const models::ModelTraits& traits, const nn::KvStorage& kv,
+                                     const EngineOptions& options, std::int64_t context) {
+  MemoryBudget::CacheNeeds needs;
+  needs.page_bytes = nn::page_bytes(traits.layers, kv, options.page_size);
+  needs.slot_bytes = nn::slot_bytes(traits.layers);
+  needs.snapshot_tokens =
+      options.snapshot_tokens > 0
+          ? options.snapshot_tokens
+          : default_snapshot_tokens(needs.page_bytes, needs.slot_bytes, options.page_size);
+  needs.context = context;
+  return needs;
 }
 
 // What the process may use of the machine's memory where its device has another; 0 where that is one.
@@ -73,9 +88,10 @@ void report(const MemorySplit& memory) {
   const auto mb = [](std::int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
   spdlog::info(
       "[engine] memory in MB: {} of {} for weights {}, activations {}, grammars {}, encoded "
-      "pictures {}, decoded ones {}, attention cache {}",
+      "pictures {}, decoded ones {}, attention cache {}, recurrent states {}",
       mb(memory.budget), mb(memory.limit), mb(memory.weights), mb(memory.activations),
-      mb(memory.grammars), mb(memory.media), mb(memory.decoded), mb(memory.pages));
+      mb(memory.grammars), mb(memory.media), mb(memory.decoded), mb(memory.pages),
+      mb(memory.states));
 }
 
 std::string text_of(mx::Dtype dtype) {
@@ -166,11 +182,12 @@ std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
   if (!traits.image_token) return {};
   VisionInput input;
   input.image_token = *traits.image_token;
-  input.image_processor = media::ImageProcessorConfig::load(model_dir);
-  if (!traits.video_tokens) return input;
   const auto spelling = [&](std::int32_t token) {
     return tokenizer.id_to_token(token).value_or("");
   };
+  input.image_text = spelling(input.image_token);
+  input.image_processor = media::ImageProcessorConfig::load(model_dir);
+  if (!traits.video_tokens) return input;
   input.video_token = traits.video_tokens->pad;
   input.video_text = spelling(input.video_token);
   input.start_text = spelling(traits.video_tokens->start);
@@ -262,8 +279,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
 
-  check(kv.bits == 0 || traits.head_dim % 8 == 0, "kv_bits",
-        "0 for heads of " + std::to_string(traits.head_dim) + " numbers, no multiple of 8");
+  check_heads(traits.layers, kv);
   std::int64_t context =
       options.max_context ? std::min(options.max_context, traits.max_context) : traits.max_context;
   prompts_.vision = load_vision(model_dir, traits, *prompts_.tokenizer);
@@ -273,7 +289,8 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
-  const auto pages = memory.grant_pages(page_bytes(traits, kv, options.page_size), context);
+  const auto needs = cache_needs(traits, kv, options, context);
+  const auto [pages, slots] = memory.grant_cache(needs);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -301,10 +318,13 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
 
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
+  runner.num_slots = static_cast<int>(slots);
   runner.encoder.cache_bytes = media_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
+  loop.num_slots = runner.num_slots;
+  loop.snapshot_tokens = needs.snapshot_tokens;
   loop.memory = memory.split();
   report(memory.split());
   loop.page_size = options.page_size;
@@ -493,7 +513,9 @@ ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
         return options;
       },
       [&] {
-        return waiting.run([&](auto wanted) { return constraints_->make(request.format, wanted); });
+        return waiting.run([&](auto wanted) {
+          return constraints_->make(request.format, wanted, request.cache_salt);
+        });
       });
 }
 

@@ -35,6 +35,8 @@ void check(const SamplingOptions& s, std::int64_t vocab_size) {
 void check(const EngineOptions& o) {
   check(o.device.empty() || o.device == "cpu" || o.device == "gpu", "device", "cpu or gpu");
   check(o.page_size >= 1 && o.page_size <= 1024, "page_size", "in [1, 1024]");
+  check(o.snapshot_tokens >= 0 && o.snapshot_tokens % o.page_size == 0, "snapshot_tokens",
+        "a multiple of page_size, or 0");
   check(o.max_sequences >= 1, "max_sequences", "at least 1");
   check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
   check(o.max_queue >= 1, "max_queue", "at least 1");

@@ -19,13 +19,12 @@ mx::array int_array(const std::vector<std::int32_t>& values) {
   return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
 }
 
-// Of each of the prompt's rows, the log-probabilities of all tokens.
+// The log-probabilities of all tokens, for each row of the prompt.
 std::vector<Row> by_one_pass(const std::vector<std::int32_t>& tokens) {
   const auto model = models::load_model(model_dir, {});
   const auto& traits = model->traits();
   const int T = static_cast<int>(tokens.size()), pages = (T + 15) / 16;
-  nn::KVCache cache(traits.num_layers, pages, 16, traits.num_kv_heads, traits.head_dim,
-                    {mx::float32}, false);
+  nn::ModelState state(traits.layers, {pages, 16, 0}, {mx::float32});
   std::vector<std::int32_t> all_pages, rows;
   for (int i = 0; i < pages; ++i) all_pages.push_back(i);
   for (int i = 0; i < T; ++i) rows.push_back(i);
@@ -37,7 +36,7 @@ std::vector<Row> by_one_pass(const std::vector<std::int32_t>& tokens) {
                                 int_array(rows),
                                 kernels::make_layout({{all_pages, T, T}}, 16, nullptr),
                                 {}};
-  auto logits = mx::contiguous(model->forward(input, cache));
+  auto logits = mx::contiguous(model->forward(input, state));
   mx::eval(logits);
   std::vector<Row> result;
   const int V = logits.shape(1);

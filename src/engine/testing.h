@@ -179,6 +179,29 @@ inline std::vector<std::int32_t> read_all(const Sequence& sequence) {
   return tokens;
 }
 
+/// What a reader gets that leaves after so many tokens.
+struct PartlyRead {
+  std::vector<std::int32_t> tokens;
+  bool whole = false;            ///< the answer ended before the reader left
+  std::optional<Error> failure;  ///< which ended the answer
+};
+
+inline PartlyRead read_some(const Sequence& sequence, std::size_t leaves_after) {
+  PartlyRead read;
+  try {
+    while (const auto event = sequence.output->next()) {
+      read.whole = event->finish.has_value();
+      if (read.whole) break;
+      read.tokens.push_back(event->token);
+      if (read.tokens.size() >= leaves_after) break;
+    }
+    sequence.output->cancel();
+  } catch (const Error& error) {
+    read.failure = error;
+  }
+  return read;
+}
+
 inline std::vector<std::int32_t> answer(Loop& loop, const std::shared_ptr<Sequence>& sequence) {
   loop.submit(sequence);
   return read_all(*sequence);

@@ -45,7 +45,7 @@ std::optional<mx::array> mask_of(const PagedLayout::Group& group, int window) {
   const int rows = group.rows_per_sequence, length = group.slots.shape(1);
   if (window == 0 || window >= length) return group.mask;
   const auto tokens = mx::arange(length, mx::int32);
-  // Of decode rows: each stands at its context's end.
+  // Decode rows: each stands at its context's end.
   const auto ends =
       group.lengths
           ? *group.lengths

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/experts.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/team.h"
@@ -49,6 +50,7 @@ class CpuBackend {
   cpu::Arena arena;      ///< of the weights
   cpu::Scratch scratch;  ///< one operation's
   cpu::AttentionScratch attention_scratch;
+  cpu::ExpertsScratch experts_scratch;
   const bool exact_activations;
 
   /// Starts counting anew (true) or stops.

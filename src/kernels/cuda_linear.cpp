@@ -6,6 +6,8 @@
 #include <tuple>
 #include <variant>
 
+#include "kernels/gpu/kernel.h"
+
 namespace pippin::kernels {
 namespace {
 
@@ -169,6 +171,15 @@ constexpr const char* residual_body = R"(
   few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, residual + size_t(m0) * N, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
 )";
 
+// The same where a launch is only written down: sizes are rows, N and K.
+constexpr const char* planned_call = R"(
+  const int m0 = 32 * blockIdx.y, M = sizes[0] - m0, N = sizes[1], K = sizes[2];
+  few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, sizes[3] ? residual + size_t(m0) * N : (const T*)0, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
+)";
+const gpu::Kernel planned = {"few_rows",   {"x", "w", "scales", "biases", "residual", "sizes"},
+                             {"out"},      header,
+                             planned_call, nullptr};
+
 constexpr int max_rows = 128;
 // One row: MLX's kernel for vectors is as fast up to this many numbers (measured on an H100).
 constexpr int small_matrix = 1 << 23;
@@ -182,7 +193,7 @@ constexpr int shared_bytes(int bits, int m_tiles, int n_tiles) {
   return std::max(stages, sums);
 }
 
-// Of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
+// Shared memory of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0); 8 bits by two tiles take more.
 constexpr int max_shared_bytes = 99 << 10;
 static_assert(shared_bytes(8, 1, 4) <= max_shared_bytes &&
               shared_bytes(4, 2, 4) <= max_shared_bytes);
@@ -195,20 +206,49 @@ bool ampere_or_newer() {
 
 std::vector<mx::array> inputs_of(const mx::array& x, const QuantizedWeight& w,
                                  const std::optional<mx::array>& residual) {
-  std::vector<mx::array> inputs = {x, w.weight, w.scales, w.biases};
+  std::vector<mx::array> inputs = {x, w.weight, w.scales, *w.biases};
   if (residual) inputs.push_back(*residual);
   return inputs;
+}
+
+struct Tiles {
+  int m, n, row_blocks;
+};
+
+// Each variant takes a second or two to compile, at every start. More outputs a block read x less often, which has little to
+// say for 8 rows.
+Tiles tiles_of(int rows, const QuantizedWeight& w) {
+  const int n = rows <= 8 ? 1 : rows <= 16 ? 2 : 4;
+  const bool fits = shared_bytes(w.bits, 2, n) <= max_shared_bytes;
+  return {n > 1 && w.weight.shape(0) % 32 == 0 && fits ? 2 : 1, n,
+          (rows + rows_of_a_block - 1) / rows_of_a_block};
+}
+
+mx::array run(gpu::Executor& executor, const mx::array& x, const QuantizedWeight& w,
+              const std::optional<mx::array>& residual) {
+  const int rows = x.shape(0), inputs = x.shape(1), outputs = w.weight.shape(0);
+  const auto [m_tiles, n_tiles, row_blocks] = tiles_of(rows, w);
+  const auto sizes =
+      gpu::constants(std::vector<int>{rows, outputs, inputs, residual.has_value() ? 1 : 0});
+  return executor
+      .run(planned, {{x, w.weight, w.scales, *w.biases, residual.value_or(x), sizes},
+                     {{rows, outputs}},
+                     {x.dtype()},
+                     {outputs / (16 * m_tiles), row_blocks, 1},
+                     threads,
+                     {{"T", x.dtype()},
+                      {"BITS", w.bits},
+                      {"GROUP", w.group_size},
+                      {"MT", m_tiles},
+                      {"NT", n_tiles}},
+                     shared_bytes(w.bits, m_tiles, n_tiles)})
+      .front();
 }
 
 mx::array call(const mx::array& x, const QuantizedWeight& w,
                const std::optional<mx::array>& residual) {
   const int rows = x.shape(0), outputs = w.weight.shape(0);
-  const int n_tiles = rows <= 8 ? 1 : rows <= 16 ? 2 : 4;
-  // Each variant takes a second or two to compile, at every start. More outputs a block read x less often, which has little to
-  // say for 8 rows.
-  const bool fits = shared_bytes(w.bits, 2, n_tiles) <= max_shared_bytes;
-  const int m_tiles = n_tiles > 1 && outputs % 32 == 0 && fits ? 2 : 1;
-  const int row_blocks = (rows + rows_of_a_block - 1) / rows_of_a_block;
+  const auto [m_tiles, n_tiles, row_blocks] = tiles_of(rows, w);
   std::vector<std::string> names = {"x", "w", "scales", "biases"};
   if (residual) names.emplace_back("residual");
   const auto kernel = mx::fast::cuda_kernel(residual ? "few_rows_residual" : "few_rows", names,
@@ -243,6 +283,8 @@ bool few_rows_kernel_takes(const mx::array& x, const QuantizedWeight& w, bool re
 
 mx::array few_rows_linear(const mx::array& x, const QuantizedWeight& w,
                           const std::optional<mx::array>& residual) {
+  if (auto* executor = gpu::executor(); executor && !executor->is_emulated())
+    return run(*executor, x, w, residual);
   // Each call of MLX's function writes the kernel's source anew: 10 us, and a step has hundreds. A primitive has no state but
   // that source and the grid, so calls alike share one.
   thread_local std::map<Variant, std::shared_ptr<mx::Primitive>> primitives;

@@ -23,7 +23,8 @@ constexpr int columns = 17 * 128;
 // The same numbers expanded and multiplied in float32.
 mx::array expanded_linear(const mx::array& x, const QuantizedWeight& w) {
   const auto wide = [](const mx::array& a) { return mx::astype(a, mx::float32); };
-  const auto dense = mx::dequantize(w.weight, wide(w.scales), wide(w.biases), w.group_size, w.bits);
+  const auto dense =
+      mx::dequantize(w.weight, wide(w.scales), wide(*w.biases), w.group_size, w.bits);
   return mx::matmul(wide(x), mx::transpose(dense));
 }
 

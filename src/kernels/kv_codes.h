@@ -10,7 +10,7 @@ namespace pippin::kernels {
 
 namespace mx = mlx::core;
 
-/// How a pool of KVCache, [slots, Hkv, kv_row_bytes] of uint8 or [slots, Hkv, D] of a float dtype,
+/// How a pool of keys or values (nn/model_state.h), [slots, Hkv, kv_row_bytes] of uint8 or [slots, Hkv, D] of a float dtype,
 /// keeps heads of head_dim numbers. Throws Error(internal) on another.
 cpu::KvFormat kv_format_of(const mx::array& pool, int head_dim);
 

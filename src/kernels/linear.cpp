@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "kernels/cuda_linear.h"
+#include "kernels/expanded.h"
 #include "kernels/gpu/activation.h"
+#include "kernels/gpu/products.h"
 #include "kernels/ops.h"
 #include "pippin/error.h"
 
@@ -37,7 +39,7 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
     output.activation = epilogue.activation;
     cpu::linear(backend.team, backend.kernels, backend.scratch,
                 {in[0].data<float>(), in[0].shape(1), in[0].shape(0), matrices, gated, output,
-                 backend.exact_activations});
+                 backend.exact_activations || epilogue.exact});
   };
   return host_operation(backend, name, {x.shape(0), outputs}, mx::float32, inputs, run);
 }
@@ -56,7 +58,15 @@ mx::array packed_embedding(const PackedWeight& table, const mx::array& ids) {
 
 // ---- MLX's operations
 
+gpu::Matrix matrix_of(const Weight& w) {
+  if (const auto* q = w.quantized())
+    return {q->weight, q->scales, q->biases, q->group_size, q->bits};
+  return {*w.dense()};
+}
+
 mx::array product(const mx::array& x, const Weight& w) {
+  if (auto* executor = gpu::executor(); gpu::multiplies(executor, x, matrix_of(w)))
+    return gpu::product(*executor, x, matrix_of(w));
   if (w.quantized()) return quantized_linear(x, *w.quantized());
   return mx::matmul(x, mx::transpose(*w.dense()));
 }
@@ -64,8 +74,17 @@ mx::array product(const mx::array& x, const Weight& w) {
 // Whether the product's own kernel adds the residual.
 bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   return epilogue.residual && !epilogue.bias && epilogue.activation == Activation::none &&
-         w.quantized() && epilogue.residual->dtype() == x.dtype() &&
-         few_rows_kernel_takes(x, *w.quantized(), true);
+         epilogue.residual->dtype() == x.dtype() &&
+         (gpu::multiplies(gpu::executor(), x, matrix_of(w)) ||
+          (w.quantized() && few_rows_kernel_takes(x, *w.quantized(), true)));
+}
+
+// Whether the product of the expanded matrix adds the residual: on a GPU, where there are many rows.
+bool expands_with_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
+  return mx::default_device() == mx::Device::gpu && epilogue.residual && !epilogue.bias &&
+         epilogue.activation == Activation::none && w.quantized() &&
+         epilogue.residual->dtype() == x.dtype() && !few_rows_kernel_takes(x, *w.quantized()) &&
+         worth_expanding(x, *w.quantized());
 }
 
 mx::array gelu(const mx::array& x) {
@@ -94,14 +113,32 @@ mx::array activate(const mx::array& x, Activation activation) {
       return gelu_tanh(x);
     case Activation::relu_squared:
       return mx::square(mx::maximum(x, mx::array(0.0f, x.dtype())));
+    case Activation::clipped_swiglu: {
+      const auto clipped = mx::minimum(x, mx::array(7.0f, x.dtype()));
+      return clipped * mx::sigmoid(mx::array(1.702f, x.dtype()) * clipped);
+    }
   }
   return x;
+}
+
+mx::array gate_times(const mx::array& gate, const mx::array& up, Activation activation) {
+  const auto gated = activate(gate, activation);
+  if (activation != Activation::clipped_swiglu) return gated * up;
+  const auto constant = [&](float value) { return mx::array(value, up.dtype()); };
+  return gated * (mx::clip(up, constant(-7.0f), constant(7.0f)) + constant(1.0f));
 }
 
 mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   if (const auto packed = w.packed())
     return packed_linear("linear", x, {packed}, false, w.outputs(), epilogue);
-  if (adds_residual(x, w, epilogue)) return few_rows_linear(x, *w.quantized(), epilogue.residual);
+  if (adds_residual(x, w, epilogue)) {
+    auto* executor = gpu::executor();
+    return gpu::multiplies(executor, x, matrix_of(w))
+               ? gpu::product(*executor, x, matrix_of(w), epilogue.residual)
+               : few_rows_linear(x, *w.quantized(), epilogue.residual);
+  }
+  if (expands_with_residual(x, w, epilogue))
+    return mx::addmm(*epilogue.residual, x, expanded(*w.quantized(), x.dtype()));
   const bool plain_with_bias = epilogue.bias && w.dense();
   auto y =
       plain_with_bias ? mx::addmm(*epilogue.bias, x, mx::transpose(*w.dense())) : product(x, w);
@@ -134,8 +171,12 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
   if (g && u && g->matrix.same_layout(u->matrix))
     return packed_linear("gated_linear", x, {g, u}, true, gate.outputs(),
                          {.bias = options.bias, .activation = options.activation}, options.up_bias);
-  return linear(x, gate, {.bias = options.bias, .activation = options.activation}) *
-         linear(x, up, {.bias = options.up_bias});
+  // The product's own epilogue, where the activation is all that there is to do.
+  if (options.activation != Activation::clipped_swiglu)
+    return linear(x, gate, {.bias = options.bias, .activation = options.activation}) *
+           linear(x, up, {.bias = options.up_bias});
+  return gate_times(linear(x, gate, {.bias = options.bias}),
+                    linear(x, up, {.bias = options.up_bias}), options.activation);
 }
 
 mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
@@ -147,18 +188,24 @@ mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& op
   const auto plus = [](const mx::array& y, const std::optional<mx::array>& bias) {
     return bias ? y + *bias : y;
   };
-  return activate(plus(halves[0], options.bias), options.activation) *
-         plus(halves[1], options.up_bias);
+  return gate_times(plus(halves[0], options.bias), plus(halves[1], options.up_bias),
+                    options.activation);
 }
 
 mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
   if (const auto packed = table.packed()) return packed_embedding(*packed, ids);
+  if (auto* executor = gpu::executor();
+      gpu::embeds(executor, matrix_of(table), table.quantized() ? dtype : table.dense()->dtype()))
+    return gpu::embed(*executor, ids, matrix_of(table),
+                      table.quantized() ? dtype : table.dense()->dtype());
   const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
   const auto* q = table.quantized();
   if (!q) return rows(*table.dense());
-  return mx::astype(
-      mx::dequantize(rows(q->weight), rows(q->scales), rows(q->biases), q->group_size, q->bits),
-      dtype);
+  auto chosen = *q;
+  chosen.weight = rows(q->weight);
+  chosen.scales = rows(q->scales);
+  if (q->biases) chosen.biases = rows(*q->biases);
+  return dequantized(chosen, dtype);
 }
 
 }  // namespace pippin::kernels

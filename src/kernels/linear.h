@@ -12,14 +12,20 @@ namespace pippin::kernels {
 
 using cpu::Activation;
 
-/// silu, gelu (with the error function), gelu_tanh ("gelu_pytorch_tanh") or relu_squared, by MLX's own operations.
+/// silu, gelu (with the error function), gelu_tanh ("gelu_pytorch_tanh"), relu_squared or the gate of clipped_swiglu, by
+/// MLX's own operations.
 mx::array activate(const mx::array& x, Activation activation);
+
+/// activation(gate) * up, where clipped_swiglu changes `up`, too.
+mx::array gate_times(const mx::array& gate, const mx::array& up, Activation activation);
 
 /// What happens to x W^T: + bias, activation, + residual, in this order.
 struct LinearEpilogue {
   std::optional<mx::array> bias = {};  ///< [N]
   Activation activation = Activation::none;
   std::optional<mx::array> residual = {};  ///< [T, N]
+  /// Activations stay float32 whatever the backend's options say: for products whose outputs decide.
+  bool exact = false;
 };
 
 /// x [T, K] -> [T, N], in x's dtype. Packed weights want float32.

@@ -1,11 +1,14 @@
 #include "kernels/norm.h"
 
 #include "kernels/cpu/norm.h"
+#include "kernels/gpu/products.h"
 
 namespace pippin::kernels {
 
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
                    const CpuBackendPtr& backend) {
+  if (auto* executor = gpu::executor(); !backend && gpu::norms(executor, x, weight))
+    return gpu::rms_norm(*executor, x, weight, eps);
   if (!backend) return mx::fast::rms_norm(x, weight, eps);
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::rms_norm(backend->team, backend->kernels,

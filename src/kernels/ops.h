@@ -50,7 +50,7 @@ struct PagedLayout {
   mx::array write_slots;  ///< int32 [T]: where each row's key and value go
   /// Cover the rows [0, T) in order; empty where `cpu` is set.
   std::vector<Group> groups;
-  /// Of write_slots, for our GPU kernels: int32 [at least 8]. Absent where MLX's operations attend.
+  /// write_slots padded for our GPU kernels: int32 [at least 8]. Absent where MLX's operations attend.
   std::optional<mx::array> padded_write_slots = {};
   /// Set where the CPU's kernels attend. The pools' pages are then laid out as cpu/kv_pools.h says,
   /// which nobody else reads.
@@ -107,7 +107,7 @@ struct Rope {
   float factor = 1;          ///< of the numbers that turn (YaRN, LongRope)
   /// theta, where the frequencies are theta^(-2 i / R) and the factor is 1: MLX's fused operation knows these.
   std::optional<float> base = {};
-  /// Of interleaved M-RoPE: frequencies for time, height and width; zeros: time alone.
+  /// Interleaved M-RoPE's frequencies for time, height and width; zeros: time alone.
   std::array<int, 3> sections = {0, 0, 0};
 };
 

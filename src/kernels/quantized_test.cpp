@@ -25,7 +25,7 @@ int unpack(const std::uint32_t* row, int index, int bits) {
 // The definition, in doubles.
 std::vector<float> naive(const mx::array& x, const QuantizedWeight& w) {
   const int T = x.shape(0), K = x.shape(1), N = w.weight.shape(0), groups = K / w.group_size;
-  const auto xs = to_vector(x), scales = to_vector(w.scales), biases = to_vector(w.biases);
+  const auto xs = to_vector(x), scales = to_vector(w.scales), biases = to_vector(*w.biases);
   std::vector<float> out;
   for (int t = 0; t < T; ++t)
     for (int n = 0; n < N; ++n) {

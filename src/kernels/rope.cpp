@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/gpu/tokens.h"
 #include "kernels/ops.h"
 
 namespace pippin::kernels {
@@ -43,7 +44,9 @@ Rope plain_rope(int rotary_dim, float base) {
   return rope;
 }
 
-RopeAngles rope_angles(const mx::array& positions, bool one_axis, const Rope& rope) {
+namespace {
+
+RopeAngles angles_by_mlx(const mx::array& positions, bool one_axis, const Rope& rope) {
   const int half = static_cast<int>(rope.inverse_frequencies.size());
   const mx::array inverse(rope.inverse_frequencies.begin(), {1, half}, mx::float32);
   const auto axes = axis_of_frequency(half, rope.sections);
@@ -56,11 +59,30 @@ RopeAngles rope_angles(const mx::array& positions, bool one_axis, const Rope& ro
                           : mx::transpose(mx::take(floats, axis_index, 0));
   const auto angles = mx::expand_dims(chosen * inverse, 1);
   RopeAngles result{mx::cos(angles), mx::sin(angles)};
-  result.interleaved = rope.interleaved;
   if (rope.factor != 1) {
     result.cos = result.cos * mx::array(rope.factor);
     result.sin = result.sin * mx::array(rope.factor);
   }
+  return result;
+}
+
+RopeAngles angles_by_kernel(gpu::Executor& executor, const mx::array& positions, bool one_axis,
+                            const Rope& rope) {
+  const int half = static_cast<int>(rope.inverse_frequencies.size());
+  const auto axes = one_axis ? std::vector<int>(static_cast<std::size_t>(half), 0)
+                             : axis_of_frequency(half, rope.sections);
+  const auto made =
+      gpu::rope_angles(executor, positions, rope.inverse_frequencies, axes, rope.factor);
+  return {made.cosines, made.sines};
+}
+
+}  // namespace
+
+RopeAngles rope_angles(const mx::array& positions, bool one_axis, const Rope& rope) {
+  auto* executor = gpu::executor();
+  auto result = executor ? angles_by_kernel(*executor, positions, one_axis, rope)
+                         : angles_by_mlx(positions, one_axis, rope);
+  result.interleaved = rope.interleaved;
   if (!one_axis || !rope.base) return result;
   result.base = *rope.base;
   result.offsets = mx::reshape(mx::slice(positions, {0, 0}, {1, positions.shape(1)}), {-1});

@@ -12,15 +12,26 @@
 
 namespace pippin::kernels {
 
-/// A weight matrix [N, K] in MLX's affine quantization: w = scale * q + bias for each group along
-/// K.
+using cpu::Scheme;
+
+/// MLX's name of a mode: "affine", "mxfp4", "nvfp4", "mxfp8".
+const char* name_of(Scheme scheme);
+
+/// A weight matrix [N, K] in one of MLX's quantizations, by groups along K. As a bank of experts every array has an axis
+/// E in front.
 struct QuantizedWeight {
-  mx::array weight;  ///< uint32 [N, K * bits / 32]
-  mx::array scales;  ///< float [N, K / group_size]
-  mx::array biases;  ///< float [N, K / group_size]
-  int group_size;    ///< 32, 64 or 128
-  int bits;          ///< 2, 3, 4, 5, 6 or 8
+  mx::array weight;                 ///< uint32 [N, K * bits / 32]
+  mx::array scales;                 ///< float [N, K / group_size]; uint8 where not affine
+  std::optional<mx::array> biases;  ///< float [N, K / group_size]; absent where not affine
+  int group_size;                   ///< affine: 32, 64 or 128; mxfp4, mxfp8: 32; nvfp4: 16
+  int bits;                         ///< affine: 2, 3, 4, 5, 6 or 8; mxfp4, nvfp4: 4; mxfp8: 8
+  Scheme scheme = Scheme::affine;
+  /// nvfp4's scale of the whole matrix, float32 [] or of a bank [E], 448 * 6 of which mean 1; absent: 1.
+  std::optional<mx::array> global_scale = {};
 };
+
+/// Its numbers [N, K], in `dtype`.
+mx::array dequantized(const QuantizedWeight& w, mx::Dtype dtype);
 
 /// A matrix in the layout of the CPU's kernels.
 struct PackedWeight {
@@ -55,6 +66,38 @@ class Weight {
  private:
   explicit Weight(std::shared_ptr<const PackedWeight> packed) : content_(std::move(packed)) {}
   std::variant<mx::array, QuantizedWeight, std::shared_ptr<const PackedWeight>> content_;
+};
+
+/// The matrices of experts in the layout of the CPU's kernels.
+struct PackedExperts {
+  CpuBackendPtr backend;
+  cpu::PackedBank matrices;
+};
+
+/// A matrix of each of E experts, all of one shape and scheme: plain [E, N, K], quantized, or packed for the CPU. Cheap
+/// to copy.
+class Bank {
+ public:
+  Bank(mx::array dense) : content_(std::move(dense)) {}
+  Bank(QuantizedWeight quantized) : content_(std::move(quantized)) {}
+
+  /// One bank of the matrices, in order; packed for `backend` where there is one. They must be plain or quantized.
+  /// Evaluates them, one after the other.
+  static Bank stack(const std::vector<Weight>& matrices, const CpuBackendPtr& backend);
+  /// The same bank packed.
+  Bank packed_for(const CpuBackendPtr& backend) const;
+
+  const mx::array* dense() const { return std::get_if<mx::array>(&content_); }
+  const QuantizedWeight* quantized() const { return std::get_if<QuantizedWeight>(&content_); }
+  /// Null where not packed.
+  std::shared_ptr<const PackedExperts> packed() const {
+    const auto* p = std::get_if<std::shared_ptr<const PackedExperts>>(&content_);
+    return p ? *p : nullptr;
+  }
+
+ private:
+  explicit Bank(std::shared_ptr<const PackedExperts> packed) : content_(std::move(packed)) {}
+  std::variant<mx::array, QuantizedWeight, std::shared_ptr<const PackedExperts>> content_;
 };
 
 }  // namespace pippin::kernels

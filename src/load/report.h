@@ -23,7 +23,7 @@ struct ServiceLevels {
   bool kept_by(const RequestResult& result) const;
 };
 
-/// Of one quantity, in milliseconds.
+/// The samples of one quantity, in milliseconds.
 struct Spread {
   std::vector<double> ascending;
 

@@ -41,7 +41,7 @@ class Workload {
  public:
   explicit Workload(const WorkloadOptions& options, const TokenRate& rate = {});
 
-  /// Of all conversations; the last may have fewer turns.
+  /// The number of all conversations; the last may have fewer turns.
   int num_conversations() const;
   int num_turns(int conversation) const;
   /// Seconds after the start at which it begins; all 0 without a rate.

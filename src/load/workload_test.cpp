@@ -33,7 +33,7 @@ TEST(Workload, EqualOptionsGiveEqualTraffic) {
   EXPECT_NE(a.arrival(7), other.arrival(7));
 }
 
-// Of a Poisson process: gaps of mean 1 / rate whose standard deviation is their mean.
+// A Poisson process has gaps of mean 1 / rate whose standard deviation is their mean.
 TEST(Workload, ArrivalsArePoisson) {
   WorkloadOptions options;
   options.requests = 20'001;

@@ -2,12 +2,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 #include <map>
 #include <string>
 #include <utility>
 
+#include "base/memory.h"
 #include "main/bench_serve_options.h"
 #include "main/model_commands.h"
 #include "main/option_group.h"
@@ -19,6 +21,7 @@ namespace {
 // Options counted in other units than the structs hold; copied over when parsing has ended.
 struct Units {
   std::int64_t max_body_mb = 16;
+  std::int64_t bodies_mb = -1;
   std::int64_t max_image_mb = 20;
   std::int64_t max_image_megapixels = 64;
   std::int64_t max_video_mb = 64;
@@ -37,6 +40,7 @@ struct Units {
   bool no_overlap = false;
   bool no_warmup = false;
   bool no_canonical_prompts = false;
+  bool no_page = false;
 };
 
 const std::map<std::string, DType> dtypes = {{"auto", DType::automatic},
@@ -81,6 +85,9 @@ void add_engine_options(CLI::App& app, EngineOptions& engine, Units& units) {
   group.flag("--preallocate-kv", engine.preallocate_kv,
              "Take all of its memory at the start instead of as it is used");
   group.number("--page-size", engine.page_size, 1, 1024, "Tokens in a page of this cache [16]");
+  group.number("--snapshot-tokens", engine.snapshot_tokens, 1, 1 << 24,
+               "Tokens between snapshots of recurrent layers' states, a multiple of --page-size "
+               "[by their size, 512 to 2048]");
   group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
                "Tokens computed in one step [512]");
   group.number("--max-itl-ms", engine.max_itl_ms, 2, 60000,
@@ -143,6 +150,7 @@ void add_network_options(CLI::App& app, ServeCommand& serve, Units& units) {
   group.number("--keep-alive-seconds", units.keep_alive_s, 0.0, 86400.0,
                "Silence after which a stream gets a comment, so that nobody takes it for dead; 0: "
                "none [15]");
+  group.flag("--no-page", units.no_page, "Leave the chat page at / out");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
 }
@@ -198,6 +206,10 @@ void add_request_options(CLI::App& app, ServeCommand& serve, Units& units) {
              "Leave lines such as Claude Code's billing header in system prompts");
   group.number("--max-body-mb", units.max_body_mb, std::int64_t{1}, std::int64_t{4096},
                "Largest request, in MB [16]");
+  group.number(
+      "--bodies-mb", units.bodies_mb, std::int64_t{1}, std::int64_t{1} << 20,
+      "Memory for all requests' bodies until they are read, in MB; more wait, then get 503 "
+      "[a twentieth of all, from 64 to 256]");
   group.number("--max-image-mb", units.max_image_mb, std::int64_t{1}, std::int64_t{4096},
                "Largest picture file, in MB [20]");
   group.number("--max-image-megapixels", units.max_image_megapixels, std::int64_t{1},
@@ -228,13 +240,22 @@ std::string without_brackets(const std::string& host) {
   return bracketed ? host.substr(1, host.size() - 2) : host;
 }
 
+// A twentieth of the memory: bodies become conversations, which take several times as much.
+std::int64_t default_bodies() {
+  constexpr std::int64_t least = 64 << 20, most = 256 << 20;
+  return std::clamp(memory_limit_bytes() / 20, least, most);
+}
+
 void finish_serve(ServeCommand& serve, const Units& units) {
   finish_engine(serve.engine, units);
   serve.api.canonical_prompts = !units.no_canonical_prompts;
+  serve.api.page = !units.no_page;
   serve.api.responses.max_bytes = static_cast<std::size_t>(units.response_store_mb) << 20;
   serve.http.port = static_cast<std::uint16_t>(units.port);
   serve.http.host = without_brackets(serve.http.host);
   serve.http.max_body_bytes = static_cast<std::size_t>(units.max_body_mb) << 20;
+  serve.http.max_bodies_bytes =
+      static_cast<std::size_t>(units.bodies_mb >= 0 ? units.bodies_mb << 20 : default_bodies());
   serve.api.media.image.max_bytes = units.max_image_mb << 20;
   serve.api.media.image.max_pixels = units.max_image_megapixels * 1'000'000;
   serve.api.decoded_cache_bytes = units.decoded_cache_mb << 20;

@@ -104,6 +104,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "b",
                            "--strict-fields",
                            "--no-canonical-prompts",
+                           "--no-page",
                            "--max-body-mb",
                            "2",
                            "--max-image-mb",
@@ -118,6 +119,8 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "0.5",
                            "--kv-bits",
                            "8",
+                           "--snapshot-tokens",
+                           "256",
                            "--no-prefix-cache",
                            "--no-overlap",
                            "--no-warmup",
@@ -136,6 +139,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.api.model_names, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(serve.api.strict_fields);
   EXPECT_FALSE(serve.api.canonical_prompts);
+  EXPECT_FALSE(serve.api.page);
   EXPECT_EQ(serve.http.max_body_bytes, 2u << 20);
   EXPECT_EQ(serve.api.media.image.max_bytes, 3 << 20);
   EXPECT_EQ(serve.api.media.video.max_bytes, 5 << 20);
@@ -143,6 +147,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
   EXPECT_EQ(serve.engine.dtype, DType::bfloat16);
   EXPECT_EQ(serve.engine.kv_pool_bytes, 1 << 29);
   EXPECT_EQ(serve.engine.kv_bits, 8);
+  EXPECT_EQ(serve.engine.snapshot_tokens, 256);
   EXPECT_FALSE(serve.engine.prefix_cache);
   EXPECT_FALSE(serve.engine.overlap);
   EXPECT_FALSE(serve.engine.warm_up);

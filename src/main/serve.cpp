@@ -128,6 +128,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   server::ApiOptions options = api_options(command, source);
   server::Metrics metrics(options.model_names.front());
   options.metrics = &metrics;
+  options.body_stats = [&http] { return http.bodies(); };
   server::Api api(*engine, std::move(options), workers, loaders);
   server::Router router;
   api.add_routes(router);

@@ -14,7 +14,7 @@ struct PictureCost {
   std::int64_t work = 0;  ///< beside them, while it is decoded: about as much, at most
 };
 
-/// Of decode_image(bytes, limits), which throws the same errors about the header.
+/// The cost of decode_image(bytes, limits), which throws the same errors about the header.
 PictureCost image_cost(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
 
 }  // namespace pippin::media

@@ -38,6 +38,12 @@ constexpr std::array<std::uint8_t, 256> kBase64 = [] {
   return table;
 }();
 
+constexpr std::string_view kScheme = "data:";
+
+bool equals_ignoring_case(std::string_view text, std::string_view other) {
+  return text.size() == other.size() && starts_with_ignoring_case(text, other);
+}
+
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t";
   const std::size_t begin = text.find_first_not_of(kBlanks);
@@ -113,17 +119,25 @@ bool is_base64_data(std::string_view text) {
          });
 }
 
-std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max_bytes) {
-  constexpr std::string_view kScheme = "data:";
+DataUrl parse_data_url(std::string_view url) {
   if (!starts_with_ignoring_case(url, kScheme)) refuse("expected 'data:'");
   const std::size_t comma = url.find(',');
   if (comma == std::string_view::npos) refuse("a comma must stand before the data");
-  const std::string_view type = url.substr(kScheme.size(), comma - kScheme.size());
-  const std::string_view data = url.substr(comma + 1);
-  const std::size_t semicolon = type.rfind(';');
+  const std::string_view head = url.substr(kScheme.size(), comma - kScheme.size());
+  const std::size_t semicolon = head.rfind(';');
   const auto last = semicolon == std::string_view::npos ? std::string_view()
-                                                        : trimmed(type.substr(semicolon + 1));
-  const bool is_base64 = last.size() == 6 && starts_with_ignoring_case(last, "base64");
+                                                        : trimmed(head.substr(semicolon + 1));
+  return {trimmed(head.substr(0, head.find(';'))), equals_ignoring_case(last, "base64"),
+          url.substr(comma + 1)};
+}
+
+bool has_data_type(std::string_view url, std::string_view type) {
+  return starts_with_ignoring_case(url, kScheme) && url.find(',') != std::string_view::npos &&
+         equals_ignoring_case(parse_data_url(url).type, type);
+}
+
+std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max_bytes) {
+  const auto [type, is_base64, data] = parse_data_url(url);
   const bool is_escaped = data.find('%') != std::string_view::npos;
   if (is_base64 && !is_escaped) return decode_base64(data, max_bytes);
   check_size(data.size() / 4, max_bytes);  // a byte takes at most four escaped characters

@@ -69,6 +69,15 @@ TEST(DataUrl, UnderstandsTheHeadersVariants) {
   EXPECT_EQ(decoded("data:base64,aGk="), "aGk=") << "a type, as RFC 2397 has it";
 }
 
+TEST(DataUrl, TellsItsType) {
+  for (const char* url : {"data:video/jpeg;base64,", "DATA:Video/JPEG;base64,aGk=",
+                          "data: video/jpeg ; q=1 ; base64 ,aGk=", "data:video/jpeg,"})
+    EXPECT_TRUE(has_data_type(url, "video/jpeg")) << url;
+  for (const char* url : {"data:video/jpegs;base64,", "data:;base64,aGk=", "data:video/jpeg",
+                          "http://video/jpeg,", "data:x;video/jpeg,"})
+    EXPECT_FALSE(has_data_type(url, "video/jpeg")) << url;
+}
+
 TEST(DataUrl, TakesTheUrlAlphabet) {
   const std::string bytes = "\xfb\xff\xbf\xfe";
   EXPECT_EQ(decoded("data:;base64,-_-__g=="), bytes);

@@ -35,6 +35,14 @@ Digest video_key(std::span<const std::uint8_t> bytes, const VideoSampling& sampl
   return hasher.finish();
 }
 
+Digest salted_key(const Digest& key, std::string_view salt) {
+  if (salt.empty()) return key;
+  Hasher hasher;
+  hasher.update(key);
+  hasher.update({reinterpret_cast<const std::uint8_t*>(salt.data()), salt.size()});
+  return hasher.finish();
+}
+
 std::shared_ptr<const Pixels> DecodedCache::picture(const Digest& key) { return find<Pixels>(key); }
 std::shared_ptr<const Video> DecodedCache::video(const Digest& key) { return find<Video>(key); }
 

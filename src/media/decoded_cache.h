@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <variant>
 
@@ -19,6 +20,9 @@ namespace pippin::media {
 /// The name of a file's picture, and of its clip as it is sampled so (a GIF can be either).
 Digest picture_key(std::span<const std::uint8_t> bytes);
 Digest video_key(std::span<const std::uint8_t> bytes, const VideoSampling& sampling);
+
+/// The name of the same for requests that share it only with others of the salt; `key` itself for an empty one.
+Digest salted_key(const Digest& key, std::string_view salt);
 
 /// Keeps the most recently used pictures and clips within a number of bytes of pixels; those in use outlive their
 /// eviction. Thread-safe.

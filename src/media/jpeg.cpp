@@ -40,7 +40,7 @@ bool has_segment(std::uint8_t marker) {
   return !alone;
 }
 
-// Of the file's scans, without decoding any: their coded data holds no marker but restarts.
+// Counts the file's scans without decoding any: their coded data holds no marker but restarts.
 std::int64_t count_scans(Bytes bytes) {
   std::int64_t count = 0;
   for (std::size_t at = 0; at + 1 < bytes.size();) {

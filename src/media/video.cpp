@@ -3,6 +3,7 @@
 #include "pippin/video.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <string>
@@ -58,12 +59,22 @@ void check_seconds(double seconds, const VideoLimits& limits) {
                                              std::to_string(seconds));
 }
 
-double rate_of(const AVStream& stream, const Times& times, std::int64_t last_duration) {
-  if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0)
-    return av_q2d(stream.avg_frame_rate);
+// By when the frames are shown; 0 where that is not known.
+double measured_rate(const AVStream& stream, const Times& times, std::int64_t last_duration) {
   const double seconds = seconds_of(stream, times, last_duration);
-  constexpr double kUnknown = 24;  // as transformers takes a clip that says nothing
-  return seconds > 0 ? static_cast<double>(times.size()) / seconds : kUnknown;
+  const auto num_frames = static_cast<double>(times.size()) - (last_duration > 0 ? 0 : 1);
+  return seconds > 0 && num_frames > 0 ? num_frames / seconds : 0;
+}
+
+// As the file says, where the frames agree: FFmpeg guesses at files that say nothing, and may be wrong by a factor.
+double rate_of(const AVStream& stream, const Times& times, std::int64_t last_duration) {
+  constexpr double unknown = 24;  // as transformers takes a clip that says nothing
+  constexpr double tolerance = 0.1;
+  const double measured = measured_rate(stream, times, last_duration);
+  const bool says = stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0;
+  if (!says) return measured > 0 ? measured : unknown;
+  const double said = av_q2d(stream.avg_frame_rate);
+  return measured > 0 && std::abs(said - measured) > tolerance * measured ? measured : said;
 }
 
 void sort_unique(Times& times) {

@@ -23,7 +23,7 @@ struct VideoProcessorConfig {
   bool cap_pixels_per_frame = false;
   int max_video_tokens = 768;
 
-  /// Of video_preprocessor_config.json's object, or processor_config.json's with a "video_processor"
+  /// Reads video_preprocessor_config.json's object, or processor_config.json's with a "video_processor"
   /// inside. What it leaves out is as in `pictures`, but for Qwen3-VL's own pixel bounds.
   /// Throws Error(invalid_argument) on a value that makes no sense.
   static VideoProcessorConfig from_json(const boost::json::object& json,
@@ -39,7 +39,7 @@ struct VideoProcessorConfig {
 ImageSize video_frame_size(std::size_t num_frames, ImageSize size,
                            const VideoProcessorConfig& config);
 
-/// Of a clip of `num_frames`; the last one may have fewer frames than temporal_patch_size.
+/// The temporal patches of a clip of `num_frames`; the last one may have fewer frames than temporal_patch_size.
 std::size_t num_temporal_patches(std::size_t num_frames, const VideoProcessorConfig& config);
 
 /// The frames of a clip's temporal patch number `index`.

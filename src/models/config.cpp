@@ -49,6 +49,7 @@ constexpr Meaning meanings[] = {
     {"attn_logit_softcapping", is_zero},
     {"attention_multiplier", is_one},
     {"clip_qkv", is_zero},
+    {"decoder_sparse_step", is_one},
     {"embedding_multiplier", is_one},
     {"final_logit_softcapping", is_zero},
     {"first_k_dense_replace", never},
@@ -59,10 +60,14 @@ constexpr Meaning meanings[] = {
     {"logit_scale", is_one},
     {"logits_scaling", is_one},
     {"mlp_bias", is_false},
+    {"mlp_only_layers", is_empty},
+    {"n_group", is_one},
+    {"n_shared_experts", is_zero},
     {"no_rope_layers", is_empty},
     {"num_experts", is_zero},
     {"num_local_experts", is_zero},
     {"n_routed_experts", is_zero},
+    {"norm_topk_prob", is_false},
     {"partial_rotary_factor", is_one},
     {"qkv_bias", is_false},
     {"query_pre_attn_scalar", never},
@@ -70,6 +75,14 @@ constexpr Meaning meanings[] = {
     {"rope_scaling", never},
     {"rope_parameters", never},
     {"rope_traditional", is_false},
+    {"sliding_window_pattern", is_one},
+    {"swiglu_limit", never},
+    {"routed_scaling_factor", is_one},
+    {"scoring_func", never},
+    {"shared_expert_intermediate_size", is_zero},
+    {"topk_group", is_one},
+    {"topk_method", never},
+    {"use_bias", is_false},
     {"use_bidirectional_attention", is_false},
     {"use_qk_norm", is_false},
     {"use_sliding_window", is_false},
@@ -105,8 +118,9 @@ std::vector<float> factors_of(const Members& rope, const char* key, int count) {
   return factors;
 }
 
-// What the kind of scaling needs; `max_context` as the config says it.
-void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions& o) {
+// What the kind of scaling needs; `max_context` and the original context as the config says them outside.
+void read_scaling(const Members& rope, std::int64_t max_context,
+                  std::optional<std::int64_t> original_beside, nn::RopeOptions& o) {
   const auto positive = [&](const char* key, double fallback) {
     const double value = rope.number_or(key, fallback);
     if (!(value > 0) || value > 1e9) throw_invalid(rope.path_of(key) + " must be positive");
@@ -117,7 +131,8 @@ void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions
     throw_invalid(rope.path_of("factor") + " is missing");
   o.factor = positive("factor", 1);
   o.max_context = static_cast<int>(max_context);
-  const auto original = rope.integer("original_max_position_embeddings");
+  auto original = rope.integer("original_max_position_embeddings");
+  if (!original) original = original_beside;
   if (!original && (o.type == "yarn" || o.type == "longrope"))
     throw_invalid(rope.path_of("original_max_position_embeddings") + " is missing");
   o.original_context =
@@ -128,6 +143,7 @@ void read_scaling(const Members& rope, std::int64_t max_context, nn::RopeOptions
     throw_invalid(rope.path_of("high_freq_factor") + " must be above low_freq_factor");
   o.beta_fast = positive("beta_fast", 32);
   o.beta_slow = positive("beta_slow", 1);
+  o.truncate = rope.boolean("truncate").value_or(true);
   o.mscale = static_cast<float>(rope.number_or("mscale", 1));
   o.mscale_all_dim = static_cast<float>(rope.number_or("mscale_all_dim", 0));
   o.rotated_share = static_cast<float>(rope.number_or("partial_rotary_factor", 1));
@@ -165,6 +181,45 @@ float ConfigFields::number_or(const char* key, double fallback) {
 bool ConfigFields::flag_or(const char* key, bool fallback) {
   asked_.insert(key);
   return members_.boolean(key).value_or(fallback);
+}
+
+std::int64_t ConfigFields::integer_or(const char* key, std::int64_t fallback) {
+  asked_.insert(key);
+  const auto value = members_.integer_or(key, fallback);
+  if (value < 0 || value > (1 << 24)) refuse(key, "must be a small number");
+  return value;
+}
+
+std::vector<std::int64_t> ConfigFields::integers(const char* key) {
+  asked_.insert(key);
+  std::vector<std::int64_t> all;
+  if (const auto* array = members_.array(key))
+    for (const auto& value : *array) {
+      if (!value.is_int64()) refuse(key, "must hold integers");
+      all.push_back(value.as_int64());
+    }
+  return all;
+}
+
+std::string ConfigFields::text_or(const char* key, const char* fallback) {
+  asked_.insert(key);
+  return members_.string(key).value_or(fallback);
+}
+
+void ConfigFields::expect(const char* key, const char* value) {
+  const auto given = text_or(key, value);
+  if (given != value) refuse(key, "'" + given + "' is not supported");
+}
+
+int ConfigFields::rotary_dims(int head_dim, double default_factor) {
+  const double factor = static_cast<double>(number_or("partial_rotary_factor", default_factor));
+  const auto* rope = members_.object("rope_parameters");
+  const auto within = rope ? Members(*rope).number("partial_rotary_factor") : std::nullopt;
+  const int dims = static_cast<int>(head_dim * within.value_or(factor));
+  if (dims < 2 || dims > head_dim || dims % 2 != 0)
+    refuse("partial_rotary_factor",
+           "leaves " + std::to_string(dims) + " numbers of a head to turn");
+  return dims;
 }
 
 std::vector<std::string> ConfigFields::strings(const char* key) {
@@ -219,6 +274,7 @@ nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<in
   const Members rope(*object, path);
   o.theta = static_cast<float>(rope.number_or("rope_theta", static_cast<double>(o.theta)));
   o.type = rope.string("rope_type").value_or(rope.string("type").value_or("default"));
+  if (o.type == "su") o.type = "longrope";  // in the first Phi-3's words
   if (sections) {
     if (o.type == "mrope") o.type = "default";
     if (const auto* array = rope.array("mrope_section")) *sections = mrope_section(rope, *array);
@@ -227,7 +283,7 @@ nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<in
                                           "yarn",    "longrope", "proportional"};
   if (std::find(std::begin(known), std::end(known), o.type) == std::end(known))
     throw_invalid(rope.path_of("rope_type") + " '" + o.type + "' is not supported");
-  read_scaling(rope, max_context(), o);
+  read_scaling(rope, max_context(), members_.integer("original_max_position_embeddings"), o);
   return o;
 }
 
@@ -243,10 +299,10 @@ void ConfigFields::refuse(const char* key, const std::string& why) const {
   throw_invalid(members_.path_of(key) + " " + why);
 }
 
-nn::DecoderConfig read_decoder(ConfigFields& fields) {
+nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size) {
   nn::DecoderConfig config;
   config.hidden_size = fields.size("hidden_size");
-  config.intermediate_size = fields.size("intermediate_size");
+  config.intermediate_size = fields.size(intermediate_size);
   config.vocab_size = fields.size("vocab_size");
   config.norm_eps = fields.number_or("rms_norm_eps", 1e-6);
   nn::AttentionConfig attention;
@@ -281,6 +337,34 @@ void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config) {
   auto windowed = config.kinds.front();
   windowed.window = fields.size("sliding_window");
   config.kinds.push_back(windowed);
+}
+
+void read_window_pattern(ConfigFields& fields, nn::DecoderConfig& config, int fallback) {
+  const int pattern = fields.size_or("sliding_window_pattern", fallback);
+  config.kinds.push_back(config.kinds.front());
+  config.kinds.back().window = fields.size("sliding_window");
+  for (std::size_t i = 0; i < config.layers.size(); ++i)
+    config.layers[i] = (static_cast<int>(i) + 1) % pattern != 0;
+}
+
+nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width) {
+  nn::MoeConfig moe;
+  moe.router.num_experts = fields.size(key);
+  moe.router.top_k = fields.size("num_experts_per_tok");
+  moe.width = width;
+  if (moe.router.top_k > moe.router.num_experts)
+    fields.refuse("num_experts_per_tok", "must be at most " + std::string(key));
+  return moe;
+}
+
+std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
+  const auto step = static_cast<std::size_t>(fields.size_or("decoder_sparse_step", 1));
+  std::vector<bool> routed;
+  for (std::size_t i = 0; i < num_layers; ++i) routed.push_back((i + 1) % step == 0);
+  for (const auto layer : fields.integers("mlp_only_layers"))
+    if (layer >= 0 && static_cast<std::size_t>(layer) < num_layers)
+      routed[static_cast<std::size_t>(layer)] = false;
+  return routed;
 }
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,

@@ -29,7 +29,15 @@ class ConfigFields {
   int size_or(const char* key, std::int64_t fallback);
   float number_or(const char* key, double fallback);
   bool flag_or(const char* key, bool fallback);
-  /// Of one string a layer ("layer_types"); empty where absent.
+  std::int64_t integer_or(const char* key, std::int64_t fallback);
+  /// A list of integers; empty where absent.
+  std::vector<std::int64_t> integers(const char* key);
+  std::string text_or(const char* key, const char* fallback);
+  /// Refuses any other string than `value`; absent is right.
+  void expect(const char* key, const char* value);
+  /// partial_rotary_factor (also of rope_parameters) times a head's numbers: how many turn.
+  int rotary_dims(int head_dim, double default_factor = 1);
+  /// A list of one string a layer ("layer_types"); empty where absent.
   std::vector<std::string> strings(const char* key);
   /// The MLP's activation by the names of Hugging Face.
   nn::Activation activation(const char* key, const char* fallback);
@@ -55,12 +63,22 @@ class ConfigFields {
 };
 
 /// The sizes, norms and the one kind of attention that most decoders have: every layer of kind 0, which is causal over
-/// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added).
-nn::DecoderConfig read_decoder(ConfigFields& fields);
+/// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added). intermediate_size: that field's name.
+nn::DecoderConfig read_decoder(ConfigFields& fields,
+                               const char* intermediate_size = "intermediate_size");
 
 /// Some layers see a window of tokens: layer_types names "full_attention" and "sliding_attention" layer by layer.
 /// Layers of the second kind get kinds[1], a copy of kinds[0] with sliding_window.
 void read_layer_types(ConfigFields& fields, nn::DecoderConfig& config);
+
+/// The same where sliding_window_pattern (else `fallback`) says that every n-th layer sees all tokens.
+void read_window_pattern(ConfigFields& fields, nn::DecoderConfig& config, int fallback);
+
+/// A mixture of experts of `width`, whose number `key` gives: softmax over all, num_experts_per_tok of them.
+nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width);
+
+/// Qwen's layers with experts: every decoder_sparse_step-th, but for those that mlp_only_layers names.
+std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers);
 
 /// eos_token_id (a number or a list) of generation_config.json, else of config.json or its
 /// text_config.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "models/decoder_model.h"
 #include "models/families.h"
 #include "models/qwen3_vl_vision.h"
 #include "models/registry.h"
@@ -102,6 +103,64 @@ TEST(MistralDecoder, SeesItsWindowInEveryLayer) {
   ConfigFields fields(config, "");
   EXPECT_EQ(mistral_decoder(fields).kinds.front().window, 40);
   EXPECT_EQ(llama_decoder(fields).kinds.front().window, 0);
+}
+
+// mlx-lm leaves the windows out, so that no golden shows them.
+TEST(Gemma2Decoder, SeesItsWindowInEveryOtherLayer) {
+  auto config = small_config();
+  config["sliding_window"] = 40;
+  ConfigFields fields(config, "");
+  const auto decoder = gemma2_decoder(fields);
+  EXPECT_EQ(decoder.layers, (std::vector<int>{1, 0}));
+  EXPECT_EQ(decoder.kinds[0].window, 0);
+  EXPECT_EQ(decoder.kinds[1].window, 40);
+}
+
+TEST(MoeConfig, NamesWhatIsWrong) {
+  const auto with = [](const char* key, json::value value) {
+    auto config = small_config();
+    for (const auto& [name, number] :
+         {std::pair{"num_experts", 4}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 8}})
+      config[name] = number;
+    config[key] = std::move(value);
+    try {
+      ConfigFields fields(config, "");
+      qwen3_moe_decoder(fields);
+      fields.check_rest();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(with("norm_topk_prob", true), "");
+  for (const auto& [key, value] : {std::pair<const char*, json::value>{"num_experts_per_tok", 5},
+                                   {"num_experts", 0},
+                                   {"mlp_only_layers", json::array{"one"}},
+                                   {"n_shared_experts", 1},
+                                   {"routed_scaling_factor", 2.0},
+                                   {"scoring_func", "sigmoid"}})
+    EXPECT_NE(with(key, value).find(key), std::string::npos) << key;
+}
+
+// Which outputs of a stored module are whose, in each of its tensors.
+TEST(FusedModules, ComeApartByOutputs) {
+  const auto split = split_modules({{".ab.", {{".a.", 2}, {".b.", 3}}},
+                                    {".cd.", {{".c.", 2}, {".d.", 2}}, true},
+                                    {".e.", {{".f.", 4}}, false, true}});
+  const auto text = [&](const std::string& name) {
+    std::string all;
+    for (const auto& part : split(name))
+      all += part.name + " " + std::to_string(part.axis) + " " + std::to_string(part.begin) + " " +
+             std::to_string(part.end) + " " + std::to_string(part.step) +
+             (part.transposed ? " transposed;" : ";");
+    return all;
+  };
+  EXPECT_EQ(text("x.other.weight"), "");
+  EXPECT_EQ(text("x.ab.weight"), "x.a.weight -2 0 2 1;x.b.weight -2 2 5 1;");
+  EXPECT_EQ(text("x.ab.scales"), "x.a.scales -2 0 2 1;x.b.scales -2 2 5 1;");
+  EXPECT_EQ(text("x.ab.bias"), "x.a.bias -1 0 2 1;x.b.bias -1 2 5 1;");
+  EXPECT_EQ(text("x.cd.blocks"), "x.c.blocks -3 0 4 2;x.d.blocks -3 1 4 2;");
+  EXPECT_EQ(text("x.e.weight"), "x.f.weight -1 0 4 1 transposed;");
 }
 
 TEST(VisionConfig, NamesWhatIsWrong) {

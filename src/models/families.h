@@ -16,13 +16,22 @@ using LoadFn = std::unique_ptr<Model>(const std::filesystem::path& model_dir,
                                       const boost::json::object& config,
                                       const nn::LoadOptions& options);
 
-LoadFn load_gemma3_text, load_llama, load_ministral3, load_mistral, load_mistral3, load_qwen2,
-    load_qwen3, load_qwen3_vl;
+LoadFn load_cohere2, load_ernie4_5, load_exaone4, load_gemma2, load_gemma3_text, load_glm4,
+    load_glm4_moe, load_gpt_oss, load_granite, load_granitemoe, load_lfm2, load_llama,
+    load_ministral3, load_mistral, load_mistral3, load_mixtral, load_olmo2, load_olmo3, load_olmoe,
+    load_phi3, load_qwen2, load_qwen2_moe, load_qwen3, load_qwen3_5, load_qwen3_moe, load_qwen3_vl,
+    load_qwen3_vl_moe, load_seed_oss, load_smollm3;
 
 /// The decoders that families share.
+nn::DecoderConfig gemma2_decoder(ConfigFields& fields);
 nn::DecoderConfig llama_decoder(ConfigFields& fields);
 nn::DecoderConfig mistral_decoder(ConfigFields& fields);
 nn::DecoderConfig ministral3_decoder(ConfigFields& fields);
+nn::DecoderConfig qwen2_decoder(ConfigFields& fields);
 nn::DecoderConfig qwen3_decoder(ConfigFields& fields, std::array<int, 3>* sections = nullptr);
+nn::DecoderConfig qwen3_moe_decoder(ConfigFields& fields, std::array<int, 3>* sections = nullptr);
+
+/// Qwen's names of a router and of its experts -> nn::Moe's.
+std::string qwen3_moe_tensor(const std::string& name);
 
 }  // namespace pippin::models

@@ -1,4 +1,5 @@
-// Gemma 3 (text). Reference: transformers models/gemma3, mlx-lm models/gemma3_text.py.
+// Gemma 2, and Gemma 3 (text). Reference: transformers models/gemma2 and models/gemma3, mlx-lm models/gemma2.py and
+// gemma3_text.py.
 #include <cmath>
 
 #include "models/decoder_model.h"
@@ -42,26 +43,56 @@ std::vector<kernels::Rope> ropes(ConfigFields& fields, int head_dim) {
           nn::make_rope(local)};
 }
 
+// What both have. kinds[0] sees all.
+nn::DecoderConfig gemma_decoder(ConfigFields& fields, double query_scalar) {
+  auto decoder = read_decoder(fields);
+  auto& global = decoder.kinds.front();
+  global.scale = 1.0f / std::sqrt(fields.number_or("query_pre_attn_scalar", query_scalar));
+  decoder.activation = fields.activation("hidden_activation", "gelu_pytorch_tanh");
+  decoder.norm_adds_one = true;
+  decoder.norms = {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
+                   "post_feedforward_layernorm"};
+  return decoder;
+}
+
 }  // namespace
+
+// Every other layer has a window, the first one, too. (mlx-lm leaves the window out.)
+nn::DecoderConfig gemma2_decoder(ConfigFields& fields) {
+  auto decoder = gemma_decoder(fields, 256);
+  fields.activation("hidden_act",
+                    "gelu_pytorch_tanh");  // of old configs, whose meaning is hidden_activation's
+  auto& global = decoder.kinds.front();
+  global.softcap = fields.number_or("attn_logit_softcapping", 50);
+  decoder.logit_softcap = fields.number_or("final_logit_softcapping", 30);
+  decoder.embedding_scale = std::sqrt(static_cast<float>(decoder.hidden_size));
+  decoder.ropes = {nn::make_rope(fields.rope(global.head_dim, 10000.0))};
+  read_layer_types(fields, decoder);
+  if (fields.strings("layer_types").empty() && fields.members().find("sliding_window"))
+    read_window_pattern(fields, decoder, 2);
+  return decoder;
+}
+
+std::unique_ptr<Model> load_gemma2(const std::filesystem::path& model_dir,
+                                   const json::object& config, const nn::LoadOptions& options) {
+  ConfigFields fields(config, "");
+  const auto decoder = gemma2_decoder(fields);
+  return load_text_model(model_dir, config, fields, decoder, options);
+}
 
 std::unique_ptr<Model> load_gemma3_text(const std::filesystem::path& model_dir,
                                         const json::object& config,
                                         const nn::LoadOptions& options) {
   ConfigFields fields(config, "");
-  auto decoder = read_decoder(fields);
+  auto decoder = gemma_decoder(fields, 256);
   auto global = decoder.kinds.front();
   global.norms = cpu::HeadNorms::each_head;
-  global.scale = 1.0f / std::sqrt(static_cast<float>(fields.size_or("query_pre_attn_scalar", 256)));
   auto local = global;
   local.window = fields.size_or("sliding_window", 512);
   local.rope = 1;
   decoder.kinds = {global, local};
   decoder.layers = layer_kinds(fields, decoder.layers.size());
   decoder.ropes = ropes(fields, global.head_dim);
-  decoder.activation = fields.activation("hidden_activation", "gelu_pytorch_tanh");
-  decoder.norm_adds_one = true;
-  decoder.norms = {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
-                   "post_feedforward_layernorm"};
   decoder.embedding_scale = embedding_scale(decoder.hidden_size);
   return load_text_model(model_dir, config, fields, decoder, options);
 }

@@ -61,6 +61,8 @@ class Golden : public ::testing::TestWithParam<GoldenParam>,
         Bench(golden_dir / checkpoint(), options_of(GetParam().how), {mx::float32}),
         arrays_(golden_dir / (checkpoint() + ".golden.safetensors")) {
     const auto info = read_json_object(golden_dir / (checkpoint() + ".golden.json"));
+    has_experts_ =
+        read_json_object(golden_dir / checkpoint() / "config.json").contains("num_experts_per_tok");
     scale_ = static_cast<float>(info.at("logit_scale").to_number<double>());
     for (const auto& value : info.at("cases").as_array()) {
       const auto& object = value.as_object();
@@ -88,6 +90,7 @@ class Golden : public ::testing::TestWithParam<GoldenParam>,
   nn::SafetensorsFile arrays_;
   std::vector<Case> cases_;
   float scale_ = 0;
+  bool has_experts_ = false;
 };
 
 TEST_P(Golden, PositionsFeaturesAndPrefill) {
@@ -172,7 +175,8 @@ float drift(const mx::array& got, const mx::array& wanted) {
 // Codes lose 0.5 % (8 bits) and 10 % (4 bits) of a head. It reaches the logits through the keys and the
 // values of two layers, four times; and scores of random weights, which no training has made robust, spread over
 // several units, by which an error of keys grows. So six times the share is within what may be; a wrong code, scale or
-// rotation costs all of it.
+// rotation costs all of it. Where a router chooses, a small error may send one of a prompt's seven rows to another
+// expert: a share of a tenth may be.
 TEST_P(Golden, QuantizedPagesDriftLittle) {
   for (const int bits : {8, 4}) {
     use_pools({mx::float32, bits});
@@ -180,7 +184,7 @@ TEST_P(Golden, QuantizedPagesDriftLittle) {
     for (const auto& c : cases_)
       largest = std::max(largest, drift(step({whole(c, 0)}), golden(c, "logits")));
     RecordProperty("drift_" + std::to_string(bits) + "_bits", std::to_string(largest));
-    EXPECT_LE(largest, bits == 8 ? 0.03f : 0.6f) << bits;
+    EXPECT_LE(largest, bits == 4 ? 0.6f : has_experts_ ? 0.1f : 0.03f) << bits;
     EXPECT_GT(largest, tolerance) << "nothing was quantized";
   }
 }
@@ -212,12 +216,13 @@ std::vector<GoldenParam> without_cpu_on_gpu(std::vector<GoldenParam> all) {
 
 std::vector<GoldenParam> params() {
   std::vector<GoldenParam> all;
-  for (const char* name :
-       {"qwen3-f32", "qwen3-bf16-sharded", "qwen3-f16", "qwen3_vl-f32", "qwen3-mlx-4bit",
-        "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit", "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit",
-        "qwen3_vl-mlx-8bit", "llama-bf16", "mistral-mlx-4bit", "qwen2-bf16", "gemma3_text-bf16",
-        "gemma3_text-mlx-8bit", "ministral3-bf16", "mistral3-bf16"})
-    for (const How how : {How::mlx, How::cpu, How::gpu}) all.push_back({name, how});
+  auto names = testing::checkpoints();
+  for (const char* name : testing::family_checkpoints()) names.push_back(name);
+  for (const char* name : names)
+    for (const How how : {How::mlx, How::cpu, How::gpu})
+      // Emulated kernels are slowest under sanitizers. The tests of kernels/gpu run their shapes there.
+      if (!sanitized || how != How::gpu || std::string(name) == "llama-bf16")
+        all.push_back({name, how});
   return without_cpu_on_gpu(std::move(all));
 }
 

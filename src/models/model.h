@@ -13,9 +13,10 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels/states.h"
 #include "media/patches.h"
 #include "models/positions.h"
-#include "nn/kv_cache.h"
+#include "nn/model_state.h"
 
 namespace pippin::models {
 
@@ -31,9 +32,7 @@ struct VideoTokens {
 struct ModelTraits {
   std::string model_type;
   int vocab_size = 0;
-  int num_layers = 0;
-  int num_kv_heads = 0;
-  int head_dim = 0;
+  std::vector<nn::LayerState> layers;    ///< what each keeps of the tokens before
   std::int64_t max_context = 0;          ///< max_position_embeddings
   std::vector<std::int32_t> end_tokens;  ///< generation_config's (else config's) eos_token_id
   std::optional<std::int32_t>
@@ -67,12 +66,14 @@ struct MediaRows {
 
 /// One ragged batch: prefill chunks and decode rows are the same thing.
 struct StepInput {
-  mx::array tokens;      ///< int32 [T]
-  mx::array positions;   ///< int32 [A, T], A = position_axes; M-RoPE: time, height, width
-  bool text_positions;   ///< the rows of `positions` are equal
-  mx::array logit_rows;  ///< int32 [R]
+  mx::array tokens;     ///< int32 [T]
+  mx::array positions;  ///< int32 [A, T], A = position_axes; M-RoPE: time, height, width
+  bool text_positions;  ///< the rows of `positions` are equal
+  std::optional<mx::array> logit_rows;  ///< int32 [R]; absent: all rows
   kernels::PagedLayout layout;
   std::vector<MediaRows> media;
+  /// Cover the rows in order, where the model has recurrent layers.
+  std::vector<kernels::StateRows> states = {};
 };
 
 /// Pictures on their way through a vision tower, in parts between which other work can be done.
@@ -94,8 +95,8 @@ class Model {
   virtual std::int64_t num_parameters() const = 0;
   virtual std::int64_t weight_bytes() const = 0;
 
-  /// Logits float32 [R, V] of the wanted rows; writes the rows' keys and values to the cache.
-  virtual mx::array forward(const StepInput& input, nn::KVCache& cache) const = 0;
+  /// Logits float32 [R, V] of the wanted rows; writes the rows' keys and values, and the sequences' recurrent states.
+  virtual mx::array forward(const StepInput& input, nn::ModelState& state) const = 0;
 
   /// Begins to encode pictures together; neither they nor the model may go before the encoding. Throws
   /// Error(invalid_argument) for a model without a vision tower.

@@ -1,4 +1,5 @@
-// Qwen3-VL (dense text model). Reference: transformers models/qwen3_vl, mlx-vlm models/qwen3_vl.
+// Qwen3-VL, dense and with experts. Reference: transformers models/qwen3_vl and models/qwen3_vl_moe, mlx-vlm
+// models/qwen3_vl and models/qwen3_vl_moe.
 
 #include "base/json.h"
 #include "media/image_processor.h"
@@ -27,6 +28,12 @@ class Qwen3VL final : public DecoderModel {
   Qwen3VLVision visual_;
 };
 
+std::string experts_tensor(const std::string& name) {
+  if (name.ends_with(".mlp.experts.gate_up_proj") || name.ends_with(".mlp.experts.down_proj"))
+    return replaced(name, {{".experts.", ".experts.stored_"}}) + ".weight";
+  return qwen3_moe_tensor(name);
+}
+
 // Hugging Face: model.language_model.*, model.visual.*, lm_head.*. MLX: language_model.model.*,
 // vision_tower.*, language_model.lm_head.*. Ours: model.*, visual.*, lm_head.*, as the text model
 // alone is named.
@@ -42,7 +49,22 @@ std::string sanitize(const std::string& name, const nn::DecoderConfig& text) {
     if (name.starts_with(theirs)) ours = mine + name.substr(std::string(theirs).size());
   if (text.tied.value_or(false) && ours == "lm_head") return "";  // a quantized module's name
   if (ours.ends_with("position_ids")) return "";
+  if (text.moe && ours.starts_with("model.")) ours = experts_tensor(ours);
   return decoder_tensor(ours, text);
+}
+
+// Hugging Face's banks, which are stored [E, in, out].
+nn::SplitFn split_experts(const nn::DecoderConfig& text) {
+  if (!text.moe) return {};
+  const int width = text.moe->width;
+  return split_modules({{".mlp.experts.stored_gate_up_proj.",
+                         {{".mlp.experts.gate_proj.", width}, {".mlp.experts.up_proj.", width}},
+                         false,
+                         true},
+                        {".mlp.experts.stored_down_proj.",
+                         {{".mlp.experts.down_proj.", text.hidden_size}},
+                         false,
+                         true}});
 }
 
 // One tower reads both, and normalises its input itself.
@@ -58,18 +80,18 @@ void check_video_processor(const std::filesystem::path& model_dir,
                 "patches or colours");
 }
 
-}  // namespace
+using ReadText = nn::DecoderConfig(ConfigFields& fields, std::array<int, 3>* sections);
 
-std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
-                                     const json::object& json, const nn::LoadOptions& options) {
+std::unique_ptr<Model> load(const std::filesystem::path& model_dir, const json::object& json,
+                            const nn::LoadOptions& options, ReadText* read_text) {
   const Members members(json);
   const auto *text_json = members.object("text_config"),
              *vision_json = members.object("vision_config");
   if (!text_json || !vision_json)
-    throw Error(Code::invalid_argument, "[config] qwen3_vl needs text_config and vision_config");
+    throw Error(Code::invalid_argument, "[config] Qwen3-VL needs text_config and vision_config");
   ConfigFields fields(*text_json, "text_config");
   std::array<int, 3> sections = {0, 0, 0};
-  auto text = qwen3_decoder(fields, &sections);
+  auto text = read_text(fields, &sections);
   fields.check_rest();
   text.tied = *text.tied || members.boolean("tie_word_embeddings").value_or(false);
   auto vision = VisionConfig::from_json(*vision_json, "vision_config");
@@ -86,7 +108,7 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
   vision.normalization = processor.normalization();
   check_video_processor(model_dir, processor);
 
-  auto traits = decoder_traits(model_dir, json, fields, text);
+  auto traits = decoder_traits(model_dir, json, fields, text, options);
   traits.position_axes = 3;
   traits.positions = mrope_positions;
   traits.image_token = static_cast<std::int32_t>(members.required_integer("image_token_id"));
@@ -97,10 +119,23 @@ std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
         static_cast<std::int32_t>(members.required_integer("video_token_id"))};
   traits.merge_size = vision.spatial_merge_size;
   const auto rename = [&](const std::string& name) { return sanitize(name, text); };
-  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), rename, options);
+  nn::Checkpoint checkpoint(model_dir, nn::QuantizationConfig::from_json(json), rename, options,
+                            split_experts(text));
   auto model = std::make_unique<Qwen3VL>(std::move(traits), text, vision, checkpoint);
   checkpoint.check_empty();
   return model;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> load_qwen3_vl(const std::filesystem::path& model_dir,
+                                     const json::object& json, const nn::LoadOptions& options) {
+  return load(model_dir, json, options, qwen3_decoder);
+}
+
+std::unique_ptr<Model> load_qwen3_vl_moe(const std::filesystem::path& model_dir,
+                                         const json::object& json, const nn::LoadOptions& options) {
+  return load(model_dir, json, options, qwen3_moe_decoder);
 }
 
 }  // namespace pippin::models

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/sanitized.h"
 #include "kernels/layout.h"
 #include "kernels/testing.h"
 #include "media/image_processor.h"
@@ -29,6 +30,34 @@ inline const std::filesystem::path golden_dir =
 inline const std::filesystem::path demo_model =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
 inline constexpr int page_size = 16;
+
+/// All of tests/golden. Under sanitizers one of each family and each kind of weights: release builds prove the values of all, and the
+/// tests of kernels/ and nn/ run every shape and format under sanitizers.
+inline std::vector<const char*> checkpoints() {
+  if (sanitized)
+    return {"qwen3-f16",       "qwen3-mlx-mixed", "qwen3_vl-mlx-4bit",
+            "llama-bf16",      "qwen2-bf16",      "gemma3_text-mlx-8bit",
+            "ministral3-bf16", "lfm2-bf16",       "qwen3_5-f32"};
+  return {"qwen3-f32",         "qwen3-bf16-sharded", "qwen3-f16",
+          "qwen3-mlx-4bit",    "qwen3-mlx-4bit-g32", "qwen3-mlx-8bit",
+          "qwen3-mlx-mixed",   "qwen3_vl-f32",       "qwen3_vl-mlx-4bit",
+          "qwen3_vl-mlx-8bit", "llama-bf16",         "mistral-mlx-4bit",
+          "qwen2-bf16",        "gemma3_text-bf16",   "gemma3_text-mlx-8bit",
+          "lfm2-bf16",         "lfm2-mlx-4bit",      "ministral3-bf16",
+          "mistral3-bf16",     "qwen3_5-f32",        "qwen3_5-mlx-4bit"};
+}
+
+/// Those of the families beyond Qwen3, Llama and Gemma 3 (tools/golden/families.py). Under sanitizers what takes paths of its own: experts,
+/// floating-point codes, parallel blocks.
+inline std::vector<const char*> family_checkpoints() {
+  if (sanitized) return {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "cohere2-bf16"};
+  return {"qwen3_moe-bf16",  "qwen3_moe-mlx-4bit", "qwen3_moe-mlx-nvfp4", "qwen2_moe-bf16",
+          "mixtral-bf16",    "olmoe-mlx-8bit",     "granite-bf16",        "granitemoe-bf16",
+          "glm4_moe-bf16",   "gpt_oss-bf16",       "gpt_oss-mlx-mxfp4",   "qwen3-mlx-mxfp4",
+          "qwen3-mlx-mxfp8", "smollm3-bf16",       "phi3-bf16",           "olmo2-bf16",
+          "olmo3-bf16",      "glm4-bf16",          "exaone4-bf16",        "cohere2-bf16",
+          "seed_oss-bf16",   "ernie4_5-bf16",      "gemma2-bf16",         "qwen3_vl_moe-bf16"};
+}
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.
 struct Case {
@@ -87,11 +116,11 @@ class Bench {
       : dir_(std::move(model_dir)),
         options_(std::move(options)),
         model_(load_model(dir_, options_)),
-        cache_(make_cache(kv)) {}
+        state_(make_state(kv)) {}
 
   const Model& model() const { return *model_; }
   const ModelTraits& traits() const { return model_->traits(); }
-  void use_pools(const nn::KvStorage& kv) { cache_ = make_cache(kv); }
+  void use_pools(const nn::KvStorage& kv) { state_ = make_state(kv); }
 
   /// The places of its pictures.
   std::vector<MediaSpan> spans(const Case& c) const {
@@ -129,6 +158,7 @@ class Bench {
         static_cast<std::size_t>(traits().position_axes));
     std::vector<kernels::ContextRows> contexts;
     std::vector<MediaRows> media;
+    std::vector<kernels::StateRows> states;
     bool one_axis = true;
     for (const auto& part : parts) {
       const auto at =
@@ -142,6 +172,8 @@ class Bench {
           positions[static_cast<std::size_t>(axis)].push_back(at.at(axis, i));
       }
       contexts.push_back({part.pages, part.end, part.end - part.begin});
+      states.push_back({slot_of(part), static_cast<int>(tokens.size()) - part.end + part.begin,
+                        part.end - part.begin});
     }
     const int T = static_cast<int>(tokens.size());
     std::vector<std::int32_t> flat;
@@ -151,8 +183,9 @@ class Bench {
                           one_axis,
                           mx::array(rows.begin(), {T}, mx::int32),
                           kernels::make_layout(contexts, page_size, options_.cpu, by_gpu_kernels()),
-                          media};
-    auto logits = model_->forward(input, cache_);
+                          media,
+                          states};
+    auto logits = model_->forward(input, state_);
     logits.eval();
     return logits;
   }
@@ -162,16 +195,20 @@ class Bench {
   }
 
  private:
-  nn::KVCache make_cache(const nn::KvStorage& storage) const {
-    const auto& traits = model_->traits();
-    return {traits.num_layers, num_pages, page_size, traits.num_kv_heads, traits.head_dim, storage};
+  nn::ModelState make_state(const nn::KvStorage& storage) const {
+    return {traits().layers, {num_pages, page_size, num_slots}, storage};
+  }
+
+  // A sequence is known by its first page; at its beginning its state is empty.
+  std::int32_t slot_of(const Part& part) {
+    const auto next = static_cast<std::int32_t>(slots_.size()) % num_slots;
+    const auto slot = slots_.try_emplace(part.pages.front(), next).first->second;
+    if (part.begin == 0) state_.slots().clear_pages({&slot, 1});
+    return slot;
   }
 
   // As the engine decides for float32 pools.
-  bool by_gpu_kernels() const {
-    return kernels::gpu::decodes(kernels::gpu::executor(), traits().head_dim, mx::float32,
-                                 mx::float32);
-  }
+  bool by_gpu_kernels() const { return nn::by_gpu_kernels(traits().layers, {mx::float32}); }
 
   std::vector<media::Patches> patches(const Case& c) const {
     std::vector<media::Patches> all;
@@ -217,12 +254,13 @@ class Bench {
     media.push_back({mx::array(rows.begin(), {N}, mx::int32), std::move(chosen)});
   }
 
-  static constexpr int num_pages = 101,
-                       pages_each = 12;  // 37 is coprime to 101: page numbers never repeat
+  static constexpr int num_pages = 101, pages_each = 12,
+                       num_slots = 8;  // 37 is coprime to 101: page numbers never repeat
   std::filesystem::path dir_;
   nn::LoadOptions options_;
   std::unique_ptr<Model> model_;
-  nn::KVCache cache_;
+  nn::ModelState state_;
+  std::map<std::int32_t, std::int32_t> slots_;     ///< by first page
   std::map<std::string, MediaFeatures> features_;  ///< by case
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "base/json.h"
 #include "pippin/error.h"
@@ -21,15 +22,26 @@ std::string to_text(const mx::Shape& shape) {
   return out.str();
 }
 
+constexpr Quantization standards[] = {{64, 0, kernels::Scheme::affine},
+                                      {32, 4, kernels::Scheme::mxfp4},
+                                      {16, 4, kernels::Scheme::nvfp4},
+                                      {32, 8, kernels::Scheme::mxfp8}};
+
+// What a mode's sizes are where nothing is said of them.
+Quantization standard_of(const std::string& mode, const std::string& path) {
+  for (const auto& q : standards)
+    if (mode == kernels::name_of(q.scheme)) return q;
+  throw_invalid("quantization mode '" + mode + "' of " + path +
+                " is not supported; possible are affine, mxfp4, nvfp4 and mxfp8");
+}
+
 Quantization parse_quantization(const json::object& object, const std::string& path,
                                 const Quantization& fallback) {
   const Members members(object, path);
-  const auto mode = members.string("mode").value_or("affine");
-  if (mode != "affine")
-    throw_invalid("quantization mode '" + mode + "' of " + path +
-                  " is not supported (only affine)");
-  return checked_quantization(members.integer_or("group_size", fallback.group_size),
-                              members.integer_or("bits", fallback.bits), path);
+  auto standard = standard_of(members.string("mode").value_or("affine"), path);
+  if (standard.scheme == fallback.scheme) standard = fallback;
+  return checked_quantization(members.integer_or("group_size", standard.group_size),
+                              members.integer_or("bits", standard.bits), path, standard.scheme);
 }
 
 std::vector<std::filesystem::path> shards_of_index(const std::filesystem::path& dir) {
@@ -57,15 +69,41 @@ std::vector<std::filesystem::path> weight_files(const std::filesystem::path& dir
   return files;
 }
 
+std::vector<TensorPart> parts_of(const std::string& name, const SplitFn& split) {
+  return split ? split(name) : std::vector<TensorPart>();
+}
+
+// A copy.
+mx::array part_of(const mx::array& tensor, const TensorPart& part) {
+  mx::Shape begin(tensor.ndim(), 0), end = tensor.shape(), steps(tensor.ndim(), 1);
+  const auto axis = tensor.ndim() - static_cast<std::size_t>(-part.axis);
+  begin[axis] = part.begin;
+  end[axis] = part.end;
+  steps[axis] = part.step;
+  auto x = mx::slice(tensor, begin, end, steps);
+  if (part.transposed) x = mx::swapaxes(x, -1, -2);
+  x = mx::contiguous(x);
+  x.eval();
+  return x;
+}
+
 }  // namespace
 
 Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
-                                  const std::string& what) {
+                                  const std::string& what, kernels::Scheme scheme) {
+  const auto asked = what + " asks for " + std::to_string(bits) + " bits in groups of " +
+                     std::to_string(group_size);
+  const auto& standard = standards[static_cast<std::size_t>(scheme)];
+  if (scheme != kernels::Scheme::affine) {
+    if (group_size != standard.group_size || bits != standard.bits)
+      throw_invalid(asked + "; " + kernels::name_of(scheme) + " has " +
+                    std::to_string(standard.bits) + " bits in groups of " +
+                    std::to_string(standard.group_size));
+    return standard;
+  }
   const bool bits_known = bits >= 2 && bits <= 8 && bits != 7;
   if (!bits_known || (group_size != 32 && group_size != 64 && group_size != 128))
-    throw_invalid(what + " asks for " + std::to_string(bits) + " bits in groups of " +
-                  std::to_string(group_size) +
-                  "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
+    throw_invalid(asked + "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
   return {static_cast<int>(group_size), static_cast<int>(bits)};
 }
 
@@ -77,9 +115,12 @@ QuantizationConfig QuantizationConfig::from_json(const json::object& config) {
   // second.
   if (!object) object = members.object("quantization_config");
   if (!object) return result;
-  if (object->contains("quant_method") && !object->contains("bits"))
-    throw_invalid("quant_method '" + Members(*object).string("quant_method").value_or("?") +
-                  "' is not supported");
+  if (object->contains("quant_method") && !object->contains("bits")) {
+    const auto method = Members(*object).string("quant_method").value_or("?");
+    if (method != "mxfp4") throw_invalid("quant_method '" + method + "' is not supported");
+    result.defaults = standards[1];
+    return result;
+  }
   result.defaults = parse_quantization(*object, "quantization", {64, 0});
   for (const auto& [key, value] : *object) {
     const std::string module(key);
@@ -99,46 +140,104 @@ std::optional<Quantization> QuantizationConfig::of(const std::string& module) co
 
 Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
                        const QuantizationConfig& quantization, const RenameFn& rename,
-                       LoadOptions options)
+                       LoadOptions options, const SplitFn& split)
     : options_(std::move(options)) {
-  quantization_.defaults = quantization.defaults;
-  for (const auto& [module, q] : quantization.overrides) {
-    // The rule speaks of tensors: a module is renamed as its weight is.
-    const auto weight = rename(module + ".weight");
-    if (!weight.empty()) quantization_.overrides[weight.substr(0, weight.rfind('.'))] = q;
-  }
+  add_quantization(quantization, rename, split);
   for (const auto& file : weight_files(model_dir)) {
     files_.emplace_back(file);
     for (const auto& name : files_.back().names()) {
       const auto ours = rename(name);
-      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1);
+      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1, split);
     }
   }
 }
 
-void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file) {
-  if (!tensors_.emplace(ours, Source{file, name}).second)
+// The rules speak of tensors: a module is renamed, and comes apart, as its weight does.
+void Checkpoint::add_quantization(const QuantizationConfig& quantization, const RenameFn& rename,
+                                  const SplitFn& split) {
+  quantization_.defaults = quantization.defaults;
+  for (const auto& [module, q] : quantization.overrides) {
+    const auto weight = rename(module + ".weight");
+    if (weight.empty()) continue;
+    const auto add = [&, &rule = q](const std::string& name) {
+      quantization_.overrides[name.substr(0, name.rfind('.'))] = rule;
+    };
+    add(weight);
+    for (const auto& part : parts_of(weight, split)) add(part.name);
+  }
+}
+
+void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file,
+                            const SplitFn& split) {
+  count(name, ours, files_[file]);
+  const auto parts = parts_of(ours, split);
+  if (parts.empty()) return add_source(ours, {file, name});
+  for (const auto& part : parts) {
+    const auto& shape = files_[file].shape(name);
+    const auto axis = static_cast<int>(shape.size()) + part.axis;
+    if (axis < 0 || part.end > shape[static_cast<std::size_t>(axis)])
+      throw_invalid("tensor '" + name + "' has shape " + to_text(shape) +
+                    ", which has no place for '" + part.name + "'");
+    add_source(part.name, {file, name, part});
+  }
+}
+
+void Checkpoint::add_source(const std::string& ours, Source source) {
+  const auto name = source.name;
+  const auto file = source.file;
+  if (!tensors_.emplace(ours, std::move(source)).second)
     throw_invalid("tensor '" + name + "' occurs twice (again in " + files_[file].path().string() +
                   ")");
-  const auto& shape = files_[file].shape(name);
+}
+
+void Checkpoint::count(const std::string& name, const std::string& ours,
+                       const SafetensorsFile& file) {
   std::int64_t values = 1;
-  for (const int n : shape) values *= n;
-  size_.bytes += static_cast<std::int64_t>(files_[file].tensor_bytes(name));
+  for (const int n : file.shape(name)) values *= n;
+  size_.bytes += static_cast<std::int64_t>(file.tensor_bytes(name));
   if (ours.ends_with(".scales") || ours.ends_with(".biases")) return;
+  if (ours.ends_with(".blocks")) values *= 2;  // nibbles
   const auto module = ours.substr(0, ours.rfind('.'));
-  const auto q = files_[file].dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
+  const auto q = file.dtype(name) == mx::uint32 ? quantization(module) : std::nullopt;
   size_.num_parameters += q && q->bits ? values * 32 / q->bits : values;
 }
 
 mx::Shape Checkpoint::shape(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
-  return files_[it->second.file].shape(it->second.name);
+  const auto& source = it->second;
+  auto shape = files_[source.file].shape(source.name);
+  if (!source.part) return shape;
+  const auto& part = *source.part;
+  shape[shape.size() - static_cast<std::size_t>(-part.axis)] =
+      (part.end - part.begin + part.step - 1) / part.step;
+  if (part.transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
+  return shape;
 }
+
+mx::Dtype Checkpoint::stored_dtype(const std::string& name) const {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
+  return files_[it->second.file].dtype(it->second.name);
+}
+
+namespace {
+
+// On NVIDIA's GPUs an array from the host lies in memory that moves to and fro, what an operation makes in the GPU's own.
+mx::array in_own_memory(const mx::array& x) {
+  static const bool nvidia = mx::default_device() == mx::Device::gpu &&
+                             mx::device_info(mx::Device::gpu).contains("compute_capability_major");
+  if (!nvidia || x.shape(0) < 2) return x;
+  const auto parts = mx::split(x, mx::Shape{x.shape(0) / 2}, 0);
+  return mx::concatenate(parts, 0);
+}
+
+}  // namespace
 
 mx::array Checkpoint::take(const std::string& name, const mx::Shape& wanted) {
   auto tensor = take_stored(name, wanted);
   if (mx::issubdtype(tensor.dtype(), mx::floating)) tensor = mx::astype(tensor, options_.dtype);
+  tensor = in_own_memory(tensor);
   tensor.eval();
   return tensor;
 }
@@ -151,7 +250,8 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
   const auto it = tensors_.find(name);
   const auto& file = files_[it->second.file];
   auto tensor = file.tensor(it->second.name);
-  taken_bytes_ += static_cast<std::int64_t>(file.tensor_bytes(it->second.name));
+  if (it->second.part) tensor = part_of(tensor, *it->second.part);
+  taken_bytes_ += static_cast<std::int64_t>(tensor.nbytes());
   tensors_.erase(it);
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));

@@ -15,20 +15,22 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu_backend.h"
+#include "kernels/weight.h"
 #include "nn/safetensors.h"
 
 namespace pippin::nn {
 
-/// How one module is quantized (MLX "affine"). bits 0 means: not quantized.
+/// How one module is quantized. bits 0 means: not quantized.
 struct Quantization {
   int group_size = 0;
   int bits = 0;
+  kernels::Scheme scheme = kernels::Scheme::affine;
 };
 
 /// The same after a check. Throws Error(invalid_argument) naming `what` where MLX has no such quantization.
 Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
-                                  const std::string& what);
+                                  const std::string& what,
+                                  kernels::Scheme scheme = kernels::Scheme::affine);
 
 /// The "quantization" object of an MLX config.json: defaults, and overrides by module path
 /// ({"group_size": 64, "bits": 4, "model.layers.0.mlp.down_proj": {"bits": 8, ...} | false}).
@@ -36,7 +38,8 @@ struct QuantizationConfig {
   std::optional<Quantization> defaults;
   std::map<std::string, Quantization> overrides;
 
-  /// Throws Error(invalid_argument) on modes other than affine and on impossible sizes.
+  /// Also quant_method "mxfp4", as gpt-oss is published. Throws Error(invalid_argument) on other methods and modes, and
+  /// on impossible sizes.
   static QuantizationConfig from_json(const boost::json::object& config);
   /// What applies to a module; nullopt where the config says nothing about quantization at all.
   std::optional<Quantization> of(const std::string& module) const;
@@ -45,6 +48,18 @@ struct QuantizationConfig {
 /// Maps a checkpoint's tensor (or module) name to the model's name; an empty result drops the
 /// tensor.
 using RenameFn = std::function<std::string(const std::string&)>;
+
+/// A tensor of the model's that the checkpoint stores with others as one.
+struct TensorPart {
+  std::string name;         ///< the model's
+  int axis;                 ///< of the stored tensor's last axes: -1, -2 or -3
+  int begin, end;           ///< along it
+  int step = 1;             ///< two parts may lie interleaved
+  bool transposed = false;  ///< the part's last two axes change places
+};
+
+/// The parts of a tensor by its model's name (after RenameFn); none: it is stored alone.
+using SplitFn = std::function<std::vector<TensorPart>(const std::string&)>;
 
 /// What a checkpoint's tensors amount to.
 struct CheckpointSize {
@@ -72,11 +87,13 @@ class Checkpoint {
   /// the directory. Floating-point tensors become `dtype`. Throws Error on unreadable files,
   /// duplicate names or a missing shard.
   Checkpoint(const std::filesystem::path& model_dir, const QuantizationConfig& quantization,
-             const RenameFn& rename, LoadOptions options);
+             const RenameFn& rename, LoadOptions options, const SplitFn& split = {});
 
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
   /// The tensor's shape, without taking it. Throws Error(invalid_argument) naming it where missing.
   mx::Shape shape(const std::string& name) const;
+  /// The same of its dtype in the file.
+  mx::Dtype stored_dtype(const std::string& name) const;
   /// In options' dtype where floating-point. Throws Error(invalid_argument) naming the tensor where it
   /// is missing or its shape is another.
   mx::array take(const std::string& name, const mx::Shape& shape);
@@ -94,12 +111,18 @@ class Checkpoint {
   const CheckpointSize& size() const { return size_; }
 
  private:
-  void add_tensor(const std::string& name, const std::string& ours, std::size_t file);
-
   struct Source {
     std::size_t file;
     std::string name;
+    std::optional<TensorPart> part = {};  ///< absent: the whole tensor
   };
+
+  void add_quantization(const QuantizationConfig& quantization, const RenameFn& rename,
+                        const SplitFn& split);
+  void add_tensor(const std::string& name, const std::string& ours, std::size_t file,
+                  const SplitFn& split);
+  void add_source(const std::string& ours, Source source);
+  void count(const std::string& name, const std::string& ours, const SafetensorsFile& file);
 
   QuantizationConfig quantization_;
   LoadOptions options_;

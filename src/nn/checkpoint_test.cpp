@@ -107,13 +107,32 @@ TEST(QuantizationConfig, DefaultsAndOverrides) {
   EXPECT_NE(
       error_message([] { quantization(R"({"quantization": {"group_size": 48, "bits": 4}})"); }),
       "");
-  EXPECT_NE(error_message([] {
-              quantization(R"({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}})");
-            }),
-            "");
+  for (const char* config :
+       {R"({"quantization": {"group_size": 32, "bits": 4, "mode": "ternary"}})",
+        R"({"quantization": {"group_size": 64, "bits": 4, "mode": "mxfp4"}})",
+        R"({"quantization": {"group_size": 16, "bits": 8, "mode": "nvfp4"}})"})
+    EXPECT_NE(error_message([&] { quantization(config); }), "") << config;
   EXPECT_NE(
       error_message([] { quantization(R"({"quantization_config": {"quant_method": "awq"}})"); }),
       "");
+}
+
+TEST(QuantizationConfig, ModesHaveTheirSizes) {
+  using kernels::Scheme;
+  const auto q =
+      quantization(R"({"quantization": {"mode": "mxfp4", "a": {"bits": 8, "group_size": 64},
+      "b": {"mode": "nvfp4"}, "c": {"mode": "mxfp8", "bits": 8}}})");
+  const auto expect = [&](const char* module, Scheme scheme, int group, int bits) {
+    EXPECT_EQ(q.of(module)->scheme, scheme) << module;
+    EXPECT_EQ(q.of(module)->group_size, group) << module;
+    EXPECT_EQ(q.of(module)->bits, bits) << module;
+  };
+  expect("other", Scheme::mxfp4, 32, 4);
+  expect("a", Scheme::affine, 64, 8);
+  expect("b", Scheme::nvfp4, 16, 4);
+  expect("c", Scheme::mxfp8, 32, 8);
+  const auto published = quantization(R"({"quantization_config": {"quant_method": "mxfp4"}})");
+  EXPECT_EQ(published.of("x")->scheme, Scheme::mxfp4);
 }
 
 // What the config says of a module and what the file holds must agree, in either direction.
@@ -162,6 +181,64 @@ TEST(Checkpoint, RenamesTheModulesOfOverrides) {
       quantization(R"({"quantization": {"group_size": 64, "bits": 4, "outer.lm_head": false}})"),
       rename, {});
   EXPECT_EQ(checkpoint.quantization("lm_head")->bits, 0);
+}
+
+// Parts one after the other, interleaved, and stored the other way round.
+TEST(Checkpoint, TakesTensorsApart) {
+  const TempDir dir;
+  const auto ab = random_array({5, 3}, 1), cd = random_array({2, 4, 3}, 2);
+  save(dir, "model.safetensors", {{"ab", ab}, {"cd", cd}, {"e", ab}});
+  const auto split = [](const std::string& name) -> std::vector<TensorPart> {
+    if (name == "ab") return {{"a", -2, 0, 2}, {"b", -2, 2, 5}};
+    if (name == "cd") return {{"c", -2, 0, 4, 2}, {"d", -2, 1, 4, 2}};
+    if (name == "e") return {{"f", -1, 1, 3, 1, true}};
+    return {};
+  };
+  Checkpoint checkpoint(dir.path(), {}, same_name, {}, split);
+  EXPECT_EQ(checkpoint.size().num_parameters, 5 * 3 + 2 * 4 * 3 + 5 * 3);
+  const auto expect = [&](const char* name, const mx::Shape& shape, const mx::array& wanted) {
+    EXPECT_EQ(checkpoint.shape(name), shape) << name;
+    EXPECT_EQ(to_vector(checkpoint.take(name, shape)), to_vector(mx::contiguous(wanted))) << name;
+  };
+  expect("a", {2, 3}, mx::slice(ab, {0, 0}, {2, 3}));
+  expect("b", {3, 3}, mx::slice(ab, {2, 0}, {5, 3}));
+  expect("c", {2, 2, 3}, mx::slice(cd, {0, 0, 0}, {2, 4, 3}, {1, 2, 1}));
+  expect("d", {2, 2, 3}, mx::slice(cd, {0, 1, 0}, {2, 4, 3}, {1, 2, 1}));
+  expect("f", {2, 5}, mx::transpose(mx::slice(ab, {0, 1}, {5, 3})));
+  checkpoint.check_empty();
+}
+
+TEST(Checkpoint, NamesATensorThatHasNoPlaceForItsPart) {
+  const TempDir dir;
+  save(dir, "model.safetensors", {{"ab", mx::zeros({5, 3})}});
+  const auto split = [](const std::string&) -> std::vector<TensorPart> {
+    return {{"a", -2, 0, 6}};
+  };
+  EXPECT_NE(error_message([&] { Checkpoint(dir.path(), {}, same_name, {}, split); }).find("'ab'"),
+            std::string::npos);
+}
+
+// nvfp4 with a scale of the whole matrix, which MLX's products of few rows don't take.
+TEST(Linear, TakesAGlobalScale) {
+  const TempDir dir;
+  const auto w = random_array({8, 64}, 1), x = random_array({2, 64}, 2);
+  const auto top = mx::max(mx::abs(w));
+  auto parts = mx::quantize(w, 16, 4, "nvfp4", top);
+  save(dir, "model.safetensors",
+       {{"q.weight", parts[0]}, {"q.scales", parts[1]}, {"q.global_scale", top}});
+  const auto wanted = mx::matmul(
+      x, mx::transpose(mx::dequantize(parts[0], parts[1], {}, 16, 4, "nvfp4", top, mx::float32)));
+  for (const bool on_cpu : {false, true}) {
+    LoadOptions options;
+    if (on_cpu)
+      options.cpu = std::make_shared<kernels::CpuBackend>(
+          kernels::CpuOptions{.threads = 2, .exact_activations = true});
+    Checkpoint checkpoint(dir.path(), quantization(R"({"quantization": {"mode": "nvfp4"}})"),
+                          same_name, options);
+    const auto got = Linear::load(checkpoint, "q", 64, 8)(x);
+    EXPECT_LT(testing::max_abs_difference(to_vector(got), to_vector(wanted)), 1e-5f) << on_cpu;
+    checkpoint.check_empty();
+  }
 }
 
 }  // namespace

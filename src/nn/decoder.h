@@ -1,16 +1,21 @@
-// The decoder of language models: attention and gated MLP in residual blocks. What differs between families is data
+// The decoder of language models: attention and gated MLP (or experts) in residual blocks. What differs between families is data
 // (DecoderConfig); a family's file fills it from its config.json. T = rows, R = rows whose logits are wanted, V =
 // vocabulary, D = hidden size, H, Hkv = query and key/value heads, Dh = head dimension.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/ops.h"
-#include "nn/kv_cache.h"
+#include "nn/feed_forward.h"
+#include "nn/gated_delta.h"
 #include "nn/layers.h"
+#include "nn/model_state.h"
+#include "nn/recurrent.h"
 
 namespace pippin::nn {
 
@@ -34,9 +39,17 @@ struct AttentionConfig {
   cpu::HeadNorms norms = cpu::HeadNorms::none;
   int rope = 0;  ///< which of DecoderConfig::ropes; -1: nothing turns
   std::optional<QueryScale> query_scale = {};
+  /// q_proj gives each head's query and a gate beside it; what attention gives is multiplied by the gate's sigmoid.
+  bool output_gate = false;
 };
 
-/// Where RMS norms stand in a block, as the checkpoint names them; an empty name: none there.
+/// Which norm a family's blocks have.
+enum class NormKind {
+  rms,
+  layer,  ///< LayerNorm without a bias
+};
+
+/// Where norms stand in a block, as the checkpoint names them; an empty name: none there.
 struct NormNames {
   std::string attention_input = "input_layernorm";
   std::string attention_output = {};
@@ -44,43 +57,59 @@ struct NormNames {
   std::string mlp_output = {};
 };
 
+/// In DecoderConfig::layers: a layer whose mixer is recurrent.
+inline constexpr int recurrent_layer = -1;
+
 struct DecoderConfig {
   int hidden_size = 0;        ///< D
   int intermediate_size = 0;  ///< of the MLP
-  int vocab_size = 0;         ///< V
+  std::optional<MoeConfig> moe =
+      {};  ///< experts in place of the MLP, in the layers that `routed` names
+  std::vector<bool> routed = {};  ///< by layer; empty: all layers, where `moe` is set
+  int vocab_size = 0;             ///< V
   std::optional<bool> tied =
       {};  ///< the output layer is the embedding; absent: where there is no lm_head
   float norm_eps = 1e-6f;
-  bool norm_adds_one = false;  ///< norms multiply by 1 + weight
+  NormKind norm_kind = NormKind::rms;
+  bool norm_adds_one = false;  ///< RMS norms multiply by 1 + weight
+  /// The MLP reads what attention reads, and both join the residual: norms.mlp_input is empty.
+  bool parallel = false;
   NormNames norms;
-  Activation activation = Activation::silu;  ///< of the MLP's gate
+  Activation activation = Activation::silu;  ///< of the gate of the MLP or the experts
   bool mlp_bias = false;
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
   std::vector<kernels::Rope> ropes;
   std::vector<AttentionConfig> kinds;  ///< of attention layers
-  std::vector<int> layers;             ///< each layer's kind
+  // One of these at most: what recurrent layers are.
+  std::optional<ShortConvConfig> short_conv;
+  std::optional<GatedDeltaConfig> gated_delta;
+  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer
 };
+
+/// What each layer keeps of the tokens before, in a model that is loaded so.
+std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOptions& options);
 
 /// What the layers of a step share.
 struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
   bool one_axis;               ///< the rows of `positions` are equal
   const kernels::PagedLayout& layout;
+  std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
 
-/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj, model.layers.N.mlp.{gate,up,down}_proj, the
-/// norms by their names, model.norm, lm_head.
+/// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj or model.layers.N.conv (recurrent.h) or .linear_attn
+/// (gated_delta.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
 class Decoder {
  public:
   Decoder(DecoderConfig config, Checkpoint& checkpoint);
 
   /// tokens int32 [T] -> [T, D].
   mx::array embed(const mx::array& tokens) const;
-  /// Hidden states [T, D] after all layers; writes the rows' keys and values to the cache.
-  mx::array forward(mx::array h, const DecoderStep& step, KVCache& cache) const;
+  /// Hidden states [T, D] after all layers; writes the rows' keys and values, and recurrent states.
+  mx::array forward(mx::array h, const DecoderStep& step, ModelState& state) const;
   /// h [R, D] -> logits float32 [R, V].
   mx::array logits(const mx::array& h) const;
 
@@ -96,29 +125,36 @@ class Decoder {
     Linear o_proj;  ///< H * Dh -> D
 
    private:
-    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh
+    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh
     kernels::AttentionSpec spec_;
+    bool output_gate_;
   };
 
   struct Block {
-    Block(const DecoderConfig& config, int kind, Checkpoint& checkpoint, const std::string& name);
+    Block(const DecoderConfig& config, std::size_t layer, Checkpoint& checkpoint,
+          const std::string& name);
     int kind;
-    std::optional<RmsNorm> attention_input;
-    Attention self_attn;
-    std::optional<RmsNorm> attention_output, mlp_input;
-    GatedLinear gate_up_proj;
-    Linear down_proj;
-    std::optional<RmsNorm> mlp_output;
+    std::optional<Norm> attention_input;
+    std::optional<Attention> self_attn;         ///< or
+    std::unique_ptr<RecurrentMixer> recurrent;  ///< if kind is recurrent_layer
+    std::optional<Norm> attention_output, mlp_input;
+    FeedForward mlp;
+    std::optional<Norm> mlp_output;
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
-  mx::array add_branch(const mx::array& h, const Linear& last, const mx::array& x,
-                       const std::optional<RmsNorm>& norm) const;
+  /// `x`: what the layer's mixer reads, h or h normed.
+  mx::array mix(const mx::array& h, const mx::array& x, std::size_t layer, const DecoderStep& step,
+                const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
+  /// Last: Linear or FeedForward.
+  template <class Last>
+  mx::array add_branch(const mx::array& h, const Last& last, const mx::array& x,
+                       const std::optional<Norm>& norm) const;
 
   DecoderConfig config_;
   Embedding embed_tokens_;
   std::vector<Block> layers_;
-  RmsNorm norm_;
+  Norm norm_;
   Linear lm_head_;
 };
 

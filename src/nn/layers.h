@@ -5,6 +5,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "kernels/linear.h"
@@ -23,12 +25,20 @@ class Linear {
   static Linear load(Checkpoint& checkpoint, const std::string& name, int in, int out,
                      bool bias = false);
 
+  /// The same, where a quantized weight is expanded: for small matrices whose outputs decide (routers).
+  static Linear load_plain(Checkpoint& checkpoint, const std::string& name, int in, int out,
+                           bool bias = false);
+
   Linear(kernels::Weight weight, std::optional<mx::array> bias)
       : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   /// The activation follows the bias.
   mx::array operator()(const mx::array& x, Activation activation = Activation::none) const {
     return kernels::linear(x, weight_, {bias_, activation});
+  }
+  /// y with float32 activations, whatever the backend's options say.
+  mx::array exact(const mx::array& x) const {
+    return kernels::linear(x, weight_, {.bias = bias_, .exact = true});
   }
   /// residual + y, as the end of a residual branch.
   mx::array add_to(const mx::array& residual, const mx::array& x) const {
@@ -42,6 +52,11 @@ class Linear {
   kernels::Weight weight_;
   std::optional<mx::array> bias_;  ///< [out]
 };
+
+/// The matrices of experts [E, out, in]: `<name>.<which>.weight` (and .scales, .biases), or, where that is missing, a
+/// matrix of each expert, `<name>.<expert>.<which>.weight`. Packed for the CPU where the checkpoint says so.
+kernels::Bank load_bank(Checkpoint& checkpoint, const std::string& name, const std::string& which,
+                        int num_experts, int in, int out);
 
 /// Several linear layers over one input, run as one where they can be (fewer operations a token).
 class JoinedLinear {
@@ -107,7 +122,8 @@ class RmsNorm {
 /// (x - mean) / std * weight + bias over the last axis.
 class LayerNorm {
  public:
-  static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps);
+  static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
+                        bool bias = true);
   mx::array operator()(const mx::array& x) const {
     return kernels::layer_norm(x, weight_, bias_, eps_, cpu_);
   }
@@ -118,6 +134,19 @@ class LayerNorm {
   mx::array weight_, bias_;  ///< [dim]
   float eps_;
   kernels::CpuBackendPtr cpu_;
+};
+
+/// Either of them.
+class Norm {
+ public:
+  Norm(RmsNorm norm) : content_(std::move(norm)) {}
+  Norm(LayerNorm norm) : content_(std::move(norm)) {}
+  mx::array operator()(const mx::array& x) const {
+    return std::visit([&](const auto& norm) { return norm(x); }, content_);
+  }
+
+ private:
+  std::variant<RmsNorm, LayerNorm> content_;
 };
 
 }  // namespace pippin::nn

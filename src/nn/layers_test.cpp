@@ -103,15 +103,19 @@ TEST(Linear, BiasActivationAndResidual) {
 }
 
 TEST(Activations, EqualTheirDefinitions) {
-  const auto x = random_array({100}, 4);
+  const auto x = random_array({100}, 4) * mx::array(5.0f);
   const auto xs = to_vector(x);
   const auto silu = to_vector(kernels::activate(x, Activation::silu)),
              erf = to_vector(kernels::activate(x, Activation::gelu)),
              tanh = to_vector(kernels::activate(x, Activation::gelu_tanh));
   const auto squared = to_vector(kernels::activate(x, Activation::relu_squared));
+  const auto clipped = to_vector(kernels::activate(x, Activation::clipped_swiglu)),
+             partnered = to_vector(kernels::gate_times(x, x, Activation::clipped_swiglu));
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const double v = xs[i];
     EXPECT_NEAR(squared[i], v > 0 ? v * v : 0, 1e-5);
+    EXPECT_NEAR(clipped[i], std::min(v, 7.0) / (1 + std::exp(-1.702 * std::min(v, 7.0))), 1e-4);
+    EXPECT_NEAR(partnered[i], clipped[i] * (std::clamp(v, -7.0, 7.0) + 1), 1e-4);
     EXPECT_NEAR(silu[i], v / (1 + std::exp(-v)), 1e-5);
     EXPECT_NEAR(erf[i], v * 0.5 * (1 + std::erf(v / std::sqrt(2.0))), 1e-5);
     EXPECT_NEAR(tanh[i],

@@ -22,7 +22,7 @@ namespace pippin::nn {
 /// changes nothing there, so the pools may be used meanwhile. One thread calls, and the pools outlive this.
 class PagesAhead {
  public:
-  /// Of each pool its bytes: num_pages runs of equal size.
+  /// `pools`: the bytes of each pool, num_pages runs of equal size.
   PagesAhead(std::vector<std::span<std::uint8_t>> pools, int num_pages);
   ~PagesAhead();
   PagesAhead(const PagesAhead&) = delete;

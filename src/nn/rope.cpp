@@ -48,8 +48,9 @@ Rope yarn(const RopeOptions& o) {
     return o.dims * std::log(o.original_context / (in(turns) * 2 * std::numbers::pi)) /
            (2 * std::log(in(o.theta)));
   };
-  const double low = std::max(std::floor(index_of(o.beta_fast)), 0.0),
-               high = std::min(std::ceil(index_of(o.beta_slow)), o.dims - 1.0);
+  const auto first = index_of(o.beta_fast), last = index_of(o.beta_slow);
+  const double low = std::max(o.truncate ? std::floor(first) : first, 0.0),
+               high = std::min(o.truncate ? std::ceil(last) : last, o.dims - 1.0);
   const double width = low == high ? 0.001 : high - low;
   auto rope = with_frequencies(o, [&](double frequency, int i) {
     const double stretched = std::clamp((i - low) / width, 0.0, 1.0);

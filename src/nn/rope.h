@@ -21,9 +21,10 @@ struct RopeOptions {
   int original_context = 0;                         ///< llama3, yarn, longrope
   int max_context = 0;                              ///< longrope
   float beta_fast = 32, beta_slow = 1;              ///< yarn
-  float mscale = 1, mscale_all_dim = 0;             ///< yarn
-  std::vector<float> long_factors;                  ///< longrope: [R / 2]
-  float rotated_share = 1;                          ///< proportional
+  bool truncate = true;                  ///< yarn: the blend begins and ends at whole frequencies
+  float mscale = 1, mscale_all_dim = 0;  ///< yarn
+  std::vector<float> long_factors;       ///< longrope: [R / 2]
+  float rotated_share = 1;               ///< proportional
 };
 
 /// Throws Error(invalid_argument) naming a type that is none of those above. "dynamic" is "default": the base grows

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "pippin/error.h"
 
 namespace pippin::nn {
@@ -50,6 +53,27 @@ TEST(Rope, FrequenciesEqualTheReference) {
   proportional.rotated_share = 0.25f;
   expect(proportional, {0.5f, 0.158114f, 0, 0, 0, 0, 0, 0}, 1);
   expect(options_of(4, "linear", 4), {0.25f, 0.0025f}, 1);
+}
+
+// gpt-oss's way: the blend's ends are not rounded to whole indices. Here they are log(64 / (2 pi 2)) / log(1e4) * 8 =
+// 1.414 and the same with a turn of 0.5, 2.618.
+TEST(Rope, YarnMayBlendBetweenFrequencies) {
+  auto o = options_of(16, "yarn", 4);
+  o.original_context = 64;
+  o.beta_fast = 2;
+  o.beta_slow = 0.5f;
+  o.truncate = false;
+  const double low = 1.41394022, high = 2.61806020;
+  const auto at = [&](int i) {
+    const double plain = std::pow(10000.0, -i / 8.0);
+    const double stretched = std::clamp((i - low) / (high - low), 0.0, 1.0);
+    return plain * (1 - stretched) + plain / 4 * stretched;
+  };
+  const auto rope = make_rope(o);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_NEAR(rope.inverse_frequencies[static_cast<std::size_t>(i)], at(i), 1e-6 * at(i)) << i;
+  o.truncate = true;
+  EXPECT_GT(std::abs(make_rope(o).inverse_frequencies[2] - rope.inverse_frequencies[2]), 0.0005f);
 }
 
 TEST(Rope, PlainKindsTakeTheFusedOperation) {

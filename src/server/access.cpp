@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "server/http/errors.h"
 #include "server/http/head.h"
+#include "server/page/page.h"
 #include "server/web_origin.h"
 
 namespace pippin::server {
@@ -46,6 +47,12 @@ std::optional<std::string_view> shown_key(const HttpRequest& request) {
     return key.substr(std::min(key.find_first_not_of(' '), key.size()));
   }
   return request.headers.get("x-api-key");
+}
+
+// The page holds no secrets, and asks for the key itself.
+bool needs_no_key(const HttpRequest& head) {
+  const bool reads = head.method == "GET" || head.method == "HEAD";
+  return head.path == "/health" || (reads && is_page_path(head.path));
 }
 
 HttpResponse no_key(const HttpRequest& head, bool shown) {
@@ -147,7 +154,7 @@ Admission Access::judge(const HttpRequest& head) {
   }
   const auto account = account_of(head);
   if (account) admission.caller = account->caller;
-  if (head.path == "/health") {
+  if (needs_no_key(head)) {
     admission.reads_body = false;
     return admission;
   }

@@ -18,7 +18,7 @@ namespace pippin::server {
 struct AccessOptions {
   /// Whoever shows one of these may use the server; empty: everybody may.
   std::vector<std::string> api_keys;
-  /// Of each key (of all clients together where there are no keys): POST requests a minute, and such requests at once. 0: any
+  /// Limits of each key, or of all clients together where there are no keys: POST requests a minute, and such requests at once. 0: any
   /// number.
   int requests_per_minute = 0;
   int max_concurrent = 0;
@@ -37,7 +37,7 @@ struct AccessOptions {
 };
 
 /// Judges requests by their headers, before they are routed. Keys are compared by their digests and in constant time, and are not kept
-/// otherwise. /health needs no key; neither does a browser's question whether a page may ask (OPTIONS). Thread-safe.
+/// otherwise. /health and the chat page need no key; neither does a browser's question whether a page may ask (OPTIONS). Thread-safe.
 class Access {
  public:
   using Clock = std::chrono::steady_clock;

@@ -32,6 +32,8 @@ class AccessTest : public ::testing::Test {
                [](auto exchange) { exchange->respond(json_response(200, "{}")); });
     router.add("POST", "/v1/messages",
                [](auto exchange) { exchange->respond(json_response(200, "{}")); });
+    router.add("GET", "/", [](auto exchange) { exchange->respond({200, {}, "page"}); });
+    router.add("GET", "/page/*", [](auto exchange) { exchange->respond({200, {}, "file"}); });
     router.add("GET", "/who", [](auto exchange) {
       exchange->respond({200, {}, exchange->caller().id + (exchange->caller().admin ? "!" : "")});
     });
@@ -324,6 +326,30 @@ TEST_F(AccessTest, WhoIsRefusedWithoutABodyMayAskAgain) {
   }
   client.send("GET /v1/models HTTP/1.1\r\nHost: h\r\nX-Api-Key: one\r\n\r\n");
   EXPECT_EQ(client.receive().status, 200);
+}
+
+TEST_F(AccessTest, ThePageNeedsNoKeyUnlikeAllElse) {
+  AccessOptions options;
+  options.api_keys = {"secret"};
+  start(options);
+  for (const std::string path : {"/", "//", "/page/main.js", "/page/vendor/marked.esm.js"})
+    EXPECT_EQ(ask("GET", path).status, 200) << path;
+  for (const std::string path :
+       {"/v1/models", "/v1/", "/page", "/pages/x", "/v1/page/main.js", "/who"})
+    EXPECT_EQ(ask("GET", path).status, 401) << path;
+  for (const std::string method : {"POST", "DELETE", "PUT"})
+    EXPECT_EQ(ask(method, "/").status, 401) << method;
+}
+
+TEST_F(AccessTest, ThePageIsShownUnderTheServersOwnNamesAlone) {
+  AccessOptions options;
+  options.on_loopback = true;
+  start(options);
+  for (const std::string path : {"/", "/page/main.js"}) {
+    EXPECT_EQ(ask("GET", path, "", "localhost").status, 200);
+    EXPECT_EQ(ask("GET", path, "", "evil.example").status, 403);
+    EXPECT_EQ(ask("GET", path, "Origin: http://evil.example\r\n", "localhost").status, 403);
+  }
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ inline ModelInfo tiny_model() {
 }
 
 // An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
-class FakeBackend final : public Engine {
+class FakeEngine final : public Engine {
  public:
   ChatStreams chat(ChatRequest request, int num_choices) override {
     std::lock_guard lock(mutex_);
@@ -123,7 +123,7 @@ class FakeBackend final : public Engine {
     if (error_) throw *error_;
     return answers(num_choices);
   }
-  // Of a tokenizer whose tokens are bytes.
+  // As a tokenizer whose tokens are bytes.
   std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const override {
     std::vector<std::int32_t> tokens(text.begin(), text.end());
     if (add_special) tokens.insert(tokens.begin(), 1);
@@ -193,7 +193,7 @@ class FakeBackend final : public Engine {
 class ApiTest : public ::testing::Test {
  protected:
   void start(ApiOptions options = {}) {
-    api_.emplace(backend_, std::move(options), workers_, loaders_);
+    api_.emplace(engine_, std::move(options), workers_, loaders_);
     Router router;
     api_->add_routes(router);
     HttpOptions http;
@@ -248,7 +248,7 @@ class ApiTest : public ::testing::Test {
 
   Gate gate_;  ///< of the next start()
   milliseconds keep_alive_ = HttpOptions().keep_alive_interval;
-  FakeBackend backend_;
+  FakeEngine engine_;
   ThreadPool workers_{2};
   ThreadPool loaders_{2};
   std::optional<Api> api_;

@@ -14,10 +14,12 @@ constexpr const char* where = "grammar";
 
 }  // namespace
 
-Matcher::Matcher(Matcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+Matcher::Matcher(Matcher&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), field_(std::move(other.field_)) {}
 
 Matcher& Matcher::operator=(Matcher&& other) noexcept {
   std::swap(handle_, other.handle_);
+  std::swap(field_, other.field_);
   return *this;
 }
 
@@ -26,32 +28,34 @@ Matcher::~Matcher() { pippin_matcher_free(handle_); }
 Matcher Matcher::copy() const {
   PippinMatcher* copy = nullptr;
   rust::Buffer error;
-  rust::check(pippin_matcher_copy(handle_, &copy, error.out()), error, where);
-  return Matcher(copy);
+  rust::check(pippin_matcher_copy(handle_, &copy, error.out()), error, where, field_);
+  Matcher matcher(copy);
+  matcher.field_ = field_;
+  return matcher;
 }
 
 void Matcher::fill(std::span<std::uint32_t> words) {
   rust::Buffer error;
   const auto status = pippin_matcher_fill(handle_, words.data(), words.size(), error.out());
-  rust::check(status, error, where);
+  rust::check(status, error, where, field_);
 }
 
 bool Matcher::allows(std::int32_t token) {
   std::int32_t allowed = 0;
   rust::Buffer error;
-  rust::check(pippin_matcher_allows(handle_, token, &allowed, error.out()), error, where);
+  rust::check(pippin_matcher_allows(handle_, token, &allowed, error.out()), error, where, field_);
   return allowed != 0;
 }
 
 void Matcher::accept(std::int32_t token) {
   rust::Buffer error;
-  rust::check(pippin_matcher_consume(handle_, token, error.out()), error, where);
+  rust::check(pippin_matcher_consume(handle_, token, error.out()), error, where, field_);
 }
 
 std::vector<std::int32_t> Matcher::forced() {
   PippinIds raw{nullptr, 0};
   rust::Buffer error;
-  rust::check(pippin_matcher_forced(handle_, &raw, error.out()), error, where);
+  rust::check(pippin_matcher_forced(handle_, &raw, error.out()), error, where, field_);
   const std::unique_ptr<PippinIds, void (*)(PippinIds*)> owner(&raw, pippin_ids_free);
   return {raw.data, raw.data + raw.size};
 }

@@ -33,6 +33,7 @@ struct Grammar {
   };
   Kind kind = Kind::json_object;
   std::string text = {};
+  std::string salt = {};  ///< compiled ones are shared only between grammars of one salt
 
   bool operator==(const Grammar&) const = default;
 };
@@ -45,12 +46,15 @@ constexpr std::size_t mask_words(std::int64_t num_tokens) {
 /// Follows one answer through a grammar. Owns its state; movable; one thread at a time. What it has found out of the grammar is left
 /// to the compiler's next matchers when it is destroyed.
 /// Every member throws Error(invalid_argument) where the grammar gets too complex to follow, Error(resource_exhausted) where the
-/// matchers of a compiler take all memory that they may.
+/// matchers of a compiler take all memory that they may. The error's field is the one that blame() names.
 class Matcher {
  public:
   Matcher(Matcher&& other) noexcept;
   Matcher& operator=(Matcher&& other) noexcept;
   ~Matcher();
+
+  /// `field`: of the request that asks for the grammar.
+  void blame(std::string field) { field_ = std::move(field); }
 
   /// An independent one in the same state. Many threads may copy one that nobody changes.
   Matcher copy() const;
@@ -75,6 +79,7 @@ class Matcher {
   explicit Matcher(PippinMatcher* handle) : handle_(handle) {}
 
   PippinMatcher* handle_;
+  std::string field_;
 };
 
 /// Compiles grammars for one tokenizer and keeps the latest. Thread-safe. Compiling has threads of its own, a bounded queue before
@@ -89,7 +94,8 @@ class GrammarCompiler {
     std::size_t max_bytes = 256 << 20;           ///< of all grammars, running answers' included
     std::size_t max_grammar_bytes = 64 << 20;    ///< of one, and of what one answer learns of it
     std::size_t max_waiting = 64;                ///< to be compiled
-    std::size_t threads = 2;                     ///< that compile
+    /// That compile. A server's client has two grammars compiled at a time, so one is left to others.
+    std::size_t threads = 3;
   };
   /// False: nobody waits for the grammar any longer.
   using Wanted = std::function<bool()>;

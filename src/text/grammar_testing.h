@@ -13,7 +13,7 @@
 
 namespace pippin::text {
 
-// Of the demo model's vocabulary.
+// Tokens of the demo model's vocabulary.
 constexpr std::int32_t end_of_turn = 2, tool_call = 9;
 
 inline std::shared_ptr<const Tokenizer> tokenizer() {

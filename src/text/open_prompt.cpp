@@ -62,7 +62,7 @@ bool has_calls(const json::object& extra) {
   return calls && calls->is_array() && !calls->get_array().empty();
 }
 
-// Of a message that says nothing else; empty where it does.
+// The reasoning of a message that says nothing else; empty where the message does.
 std::string lone_reasoning(const Message& message) {
   const auto extra = extra_of(message);
   const auto* reasoning = extra.if_contains("reasoning_content");

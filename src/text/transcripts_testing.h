@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "text/parsers/registry.h"
+#include "text/parsers/tools.h"
 #include "text/test_files.h"
 
 namespace pippin::text {
@@ -16,8 +18,8 @@ namespace pippin::text {
 /// What a model of the family said.
 struct Transcript {
   std::string output;
-  std::string prompt;      ///< where the rendered prompt ends; empty: as usual
-  std::string tools_json;  ///< that are offered; empty: none
+  std::string prompt;                  ///< where the rendered prompt ends; empty: as usual
+  std::shared_ptr<const Tools> tools;  ///< that are offered; empty: none
 };
 
 struct Transcripts {
@@ -32,11 +34,12 @@ struct Transcripts {
     };
     format = OutputFormat::choose(text_in(file, "tool_parser"), text_in(file, "reasoning_parser"),
                                   "", "");
-    const auto tools = read_text(testdata("transcripts/tools.json"));
+    const auto tools = std::make_shared<const Tools>(read_text(testdata("transcripts/tools.json")));
+    const auto none = std::make_shared<const Tools>("");
     for (const auto& value : file.at("transcripts").as_array()) {
       const auto& object = value.as_object();
       list.push_back({text_in(object, "output"), text_in(object, "prompt"),
-                      object.contains("tools") ? "" : tools});
+                      object.contains("tools") ? none : tools});
     }
   }
 };

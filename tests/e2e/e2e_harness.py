@@ -41,9 +41,10 @@ class Reply(NamedTuple):
 class Server:
     """A running `pippin serve`. Its log is kept in a file and shown when something goes wrong."""
 
-    def __init__(self, *options: str, model: pathlib.Path = MODEL):
+    def __init__(self, *options: str, model: pathlib.Path = MODEL, port: int = 0):
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
             self.port = probe.getsockname()[1]
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen([BINARY, "serve", model, "--port", str(self.port), *options], stderr=self.log)

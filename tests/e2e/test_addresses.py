@@ -23,7 +23,7 @@ def test_chats_at_any_of_them(server: Server, path):
 def test_errors_have_the_shape_of_the_path_that_was_meant(server: Server):
     for path in ("/messages", "//v1/messages/", "/v1/v1/messages"):
         assert server.post({}, path).body["type"] == "error"
-    assert server.get("/v2/models").status == 404 and server.get("/").status == 404
+    assert server.get("/v2/models").status == 404 and server.get("/v2").status == 404
 
 
 def test_the_context_by_every_name(server: Server):

@@ -98,4 +98,4 @@ def test_an_unsupported_family_is_told_before_its_missing_files(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     result = run_program("run", tmp_path, "hello")
     assert result.returncode == 1 and "tokenizer" not in result.stderr
-    assert "'mamba' is not supported" in result.stderr and "qwen3, qwen3_vl" in result.stderr
+    assert "'mamba' is not supported" in result.stderr and "qwen3_vl, qwen3_vl_moe" in result.stderr

@@ -13,7 +13,7 @@ from e2e_harness import BINARY, ROOT, Server
 
 GOLDEN = ROOT / "tests/golden"
 NAMES = ["llama-bf16", "mistral-mlx-4bit", "qwen2-bf16", "gemma3_text-bf16", "gemma3_text-mlx-8bit", "ministral3-bf16",
-         "mistral3-bf16", "qwen3-bf16-sharded"]
+         "mistral3-bf16", "qwen3-bf16-sharded", "lfm2-bf16", "lfm2-mlx-4bit", "qwen3_5-f32", "qwen3_5-mlx-4bit"]
 VOCAB_SIZE = 151
 
 
@@ -50,6 +50,33 @@ def test_answers_are_the_references(name, tmp_path):
                 answer = server.post(body, "/v1/completions").body
                 assert answer["choices"][0]["token_ids"] == wanted
             assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
+
+
+@pytest.mark.parametrize("name", ["lfm2-bf16", "qwen3_5-f32"])
+def test_a_recurrent_models_second_turn_computes_its_new_tokens(name, tmp_path):
+    prompt = read_ints(GOLDEN / f"{name}.golden.safetensors", "text_33.tokens")
+    options = ("--cache-dir", str(tmp_path / "cache"), "--snapshot-tokens", "16")
+    model = with_tokenizer(name, tmp_path)
+
+    def ask(server: Server, tokens: list[int]) -> tuple[list[int], int]:
+        body = {"model": name, "prompt": tokens, "temperature": 0, "max_tokens": 8, "ignore_eos": True, "return_token_ids": True}
+        answer = server.post(body, "/v1/completions").body
+        return answer["choices"][0]["token_ids"], answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    with Server(*options, "--no-prefix-cache", model=model) as server:
+        first = ask(server, prompt)[0]
+        turn_two = prompt + first + [5, 6, 7]
+        expected = ask(server, turn_two)[0]
+    with Server(*options, model=model) as server:
+        assert ask(server, prompt) == (first, 0)
+        ask(server, list(range(20, 60)))  # another request between
+        # No step has computed the answer's last token.
+        assert ask(server, turn_two) == (expected, len(prompt) + 7)
+        report = server.get("/v1/cache").body
+        assert report["states"]["snapshots"] > 3 and report["memory"]["state_bytes"] > 0
+    with Server(*options, model=model) as server:
+        answer, cached = ask(server, turn_two)
+        assert answer == expected and cached >= len(turn_two) - 3 - 16
 
 
 def test_run_asks_a_family(tmp_path):

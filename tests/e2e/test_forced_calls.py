@@ -119,7 +119,7 @@ def test_what_cant_be_kept_to_is_named(parser, schema, keyword):
         parameters = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
         with pytest.raises(openai.BadRequestError) as refused:
             ask(server, [tool("f", parameters, strict=True)], 0, tool_choice="required")
-        assert refused.value.param == "tools" and keyword in refused.value.message
+        assert refused.value.param.startswith("tools.0.function.parameters") and keyword in refused.value.message
         # Without "strict" the tool is kept, with what can be kept of its schema.
         ignored = server.post({"messages": [{"role": "user", "content": "Go."}], "tools": [tool("f", parameters)], "tool_choice": "required",
                                "max_tokens": 1}).headers["X-Pippin-Ignored"]

@@ -123,7 +123,7 @@ def test_health_answers_within_50_ms_during_load(server: Server):
 
 LONG_ANSWER = {"messages": [{"role": "user", "content": "Tell me about yourself."}], "ignore_eos": True, "max_tokens": 3000}
 LONG_PROMPT = {"messages": [{"role": "user", "content": "What is Pippin? " * 700}], "max_tokens": 1}
-# Of different sizes, since equal ones are encoded once; so many that a fast machine can't be done between two looks at it.
+# The pictures differ in size, since equal ones are encoded once; so many that a fast machine can't be done between two looks at it.
 PICTURES = {"messages": [{"role": "user", "content": [part(data_url(RED_CIRCLE.resize((640 - i, 640 - i)))) for i in range(12)]}],
             "max_tokens": 1}
 

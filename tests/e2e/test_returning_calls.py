@@ -34,7 +34,7 @@ def test_a_call_that_max_tokens_cut_comes_back_and_is_cached(server):
         if not calls and message["content"] is None:
             continue  # not even a name: nothing that could be sent back
         cached = go_on(server, message)["prompt_tokens_details"]["cached_tokens"]
-        # Of the answer's own tokens those that the cut has split may be others; none of the prompt's are.
+        # The answer's own tokens that the cut has split may be others; none of the prompt's are.
         assert cached >= usage["prompt_tokens"] - 1, (max_tokens, message)
         if calls and calls[0]["function"]["arguments"]:
             assert cached >= usage["total_tokens"] - 3, (max_tokens, message)

@@ -109,7 +109,7 @@ def test_a_video_beside_a_picture(own_server):
     text_token = [part(clip_url("right.mp4")), {"type": "text", "text": "What is <|video_pad|>?"}]
     with pytest.raises(openai.BadRequestError) as error:
         own_server.ask(text_token)
-    assert error.value.param == "messages"
+    assert error.value.param == "messages.0"
 
 
 def test_a_clip_too_long_is_refused():

@@ -1,4 +1,5 @@
 """Grammars that would take all time and memory harm nobody but who sends them."""
+import http.client
 import json
 import os
 import re
@@ -46,7 +47,7 @@ def ask(server: Server, **fields) -> Reply:
 
 
 def hostile_requests() -> list[dict]:
-    steps = [schema_format({"type": "integer", "multipleOf": 9999991 + 2 * i}) for i in range(16)]
+    steps = [{"guided_regex": f"(a{{1000}}){{{1000 + i}}}"} for i in range(16)]
     return steps + [{"guided_regex": regex} for regex in REPEATS]
 
 
@@ -114,6 +115,88 @@ def test_references_that_loop_are_named(server: Server) -> None:
     assert "leads back to itself" in reply.error["message"]
 
 
+def post_as(server: Server, address: str, **fields) -> int:
+    """The status of an answer to a client of another address of this machine."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120 * SLOWDOWN, source_address=(address, 0))
+    body = json.dumps({"messages": QUESTION, "max_tokens": 4, **fields})
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+def test_a_client_with_many_schemas_leaves_turns_to_others(server: Server) -> None:
+    """Whatever one client sends, another one's new schema waits for none of it: a compiling thread is free."""
+    ended: list[int] = []
+    def send(number: int) -> None:
+        values = [f"{number} {i}" for i in range(16000)]  # takes half a second or so to compile
+        ended.append(post_as(server, "127.0.0.2", **schema_format({"enum": values})))
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    while server.get("/v1/cache").body["grammars"]["compiled"] == 0 and not ended:
+        time.sleep(0.02)
+    before = len(ended)
+    for number in range(4):
+        schema = {"type": "object", "properties": {f"fair{number}": {"type": "boolean"}}}
+        assert post_as(server, "127.0.0.3", **schema_format(schema)) == 200
+    meanwhile = len(ended) - before
+    for thread in threads:
+        thread.join()
+    assert set(ended) <= {200, 429}, ended
+    assert meanwhile <= 8, f"{meanwhile} of the other's grammars came before"
+
+
+@pytest.mark.parametrize("schema", [
+    {"allOf": [{"enum": [f"value {i}" for i in range(200)]}] * 2},
+    {"type": "object", "patternProperties": {f"^a{i}[b-z]{{1,20}}q{i}$": {} for i in range(300)}},
+    {"type": "object", "required": [f"r{i}" for i in range(10000)]},
+    {"type": "array", "prefixItems": [{"type": "integer"}] * 10000},
+], ids=["allOf", "patternProperties", "required", "prefixItems"])
+def test_reading_a_schema_is_bounded_before_it_begins(server: Server, schema: dict) -> None:
+    reply = ask(server, **schema_format(schema))
+    assert reply.status == 400 and reply.error["param"] == "response_format.json_schema.schema", reply.body
+    assert "the schema" in reply.error["message"] and reply.seconds < 2 * SLOWDOWN
+
+
+@pytest.mark.parametrize("step", [864, 3600, 9009, 86400, 999983, 1000000])
+def test_large_steps_are_kept_to(server: Server, step: int) -> None:
+    for seed in range(3):
+        reply = ask(server, temperature=1.5, seed=seed, **schema_format({"type": "integer", "multipleOf": step}))
+        assert reply.status == 200, reply.body
+        choice = reply.body["choices"][0]
+        assert choice["finish_reason"] == "stop" and int(choice["message"]["content"]) % step == 0, choice
+
+
+def test_a_step_that_can_not_be_kept_to_is_named(server: Server) -> None:
+    step = {"type": "integer", "multipleOf": 86400, "minimum": 0, "maximum": 10**12}
+    reply = ask(server, **schema_format({"type": "object", "properties": {"time": step}, "required": ["time"]}))
+    assert (reply.status, reply.error["param"]) == (400, "response_format.json_schema.schema")
+    assert "#/properties/time" in reply.error["message"] and "multipleOf" in reply.error["message"]
+
+
+def test_paths_of_tools_are_the_dialects_own(server: Server) -> None:
+    def ask_in(path: str, strict: bool) -> Reply:
+        schema = tool(strict)["function"]["parameters"]
+        own = {"name": "look", "strict": strict, "input_schema" if path == "/v1/messages" else "parameters": schema}
+        if path == "/v1/messages":
+            fields = {"messages": QUESTION, "max_tokens": 60, "tools": [own], "tool_choice": {"type": "any"}}
+        else:
+            fields = {"input": "Hello", "max_output_tokens": 60, "tool_choice": "required",
+                      "tools": [{"type": "web_search"}, {"type": "function", **own}]}
+        return server.post(fields, path)
+    for path, field in (("/v1/messages", "tools.0.input_schema"), ("/v1/responses", "tools.1.parameters")):
+        field += ".properties.x.format"
+        reply = ask_in(path, False)
+        assert reply.status == 200, reply.body
+        assert field in reply.headers["X-Pippin-Ignored"]
+        refused = ask_in(path, True)
+        assert refused.status == 400 and f"'{field}'" in refused.error["message"], refused.body
+        if path == "/v1/responses":
+            assert refused.error["param"] == field
+
+
 def tool(strict: bool) -> dict:
     parameters = {"type": "object", "properties": {"x": {"type": "string", "format": "foo", "maxLength": 3}}, "required": ["x"]}
     return {"type": "function", "function": {"name": "look", "parameters": parameters, "strict": strict}}
@@ -127,5 +210,5 @@ def test_a_forced_tool_keeps_what_can_be_kept(server: Server) -> None:
     call = reply.body["choices"][0]["message"]["tool_calls"][0]["function"]
     assert len(json.loads(call["arguments"])["x"]) <= 3
     refused = ask(server, tools=[tool(True)], tool_choice="required")
-    assert refused.status == 400
+    assert (refused.status, refused.error["param"]) == (400, path)
     assert path in refused.error["message"] and "start:" not in refused.error["message"]

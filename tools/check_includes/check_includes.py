@@ -49,11 +49,12 @@ PARTS = {
     # The parts of the server.
     "server/schema": [],
     "server/observe": ["server/schema/*"],
-    "server/http": ["server/observe/request_record.h", "server/schema/*", "base/*"],  # no API
+    "server/http": ["server/observe/request_record.h", "server/observe/body_stats.h", "server/schema/*", "base/*"],  # no API
     "server/chat": ["server/http/*", "server/observe/*", "server/schema/*"],
     "server/openai": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/responses": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/anthropic": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/page": ["server/http/*", "server/schema/*"],
     "server/utilities": ["server/openai/*", "server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
 }
 # Parts that see of other folders only what PARTS names.
@@ -86,7 +87,8 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
-    "ucontext.h": ["kernels/gpu/fibers.h"],
+    "ucontext.h": ["kernels/gpu/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/gpu/fibers.cpp"],
+    "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],

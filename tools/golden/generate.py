@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 import checkpoints
+import configs
 import pictures
 import videos
 from reference import reference_for, run_cases
@@ -40,7 +41,7 @@ def write_golden(checkpoint: checkpoints.Checkpoint, out: Path) -> None:
         "checkpoint": checkpoint.name,
         "model_type": checkpoint.config["model_type"],
         "reference": f"{package} {version(package)}, mlx {version('mlx')}, weights cast to float32",
-        "vocab_size": checkpoints.VOCAB_SIZE,
+        "vocab_size": configs.VOCAB_SIZE,
         "logit_scale": float(scale),
         "cases": entries,
     }

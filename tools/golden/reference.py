@@ -8,7 +8,8 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
-from checkpoints import IMAGE, SPECIAL, VIDEO, VISION_END, VISION_START, VOCAB_SIZE, Checkpoint
+from checkpoints import Checkpoint
+from configs import IMAGE, SPECIAL, VIDEO, VISION_END, VISION_START, VOCAB_SIZE
 from weights import SEED
 
 NUM_DECODE = 8
@@ -30,8 +31,10 @@ def _case(name: str, *parts: int | str) -> Case:
 
 # 1, 5, 17, 33, 70: within a page of 16 tokens, just past one, past two, past four.
 TEXT_CASES = [_case(f"text_{n}", n) for n in (1, 5, 17, 33, 70)]
-# Of the other families: within, at and beyond their small windows and first contexts.
+# Cases of the other families: within, at and beyond their small windows and first contexts.
 FAMILY_CASES = [_case(f"text_{n}", n) for n in (1, 17, 33)]
+# Cases of the families of families.py: the batch of unequal lengths needs three.
+SHORT_CASES = [_case(f"text_{n}", n) for n in (1, 7, 21)]
 VISION_CASES = [
     _case("text_5", 5),
     _case("text_33", 33),
@@ -51,6 +54,10 @@ VISION_CASES = [
         ),
     ),
 ]
+
+
+# Cases of qwen3_vl_moe, whose tower is Qwen3-VL's.
+VISION_MOE_CASES = [case for case in VISION_CASES if case.names[0] in ("text_5", "image_one", "video_one")]
 
 
 @dataclass
@@ -219,8 +226,12 @@ def _run_variants(reference, case: Case, pictures: dict, attempt: int) -> list |
 
 
 def cases_of(checkpoint: Checkpoint) -> list[Case]:
+    if checkpoint.config["model_type"] == "qwen3_vl_moe":
+        return VISION_MOE_CASES
     if checkpoint.is_vision:
         return VISION_CASES
+    if checkpoint.layout is not None:
+        return SHORT_CASES
     return TEXT_CASES if checkpoint.config["model_type"] == "qwen3" else FAMILY_CASES
 
 

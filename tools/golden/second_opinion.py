@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from transformers import Qwen3ForCausalLM, Qwen3VLForConditionalGeneration
 
-from checkpoints import CHECKPOINTS, IMAGE, VIDEO, Checkpoint
+from checkpoints import CHECKPOINTS, Checkpoint
+from configs import IMAGE, VIDEO
 from generate import DEFAULT_OUT
 from safetensors_io import save, save_json
 
-# Of the logits' (features') scale. Two float32 implementations differ by less than this.
+# A fraction of the logits' (features') scale. Two float32 implementations differ by less.
 BOUND = 2e-5
 
 _TO_HF = [

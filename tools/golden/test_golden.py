@@ -255,6 +255,8 @@ def test_the_same_words_with_other_pictures_have_other_answers():
     for name, checkpoint in CHECKPOINTS.items():
         if checkpoint.is_vision:
             description, arrays = golden(checkpoint)
+            if "image_ab.logits" not in arrays:
+                continue
             ab, ba, aa = (arrays[f"image_{v}.logits"][-1] for v in ("ab", "ba", "aa"))
             for one, other in ((ab, ba), (ab, aa), (ba, aa)):
                 assert np.abs(one - other).max() > 0.05 * description["logit_scale"]

@@ -46,8 +46,111 @@ def _norms(out: dict, layer: str, config: dict):
         _rms_norm(out, f"{layer}.{name}", config["hidden_size"], 0.0 if _is_gemma(config) else 1.0)
 
 
+def lfm2_weights(config: dict) -> dict[str, np.ndarray]:
+    """LFM2 under its own names; attention where full_attn_idxs or layer_types say so."""
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    head_dim = hidden // heads
+    key = config["num_key_value_heads"] * head_dim
+    inner = config.get("intermediate_size") or config["block_ff_dim"]
+    if config["block_auto_adjust_ff_dim"]:
+        multiple = config["block_multiple_of"]
+        inner = int(config["block_ffn_dim_multiplier"] * int(2 * inner / 3))
+        inner = (inner + multiple - 1) // multiple * multiple
+    types = config.get("layer_types") or [
+        "full_attention" if i in config["full_attn_idxs"] else "conv"
+        for i in range(config["num_hidden_layers"])
+    ]
+    out: dict[str, np.ndarray] = {}
+    name = "model.embed_tokens.weight"
+    out[name] = _normal(name, (config["vocab_size"], hidden), 0.4)
+    for i, kind in enumerate(types):
+        layer = f"model.layers.{i}"
+        _rms_norm(out, f"{layer}.operator_norm", hidden)
+        _rms_norm(out, f"{layer}.ffn_norm", hidden)
+        if kind == "full_attention":
+            _linear(out, f"{layer}.self_attn.q_proj", hidden, hidden)
+            _linear(out, f"{layer}.self_attn.k_proj", key, hidden)
+            _linear(out, f"{layer}.self_attn.v_proj", key, hidden)
+            _linear(out, f"{layer}.self_attn.out_proj", hidden, hidden)
+            _rms_norm(out, f"{layer}.self_attn.q_layernorm", head_dim, mean=1.5)
+            _rms_norm(out, f"{layer}.self_attn.k_layernorm", head_dim, mean=1.5)
+        else:
+            bias, taps = config["conv_bias"], config["conv_L_cache"]
+            _linear(out, f"{layer}.conv.in_proj", 3 * hidden, hidden, bias=bias)
+            _linear(out, f"{layer}.conv.out_proj", hidden, hidden, bias=bias)
+            name = f"{layer}.conv.conv.weight"
+            out[name] = _normal(name, (hidden, 1, taps), 1.0)
+            if bias:
+                name = f"{layer}.conv.conv.bias"
+                out[name] = _normal(name, (hidden,), 0.2)
+        _linear(out, f"{layer}.feed_forward.w1", inner, hidden, gain=1.5)
+        _linear(out, f"{layer}.feed_forward.w3", inner, hidden)
+        _linear(out, f"{layer}.feed_forward.w2", hidden, inner, gain=1.5)
+    _rms_norm(out, "model.embedding_norm", hidden)
+    return out
+
+
+def _gated_delta(out: dict, name: str, config: dict):
+    hidden, heads = config["hidden_size"], config["linear_num_value_heads"]
+    keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
+    values = heads * config["linear_value_head_dim"]
+    _linear(out, f"{name}.in_proj_qkv", 2 * keys + values, hidden)
+    _linear(out, f"{name}.in_proj_z", values, hidden)
+    _linear(out, f"{name}.in_proj_b", heads, hidden)
+    _linear(out, f"{name}.in_proj_a", heads, hidden)
+    _linear(out, f"{name}.out_proj", hidden, values, gain=1.5)
+    shape = (2 * keys + values, 1, config["linear_conv_kernel_dim"])
+    out[f"{name}.conv1d.weight"] = _normal(f"{name}.conv1d.weight", shape, 0.8)
+    # A memory of some tokens up to some dozens.
+    out[f"{name}.A_log"] = _normal(f"{name}.A_log", (heads,), 0.7, mean=-1.5)
+    out[f"{name}.dt_bias"] = _normal(f"{name}.dt_bias", (heads,), 0.5)
+    _rms_norm(out, f"{name}.norm", config["linear_value_head_dim"])
+
+
+def qwen3_5_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
+    """Qwen3.5's text part; all norms but that of the gated delta layers are stored less one."""
+    hidden, inner, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+    heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    out: dict[str, np.ndarray] = {}
+    name = f"{prefix}.embed_tokens.weight"
+    out[name] = _normal(name, (config["vocab_size"], hidden), 0.4)
+    for i in range(config["num_hidden_layers"]):
+        layer = f"{prefix}.layers.{i}"
+        _rms_norm(out, f"{layer}.input_layernorm", hidden, 0.0)
+        _rms_norm(out, f"{layer}.post_attention_layernorm", hidden, 0.0)
+        if (i + 1) % config["full_attention_interval"] == 0:
+            _linear(out, f"{layer}.self_attn.q_proj", 2 * heads * head_dim, hidden)
+            _linear(out, f"{layer}.self_attn.k_proj", key_heads * head_dim, hidden)
+            _linear(out, f"{layer}.self_attn.v_proj", key_heads * head_dim, hidden)
+            _linear(out, f"{layer}.self_attn.o_proj", hidden, heads * head_dim, gain=1.5)
+            _rms_norm(out, f"{layer}.self_attn.q_norm", head_dim, 0.5)
+            _rms_norm(out, f"{layer}.self_attn.k_norm", head_dim, 0.5)
+        else:
+            _gated_delta(out, f"{layer}.linear_attn", config)
+        _linear(out, f"{layer}.mlp.gate_proj", inner, hidden, gain=1.5)
+        _linear(out, f"{layer}.mlp.up_proj", inner, hidden)
+        _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5)
+    _rms_norm(out, f"{prefix}.norm", hidden, 0.0)
+    if not config["tie_word_embeddings"]:
+        _linear(out, "lm_head", config["vocab_size"], hidden, gain=3.0)
+    return out
+
+
+def _stored_experts(out: dict, name: str, config: dict):
+    """Qwen3-VL's router, and its experts as banks [E, in, out] without a suffix."""
+    hidden, inner, count = (config[k] for k in ("hidden_size", "moe_intermediate_size", "num_experts"))
+    _linear(out, f"{name}.gate", count, hidden, gain=2.0)
+    for bank, shape in (("gate_up_proj", (hidden, 2 * inner)), ("down_proj", (inner, hidden))):
+        bank = f"{name}.experts.{bank}"
+        out[bank] = _normal(bank, (count, *shape), 1.5 / shape[0] ** 0.5)
+
+
 def text_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
     """The decoder. `prefix` is "model" for text models, "model.language_model" for the others."""
+    if config["model_type"] == "lfm2":
+        return lfm2_weights(config)
+    if config["model_type"].startswith("qwen3_5"):
+        return qwen3_5_weights(config, prefix)
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     kind = config["model_type"]
     head_dim = config.get("head_dim", hidden // config["num_attention_heads"])
@@ -74,6 +177,9 @@ def text_weights(config: dict, prefix: str) -> dict[str, np.ndarray]:
             mean = 0.5 if _is_gemma(config) else 1.5
             _rms_norm(out, f"{layer}.self_attn.q_norm", head_dim, mean=mean)
             _rms_norm(out, f"{layer}.self_attn.k_norm", head_dim, mean=mean)
+        if i not in config.get("mlp_only_layers", [i]):
+            _stored_experts(out, f"{layer}.mlp", config)
+            continue
         _linear(out, f"{layer}.mlp.gate_proj", inner, hidden, gain=1.5, bias=mlp_bias)
         _linear(out, f"{layer}.mlp.up_proj", inner, hidden, bias=mlp_bias)
         _linear(out, f"{layer}.mlp.down_proj", hidden, inner, gain=1.5, bias=mlp_bias)

@@ -2,7 +2,7 @@
 # Gets this machine ready, in as far as it is not: system packages, Rust, and the tests' Python environment.
 #
 #   tools/setup/setup.sh build          what `make build` needs
-#   tools/setup/setup.sh test           that and the tests' virtual environment, build/venv
+#   tools/setup/setup.sh test           that, the tests' virtual environment, build/venv, and a browser
 #   tools/setup/setup.sh fuzz           what `make build` needs and clang with libFuzzer (Linux)
 #   tools/setup/setup.sh portability    what `make build` needs and clang with libc++, and what runs programs for Arm (Linux)
 #
@@ -22,7 +22,7 @@ fail() {
 }
 
 stamp_key() { # level -> what its result depends on
-  { cat tools/setup/setup.sh tools/setup/Brewfile tools/portability/compiler.sh tests/requirements.txt /etc/os-release \
+  { cat tools/setup/setup.sh tools/setup/Brewfile tools/setup/page.json tools/portability/compiler.sh tests/requirements.txt /etc/os-release \
     2>/dev/null || true; } | cksum
   uname -sm
 }
@@ -49,6 +49,7 @@ debian_packages() { # level -> names
   case "$1" in
     portability) clang_packages --packages ;;
     fuzz) clang_packages --fuzz-packages ;;
+    test) [ "$ID" != debian ] || echo chromium ;; # Ubuntu's is a snap
   esac
 }
 
@@ -155,6 +156,22 @@ set_up_venv() {
   echo "$requirements" >build/venv/installed
 }
 
+# --- the chat page's tests ----------------------------------------------------------------------------------------------
+
+set_up_browser() { # Chromium or Chrome of the system, else the one that Playwright brings
+  local name
+  python3 tools/setup/fetch_page.py --for test --out build/page/test
+  for name in chromium google-chrome google-chrome-stable; do
+    if command -v "$name" >/dev/null; then return; fi
+  done
+  say "Fetching Playwright's Chromium for the tests of the chat page"
+  build/venv/bin/python -m playwright install chromium || fail "Playwright could not fetch Chromium; please install Chromium or Chrome."
+  if [ "$(uname -s)" = Linux ]; then
+    as_root build/venv/bin/python -m playwright install-deps chromium >/dev/null ||
+      say "Without root rights Chromium's own libraries were not looked at (playwright install-deps chromium)"
+  fi
+}
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 level=${1:-build}
@@ -167,7 +184,10 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && command -v cargo >/dev/null && 
 fi
 set_up_system "$level"
 set_up_rust
-if [ "$level" = test ]; then set_up_venv; fi
+if [ "$level" = test ]; then
+  set_up_venv
+  set_up_browser
+fi
 mkdir -p build/setup
 echo "$key" >"$stamp"
 say "Ready to $level"

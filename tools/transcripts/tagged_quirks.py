@@ -124,6 +124,14 @@ TAGGED_QUIRKS: dict[str, list] = {
         ("cut off in a quoted text", '<function name="get_weather"><param name="city"><![CDATA[Par', {"cut": ("get_weather", CUT)}),
     ],
     "kimi_k3": [
+        ("arguments as one object",
+         '<|open|>tools<|sep|><|open|>call tool="get_weather" index="1"<|sep|><|open|>json type="object"<|sep|>'
+         '{"city": "Paris", "deep": {"k": [1, "}"]}}<|close|>json<|sep|><|close|>call<|sep|>'
+         '<|open|>call tool="now" index="2"<|sep|><|open|>json type="object"<|sep|>{}<|close|>json<|sep|><|close|>call<|sep|>'
+         '<|close|>tools<|sep|>', {"calls": [("get_weather", {"city": "Paris", "deep": {"k": [1, "}"]}}), ("now", {})]}),
+        ("an object that is cut off",
+         '<|open|>tools<|sep|><|open|>call tool="get_weather" index="1"<|sep|><|open|>json type="object"<|sep|>{"city": "Pa',
+         {"cut": ("get_weather", '{"city": "Pa')}),
         *around("<|open|>tools<|sep|>", '<|open|>tools<|sep|><|open|>call tool="now" index="1"<|sep|><|close|>call<|sep|><|close|>tools<|sep|>',
                 '<|open|>tools<|sep|><|open|>call tool="get_weather" index="1"<|sep|><|open|>argument key="city" type="string"<|sep|>Par'),
         ("the prompt opened the thought", "Hm.<|close|>think<|sep|><|open|>response<|sep|>Noon.<|close|>response<|sep|>",

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
+#include "base/sanitized.h"
 #include "engine/answer/answer.h"
+#include "text/grammar_testing.h"
 #include "text/harmony_testing.h"
 #include "text/transcripts_testing.h"
 
@@ -26,18 +29,16 @@ class StopAnswer : public testing::TestWithParam<std::string> {
   const text::Transcripts transcripts_{GetParam()};
   /// Whose marks are special tokens.
   const std::shared_ptr<const text::Tokenizer> tokenizer_ =
-      transcripts_.format.has_channels()
-          ? text::harmony_tokenizer()
-          : text::Tokenizer::load(std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model");
+      transcripts_.format.has_channels() ? text::harmony_tokenizer() : text::tokenizer();
 
   Said answered(const Transcript& transcript, std::vector<std::string> stops) const {
     AnswerOptions options;
-    options.parser = transcripts_.format.parser(transcript.prompt, transcript.tools_json);
+    options.parser = transcripts_.format.parser(transcript.prompt, transcript.tools);
     options.stop_strings = std::move(stops);
     options.list_tokens = true;
     const auto stream = std::make_shared<TokenStream>();
     Answer answer(stream, tokenizer_, std::move(options));
-    for (const auto token : tokenizer_->encode(transcript.output)) stream->push(token);
+    for (const auto token : tokens_of(transcript.output)) stream->push(token);
     stream->finish(FinishReason::stop);
     Said said;
     while (const auto event = answer.poll()) add(*event, said);
@@ -56,6 +57,12 @@ class StopAnswer : public testing::TestWithParam<std::string> {
     said.stop_string = event.stop_string;
   }
 
+  const std::vector<std::int32_t>& tokens_of(const std::string& output) const {
+    auto& tokens = tokens_[output];
+    if (tokens.empty()) tokens = tokenizer_->encode(output);
+    return tokens;
+  }
+
   /// Calls `check` with each transcript and what it says without stop strings.
   template <class Check>
   void each(const Check& check) const {
@@ -64,7 +71,13 @@ class StopAnswer : public testing::TestWithParam<std::string> {
       check(transcript, answered(transcript, {}));
     }
   }
+
+ private:
+  mutable std::map<std::string, std::vector<std::int32_t>> tokens_;  ///< by output
 };
+
+// Places that stop strings are taken from.
+constexpr std::size_t text_stride = rounds(5, 29), others_stride = rounds(7, 61);
 
 /// Up to three bytes of ASCII from there.
 std::string scrap(const std::string& text, std::size_t at) {
@@ -77,7 +90,7 @@ TEST_P(StopAnswer, EndsWhereItsTextHasOne) {
   each([&](const Transcript& transcript, const Said& whole) {
     // A call between two texts parts them.
     if (!whole.calls.empty()) return;
-    for (std::size_t at = 0; at < whole.text.size(); at += 5) {
+    for (std::size_t at = 0; at < whole.text.size(); at += text_stride) {
       const auto stop = scrap(whole.text, at);
       if (stop.empty()) continue;
       const auto said = answered(transcript, {"never said", stop});
@@ -94,7 +107,7 @@ TEST_P(StopAnswer, PassesOverReasoningAndCalls) {
     std::string others = whole.reasoning;
     for (const auto& call : whole.calls) others += call;
     others += transcript.output;  // its markup, too
-    for (std::size_t at = 0; at < others.size(); at += 7) {
+    for (std::size_t at = 0; at < others.size(); at += others_stride) {
       const auto stop = scrap(others, at);
       if (stop.empty() || whole.text.find(stop) != std::string::npos) continue;
       const auto said = answered(transcript, {stop});

@@ -1,4 +1,4 @@
-// The disk cache's pages, as the scheduler sees them.
+// The disk cache's pages, and snapshots of recurrent states, as the scheduler sees them.
 #pragma once
 
 #include <span>
@@ -7,13 +7,15 @@
 
 namespace pippin::engine {
 
-/// Full pages by key, kept on disk. Used on the engine's thread. Nothing here waits: a requested page arrives later.
+/// Full pages by key, or the snapshots after them, kept on disk. Used on the engine's thread. Nothing here waits: a requested page arrives later.
 class ColdPages {
  public:
   enum class State { absent, coming, here };
 
   virtual ~ColdPages() = default;
 
+  /// Whether request() would succeed.
+  virtual bool contains(const PageKey& key) const = 0;
   /// Requests a page. Returns false if there is none. Each successful call needs one call of forget().
   virtual bool request(const PageKey& key) = 0;
   /// The state of a requested page. absent: it could not be read.

@@ -91,21 +91,45 @@ std::int64_t MemoryBudget::grant_decoded(bool takes_pictures, std::int64_t host_
   return split_.decoded;
 }
 
-std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t context) {
+int default_snapshot_tokens(std::int64_t page_bytes, std::int64_t slot_bytes, int page_size) {
+  constexpr std::int64_t least = 512, most = 2048, share = 4;
+  const auto tokens = page_bytes > 0 ? share * slot_bytes * page_size / page_bytes : most;
+  const auto pages = (std::clamp(tokens, least, most) + page_size - 1) / page_size;
+  return static_cast<int>(pages) * page_size;
+}
+
+std::int64_t MemoryBudget::running_slots(const CacheNeeds& needs) const {
+  if (needs.slot_bytes == 0) return 0;
+  return std::clamp<std::int64_t>(left() / 2 / needs.slot_bytes, 1, options_.max_sequences);
+}
+
+// With its share of the snapshots.
+double MemoryBudget::bytes_per_page(const CacheNeeds& needs) const {
+  const auto bytes = static_cast<double>(needs.page_bytes);
+  if (needs.slot_bytes == 0 || !options_.prefix_cache) return bytes;
+  return bytes + static_cast<double>(needs.slot_bytes) * options_.page_size / needs.snapshot_tokens;
+}
+
+MemoryBudget::CacheGrant MemoryBudget::grant_cache(const CacheNeeds& needs) {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options_.page_size - 1) / options_.page_size;
   };
-  std::int64_t pages = 0;
+  const auto running = running_slots(needs);
+  const double page = bytes_per_page(needs);
+  const auto pages_in = [&](std::int64_t bytes) {
+    return static_cast<std::int64_t>(static_cast<double>(bytes - running * needs.slot_bytes) /
+                                     page);
+  };
+  const auto most = pages_for(contexts * needs.context);
+  CacheGrant grant;
   if (options_.kv_pool_tokens > 0) {
-    pages = pages_for(options_.kv_pool_tokens);
+    grant.pages = pages_for(options_.kv_pool_tokens);
   } else if (options_.kv_pool_bytes > 0) {
-    pages = std::min(pages_for(contexts * context),
-                     std::max<std::int64_t>(options_.kv_pool_bytes / page_bytes, 1));
+    grant.pages = std::min(most, std::max<std::int64_t>(pages_in(options_.kv_pool_bytes), 1));
   } else {
-    pages = left() / page_bytes;
-    if (!named_)
-      pages = std::min({pages, pages_for(contexts * context), split_.limit / 4 / page_bytes});
-    if (pages < 1)
+    grant.pages = pages_in(left());
+    if (!named_) grant.pages = std::min({grant.pages, most, pages_in(split_.limit / 4)});
+    if (grant.pages < 1)
       throw Error(Code::invalid_argument,
                   fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}), "
                               "encoded pictures ({}) and decoded ones ({}) leave no room for a "
@@ -115,16 +139,22 @@ std::int64_t MemoryBudget::grant_pages(std::int64_t page_bytes, std::int64_t con
                               gb(split_.decoded_apart ? 0 : split_.decoded)),
                   "memory_bytes");
   }
-  split_.pages = pages * page_bytes;
+  split_.pages = grant.pages * needs.page_bytes;
+  if (needs.slot_bytes > 0) {
+    const auto snapshots = grant.pages * options_.page_size / needs.snapshot_tokens;
+    grant.slots = running + (options_.prefix_cache ? snapshots : 0);
+    split_.states = grant.slots * needs.slot_bytes;
+  }
   check_left("kv_pool_bytes");
-  return pages;
+  return grant;
 }
 
 // What was asked for by name may be too much.
 void MemoryBudget::check_left(const char* field) const {
   if (left() >= 0) return;
   const std::string what = fmt::format(
-      "weights, activations, grammars, encoded and decoded pictures and attention cache would take "
+      "weights, activations, grammars, encoded and decoded pictures, attention cache and states "
+      "would take "
       "{} of the {} that the engine may use",
       gb(split_.used()), gb(split_.budget));
   if (named_) throw Error(Code::invalid_argument, what, field);

@@ -12,6 +12,11 @@ namespace pippin::engine {
 /// What this process may use of the default device's memory, in bytes.
 std::int64_t device_memory_bytes();
 
+/// Tokens between snapshots where nobody says otherwise. Snapshots take a fifth of the cache's memory at most where that lies in the
+/// bounds: four times the tokens whose pages take the room of one. Below 512 tokens (a step's) snapshots save no step, and past 2048
+/// what is recomputed is felt. A multiple of page_size.
+int default_snapshot_tokens(std::int64_t page_bytes, std::int64_t slot_bytes, int page_size);
+
 /// Used once, on the engine's thread, in the order of its methods. Nothing is granted past the budget, unless a size was asked
 /// for by name and no budget was (then with a warning, since the system may still have it).
 class MemoryBudget {
@@ -33,17 +38,30 @@ class MemoryBudget {
   /// where that is not the device's; 0 where it is.
   std::int64_t grant_decoded(bool takes_pictures, std::int64_t host_limit);
 
-  /// Pages of the pool, at least one. page_bytes: of one over all layers; context: the longest sequence, in tokens. Throws
-  /// Error(invalid_argument) with the numbers where not even one fits.
-  std::int64_t grant_pages(std::int64_t page_bytes, std::int64_t context);
+  /// Bytes of what prompts and answers leave, over all layers.
+  struct CacheNeeds {
+    std::int64_t page_bytes = 0;
+    std::int64_t slot_bytes = 0;  ///< of one sequence's recurrent state; 0 without recurrent layers
+    int snapshot_tokens = 0;      ///< see StateCache; of no matter without recurrent layers
+    std::int64_t context = 0;     ///< the longest sequence, in tokens
+  };
+  struct CacheGrant {
+    std::int64_t pages = 0;  ///< of the pool, at least one
+    std::int64_t slots = 0;  ///< of recurrent states: running sequences' and snapshots'
+  };
+  /// Shares what is left out between pages, the states of running sequences (half of it at most) and as many snapshots as lie at
+  /// even distances in the pages' tokens. Throws Error(invalid_argument) with the numbers where not even one page and one state fit.
+  CacheGrant grant_cache(const CacheNeeds& needs);
 
   const MemorySplit& split() const { return split_; }
 
  private:
   std::int64_t left() const { return split_.budget - split_.used(); }
+  std::int64_t running_slots(const CacheNeeds& needs) const;
+  double bytes_per_page(const CacheNeeds& needs) const;
   void check_left(const char* field) const;
 
-  const EngineOptions& options_;
+  const EngineOptions options_;
   const bool named_;  ///< the budget was given, not chosen
   MemorySplit split_;
 };

@@ -25,7 +25,9 @@ MemorySplit share_out(std::int64_t limit, const EngineOptions& options, std::int
   EXPECT_EQ(budget.grant_grammars(), budget.split().grammars);
   EXPECT_EQ(budget.grant_media(pictures), budget.split().media);
   EXPECT_EQ(budget.grant_decoded(pictures, 0), budget.split().decoded);
-  EXPECT_EQ(budget.grant_pages(page_bytes, context) * page_bytes, budget.split().pages);
+  const auto grant = budget.grant_cache({.page_bytes = page_bytes, .context = context});
+  EXPECT_EQ(grant.pages * page_bytes, budget.split().pages);
+  EXPECT_EQ(grant.slots, 0);
   return budget.split();
 }
 
@@ -104,6 +106,47 @@ TEST(MemoryBudget, NamesTheNumbersOfAModelThatDoesNotFit) {
     EXPECT_NE(std::string(error.what()).find("2.00 GB"), std::string::npos) << error.what();
   }
   EXPECT_THROW(share_out(4 * gb, options(), 5 * gb), Error);  // not a page is left
+}
+
+// Pages of 1 MB and states of 32 MB: a snapshot at every 1024 tokens adds half a page to a page.
+TEST(MemoryBudget, SharesWhatIsLeftBetweenPagesStatesAndSnapshots) {
+  MemoryBudget::CacheNeeds needs{page_bytes, 32 * mb, 1024, 1'000'000};
+  for (const bool reuse : {true, false}) {
+    auto named = options(0, 8 * gb);
+    named.max_sequences = 16;
+    named.prefix_cache = reuse;
+    MemoryBudget budget(16 * gb, named);
+    budget.take_model(gb, 0);
+    const auto grant = budget.grant_cache(needs);
+    const auto& split = budget.split();
+    EXPECT_LE(split.used(), split.budget);
+    EXPECT_GT(split.used(), split.budget - 64 * mb);
+    EXPECT_EQ(split.states, grant.slots * needs.slot_bytes);
+    EXPECT_EQ(grant.slots, 16 + (reuse ? grant.pages / 64 : 0));
+  }
+}
+
+TEST(MemoryBudget, RunningStatesTakeHalfOfTheCacheAtMost) {
+  MemoryBudget budget(16 * gb, options(0, 2 * gb));
+  budget.take_model(gb, 0);
+  const auto grant = budget.grant_cache({page_bytes, 100 * mb, 2048, 1'000'000});
+  EXPECT_EQ(grant.slots, 5 + grant.pages / 128);
+  EXPECT_LE(budget.split().used(), budget.split().budget);
+}
+
+TEST(MemoryBudget, RefusesAModelWhoseStateLeavesNoPage) {
+  MemoryBudget budget(16 * gb, options(0, 2 * gb));
+  budget.take_model(gb, 0);
+  EXPECT_THROW(budget.grant_cache({page_bytes, 2 * gb, 2048, 1000}), Error);
+}
+
+// LFM2-1.2B's convolutions, and Qwen3-Next-80B's gated delta layers.
+TEST(SnapshotTokens, FollowTheirSize) {
+  EXPECT_EQ(default_snapshot_tokens(16 * 12288, 163840, 16), 512);
+  EXPECT_EQ(default_snapshot_tokens(16 * 24576, 75 * mb, 16), 2048);
+  EXPECT_EQ(default_snapshot_tokens(16 * 16384, 4 * mb, 16), 1024);
+  EXPECT_EQ(default_snapshot_tokens(24 * 12288, 163840, 24), 528);  // whole pages
+  EXPECT_EQ(default_snapshot_tokens(0, mb, 16), 2048);
 }
 
 }  // namespace

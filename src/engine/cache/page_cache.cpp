@@ -229,7 +229,7 @@ void PageCache::unlink(PageId id) {
     newest_child_.erase(page.parent);
 }
 
-// Of a cached leaf; its parent may become one.
+// Evicts a cached leaf; its parent may become one.
 void PageCache::evict(PageId id) {
   Page& page = at(id);
   evictable_.erase({page.priority, page.used_at, id});

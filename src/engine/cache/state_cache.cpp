@@ -2,16 +2,20 @@
 
 namespace pippin::engine {
 
-StateCache::StateCache(int num_slots, int snapshot_tokens) : snapshot_tokens_(snapshot_tokens) {
+StateCache::StateCache(int num_slots, int snapshot_tokens)
+    : num_slots_(num_slots), snapshot_tokens_(snapshot_tokens) {
   for (StateSlot slot = num_slots; slot-- > 0;) free_.push_back(slot);
 }
 
 std::optional<StateSlot> StateCache::acquire() {
   if (free_.empty()) {
     if (order_.empty()) return {};
-    free_.push_back(order_.front().slot);
-    snapshots_.erase(order_.front().key);
-    order_.pop_front();
+    const auto [priority, used_at, key] = *order_.begin();
+    clock_ = priority;
+    ++num_evicted_;
+    free_.push_back(snapshots_.at(key).slot);
+    snapshots_.erase(key);
+    order_.erase(order_.begin());
   }
   const StateSlot slot = free_.back();
   free_.pop_back();
@@ -21,21 +25,32 @@ std::optional<StateSlot> StateCache::acquire() {
 std::optional<StateSlot> StateCache::find(const PageKey& key) {
   const auto it = snapshots_.find(key);
   if (it == snapshots_.end()) return {};
-  order_.splice(order_.end(), order_, it->second);
-  return it->second->slot;
+  auto& snapshot = it->second;
+  order_.erase(place_of(key, snapshot));
+  snapshot.priority = clock_ + snapshot.cost;
+  snapshot.used_at = ++num_uses_;
+  order_.insert(place_of(key, snapshot));
+  return snapshot.slot;
 }
 
-void StateCache::insert(const PageKey& key, StateSlot slot) {
-  if (contains(key))
-    release(slot);
+std::optional<StateSlot> StateCache::peek(const PageKey& key) const {
+  const auto it = snapshots_.find(key);
+  if (it == snapshots_.end()) return {};
+  return it->second.slot;
+}
+
+void StateCache::insert(const PageKey& key, StateSlot slot, double cost) {
+  const Snapshot snapshot{slot, cost, clock_ + cost, ++num_uses_};
+  if (snapshots_.emplace(key, snapshot).second)
+    order_.insert(place_of(key, snapshot));
   else
-    snapshots_.emplace(key, order_.insert(order_.end(), {key, slot}));
+    release(slot);
 }
 
 void StateCache::forget() {
-  for (const auto& snapshot : order_) free_.push_back(snapshot.slot);
-  order_.clear();
+  for (const auto& [key, snapshot] : snapshots_) release(snapshot.slot);
   snapshots_.clear();
+  order_.clear();
 }
 
 }  // namespace pippin::engine

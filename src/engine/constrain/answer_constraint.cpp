@@ -41,7 +41,7 @@ bool AnswerConstraint::go_on_from(const std::vector<std::int32_t>& tokens) {
   return true;
 }
 
-// Of what is not forced.
+// Whether a token that is not forced may come.
 bool AnswerConstraint::allows(std::int32_t token) {
   const bool thinks = section_ == Section::reasoning || token == escape();
   const bool breaks = section_ == Section::gap && is_break(token);

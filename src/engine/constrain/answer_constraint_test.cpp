@@ -247,7 +247,7 @@ TEST(AnswerConstraint, RefusesByField) {
   EXPECT_EQ(field(maker(), request), "none");  // what can be kept of the schema is
   request.tools_json =
       R"([{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"not": {}}}}])";
-  EXPECT_EQ(field(maker(), request), "tools");
+  EXPECT_EQ(field(maker(), request), "tools.0.function.parameters.not");
 
   ConstraintMaker plain(tokenizer(), text::OutputFormat::choose("none", "none", "", ""),
                         {end_of_turn}),
@@ -258,7 +258,7 @@ TEST(AnswerConstraint, RefusesByField) {
   EXPECT_EQ(field(channels, asking_for(ResponseFormat::Kind::regex, "(")), "response_format");
   auto bad = with_tools({.required = true});
   bad.tools_json = request.tools_json;
-  EXPECT_EQ(field(channels, bad), "tools");
+  EXPECT_EQ(field(channels, bad), "tools.0.function.parameters.not");
   ChatRequest budget;
   budget.thinking_budget = 3;
   EXPECT_EQ(field(plain, budget), "none");  // it does not think

@@ -132,6 +132,50 @@ TEST_P(Restricted, ForcedTokensSaveSteps) {
   EXPECT_LT(rows[1], rows[0] * 3 / 4);
 }
 
+// Finds out after some tokens that it can't go on: as a grammar does that gets too complex to follow.
+class Failing final : public Constraint {
+ public:
+  explicit Failing(int tokens) : tokens_(tokens) {}
+  bool restricts() const override { return true; }
+  void fill(std::span<std::uint32_t> words) noexcept override {
+    // No part of a mask that failed is right: it allows all, the tokens that end an answer, too.
+    std::fill(words.begin(), words.end(), ~0u);
+    failed_ = tokens_ == 0;
+  }
+  void check() const override {
+    if (failed_) throw Error(Code::invalid_argument, "too complex", "response_format");
+  }
+  void accept(std::int32_t) override { --tokens_; }
+  std::vector<std::int32_t> forced() override { return {}; }
+  bool finished() const override { return false; }
+
+ private:
+  int tokens_;
+  bool failed_ = false;
+};
+
+TEST_P(Restricted, AMaskThatFailedEndsItsAnswerWithTheError) {
+  const auto loop = make_loop({.how = GetParam()});
+  for (const int tokens : {0, 5}) {
+    auto failing = make_sequence(10, 4);
+    failing->max_tokens = 40;
+    failing->constraint = std::make_unique<Failing>(tokens);
+    auto other = make_sequence(10, 5);
+    other->max_tokens = 40;
+    loop->submit(failing);
+    loop->submit(other);
+    try {
+      read_all(*failing);
+      ADD_FAILURE() << "it ended as if nothing had happened";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_EQ(error.field(), "response_format");
+    }
+    EXPECT_EQ(failing->num_generated(), tokens + 1);  // the last means nothing and is not told
+    EXPECT_EQ(read_all(*other).size(), 40u);
+  }
+}
+
 std::vector<How> ways() {
   if (mx::default_device() == mx::Device::gpu) return {How::mlx};
   return {How::mlx, How::cpu_float32, How::cpu_int8};

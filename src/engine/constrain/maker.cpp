@@ -77,6 +77,15 @@ std::string field_of(const text::Grammar& grammar, const ChatRequest& request) {
   return of_tools ? "tools" : request.format.field;
 }
 
+// A strict tool's fault names the part of its schema first: "'tools.0.function.parameters.properties.x' ...".
+std::string blamed(const Error& error, const std::string& field) {
+  const std::string_view message = error.what();
+  const auto begin = message.find('\'');
+  if (field != "tools" || begin == std::string_view::npos) return field;
+  const auto path = message.substr(begin + 1, message.find('\'', begin + 1) - begin - 1);
+  return path.starts_with("tools.") ? std::string(path) : field;
+}
+
 void report_ignored(const text::Matcher& matcher, const ChatRequest& request) {
   if (!request.hooks.on_ignored) return;
   for (const std::string& field : matcher.ignored()) request.hooks.on_ignored(field);
@@ -133,7 +142,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& req
   AnswerConstraint::Options options{start_of(prompt), marks_, {}, {}, end_tokens_};
   if (limits) options.budget = budget;
   if (grammar) {
-    options.matcher = compile(*grammar, field_of(*grammar, request), wanted);
+    options.matcher = compile(*grammar, request.cache_salt, field_of(*grammar, request), wanted);
     report_ignored(*options.matcher, request);
     if (budget == 0 && begun.empty() && options.start == Start::undecided)
       options.start = Start::answer;
@@ -152,7 +161,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest&
   std::optional<text::Matcher> matcher;
   if (grammar) {
     const auto field = field_of(*grammar, request);
-    matcher = compile(*grammar, field, wanted);
+    matcher = compile(*grammar, request.cache_salt, field, wanted);
     report_ignored(*matcher, request);
     for (const auto token : tokenizer_->encode(begun_by(prompt))) {
       if (!matcher->allows(token)) refuse_beginning(field);
@@ -173,15 +182,15 @@ std::optional<ChannelConstraint::Budget> ConstraintMaker::budget_in_channels(
                                    tokenizer_->encode(text::channels::next_message),
                                    tokenizer_->encode(text::channels::final_header)};
   if (const auto grammar = grammar_behind_thoughts(request))
-    budget.answer = compile(*grammar, field_of(*grammar, request), wanted);
+    budget.answer = compile(*grammar, request.cache_salt, field_of(*grammar, request), wanted);
   return budget;
 }
 
 std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format,
-                                                  const Wanted& wanted) {
+                                                  const Wanted& wanted, const std::string& salt) {
   if (!restricts(format)) return nullptr;
   AnswerConstraint::Options options;
-  options.matcher = compile(engine::grammar_of(format), format.field, wanted);
+  options.matcher = compile(engine::grammar_of(format), salt, format.field, wanted);
   return std::make_unique<AnswerConstraint>(std::move(options));
 }
 
@@ -249,12 +258,15 @@ GrammarStats ConstraintMaker::stats() const {
   return stats;
 }
 
-text::Matcher ConstraintMaker::compile(const text::Grammar& grammar, const std::string& field,
-                                       const Wanted& wanted) {
+text::Matcher ConstraintMaker::compile(text::Grammar grammar, const std::string& salt,
+                                       const std::string& field, const Wanted& wanted) {
+  grammar.salt = salt;
   try {
-    return compiler().compile(grammar, wanted);
+    auto matcher = compiler().compile(grammar, wanted);
+    matcher.blame(field);
+    return matcher;
   } catch (const Error& error) {
-    throw Error(error.code(), error.what(), field);
+    throw Error(error.code(), error.what(), blamed(error, field));
   }
 }
 

@@ -29,14 +29,15 @@ class ConstraintMaker {
                   std::vector<std::int32_t> end_tokens,
                   std::int64_t grammar_bytes = std::int64_t{256} << 20);
 
-  /// Of an answer to `prompt`, the rendered chat, that begins with `begun` (text::OpenPrompt). Null where nothing is asked for.
+  /// The constraint of an answer to `prompt`, the rendered chat, that begins with `begun` (text::OpenPrompt). Null where nothing is asked for.
   /// Throws Error(invalid_argument) naming the field that can't be kept to, or by an answer that begins so. `wanted`: see
   /// GrammarCompiler::compile.
   std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt,
                                    std::string_view begun = {}, const Wanted& wanted = {});
 
-  /// Of a text that is completed: there is no reasoning.
-  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {});
+  /// The constraint of a text that is completed: there is no reasoning. salt: the request's cache_salt.
+  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {},
+                                   const std::string& salt = {});
 
   /// Drops the grammars that are kept and returns their number.
   std::size_t clear();
@@ -46,9 +47,9 @@ class ConstraintMaker {
   std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
   text::Grammar grammar_of_calls(const ChatRequest& request, text::Thoughts thoughts) const;
   text::Grammar grammar_of_answer(const ResponseFormat& format, text::Thoughts thoughts) const;
-  /// Of what may follow thoughts that were closed by force, in a format of messages.
+  /// The grammar of what may follow thoughts that were closed by force, in a format of messages.
   std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
-  text::Matcher compile(const text::Grammar& grammar, const std::string& field,
+  text::Matcher compile(text::Grammar grammar, const std::string& salt, const std::string& field,
                         const Wanted& wanted);
   text::GrammarCompiler& compiler();
 

@@ -30,7 +30,7 @@ static_assert(std::endian::native == std::endian::little, "headers are written a
 constexpr std::array<char, 8> magic = {'P', 'I', 'P', 'P', 'I', 'N', 'C', 'D'};
 constexpr std::uint32_t version = 2;
 
-// Of a payload, what is read and hashed at once: it is still in the core's own cache then.
+// The bytes of a payload that are read and hashed at once: they are still in the core's own cache then.
 constexpr std::size_t piece_bytes = std::size_t{256} << 10;
 
 struct Header {
@@ -199,6 +199,7 @@ std::int64_t file_size_of(const Entry& entry) {
 }
 
 std::string_view folder_of(EntryKind kind) {
+  if (kind == EntryKind::state) return "states";
   return kind == EntryKind::page ? "pages" : "features";
 }
 

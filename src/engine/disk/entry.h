@@ -18,8 +18,9 @@
 
 namespace pippin::engine {
 
-enum class EntryKind : std::uint32_t { page = 1, features = 2 };
-inline constexpr EntryKind entry_kinds[] = {EntryKind::page, EntryKind::features};
+/// state: the snapshot of recurrent layers after the page of the same key.
+enum class EntryKind : std::uint32_t { page = 1, features = 2, state = 3 };
+inline constexpr EntryKind entry_kinds[] = {EntryKind::page, EntryKind::features, EntryKind::state};
 
 /// Says which entry a file holds; every part of it is in the file's path and in its header.
 struct EntryName {

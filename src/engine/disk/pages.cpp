@@ -32,18 +32,20 @@ std::string describe(const PageKey& parent, const PageContent& content) {
 
 }  // namespace
 
-DiskPages::DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes,
+DiskPages::DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes, EntryKind kind,
                      std::size_t max_bytes_coming)
     : store_(std::move(store)),
       bytes_(std::move(bytes)),
-      max_held_(std::max<std::size_t>(2, max_bytes_coming / bytes_.size)) {}
+      kind_(kind),
+      max_held_(
+          std::max<std::size_t>(2, max_bytes_coming / std::max<std::size_t>(bytes_.size, 1))) {}
 
 bool DiskPages::request(const PageKey& key) {
   if (const auto it = reads_.find(key); it != reads_.end()) {
     ++it->second.users;
     return true;
   }
-  if (!store_->contains(EntryKind::page, key)) return false;
+  if (!store_->contains(kind_, key)) return false;
   reads_[key].users = 1;
   to_start_.push_back(key);
   start_reads();
@@ -56,7 +58,7 @@ void DiskPages::start_reads() {
     to_start_.pop_front();
     if (it == reads_.end() || std::exchange(it->second.started, true)) continue;
     ++num_held_;
-    inbox_->read(*store_, EntryKind::page, it->first, take_spare());
+    inbox_->read(*store_, kind_, it->first, take_spare());
   }
 }
 
@@ -115,27 +117,27 @@ void DiskPages::published(const PageKey& key) {
 // The first page last: it is evicted last.
 void DiskPages::used(std::span<const PageKey> keys) {
   const std::vector<PageKey> from_the_end(keys.rbegin(), keys.rend());
-  store_->use(EntryKind::page, from_the_end);
+  store_->use(kind_, from_the_end);
 }
 
-bool DiskPages::write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end) {
+bool DiskPages::write_behind(const Find& find, std::chrono::steady_clock::time_point end) {
   bool copied = false;
-  while (!unwritten_.empty() && write(pages, unwritten_.front(), copied)) {
+  while (!unwritten_.empty() && write(find, unwritten_.front(), copied)) {
     unwritten_.pop_front();
     if (std::chrono::steady_clock::now() >= end) break;
   }
   return copied;
 }
 
-bool DiskPages::write(const PageCache& pages, const PageKey& key, bool& copied) {
-  const auto page = pages.published(key);
-  if (!page || !store_->wants(EntryKind::page, key)) return true;
+bool DiskPages::write(const Find& find, const PageKey& key, bool& copied) {
+  const auto page = find(key);
+  if (!page || !store_->wants(kind_, key)) return true;
   Entry entry{describe(*page->parent, *page->content), {}};
   if (!store_->has_room(file_size_of(entry) + static_cast<std::int64_t>(bytes_.size))) return false;
   entry.payload.resize(bytes_.size);
   bytes_.read(page->page, entry.payload);
   copied = true;
-  return store_->put(EntryKind::page, key, std::move(entry), *page->parent);
+  return store_->put(kind_, key, std::move(entry), *page->parent);
 }
 
 }  // namespace pippin::engine

@@ -1,4 +1,5 @@
-// KV pages on disk: published ones are written behind, those that a prompt goes on with are read back.
+// KV pages on disk, or snapshots of recurrent states: published ones are written behind, those that a prompt goes on with are read
+// back.
 #pragma once
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -17,7 +19,7 @@
 
 namespace pippin::engine {
 
-/// How the bytes of a page in the pools are reached.
+/// How the bytes of a page in the pools, or of a slot, are reached.
 struct PageBytes {
   std::size_t size = 0;
   std::function<void(PageId, std::span<std::uint8_t>)> read;
@@ -29,9 +31,10 @@ struct PageBytes {
 /// enough that they are still in the processor's caches when they are copied on, and their memory serves for the next ones.
 class DiskPages final : public ColdPages {
  public:
-  DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes,
+  DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes, EntryKind kind = EntryKind::page,
             std::size_t max_bytes_coming = std::size_t{16} << 20);
 
+  bool contains(const PageKey& key) const override { return store_->contains(kind_, key); }
   bool request(const PageKey& key) override;
   State state(const PageKey& key) override;
   bool load(const PageKey& key, const PageKey& parent, const PageContent& content,
@@ -40,9 +43,15 @@ class DiskPages final : public ColdPages {
   void published(const PageKey& key) override;
   void used(std::span<const PageKey> keys) override;
 
+  /// Finds what was published by its key: its page or slot, and what the key is a hash of; nullopt once it is gone.
+  using Find = std::function<std::optional<PageCache::Published>(const PageKey&)>;
+
   /// Copies published pages to the store until it has no room, none is left or `end` has come, but at least one. Returns whether any
   /// was: then there may be more to do at once.
-  bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end);
+  bool write_behind(const Find& find, std::chrono::steady_clock::time_point end);
+  bool write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end) {
+    return write_behind([&](const PageKey& key) { return pages.published(key); }, end);
+  }
 
  private:
   struct Read {
@@ -56,10 +65,11 @@ class DiskPages final : public ColdPages {
   void take_arrived();
   RawBytes take_spare();
   /// Copies the page; false where it has to wait for the store. `copied` says that there was something to do.
-  bool write(const PageCache& pages, const PageKey& key, bool& copied);
+  bool write(const Find& find, const PageKey& key, bool& copied);
 
   std::shared_ptr<DiskStore> store_;
   PageBytes bytes_;
+  EntryKind kind_;
   std::shared_ptr<DiskInbox> inbox_ = std::make_shared<DiskInbox>();
   std::unordered_map<PageKey, Read, DigestHash> reads_;
   std::deque<PageKey> to_start_;

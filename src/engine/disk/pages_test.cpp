@@ -28,7 +28,7 @@ struct Machine {
         disk(store,
              {page_bytes, [this](PageId page, auto out) { copy(pools[page], out.begin()); },
               [this](PageId page, auto bytes) { pools[page].assign(bytes.begin(), bytes.end()); }},
-             max_bytes_coming) {}
+             EntryKind::page, max_bytes_coming) {}
 
   static void copy(const std::vector<std::uint8_t>& from, auto to) {
     std::copy(from.begin(), from.end(), to);

@@ -9,13 +9,17 @@
 namespace pippin::engine {
 namespace {
 
-void check_count(std::ptrdiff_t places, std::size_t shown, const std::string& what) {
-  if (static_cast<std::size_t>(places) == shown) return;
-  throw Error(Code::invalid_argument,
-              "the messages hold " + std::to_string(shown) + " " + what +
-                  ", but the prompt has places for " + std::to_string(places) +
-                  " (does a text spell out the model's own token for them?)",
-              "messages");
+bool spells(const Message& message, const std::string& spelling) {
+  return std::any_of(message.content.begin(), message.content.end(), [&](const ContentPart& part) {
+    return !spelling.empty() && part.text.find(spelling) != std::string::npos;
+  });
+}
+
+// The message whose text spells out a model's token, else all of them.
+const std::string& field_that_spells(const ChatRequest& request, const std::string& spelling) {
+  for (const Message& message : request.messages)
+    if (!message.field.empty() && spells(message, spelling)) return message.field;
+  return request.field;
 }
 
 // Errors of `work` name the field, where it is known.
@@ -49,14 +53,38 @@ MediaItem Shown::item(const models::MediaSpan& span) const {
           std::make_shared<LazyPatches>(std::move(cut))};
 }
 
-PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input) : input_(input) {
+PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input)
+    : request_(request), input_(input) {
   for (const Message& message : request.messages)
     for (const ContentPart& part : message.content) {
+      const std::size_t pictures = pictures_.size(), temporal_patches = temporal_patches_.size();
       blaming(part.field, [&] {
         if (part.image) add(part.image);
         if (part.video) add(part.video);
       });
+      measure(part, pictures, temporal_patches);
     }
+}
+
+// `part` added what is behind the first so many pictures and temporal patches.
+void PromptMedia::measure(const ContentPart& part, std::size_t pictures,
+                          std::size_t temporal_patches) {
+  std::int64_t tokens = 0;
+  for (; pictures < pictures_.size(); ++pictures)
+    tokens += pictures_[pictures].merged_grid().num_patches();
+  for (; temporal_patches < temporal_patches_.size(); ++temporal_patches)
+    tokens += temporal_patches_[temporal_patches].merged_grid().num_patches();
+  if (tokens > largest_.num_tokens) largest_ = {tokens, part.field};
+}
+
+void PromptMedia::check_count(std::ptrdiff_t places, std::size_t shown, const std::string& what,
+                              const std::string& spelling) const {
+  if (static_cast<std::size_t>(places) == shown) return;
+  throw Error(Code::invalid_argument,
+              "the messages hold " + std::to_string(shown) + " " + what +
+                  ", but the prompt has places for " + std::to_string(places) +
+                  " (does a text spell out the model's own token for them?)",
+              field_that_spells(request_, spelling));
 }
 
 void PromptMedia::add(const std::shared_ptr<const Pixels>& picture) {
@@ -93,7 +121,7 @@ std::string PromptMedia::text_of(const Video& video) const {
 
 std::string PromptMedia::expand(const std::string& rendered) const {
   if (!input_ || !input_->video_processor) return rendered;
-  check_count(count(rendered, input_->video_text), videos_.size(), "videos");
+  check_count(count(rendered, input_->video_text), videos_.size(), "videos", input_->video_text);
   return expand(rendered, videos_);
 }
 
@@ -125,10 +153,10 @@ std::string PromptMedia::expand(const std::string& rendered,
 void PromptMedia::check_places(std::span<const std::int32_t> tokens) const {
   if (!input_) return;
   check_count(std::count(tokens.begin(), tokens.end(), input_->image_token), pictures_.size(),
-              "pictures");
+              "pictures", input_->image_text);
   if (input_->video_processor)
     check_count(std::count(tokens.begin(), tokens.end(), input_->video_token),
-                temporal_patches_.size(), "pairs of a video's frames");
+                temporal_patches_.size(), "pairs of a video's frames", input_->video_text);
 }
 
 const Shown* PromptMedia::next(std::int32_t token) {

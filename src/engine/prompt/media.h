@@ -20,6 +20,7 @@ namespace pippin::engine {
 struct VisionInput {
   media::ImageProcessorConfig image_processor;
   std::int32_t image_token = -1;  ///< stands once for a picture in the rendered prompt
+  std::string image_text = {};    ///< how the prompt spells it
 
   /// Absent: the model takes no videos.
   std::optional<media::VideoProcessorConfig> video_processor;
@@ -43,6 +44,12 @@ struct Shown {
   MediaItem item(const models::MediaSpan& span) const;
 };
 
+/// What a message shows.
+struct ShownPart {
+  std::int64_t num_tokens = 0;  ///< that it takes in the prompt, all of a video's together
+  std::string field = {};       ///< ContentPart::field
+};
+
 /// Refers to the request and the model's VisionInput (null: it sees nothing), which must outlive it.
 class PromptMedia {
  public:
@@ -61,6 +68,9 @@ class PromptMedia {
   /// Throws Error(invalid_argument) where `tokens` don't hold one place for each picture and temporal patch.
   void check_places(std::span<const std::int32_t> tokens) const;
 
+  /// The picture or video that takes the most tokens; none of no tokens.
+  const ShownPart& largest() const { return largest_; }
+
   /// What stands at the next place, if `token` is one: to be asked of each token in order.
   const Shown* next(std::int32_t token);
 
@@ -68,9 +78,14 @@ class PromptMedia {
   void add(const std::shared_ptr<const Pixels>& picture);
   void add(const std::shared_ptr<const Video>& video);
   std::string expand(const std::string& rendered, std::span<const Video* const> videos) const;
+  void check_count(std::ptrdiff_t places, std::size_t shown, const std::string& what,
+                   const std::string& spelling) const;
+  void measure(const ContentPart& part, std::size_t pictures, std::size_t temporal_patches);
   std::string text_of(const Video& video) const;
 
+  const ChatRequest& request_;
   const VisionInput* input_;
+  ShownPart largest_;
   std::vector<const Video*> videos_;
   std::vector<Shown> pictures_, temporal_patches_;
   std::size_t next_picture_ = 0, next_temporal_patch_ = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/messages.h"
+#include "text/template_fault.h"
 
 namespace pippin::engine {
 namespace {
@@ -19,7 +20,7 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-void PromptBuilder::check_length(std::int64_t num_tokens, const char* field) const {
+void PromptBuilder::check_length(std::int64_t num_tokens, const std::string& field) const {
   if (num_tokens < max_context) return;
   // Agents look for these first words, and shorten their conversation then.
   throw Error(Code::context_exceeded,
@@ -30,7 +31,7 @@ void PromptBuilder::check_length(std::int64_t num_tokens, const char* field) con
 }
 
 std::vector<std::int32_t> PromptBuilder::encode(const std::string& text, bool add_special,
-                                                const char* field) const {
+                                                const std::string& field) const {
   // Normalising may shrink a text, hence the factor; past it no tokenization can fit, and trying would take seconds.
   if (text.size() / 4 > static_cast<std::size_t>(max_context) * max_token_bytes)
     throw Error(Code::context_exceeded,
@@ -72,6 +73,18 @@ std::size_t PromptBuilder::history_end(const ChatRequest& request, text::ChatInp
 }
 
 text::OpenPrompt PromptBuilder::rendered(const ChatRequest& request, text::ChatInput input) const {
+  try {
+    return render_messages(request, input);
+  } catch (const Error& fault) {
+    if (!fault.field().empty() && fault.field() != "messages") throw;
+    const auto index = text::message_at_fault(*chat_template, request.messages, input, fault);
+    const std::string& message = index ? request.messages[*index].field : request.field;
+    throw Error(fault.code(), fault.what(), message.empty() ? request.field : message);
+  }
+}
+
+text::OpenPrompt PromptBuilder::render_messages(const ChatRequest& request,
+                                                text::ChatInput input) const {
   if (request.prompt_end == PromptEnd::last_message)
     return text::render_open(*chat_template, request.messages, std::move(input), thought_tag);
   input.messages_json = text::messages_json(request.messages);
@@ -84,13 +97,13 @@ text::OpenPrompt PromptBuilder::rendered(const ChatRequest& request, text::ChatI
 text::OpenPrompt PromptBuilder::build(const ChatRequest& request, Sequence& sequence) const {
   if (!chat_template)
     throw Error(Code::invalid_argument,
-                "this model has no chat template; it can only complete plain text", "messages");
+                "this model has no chat template; it can only complete plain text", request.field);
   PromptMedia media(request, vision ? &*vision : nullptr);
   text::ChatInput input;
   input.tools_json = request.template_tools_json.value_or(request.tools_json);
   input.kwargs_json = request.template_kwargs_json;
   auto prompt = rendered(request, input);
-  const auto tokens = encode(media.expand(prompt.text), false, "messages");
+  const auto tokens = encode(media.expand(prompt.text), false, request.field);
   media.check_places(tokens);
   const auto history = history_end(request, std::move(input), prompt.text, media, tokens.size());
 
@@ -110,7 +123,10 @@ text::OpenPrompt PromptBuilder::build(const ChatRequest& request, Sequence& sequ
     if (num_tokens < max_context)  // else only counted, for the error
       sequence.tokens.insert(sequence.tokens.end(), static_cast<std::size_t>(count), tokens[i]);
   }
-  check_length(num_tokens, "messages");
+  const ShownPart& largest = media.largest();  // to blame where it does not even fit alone
+  check_length(num_tokens, largest.num_tokens >= max_context && !largest.field.empty()
+                               ? largest.field
+                               : request.field);
   for (std::size_t i = 0; i < spans.size(); ++i) sequence.media.push_back(shown[i]->item(spans[i]));
   sequence.num_prompt = sequence.num_tokens();
   part_cache(sequence, request.cache_salt);

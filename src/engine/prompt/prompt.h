@@ -49,13 +49,15 @@ struct PromptBuilder {
  private:
   /// `field` of the request is to blame for what is wrong.
   std::vector<std::int32_t> encode(const std::string& text, bool add_special,
-                                   const char* field) const;
+                                   const std::string& field) const;
+  /// Errors of the template name the message that is to blame, where that is found.
   text::OpenPrompt rendered(const ChatRequest& request, text::ChatInput input) const;
+  text::OpenPrompt render_messages(const ChatRequest& request, text::ChatInput input) const;
   /// Where the last assistant's message ends (of those before one that goes on) among the prompt's tokens (pictures not laid out); 0 without one.
   std::size_t history_end(const ChatRequest& request, text::ChatInput input,
                           const std::string& prompt, const PromptMedia& media,
                           std::size_t num_tokens) const;
-  void check_length(std::int64_t num_tokens, const char* field) const;
+  void check_length(std::int64_t num_tokens, const std::string& field) const;
   void check_tokens(const std::vector<std::int32_t>& tokens, const char* field) const;
 };
 

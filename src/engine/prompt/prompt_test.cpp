@@ -5,16 +5,16 @@
 namespace pippin::engine {
 namespace {
 
-const auto model_dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
+const auto demo_dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "assets/demo-model";
 
 PromptBuilder builder() {
   PromptBuilder b;
-  b.tokenizer = text::Tokenizer::load(model_dir);
-  b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(model_dir));
+  b.tokenizer = text::Tokenizer::load(demo_dir);
+  b.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::load(demo_dir));
   b.vision.emplace();
-  b.vision->image_processor = media::ImageProcessorConfig::load(model_dir);
+  b.vision->image_processor = media::ImageProcessorConfig::load(demo_dir);
   b.vision->image_token = *b.tokenizer->token_to_id("<|image_pad|>");
-  b.vision->video_processor = media::VideoProcessorConfig::load(model_dir);
+  b.vision->video_processor = media::VideoProcessorConfig::load(demo_dir);
   b.vision->video_token = *b.tokenizer->token_to_id("<|video_pad|>");
   b.vision->video_text = "<|video_pad|>";
   b.vision->start_text = "<|vision_start|>";
@@ -101,6 +101,64 @@ TEST(PromptEnd, GoesOnWithinTheLastMessage) {
   const std::span tokens(sequence.tokens);
   const auto history = tokens.first(static_cast<std::size_t>(sequence.num_history));
   EXPECT_TRUE(prompts.tokenizer->decode(history, false).ends_with("yes<|im_end|>\n"));
+}
+
+// The field that a prompt's error blames, of messages "m.0", "m.1" ... in "m".
+std::string blamed(const PromptBuilder& prompts, std::vector<Message> messages) {
+  ChatRequest request;
+  request.field = "m";
+  for (std::size_t i = 0; i < messages.size(); ++i) messages[i].field = "m." + std::to_string(i);
+  request.messages = std::move(messages);
+  try {
+    Sequence sequence;
+    prompts.build(request, sequence);
+  } catch (const Error& error) {
+    return error.field();
+  }
+  ADD_FAILURE() << "nothing is wrong";
+  return "";
+}
+
+TEST(PromptErrors, BlameTheMessageThatTheTemplateRefuses) {
+  auto prompts = builder();
+  prompts.chat_template = std::make_shared<text::ChatTemplate>(text::ChatTemplate::parse(
+      "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+      "{{ m.content }}{% endfor %}"));
+  EXPECT_EQ(blamed(prompts, {message("user", "a"), message("tool", "b"), message("user", "c")}),
+            "m.1");
+  prompts.chat_template = std::make_shared<text::ChatTemplate>(
+      text::ChatTemplate::parse("{{ raise_exception('never') }}"));
+  EXPECT_EQ(blamed(prompts, {message("user", "a")}), "m");
+  prompts.chat_template = nullptr;
+  EXPECT_EQ(blamed(prompts, {message("user", "a")}), "m");
+}
+
+TEST(PromptErrors, BlameTheMessageThatSpellsOutAToken) {
+  auto prompts = builder();
+  prompts.vision->image_text = "<|image_pad|>";
+  for (const char* text : {"<|image_pad|>", "<|video_pad|>"})
+    EXPECT_EQ(blamed(prompts, {message("user", "a"), message("user", text)}), "m.1") << text;
+}
+
+TEST(PromptErrors, BlameThePictureThatIsTooLarge) {
+  auto prompts = builder();
+  prompts.max_context = 64;
+  const auto picture = [](int height, int width, const std::string& field) {
+    const auto size = static_cast<std::size_t>(3 * height * width);
+    ContentPart part;
+    part.image =
+        std::make_shared<Pixels>(Pixels{height, width, std::vector<std::uint8_t>(size, 128)});
+    part.field = field;
+    return part;
+  };
+  auto asked = message("user", "what?");
+  asked.content.push_back(picture(64, 64, "small"));
+  asked.content.push_back(picture(512, 512, "large"));
+  EXPECT_EQ(blamed(prompts, {asked}), "large");
+  asked.content[2] = picture(1, 1000, "narrow");
+  EXPECT_EQ(blamed(prompts, {asked}), "narrow");
+  asked.content.pop_back();
+  EXPECT_EQ(blamed(prompts, {message("user", std::string(400, 'z')), asked}), "m");
 }
 
 TEST(PromptEnd, MayAskForNothing) {

@@ -41,7 +41,8 @@ models::StepInput prompt(const std::vector<std::int32_t>& pages, int rows, int l
           true,
           int_array(last, {logit_rows}),
           kernels::make_layout({{pages, rows, rows}}, run.page_size, run.cpu),
-          {}};
+          {},
+          {{0, 0, rows}}};
 }
 
 std::int64_t text_bytes(const models::Model& model, const DryRun& run, int rows) {
@@ -49,13 +50,15 @@ std::int64_t text_bytes(const models::Model& model, const DryRun& run, int rows)
   std::vector<std::int32_t> pages(
       static_cast<std::size_t>((rows + run.page_size - 1) / run.page_size));
   std::iota(pages.begin(), pages.end(), 0);
-  nn::KVCache cache(traits.num_layers, static_cast<int>(pages.size()), run.page_size,
-                    traits.num_kv_heads, traits.head_dim, run.kv, run.cpu != nullptr);
+  nn::ModelState state(traits.layers, {static_cast<int>(pages.size()), run.page_size, 1}, run.kv,
+                       run.cpu != nullptr);
+  const std::int32_t slot = 0;
+  state.slots().clear_pages({&slot, 1});
   const auto input = prompt(pages, rows, 1, traits.position_axes, run);
   return peak_of([&] {
-    std::vector<mx::array> results = {model.forward(input, cache)};
-    results.insert(results.end(), cache.keys.begin(), cache.keys.end());
-    results.insert(results.end(), cache.values.begin(), cache.values.end());
+    const auto logits = model.forward(input, state);
+    auto results = state.arrays();
+    results.push_back(logits);
     mx::eval(std::move(results));
   });
 }

@@ -5,7 +5,7 @@
 
 #include "media/image_processor.h"
 #include "models/model.h"
-#include "nn/kv_cache.h"
+#include "nn/model_state.h"
 
 namespace pippin::engine {
 

@@ -26,7 +26,7 @@ std::int64_t now_ns() {
       .count();
 }
 
-// Of steady_ms; nullopt for infinity.
+// The time of steady_ms; nullopt for infinity.
 std::optional<Clock::time_point> time_of(double ms) {
   if (!std::isfinite(ms)) return {};
   return Clock::time_point(
@@ -39,12 +39,13 @@ double ms_of(Clock::duration time) {
 
 constexpr const char* stopped = "the engine has stopped; see its log";
 
-ClearedCaches clear(Runner& runner, PageCache& pages) {
+ClearedCaches clear(Runner& runner, PageCache& pages, StateCache& states) {
   ClearedCaches cleared;
   cleared.resident_before = resident_bytes();
   cleared.pages = pages.num_cached();
   cleared.media = static_cast<std::int64_t>(runner.encoder().cache().size());
   pages.forget_cached();
+  states.forget();
   runner.clear_caches(pages.free_pages());
   trim_heap();
   cleared.resident_after = resident_bytes();
@@ -139,6 +140,8 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
     shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
     shared_->stats.memory = options_.memory;
     shared_->stats.page_bytes = runner->bytes_per_page();
+    shared_->stats.state_slots = options_.num_slots;
+    shared_->stats.state_bytes = runner->bytes_per_slot();
     shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
   } catch (...) {
     ready(std::current_exception());
@@ -150,22 +153,24 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
 }
 
 void Loop::serve(Runner& runner) {
-  PageCache pages(options_.num_pages, options_.page_size, options_.prefix_cache);
-  Scheduler scheduler(options_.scheduler, pages, &runner.encoder(),
-                      options_.prefix_cache ? runner.cold_pages() : nullptr);
+  Caches caches{{options_.num_pages, options_.page_size, options_.prefix_cache},
+                {options_.num_slots, options_.snapshot_tokens}};
+  Scheduler scheduler(options_.scheduler, caches.pages, &runner.encoder(),
+                      options_.prefix_cache ? runner.cold_pages() : nullptr,
+                      options_.num_slots > 0 ? &caches.states : nullptr, runner.cold_states());
   std::optional<InFlightStep> in_flight;
   bool busy = false, sound = false;
   try {
     while (take_submitted(scheduler, !busy && !in_flight)) {
-      clear_where_asked(runner, scheduler, pages);
+      clear_where_asked(runner, scheduler, caches);
       const auto start = Clock::now();
-      const bool worked = step(runner, scheduler, pages, in_flight);
+      const bool worked = step(runner, scheduler, caches, in_flight);
       const bool rests = !worked || (scheduler.idle() && !in_flight);
-      const bool writes = write_behind(runner, pages, Clock::now() - start, rests);
+      const bool writes = write_behind(runner, caches, Clock::now() - start, rests);
       busy = writes || !rests;
-      publish_stats(runner, scheduler, pages);
+      publish_stats(runner, scheduler, caches);
     }
-    if (in_flight) finish_step(runner, scheduler, pages, *in_flight, {});
+    if (in_flight) finish_step(runner, scheduler, caches, *in_flight, {});
     sound = true;
   } catch (const std::exception& failure) {
     spdlog::critical("[engine] gives up: {}", failure.what());
@@ -174,27 +179,29 @@ void Loop::serve(Runner& runner) {
     for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   }
   scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
-  if (sound) write_the_rest(runner, pages);
+  if (sound) write_the_rest(runner, caches);
   refuse_to_clear();
-  publish_stats(runner, scheduler, pages);
+  publish_stats(runner, scheduler, caches);
 }
 
 // A page at a time where nobody waits. Else in a twentieth of the time that steps take, so that it is not felt: what one
 // page took longer than that, the next ones wait for.
-bool Loop::write_behind(Runner& runner, const PageCache& pages, Clock::duration step, bool rests) {
+bool Loop::write_behind(Runner& runner, const Caches& caches, Clock::duration step, bool rests) {
   write_time_ = rests ? Clock::duration(0) : std::min(write_time_, Clock::duration(0)) + step / 20;
   if (write_time_ < Clock::duration(0)) return false;
   const auto start = Clock::now();
-  const bool more = runner.write_behind(pages, start + write_time_);
+  const bool more = runner.write_behind(caches.pages, caches.states, start + write_time_);
   write_time_ -= Clock::now() - start;
   return more;
 }
 
 // So that the next start finds what this one computed; not for ever, since somebody waits for this one to end.
-void Loop::write_the_rest(Runner& runner, const PageCache& pages) {
+void Loop::write_the_rest(Runner& runner, const Caches& caches) {
   const auto end = Clock::now() + max_writing_at_the_end;
   while (options_.disk && Clock::now() < end) {
-    if (!runner.write_behind(pages, end) && options_.disk->stats().queued_bytes == 0) return;
+    if (!runner.write_behind(caches.pages, caches.states, end) &&
+        options_.disk->stats().queued_bytes == 0)
+      return;
     options_.disk->flush();
   }
 }
@@ -215,15 +222,15 @@ bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
   return !shared_->stopping;
 }
 
-void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages) {
+void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches& caches) {
   std::vector<std::promise<ClearedCaches>> asked;
   {
     std::lock_guard lock(shared_->mutex);
     asked.swap(shared_->to_clear);
   }
   for (auto& promise : asked) {
-    const auto cleared = clear(runner, pages);
-    publish_stats(runner, scheduler, pages);  // first: whoever is answered sees them
+    const auto cleared = clear(runner, caches.pages, caches.states);
+    publish_stats(runner, scheduler, caches);  // first: whoever is answered sees them
     promise.set_value(cleared);
   }
 }
@@ -236,7 +243,7 @@ void Loop::refuse_to_clear() {
 
 // One round: plans and launches a step, ahead of the one under way where that can be, and reads that one. False when there is
 // nothing to do.
-bool Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+bool Loop::step(Runner& runner, Scheduler& scheduler, Caches& caches,
                 std::optional<InFlightStep>& in_flight) {
   if (in_trouble() && !restore(runner)) {
     scheduler.fail_all(Error(Code::unavailable, stats().trouble));
@@ -244,7 +251,7 @@ bool Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages,
   }
   const bool landing = in_flight.has_value();
   if (landing && !scheduler.may_run_ahead(in_flight->batch)) {
-    finish_step(runner, scheduler, pages, *in_flight, {});
+    finish_step(runner, scheduler, caches, *in_flight, {});
     in_flight.reset();
   }
   StepRecord record;
@@ -254,9 +261,9 @@ bool Loop::step(Runner& runner, Scheduler& scheduler, PageCache& pages,
   const bool planned = !batch.empty();
   std::optional<InFlightStep> next;
   if (planned) next = launch(runner, scheduler, std::move(batch), record);
-  if (in_flight && !finish_step(runner, scheduler, pages, *in_flight, next)) next.reset();
+  if (in_flight && !finish_step(runner, scheduler, caches, *in_flight, next)) next.reset();
   if (next && (next->failure || !options_.overlap)) {
-    finish_step(runner, scheduler, pages, *next, {});
+    finish_step(runner, scheduler, caches, *next, {});
     next.reset();
   }
   in_flight = std::move(next);
@@ -285,7 +292,7 @@ Loop::InFlightStep Loop::launch(Runner& runner, const Scheduler& scheduler, Batc
 
 // next: what was launched behind it. False when the step has failed, and next with it: the pools' content is lost, others start
 // over, and nothing cached may be trusted.
-bool Loop::finish_step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+bool Loop::finish_step(Runner& runner, Scheduler& scheduler, Caches& caches,
                        InFlightStep& in_flight, const std::optional<InFlightStep>& next) {
   auto& [batch, record, step, failure] = in_flight;
   record.before = computed_;
@@ -306,7 +313,7 @@ bool Loop::finish_step(Runner& runner, Scheduler& scheduler, PageCache& pages,
                      std::string("the engine could not compute this request: ") + error.what()));
     if (next) scheduler.abandon(next->batch);
     scheduler.preempt_all();
-    pages.forget_cached();
+    caches.pages.forget_cached();
     restore(runner);
     record.computed = Clock::now();
   }
@@ -361,16 +368,18 @@ bool Loop::restore(Runner& runner) {
   return trouble.empty();
 }
 
-void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages) {
+void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const Caches& caches) {
   std::lock_guard lock(shared_->mutex);
   auto& stats = shared_->stats;
   const auto& counters = scheduler.counters();
   stats.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
   stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
   stats.sequences_held = static_cast<std::int64_t>(scheduler.num_stalled());
-  stats.pages_free = pages.num_free();
-  stats.pages_cached = pages.num_cached();
-  stats.pages_evicted = pages.num_evicted();
+  stats.pages_free = caches.pages.num_free();
+  stats.pages_cached = caches.pages.num_cached();
+  stats.pages_evicted = caches.pages.num_evicted();
+  stats.snapshots = static_cast<std::int64_t>(caches.states.num_snapshots());
+  stats.snapshots_evicted = caches.states.num_evicted();
   const auto& encoder = runner.encoder();
   stats.encoder_runs = encoder.num_runs();
   stats.encoder_hits = encoder.num_hits();

@@ -28,6 +28,8 @@ class Loop {
   struct Options {
     int num_pages = 0;
     int page_size = 16;
+    int num_slots = 0;         ///< of recurrent states; 0 for a model without recurrent layers
+    int snapshot_tokens = 16;  ///< see StateCache
     bool prefix_cache = true;
     bool overlap = false;  ///< see EngineOptions; on any device
     SchedulerOptions scheduler;
@@ -84,23 +86,29 @@ class Loop {
   };
 
   void main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready);
+  /// What the scheduler decides with: of the engine's thread.
+  struct Caches {
+    PageCache pages;
+    StateCache states;
+  };
+
   void serve(Runner& runner);
   bool take_submitted(Scheduler& scheduler, bool may_wait);
-  bool write_behind(Runner& runner, const PageCache& pages,
-                    std::chrono::steady_clock::duration step, bool rests);
-  void write_the_rest(Runner& runner, const PageCache& pages);
-  void clear_where_asked(Runner& runner, const Scheduler& scheduler, PageCache& pages);
+  bool write_behind(Runner& runner, const Caches& caches, std::chrono::steady_clock::duration step,
+                    bool rests);
+  void write_the_rest(Runner& runner, const Caches& caches);
+  void clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches& caches);
   void refuse_to_clear();
-  bool step(Runner& runner, Scheduler& scheduler, PageCache& pages,
+  bool step(Runner& runner, Scheduler& scheduler, Caches& caches,
             std::optional<InFlightStep>& in_flight);
   InFlightStep launch(Runner& runner, const Scheduler& scheduler, Batch batch, StepRecord record);
-  bool finish_step(Runner& runner, Scheduler& scheduler, PageCache& pages, InFlightStep& in_flight,
+  bool finish_step(Runner& runner, Scheduler& scheduler, Caches& caches, InFlightStep& in_flight,
                    const std::optional<InFlightStep>& next);
   void observe(const StepRecord& step);
   bool in_trouble() const;
   std::string reset(Runner& runner);
   bool restore(Runner& runner);
-  void publish_stats(Runner& runner, const Scheduler& scheduler, const PageCache& pages);
+  void publish_stats(Runner& runner, const Scheduler& scheduler, const Caches& caches);
 
   Options options_;  ///< set before the constructor returns, then constant
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

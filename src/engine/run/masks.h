@@ -35,7 +35,7 @@ class StepMasks {
   StepMasks& operator=(const StepMasks&) = delete;
 
   bool any() const { return any_; }
-  /// Of the i-th row of logits, as Constraint::fill has it; empty where all tokens are allowed. Waits for the threads, not for fill().
+  /// The mask of the i-th row of logits, as Constraint::fill has it; empty where all tokens are allowed. Waits for the threads, not for fill().
   std::span<const std::uint32_t> row(std::size_t i);
   /// Any thread may, each row once.
   void fill(std::size_t row);

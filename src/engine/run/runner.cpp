@@ -23,12 +23,7 @@ mx::array rows_of(const mx::array& x, std::int64_t begin, std::int64_t end) {
   return mx::slice(x, {static_cast<int>(begin), 0}, {static_cast<int>(end), x.shape(1)});
 }
 
-nn::KVCache make_pools(const models::ModelTraits& traits, const RunnerOptions& options) {
-  return nn::KVCache(traits.num_layers, options.num_pages, options.page_size, traits.num_kv_heads,
-                     traits.head_dim, options.kv, options.cpu != nullptr);
-}
-
-// Of a prompt's token, whose logits are told as they are.
+// The row of a prompt's token, whose logits are reported unchanged.
 SampleRow scored_row(const Sequence& sequence, std::int32_t token) {
   SamplingOptions options;
   options.temperature = 0;
@@ -65,7 +60,7 @@ void use_pages(const Batch& batch, int page_size, nn::PagesAhead& ahead) {
   }
 }
 
-// Of the rows: sequences get their scores, the rest is returned.
+// Gives sequences the scores of their rows; returns the rest.
 StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
                     const std::vector<TokenLogprobs>& logprobs) {
   StepTokens tokens;
@@ -80,10 +75,24 @@ StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
   return tokens;
 }
 
-std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
-  std::vector<nn::KVCache::PageCopy> copies;
+std::vector<nn::PagePools::PageCopy> page_copies(const Batch& batch) {
+  std::vector<nn::PagePools::PageCopy> copies;
   for (const auto& [from, to] : batch.copies) copies.push_back({from, to});
   return copies;
+}
+
+// The chunk's rows, parted where snapshots are taken.
+void add_states(const Chunk& chunk, int first_row, std::vector<kernels::StateRows>& states) {
+  const auto& slot = chunk.sequence->state;
+  if (!slot) return;
+  auto begin = chunk.begin;
+  const auto add = [&](std::int64_t end, StateSlot save) {
+    states.push_back({*slot, first_row + static_cast<int>(begin - chunk.begin),
+                      static_cast<int>(end - begin), save});
+    begin = end;
+  };
+  for (const auto& save : chunk.saves) add(save.end, save.to);
+  if (begin < chunk.end()) add(chunk.end(), -1);
 }
 
 }  // namespace
@@ -91,19 +100,31 @@ std::vector<nn::KVCache::PageCopy> page_copies(const Batch& batch) {
 Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& options)
     : model_(std::move(model)),
       options_(options),
-      kv_(make_pools(model_->traits(), options)),
       encoder_(*model_, options.encoder, options.disk) {
-  if (options.disk) disk_pages_.emplace(options.disk, page_bytes());
+  make_state();
+  if (options.disk) disk_pages_.emplace(options.disk, bytes_of(&nn::ModelState::pages));
+  if (options.disk && options.num_slots > 0)
+    disk_states_.emplace(options.disk, bytes_of(&nn::ModelState::slots), EntryKind::state);
+  const bool by_kernels = !options.cpu && nn::by_gpu_kernels(model_->traits().layers, options.kv);
+  if (by_kernels) replays_ = Replays::make(*model_, options.page_size);
   take_memory_ahead();
   if (ahead_ && options.disk) take_memory_for(options.disk->count(EntryKind::page));
 }
 
+void Runner::make_state() {
+  // What MLX keeps is of the host's in part, since loading the weights leaves it, and a GPU's pools shall not take it.
+  if (!options_.cpu) mx::clear_cache();
+  state_.emplace(model_->traits().layers,
+                 nn::StateSize{options_.num_pages, options_.page_size, options_.num_slots},
+                 options_.kv, options_.cpu != nullptr);
+}
+
 void Runner::take_memory_ahead() {
-  if (auto pools = kv_.host_pools(); !pools.empty() && !options_.kv.preallocated)
+  if (auto pools = state_->pages().host_pools(); !pools.empty() && !options_.kv.preallocated)
     ahead_.emplace(std::move(pools), options_.num_pages);
 }
 
-// Of so many pages, which may come back from disk: a first question shall not wait for that.
+// Takes memory for so many pages, which may come back from disk: a first question shall not wait for that.
 void Runner::take_memory_for(std::int64_t num_pages) {
   for (int page = 0; page < std::min<std::int64_t>(num_pages, options_.num_pages); ++page)
     ahead_->use(page);
@@ -119,63 +140,120 @@ Runner::~Runner() {
 }
 
 // By this object: reset() makes new pools.
-PageBytes Runner::page_bytes() {
-  return {
-      kv_.page_bytes(),
-      [this](PageId page, std::span<std::uint8_t> out) { kv_.read_page(page, out); },
-      [this](PageId page, std::span<const std::uint8_t> bytes) { kv_.write_page(page, bytes); }};
+PageBytes Runner::bytes_of(nn::PagePools& (nn::ModelState::*pools)()) {
+  return {((*state_).*pools)().page_bytes(),
+          [this, pools](PageId page, std::span<std::uint8_t> out) {
+            ((*state_).*pools)().read_page(page, out);
+          },
+          [this, pools](PageId page, std::span<const std::uint8_t> bytes) {
+            ((*state_).*pools)().write_page(page, bytes);
+          }};
 }
 
-bool Runner::write_behind(const PageCache& pages, std::chrono::steady_clock::time_point end) {
+// A snapshot after pages that are not written yet waits with them in the same queue of the store, and is of no use before.
+bool Runner::write_behind(const PageCache& pages, const StateCache& states,
+                          std::chrono::steady_clock::time_point end) {
   if (!disk_pages_) return false;
-  const bool any = encoder_.write_behind();
-  return disk_pages_->write_behind(pages, end) || any;
+  bool any = encoder_.write_behind();
+  const auto slot_of = [&](const PageKey& key) {
+    auto found = pages.published(key);
+    const auto slot = states.peek(key);
+    if (!slot) found.reset();
+    if (found) found->page = *slot;
+    return found;
+  };
+  any = disk_pages_->write_behind(pages, end) || any;
+  return (disk_states_ && disk_states_->write_behind(slot_of, end)) || any;
 }
 
 void Runner::reset() {
   mx::synchronize();
+  if (replays_) replays_ = Replays::make(*model_, options_.page_size);
   sampled_.reset();
   ahead_.reset();
   // The old pools go first: memory may be what the step ran out of.
-  kv_.keys.clear();
-  kv_.values.clear();
+  state_.reset();
   mx::clear_cache();
-  kv_ = make_pools(model_->traits(), options_);
+  make_state();
   take_memory_ahead();
 }
 
 void Runner::clear_caches(const std::vector<PageId>& free_pages) {
   encoder_.clear_cache();
   if (ahead_) ahead_->forget();
-  kv_.drop_pages(free_pages);
+  state_->pages().drop_pages(free_pages);
   mx::clear_cache();
 }
 
 LaunchedStep Runner::launch(const Batch& batch) {
   if (ahead_) use_pages(batch, options_.page_size, *ahead_);
-  kv_.finish_writes();
-  if (!batch.copies.empty()) kv_.copy_pages(page_copies(batch));
+  state_->finish_writes();
+  if (!batch.copies.empty()) state_->pages().copy_pages(page_copies(batch));
+  restore_states(batch);
   encoder_.run(batch.encode);
   LaunchedStep step;
   step.encoded = step.laid_out = now();
   if (batch.chunks.empty()) return step;
-  const auto input = lay_out(batch);
-  step.laid_out = now();
-  compute(input, batch, step);
+  compute(batch, step);
   return step;
 }
 
-void Runner::compute(const models::StepInput& input, const Batch& batch, LaunchedStep& step) {
+// Snapshots are copied first: a sequence may begin anew in a slot that was one until now.
+void Runner::restore_states(const Batch& batch) {
+  std::vector<nn::PagePools::PageCopy> copies;
+  std::vector<std::int32_t> empty;
+  for (const auto& [from, to] : batch.restores) {
+    if (!from)
+      empty.push_back(to);
+    else if (*from != to)
+      copies.push_back({*from, to});
+  }
+  if (!copies.empty()) state_->slots().copy_pages(copies);
+  state_->slots().clear_pages(empty);
+}
+
+// False where MLX must run the step.
+bool Runner::replay(const Batch& batch, StepMasks& masks, LaunchedStep& step) {
+  if (!replays_ || !replays_->takes(batch)) return false;
+  if (!masks.any()) step.rows = sample_rows(batch, masks);
+  const bool chooses =
+      !masks.any() && std::all_of(step.rows.begin(), step.rows.end(), plainly_greedy);
+  const auto replayed = replays_->launch(batch, *state_, chooses, sampled_);
+  if (!replayed) return false;
+  step.laid_out = now();
+  if (chooses) {
+    sampled_ = replayed->ids;
+    step.request = replayed->request;
+    return true;
+  }
+  if (masks.any()) step.rows = sample_rows(batch, masks);
+  sample_step(mx::astype(replayed->logits, mx::float32), masks, step, std::vector<mx::array>{});
+  return true;
+}
+
+void Runner::compute(const Batch& batch, LaunchedStep& step) {
   StepMasks masks(batch, model_->traits().vocab_size, options_.cpu ? nullptr : &mask_threads_);
-  kv_.take_over_pools();
-  const auto logits = model_->forward(input, kv_);
-  std::vector<mx::array> results = kv_.keys;
-  results.insert(results.end(), kv_.values.begin(), kv_.values.end());
+  if (replay(batch, masks, step)) return;
+  const auto input = lay_out(batch);
+  step.laid_out = now();
+  state_->take_over_pools();
+  const auto logits = model_->forward(input, *state_);
+  auto results = state_->arrays();
   if (masks.any()) {  // a GPU computes while the masks are waited for
     results.push_back(logits);
     mx::async_eval(std::exchange(results, {}));
   }
   step.rows = sample_rows(batch, masks);
+  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
+  if (step.rows.empty()) results.push_back(logits);
+  sample_step(logits, masks, step, std::move(results));
+  for (const auto* pools : {&state_->pages(), &state_->slots()})
+    if (pools->size() > 0) step.done.push_back(pools->arrays().back());
+}
+
+// With what else the step shall compute.
+void Runner::sample_step(const mx::array& logits, StepMasks& masks, LaunchedStep& step,
+                         std::vector<mx::array> results) {
   sampled_.reset();
   if (!step.rows.empty()) {  // else the middle of a prompt: only the KV is wanted
     FillMask fill;
@@ -187,16 +265,14 @@ void Runner::compute(const models::StepInput& input, const Batch& batch, Launche
     const auto wanted = step.sampled->arrays();
     results.insert(results.end(), wanted.begin(), wanted.end());
   }
-  // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
-  if (step.rows.empty()) results.push_back(logits);
   mx::async_eval(std::move(results));
-  step.done = kv_.values.back();
   for (auto& row : step.rows) row.allowed = {};
 }
 
 // Each array by itself: mx::eval() would wait for the step behind this one, too.
 StepTokens Runner::read(const Batch& batch, const LaunchedStep& step) {
-  if (step.done) mx::array(*step.done).wait();
+  if (step.request) return hand_out(batch, replays_->read(*step.request).data(), {});
+  for (auto array : step.done) array.wait();
   if (!step.sampled) return {};
   for (auto& array : step.sampled->arrays()) array.wait();
   return hand_out(batch, step.sampled->tokens.data<std::int32_t>(),
@@ -219,19 +295,13 @@ mx::array Runner::token_array(const std::vector<std::int32_t>& tokens,
   return mx::take(mx::concatenate({*sampled_, int_array(tokens)}), int_array(places), 0);
 }
 
-// Codes are read by MLX's operations.
-bool Runner::by_gpu_kernels() const {
-  return options_.kv.bits == 0 &&
-         kernels::gpu::decodes(kernels::gpu::executor(), model_->traits().head_dim,
-                               options_.kv.dtype, options_.kv.dtype);
-}
-
 models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> tokens, device_token_indices, logit_rows;
   const int axes = model_->traits().position_axes;
   std::vector<std::vector<std::int32_t>> positions(static_cast<std::size_t>(axes));
   std::vector<kernels::ContextRows> contexts;
   std::vector<models::MediaRows> media;
+  std::vector<kernels::StateRows> states;
   bool text_positions = true;
   for (const auto& chunk : batch.chunks) {
     const Sequence& sequence = *chunk.sequence;
@@ -251,6 +321,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
       logit_rows.push_back(last + static_cast<std::int32_t>(i));
     if (chunk.sample) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
     contexts.push_back({sequence.pages, static_cast<int>(end), chunk.count});
+    add_states(chunk, static_cast<int>(tokens.size()) - chunk.count, states);
   }
   // A step in the middle of a long prompt wants no logits; the last row stands in, since arrays are never empty.
   if (logit_rows.empty()) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
@@ -260,8 +331,10 @@ models::StepInput Runner::lay_out(const Batch& batch) {
           mx::reshape(int_array(flat), {axes, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
-          kernels::make_layout(contexts, options_.page_size, options_.cpu, by_gpu_kernels()),
-          std::move(media)};
+          kernels::make_layout(contexts, options_.page_size, options_.cpu,
+                               nn::by_gpu_kernels(model_->traits().layers, options_.kv)),
+          std::move(media),
+          std::move(states)};
 }
 
 // Adds the part of each picture that lies within the chunk; the scheduler has seen to it that they are encoded.

@@ -5,6 +5,8 @@
 #include <map>
 #include <unordered_map>
 
+#include "kernels/gpu/tokens.h"
+
 namespace pippin::engine {
 namespace {
 
@@ -140,7 +142,10 @@ int most_logprobs(const std::vector<SampleRow>& rows) {
 }
 
 mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
-  const auto best = mx::astype(mx::argmax(logits, -1), mx::int32);
+  auto* executor = kernels::gpu::executor();
+  const auto best = kernels::gpu::finds_largest(executor, logits)
+                        ? kernels::gpu::argmax(*executor, logits)
+                        : mx::astype(mx::argmax(logits, -1), mx::int32);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
   const auto temperature =
@@ -281,6 +286,11 @@ Sampled sample_on_host(const mx::array& logits, const std::vector<SampleRow>& ro
 }
 
 }  // namespace
+
+bool plainly_greedy(const SampleRow& row) {
+  return greedy(row) && row.options.logit_bias.empty() && row.options.top_logprobs < 0 &&
+         row.counts.empty() && row.allowed.empty() && row.escape < 0 && row.given < 0;
+}
 
 void forbid(const std::vector<std::int32_t>& tokens, SamplingOptions& options) {
   constexpr float impossible = -std::numeric_limits<float>::infinity();

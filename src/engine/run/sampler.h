@@ -37,6 +37,9 @@ struct SampleRow {
   std::int32_t given = -1;
 };
 
+/// Whether the row takes the largest logit as it is, and no more is asked.
+bool plainly_greedy(const SampleRow& row);
+
 /// Called with a row's number, by some thread, before its `allowed` is read.
 using FillMask = std::function<void(std::size_t)>;
 

@@ -13,6 +13,12 @@
 
 namespace pippin::engine {
 
+/// A sequence's recurrent state after its tokens [0, end) is copied to the slot `to` while the step's rows are computed.
+struct StateSave {
+  StateSlot to;
+  std::int64_t end;
+};
+
 /// One sequence's part of a step: computes its tokens [begin, end()).
 struct Chunk {
   std::shared_ptr<Sequence> sequence;
@@ -23,6 +29,7 @@ struct Chunk {
   int device_token_index;
   std::uint32_t
       placement_epoch;  ///< the sequence's at planning; if it has changed, the rows are unwanted
+  std::vector<StateSave> saves = {};  ///< snapshots, in order, at ends in (begin, end()]
 
   std::int64_t end() const { return begin + count; }
 };
@@ -55,12 +62,6 @@ struct StateRestore {
   StateSlot to;
 };
 
-/// A sequence's recurrent state is copied to the snapshot of the prefix `key` after the step's rows are computed.
-struct StateSave {
-  StateSlot from, to;
-  PageKey key;
-};
-
 /// One step: decode rows (chunks of one token) come first, then forced tokens of running answers, then prompts.
 struct Batch {
   std::vector<Chunk> chunks;
@@ -69,11 +70,12 @@ struct Batch {
   int num_scored = 0;  ///< scored rows among the tokens
   std::vector<PageCopy> copies;
   std::vector<StateRestore> restores;
-  std::vector<StateSave> saves;
   /// Images of running sequences that prompts wait for, most urgent first.
   std::vector<MediaItem*> encode;
 
-  bool empty() const { return chunks.empty() && copies.empty() && encode.empty(); }
+  bool empty() const {
+    return chunks.empty() && copies.empty() && restores.empty() && encode.empty();
+  }
 };
 
 }  // namespace pippin::engine

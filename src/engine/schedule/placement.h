@@ -39,10 +39,15 @@ struct PrefixCounters {
 /// A running step may still write a page that was given back: the next owner of the page computes after that step.
 class Placement {
  public:
-  /// cold: null without a disk cache. states: null without recurrent layers. States are not kept on disk, and pages are useless
-  /// without them.
-  Placement(const PlacementOptions& options, PageCache& pages, ColdPages* cold, StateCache* states)
-      : options_(options), pages_(pages), cold_(states ? nullptr : cold), states_(states) {}
+  /// cold: null without a disk cache. states: null without recurrent layers. cold_states: snapshots on disk, by the key of the
+  /// full page that ends with their prefix; null without either.
+  Placement(const PlacementOptions& options, PageCache& pages, ColdPages* cold, StateCache* states,
+            ColdPages* cold_states)
+      : options_(options),
+        pages_(pages),
+        cold_(cold),
+        states_(states),
+        cold_states_(cold ? cold_states : nullptr) {}
 
   void begin_step() { num_loads_ = 0; }
 
@@ -56,23 +61,24 @@ class Placement {
   bool place(Sequence& sequence, Batch& batch, std::size_t num_running);
 
   // Sequences with pages.
-  /// Takes the pages that have come from disk. Returns true once no more will come. beside: the step computes other sequences too.
-  bool finish_loading(Sequence& sequence, bool beside);
+  /// Takes the pages, and the state, that have come from disk. Returns true once no more will come. beside: the step computes other
+  /// sequences too. A sequence that has no pages afterwards has to be placed again.
+  bool finish_loading(Sequence& sequence, Batch& batch, bool beside);
   /// Grows the sequence's pages to that many tokens. Returns false, and takes nothing, without room.
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
-  /// Limit on the tokens of one step, so that a step ends where a snapshot is due.
-  std::int64_t max_chunk(const Sequence& sequence) const;
-  /// Adds a snapshot to the step if one is due at token `end`.
-  void save_snapshot(Batch& batch, Sequence& sequence, std::int64_t end);
+  /// Adds to the chunk the snapshots that are due in it.
+  void plan_snapshots(Chunk& chunk);
   void publish_full_pages(Sequence& sequence);
-  /// Publishes what the sequence has computed and gives its pages back.
+  /// After the chunk's pages have been published: its snapshots may be found from now on.
+  void publish_snapshots(const Chunk& chunk);
+  /// The chunk's sequence has lost its pages meanwhile.
+  void release_saves(const Chunk& chunk);
+  /// Publishes what the sequence has computed, its state included, and gives its pages back.
   void retire(Sequence& sequence);
   /// Gives the pages back; their unpublished content is lost.
   void free_pages(Sequence& sequence);
 
   // Steps.
-  /// Whether page keys are known before a step's tokens are. A snapshot's key is not.
-  bool may_run_ahead() const { return states_ == nullptr; }
   void step_done(const Batch& batch);
   void step_failed(const Batch& batch);
   /// Forgets all snapshots of recurrent states.
@@ -82,7 +88,26 @@ class Placement {
   void count_match(const Sequence& sequence, PrefixCounters& count) const;
 
  private:
+  /// A snapshot within a page, and a page that begins with the tokens before it.
+  struct StateStart {
+    PageCache::Beginning page;
+    PageKey key;
+  };
+
   bool place_with_state(Sequence& sequence, Batch& batch, std::size_t num_running);
+  std::optional<StateStart> find_rest(Sequence& sequence);
+  std::size_t pages_to_load(Sequence& sequence);
+  void cut_to_snapshot(Sequence& sequence);
+  void start(Sequence& sequence, Batch& batch, const std::optional<StateStart>& rest,
+             std::optional<StateSlot> snapshot);
+  void start_loading(Sequence& sequence);
+  bool load_pages(Sequence& sequence, bool beside);
+  bool load_state(Sequence& sequence, Batch& batch);
+  void restart(Sequence& sequence, Batch& batch);
+  void keep_state(Sequence& sequence, const PageKey& key);
+  std::int64_t next_due(const Sequence& sequence, std::int64_t after) const;
+  bool holds_exact_state(const Sequence& sequence) const;
+  double state_cost(const Sequence& sequence, std::int64_t end) const;
   bool place_pages(Sequence& sequence, Batch& batch, std::size_t num_running);
   void announce(Sequence& sequence);
   void match_pages(Sequence& sequence);
@@ -98,8 +123,11 @@ class Placement {
   bool may_have_room(Sequence& sequence);
   bool has_room_to_start(const Sequence& sequence, std::size_t num_running) const;
   const PageKey& key_of(Sequence& sequence, std::size_t index);
-  PageKey parent_key(const Sequence& sequence) const;
-  void publish_rest(Sequence& sequence);
+  PageKey parent_at(const Sequence& sequence, std::size_t index) const;
+  PageKey parent_key(const Sequence& sequence) const {
+    return parent_at(sequence, sequence.num_published);
+  }
+  std::optional<PageKey> publish_rest(Sequence& sequence);
   double page_cost(std::int64_t begin) const;
   void release_sources(const Batch& batch);
 
@@ -107,6 +135,7 @@ class Placement {
   PageCache& pages_;
   ColdPages* cold_;
   StateCache* states_;
+  ColdPages* cold_states_;
   int num_loads_ = 0;  ///< pages loaded in this step
   /// Pages that running sequences compute. Sequences with the same prefix wait for them.
   std::unordered_set<PageKey, DigestHash> announced_;

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "base/sanitized.h"
 #include "engine/schedule/simulation.h"
 #include "engine/schedule/testing.h"
 
@@ -15,11 +16,7 @@ namespace {
 
 using namespace testing;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned num_schedules = 1'000;  // they run ten times as slowly
-#else
-constexpr unsigned num_schedules = 10'000;
-#endif
+constexpr auto num_schedules = static_cast<unsigned>(rounds(10'000, 1'000));
 
 class Schedule {
  public:
@@ -165,7 +162,7 @@ TEST(ScheduleProperties, HoldInTenThousandSchedules) {
 // what it takes alone.
 TEST(ScheduleProperties, ALongRequestIsNotStarvedByShortOnes) {
   const SimulatedMachine machine{5, 0.2, 0.05};
-  for (unsigned seed = 0; seed < 40; ++seed) {
+  for (unsigned seed = 0; seed < static_cast<unsigned>(rounds(40, 5)); ++seed) {
     std::mt19937 random(seed);
     SchedulerOptions options;
     options.max_batch_tokens = 256;

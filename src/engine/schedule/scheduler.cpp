@@ -20,7 +20,7 @@ bool is_stream(const Sequence& sequence) {
          sequence.num_planned() >= sequence.num_prompt;
 }
 
-// Of what a stream was forced to say, rows in one step: others wait for these, too.
+// The most rows of one step that a stream was forced to say: others wait for these, too.
 constexpr int max_forced_rows = 64;
 
 std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.length; }
@@ -79,7 +79,7 @@ void Scheduler::number_sampled_rows(const Batch& batch) {
 }
 
 bool Scheduler::may_run_ahead(const Batch& batch) const {
-  return !pictures_missing_ && batch.num_scored == 0 && placement_.may_run_ahead() &&
+  return !pictures_missing_ && batch.num_scored == 0 &&
          std::none_of(batch.chunks.begin(), batch.chunks.end(), [](const Chunk& chunk) {
            return chunk.sample && chunk.sequence->needs_tokens_read();
          });
@@ -145,6 +145,15 @@ void Scheduler::plan_prefill(Batch& batch) {
   add_chunk(batch, prompts.front(), end);
 }
 
+// Those that have none any more, since the disk did not give what it seemed to have.
+void Scheduler::wait_for_pages() {
+  const auto first =
+      std::stable_partition(running_.begin(), running_.end(),
+                            [](const auto& sequence) { return !sequence->pages.empty(); });
+  for (auto it = first; it != running_.end(); ++it) wait(*it);
+  running_.erase(first, running_.end());
+}
+
 // In order.
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
   std::vector<std::shared_ptr<Sequence>> prompts;
@@ -152,11 +161,13 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batc
     if (sequence->planned_in == step_ || remaining(*sequence) == 0 || is_stalled(sequence))
       continue;
     if (sequence->loading_from_disk) {
-      if (!placement_.finish_loading(*sequence, !batch.chunks.empty())) continue;
+      if (!placement_.finish_loading(*sequence, batch, !batch.chunks.empty())) continue;
+      if (sequence->pages.empty()) continue;
       count_admission(*sequence);
     }
     prompts.push_back(sequence);
   }
+  wait_for_pages();
   return prompts;
 }
 
@@ -225,9 +236,8 @@ void Scheduler::count_encoded(const Sequence& sequence) {
 }
 
 void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequence, int max_tokens) {
-  const auto count = std::min<std::int64_t>({computable_tokens(batch, *sequence),
-                                             std::max(0, max_tokens - batch.num_tokens),
-                                             placement_.max_chunk(*sequence)});
+  const auto count = std::min<std::int64_t>(computable_tokens(batch, *sequence),
+                                            std::max(0, max_tokens - batch.num_tokens));
   if (count == 0) return;
   add_chunk_of(batch, sequence, std::min(count, scorable_tokens(batch, *sequence)));
 }
@@ -245,7 +255,7 @@ void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequ
   sequence->num_under_way += count;
   sequence->num_unread += sample;
   sequence->planned_in = step_;
-  placement_.save_snapshot(batch, *sequence, end);
+  placement_.plan_snapshots(batch.chunks.back());
 }
 
 // With as many scored rows as the step has room for, or one, so that every prompt gets on.
@@ -352,6 +362,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
     sampled += chunk.sample;
     if (chunk.placement_epoch != sequence.placement_epoch) {
       counters_.wasted_tokens += chunk.count;
+      placement_.release_saves(chunk);
       continue;
     }
     sequence.num_computed += chunk.count;
@@ -360,6 +371,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
     for (auto& item : sequence.media)
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
+    placement_.publish_snapshots(chunk);
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) tell_prompt(sequence);
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);

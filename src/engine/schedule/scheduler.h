@@ -65,13 +65,14 @@ struct SchedulerCounters {
 /// Owned by the engine's thread. Steps are committed in the order in which they were planned, and at most one is planned ahead.
 class Scheduler {
  public:
-  /// media: null if no sequence has media. cold: null without a disk cache. states: null without recurrent layers, else with at
-  /// least max_sequences slots. States are not kept on disk, and pages are useless without them.
+  /// media: null if no sequence has media. cold: null without a disk cache. states: null without recurrent layers; a sequence
+  /// waits for a slot. cold_states: see Placement.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
-            ColdPages* cold = nullptr, StateCache* states = nullptr)
+            ColdPages* cold = nullptr, StateCache* states = nullptr,
+            ColdPages* cold_states = nullptr)
       : options_(options),
         budget_(options.max_batch_tokens, options.max_itl_ms),
-        placement_(options.placement, pages, cold, states),
+        placement_(options.placement, pages, cold, states, cold_states),
         media_(media) {}
 
   /// Queues a sequence. Its prompt and answer must fit the page pool if it runs alone.
@@ -125,6 +126,7 @@ class Scheduler {
   void number_sampled_rows(const Batch& batch);
   void admit(Batch& batch);
   bool wants_more_prompts() const;
+  void wait_for_pages();
   bool make_room(Sequence& sequence, Batch& batch);
   void run(const std::shared_ptr<Sequence>& sequence);
   void wait(const std::shared_ptr<Sequence>& sequence);

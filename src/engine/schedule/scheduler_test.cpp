@@ -253,12 +253,12 @@ TEST(Scheduler, ARecurrentModelGoesOnFromASnapshotOnly) {
   auto first = make_sequence(count_up(21), 1);
   m.scheduler.add(first);
   m.run_dry();
-  EXPECT_EQ(m.states.num_snapshots(), 3u);  // after 8, 16 and 20 tokens
+  EXPECT_EQ(m.states.num_snapshots(), 4u);  // after 8, 16, 20 and all 21 tokens
   auto prompt = count_up(30);
   auto second = make_sequence(prompt, 3);
   m.scheduler.add(second);
   m.run_dry();
-  EXPECT_EQ(second->output->cached_tokens(), 20);
+  EXPECT_EQ(second->output->cached_tokens(), 21);
   EXPECT_EQ(answer_of(*second), expected_answer(prompt, 3));
   prompt.resize(14);
   auto third = make_sequence(prompt, 3);
@@ -272,7 +272,7 @@ TEST(Scheduler, ARecurrentModelGoesOnFromASnapshotOnly) {
 // Whatever the interleaving, pool and budget: every answer is the one of a sequence alone, and no page is lost.
 TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
   Disk disk;
-  int num_loads = 0;
+  int num_loads = 0, num_state_loads = 0, num_restored = 0;
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
     const int num_pages = 12 + static_cast<int>(random() % 40);
@@ -282,6 +282,7 @@ TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
     Machine m(num_pages, {4 + static_cast<int>(random() % 30), 1 + static_cast<int>(random() % 4)},
               reuse, random() % 3 == 0 ? 4 + static_cast<int>(random() % 8) : 0,
               on_disk ? &disk : nullptr);
+    m.overlap = random() % 2 == 0;
     std::vector<std::shared_ptr<Sequence>> sequences;
     std::vector<std::vector<std::int32_t>> prompts;
     for (int i = 0; i < 30; ++i) {
@@ -306,9 +307,14 @@ TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
     }
     m.run_dry();
     ASSERT_EQ(m.pages.num_available(), num_pages) << "seed " << seed;
+    ASSERT_EQ(static_cast<int>(m.states.num_free() + m.states.num_snapshots()),
+              m.states.num_slots());
+    num_restored += m.num_restored;
     if (on_disk) {
       num_loads += m.cold->num_loads;
+      num_state_loads += m.cold_states->num_loads;
       ASSERT_EQ(m.cold->num_outstanding(), 0u);
+      ASSERT_EQ(m.cold_states->num_outstanding(), 0u);
     }
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       if (sequences[i]->output->cancelled()) continue;
@@ -317,6 +323,8 @@ TEST(Scheduler, AnswersAreTheSameUnderRandomLoad) {
     }
   }
   EXPECT_GT(num_loads, 1000);
+  EXPECT_GT(num_state_loads, 50);
+  EXPECT_GT(num_restored, 200);
 }
 
 // Forces the two tokens that the fake model would choose anyway, behind each token that is a multiple of three.

@@ -62,7 +62,7 @@ class LazyPatches {
 /// A picture in a prompt, or a temporal patch of a video.
 struct MediaItem {
   models::MediaSpan span;  ///< its placeholders
-  /// Of the decoded pixels and what is made of them (media::patches_digest), and of the salt where there is one.
+  /// The digest of the decoded pixels, of what is made of them (media::patches_digest), and of the salt where there is one.
   Digest digest;
   std::shared_ptr<const LazyPatches> patches;
 
@@ -113,13 +113,16 @@ struct Sequence {
   /// Log-probabilities of the prompt's tokens from the second on, as far as they are known, if sampling.prompt_logprobs asks for them. The runner appends.
   std::vector<TokenLogprobs> scores;
   std::optional<StateSlot> state;  ///< the state of the model's recurrent layers, if it has any
+  std::int64_t last_snapshot = 0;  ///< tokens up to the last snapshot of the state; 0 without one
   bool publishable = true;         ///< the next pages may be published
   /// The sequence has room for all of its pages and computes nothing until those on disk have been loaded.
   bool loading_from_disk = false;
   std::size_t num_known = 0;  ///< pages found in the page cache at the last look-up
   std::size_t num_announced =
       0;  ///< the sequence is the one that computes the pages from num_published up to this one
+  std::size_t num_to_load = 0;     ///< pages up to this number may come from disk
   std::size_t num_requested = 0;   ///< pages before this number were requested from disk
+  bool state_requested = false;    ///< the snapshot at num_to_load was requested from disk
   std::vector<PageKey> page_keys;  ///< keys of the full pages computed so far; they outlive `pages`
 
   /// Placeholder tokens of images.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,7 +53,10 @@ class FakeModel {
       for (std::int64_t i = chunk.begin; i < chunk.end(); ++i) {
         const auto token = tokens[static_cast<std::size_t>(i)];
         slot(s, i) = token;
-        if (s.state) states_[*s.state] = mix(states_[*s.state], token);
+        if (!s.state) continue;
+        states_[*s.state] = mix(states_[*s.state], token);
+        for (const auto& save : chunk.saves)
+          if (save.end == i + 1) states_[save.to] = states_[*s.state];
       }
       if (!chunk.sample) continue;
       std::vector<std::int32_t> read;
@@ -63,7 +67,6 @@ class FakeModel {
         EXPECT_EQ(states_[*s.state], out.back());
       }
     }
-    for (const auto& save : batch.saves) states_[save.to] = states_[save.from];
     sampled_ = out;
     return out;
   }
@@ -76,6 +79,11 @@ class FakeModel {
   void write_page(PageId page, const std::vector<std::int32_t>& slots) {
     std::copy(slots.begin(), slots.end(),
               slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0)));
+  }
+
+  std::vector<std::int32_t> read_state(StateSlot slot) const { return {states_.at(slot)}; }
+  void write_state(StateSlot slot, const std::vector<std::int32_t>& state) {
+    states_[slot] = state.front();
   }
 
   static std::int32_t next_token(const std::vector<std::int32_t>& tokens) {
@@ -118,18 +126,23 @@ class NoMediaCache final : public MediaSource {
 
 // A disk: what it holds outlives the machines that it is plugged into.
 struct Disk {
-  std::map<PageKey, std::vector<std::int32_t>> pages;
+  using Entries = std::map<PageKey, std::vector<std::int32_t>>;
+  Entries pages, states;
   std::set<PageKey> broken;  ///< seem to be there, but can't be read
   int latency = 0;           ///< times that one is asked whether a page has come before it has
 };
 
 class FakeColdPages final : public ColdPages {
  public:
-  FakeColdPages(Disk& disk, PageCache& pages, FakeModel& model)
-      : disk_(disk), pages_(pages), model_(model) {}
+  using Read = std::function<std::vector<std::int32_t>(const PageKey&)>;
+  using Write = std::function<void(std::int32_t, const std::vector<std::int32_t>&)>;
 
+  FakeColdPages(Disk& disk, Disk::Entries& entries, Read read, Write write)
+      : disk_(disk), entries_(entries), read_(std::move(read)), write_(std::move(write)) {}
+
+  bool contains(const PageKey& key) const override { return entries_.count(key) > 0; }
   bool request(const PageKey& key) override {
-    if (disk_.pages.count(key) == 0) return false;
+    if (!contains(key)) return false;
     auto& read = reads_[key];
     if (read.users++ == 0) read.left = disk_.latency;
     return true;
@@ -139,8 +152,11 @@ class FakeColdPages final : public ColdPages {
     return disk_.broken.count(key) > 0 ? State::absent : State::here;
   }
   bool load(const PageKey& key, const PageKey&, const PageContent& content, PageId page) override {
-    EXPECT_EQ(disk_.pages.at(key), content.tokens);
-    model_.write_page(page, disk_.pages.at(key));
+    if (disk_.broken.count(key) > 0) return false;
+    if (&entries_ == &disk_.pages) {
+      EXPECT_EQ(entries_.at(key), content.tokens);
+    }
+    write_(page, entries_.at(key));
     ++num_loads;
     return true;
   }
@@ -148,7 +164,7 @@ class FakeColdPages final : public ColdPages {
     if (--reads_.at(key).users == 0) reads_.erase(key);
   }
   void published(const PageKey& key) override {
-    disk_.pages[key] = model_.read_page(pages_.published(key)->page);
+    entries_[key] = read_(key);
     disk_.broken.erase(key);
   }
   void used(std::span<const PageKey> keys) override { last_used.assign(keys.begin(), keys.end()); }
@@ -159,13 +175,14 @@ class FakeColdPages final : public ColdPages {
   std::vector<PageKey> last_used;
 
  private:
-  struct Read {
+  struct Outstanding {
     int users = 0, left = 0;
   };
   Disk& disk_;
-  PageCache& pages_;
-  FakeModel& model_;
-  std::map<PageKey, Read> reads_;
+  Disk::Entries& entries_;
+  Read read_;
+  Write write_;
+  std::map<PageKey, Outstanding> reads_;
 };
 
 inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens,
@@ -184,10 +201,22 @@ struct Machine {
       : pages(num_pages, page_size, reuse),
         states(num_states, 2 * page_size),
         model(num_pages),
-        cold(disk ? std::optional<FakeColdPages>(std::in_place, *disk, pages, model)
-                  : std::nullopt),
-        scheduler(options, pages, &media, cold ? &*cold : nullptr,
-                  num_states > 0 ? &states : nullptr),
+        cold(disk ? std::make_unique<FakeColdPages>(
+                        *disk, disk->pages,
+                        [this](const PageKey& key) {
+                          return model.read_page(pages.published(key)->page);
+                        },
+                        [this](PageId page, const auto& slots) { model.write_page(page, slots); })
+                  : nullptr),
+        cold_states(
+            disk
+                ? std::make_unique<FakeColdPages>(
+                      *disk, disk->states,
+                      [this](const PageKey& key) { return model.read_state(*states.peek(key)); },
+                      [this](StateSlot slot, const auto& state) { model.write_state(slot, state); })
+                : nullptr),
+        scheduler(options, pages, &media, cold.get(), num_states > 0 ? &states : nullptr,
+                  cold_states.get()),
         budget(options.max_batch_tokens) {}
 
   Batch step() {
@@ -215,13 +244,16 @@ struct Machine {
     auto batch = scheduler.next(flight.has_value());
     num_ahead += flight && !batch.chunks.empty();
     EXPECT_LE(batch.num_tokens, budget);
+    for (const auto& restore : batch.restores) num_restored += restore.from.has_value();
     return batch;
   }
   void run_dry() {
     for (int steps = 0; !scheduler.idle(); ++steps) {
       ASSERT_LT(steps, 100000);
+      const bool landing = flight.has_value();
       const bool nothing = step().empty();
-      ASSERT_TRUE(!nothing || (cold && cold->num_outstanding() > 0));
+      ASSERT_TRUE(!nothing || landing ||
+                  (cold && cold->num_outstanding() + cold_states->num_outstanding() > 0));
     }
   }
 
@@ -229,11 +261,12 @@ struct Machine {
   NoMediaCache media;
   StateCache states;
   FakeModel model;
-  std::optional<FakeColdPages> cold;
+  std::unique_ptr<FakeColdPages> cold, cold_states;
   Scheduler scheduler;
   int budget;
   bool overlap = false;  ///< steps are planned ahead where they may be
   int num_ahead = 0;     ///< that were
+  int num_restored = 0;  ///< states, from snapshots
   /// A step under way and what it samples.
   std::optional<std::pair<Batch, std::vector<std::int32_t>>> flight;
 };

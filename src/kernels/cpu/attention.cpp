@@ -120,7 +120,7 @@ class PagedCall {
     }
   }
 
-  // Of the pieces [first, last) of a tile, in arbitrary units: reading a key costs about as much as
+  // The cost of the pieces [first, last) of a tile, in arbitrary units: reading a key costs about as much as
   // four rows' arithmetic with it.
   std::int64_t cost(const Tile& tile, int first, int last) const {
     const auto& part = a_.parts[static_cast<std::size_t>(tile.part)];

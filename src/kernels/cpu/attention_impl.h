@@ -126,7 +126,7 @@ inline void add_values(const KeyBlocks<T>& tile, const KeyBlocks<T>& next, int b
   p += 16 * block;
   constexpr int step = numbers_per_line<T> / 16;  // vectors
   const int start = column / 16 % numbers_in<T>;  // of more vectors than one: 0
-  // Of keys: as many lines as the values that they are fetched beside.
+  // As many lines of keys as of the values that they are fetched beside.
   const std::int64_t line = next.k_stride * step / numbers_in<T>;
   const std::int64_t row = line * (tile.v_stride * static_cast<int>(sizeof(T)) / 64);
   for (; 16 * block < end; ++block) {
@@ -280,7 +280,7 @@ struct TokenAndHead {
   int token, head;
 };
 
-// Of the tile's row, as it counts them; the head among all its query heads.
+// The token and the head of the tile's row `row`; the head among all its query heads.
 inline TokenAndHead token_and_head(const QueryTile& tile, int row) {
   const int in_head = row % tile.rows_of_head();
   return {in_head / tile.group, row / tile.rows_of_head() * tile.group + in_head % tile.group};

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/isas_testing.h"
 #include "kernels/cpu/rope.h"
 #include "kernels/cpu/testing.h"
 #include "pippin/error.h"
@@ -489,7 +490,7 @@ TEST_P(AttentionTest, NoSegments) {
   EXPECT_TRUE(scratch.work.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, ::testing::ValuesIn(tested_isas()),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
 }  // namespace

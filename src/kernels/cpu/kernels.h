@@ -8,6 +8,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/norm_kernels.h"
+#include "kernels/cpu/recurrent_kernels.h"
 #include "kernels/cpu/rope_kernels.h"
 #include "kernels/cpu/sampling_kernels.h"
 #include "kernels/cpu/simd_kernels.h"
@@ -22,6 +23,7 @@ struct Kernels {
   RopeKernels rope;
   AttentionKernels attention;
   SamplingKernels sampling;
+  RecurrentKernels recurrent;
   SimdKernels simd;
 };
 

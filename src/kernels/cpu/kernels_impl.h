@@ -8,6 +8,7 @@
 #include "kernels/cpu/bf16_attention_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/norm_impl.h"
+#include "kernels/cpu/recurrent_impl.h"
 #include "kernels/cpu/rope_impl.h"
 #include "kernels/cpu/sampling_impl.h"
 #include "kernels/cpu/simd_impl.h"
@@ -15,7 +16,8 @@
 
 namespace pippin::cpu::PIPPIN_ISA {
 
-const Kernels table = {Isa::PIPPIN_ISA, linear_kernels,    bf16_kernels,     norm_kernels,
-                       rope_kernels,    attention_kernels, sampling_kernels, simd_kernels};
+const Kernels table = {Isa::PIPPIN_ISA,  linear_kernels,    bf16_kernels,
+                       norm_kernels,     rope_kernels,      attention_kernels,
+                       sampling_kernels, recurrent_kernels, simd_kernels};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

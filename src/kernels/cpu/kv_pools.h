@@ -29,7 +29,7 @@ struct KvPools {
 
 inline constexpr int max_head_dim = 512;
 
-// Of each translation unit its own (static): see kernels_impl.h.
+// Each translation unit has its own (static): see kernels_impl.h.
 static constexpr bool is_quantized(KvFormat format) {
   return format == KvFormat::int8 || format == KvFormat::int4;
 }

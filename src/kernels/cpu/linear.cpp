@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/types.h"
@@ -39,7 +40,7 @@ void read_eight(const std::uint8_t* bytes, int bits, std::uint8_t* out) {
 }
 
 // Writes row r's scale and bias of one group into its block's header.
-void pack_scale(const QuantizedSource& s, std::size_t at, int r, std::uint8_t* header) {
+void pack_affine(const QuantizedSource& s, std::size_t at, int r, std::uint8_t* header) {
   const auto size = static_cast<std::size_t>(format_bytes(s.scale_format));
   const auto* scale = static_cast<const std::uint8_t*>(s.scales) + at * size;
   const auto* bias = static_cast<const std::uint8_t*>(s.biases) + at * size;
@@ -66,13 +67,15 @@ void pack_panel(const QuantizedSource& s, const QuantizedPanels& p, int panel, s
     if (row >= s.n) break;  // the buffer is zero: padding rows multiply to zero
     const auto* stream =
         static_cast<const std::uint8_t*>(s.weight) + static_cast<std::size_t>(row) * row_bytes;
-    std::uint8_t* block = out;
+    std::uint8_t* block = out + p.scales_bytes();
     for (int g = 0; g < groups; ++g, block += p.block_bytes()) {
       for (int k = 0; k < s.group; k += 8, stream += s.bits) read_eight(stream, s.bits, values + k);
-      pack_scale(s,
-                 static_cast<std::size_t>(row) * static_cast<std::size_t>(groups) +
-                     static_cast<std::size_t>(g),
-                 r, block);
+      const auto at = static_cast<std::size_t>(row) * static_cast<std::size_t>(groups) +
+                      static_cast<std::size_t>(g);
+      if (s.scheme == Scheme::affine)
+        pack_affine(s, at, r, block);
+      else
+        out[16 * g + r] = static_cast<const std::uint8_t*>(s.scales)[at];
       pack_values(values, s.group, p.bits, r, block + p.header_bytes());
     }
   }
@@ -90,7 +93,7 @@ void pack_panel(const DenseSource& s, const DensePanels& p, int panel, std::uint
 }
 
 QuantizedPanels layout_of(const QuantizedSource& s) {
-  return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format};
+  return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format, s.scheme, s.factor};
 }
 
 template <class Panels, class Pack>
@@ -104,20 +107,37 @@ Slice pack_all(Team& team, Arena& arena, const Panels& panels, const Pack& pack)
   return memory;
 }
 
+// The scale and bias of a panel's row r in block g.
+std::pair<float, float> scale_of(const QuantizedPanels& w, const std::uint8_t* panel, int g,
+                                 int r) {
+  const auto at = static_cast<std::size_t>(r);
+  if (w.scheme != Scheme::affine) {
+    const auto byte = panel[16 * g + r];
+    return {w.factor * (w.scheme == Scheme::nvfp4 ? widen_e4m3(byte) : widen_e8m0(byte)), 0.0f};
+  }
+  const auto* header = panel + g * w.block_bytes();
+  const bool pairs = w.scale_format != Format::f32;
+  return {read_number(header, w.scale_format, pairs ? 2 * at : at),
+          read_number(header, w.scale_format, pairs ? 2 * at + 1 : 16 + at)};
+}
+
+float number_of(Scheme scheme, int code) {
+  if (scheme == Scheme::affine) return static_cast<float>(code);
+  if (scheme == Scheme::mxfp8) return widen_e4m3(static_cast<std::uint8_t>(code));
+  return 0.5f * static_cast<float>(fp4_doubles[code]);
+}
+
 void quantized_row(const QuantizedPanels& w, int row, float* out) {
   const int r = row % panel_rows, half = w.group / 2;
-  const auto* block = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
-  for (int first = 0; first < w.k; first += w.group, block += w.block_bytes(), out += w.group) {
-    const bool pairs = w.scale_format != Format::f32;
-    const auto at = static_cast<std::size_t>(r);
-    const float scale = read_number(block, w.scale_format, pairs ? 2 * at : at);
-    const float bias = read_number(block, w.scale_format, pairs ? 2 * at + 1 : 16 + at);
-    const auto* lines = block + w.header_bytes() + 4 * r;
+  const auto* panel = w.data + static_cast<std::size_t>(row / panel_rows) * w.panel_bytes();
+  for (int g = 0; g < w.k / w.group; ++g, out += w.group) {
+    const auto [scale, bias] = scale_of(w, panel, g, r);
+    const auto* lines = panel + w.scales_bytes() + g * w.block_bytes() + w.header_bytes() + 4 * r;
     for (int k = 0; k < w.group; ++k) {
       const int in_line = w.bits == 4 && k >= half ? k - half : k;
       const int byte = lines[in_line / 4 * 64 + in_line % 4];
       const int q = w.bits == 8 ? byte : k >= half ? byte >> 4 : byte & 15;
-      out[k] = scale * static_cast<float>(q) + bias;
+      out[k] = scale * number_of(w.scheme, q) + bias;
     }
   }
 }
@@ -167,7 +187,8 @@ QuantizedRows from_row(const QuantizedRows& x, std::int64_t row, int k, int grou
 struct Product {
   const PackedMatrix* w;
   const PackedMatrix* times;
-  int column;            ///< of the output
+  int row, rows;         ///< of x
+  Output output;         ///< of the first row and the matrix's first column
   QuantizedRows x = {};  ///< where activations are quantized
   int block = 0;         ///< rows
   int panels_each = 0;   ///< of a piece
@@ -175,19 +196,16 @@ struct Product {
   int pieces = 0;
 };
 
+// Rows that are quantized together.
+struct Tile {
+  int row, rows;
+};
+
 class Operation {
  public:
-  Operation(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args)
-      : team_(team), kernels_(kernels), args_(args) {
-    if (args.gated) {
-      products_.push_back({args.parts[0], args.parts[1], 0});
-    } else {
-      int column = 0;
-      for (const auto* part : args.parts) {
-        products_.push_back({part, nullptr, column});
-        column += part->n();
-      }
-    }
+  Operation(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args,
+            std::vector<Product> products)
+      : team_(team), kernels_(kernels), args_(args), products_(std::move(products)) {
     for (auto& product : products_) cut(product);
     prepare(scratch);
   }
@@ -202,7 +220,9 @@ class Operation {
   }
 
  private:
-  bool quantizes(const Product& product) const { return product.w->quantized() && !args_.exact; }
+  bool quantizes(const Product& product) const {
+    return product.w->quantized() && product.w->quantized()->has_integers() && !args_.exact;
+  }
   bool rounds(const Product& product) const {
     return kernels_.bf16.dense && !args_.exact && product.w->dense() &&
            product.w->dense()->format == Format::bf16;
@@ -211,7 +231,7 @@ class Operation {
   // Scratch holds the threads' own memory, then activations: in bf16, and in 8 bits once for each
   // size of group among the matrices.
   void prepare(Scratch& scratch) {
-    const int k = args_.parts[0]->k();
+    const int k = products_.front().w->k();
     const auto rows = static_cast<std::size_t>(args_.rows);
     std::size_t rounded = 0;
     std::vector<int> groups;
@@ -239,7 +259,7 @@ class Operation {
     if (rounds(product))
       return static_cast<std::size_t>(product.block * kernels_.bf16.tile_panels * panel_rows) *
              sizeof(float);
-    if (!quantizes(product) || unpack_rows == 0 || args_.rows < unpack_rows) return 0;
+    if (!quantizes(product) || unpack_rows == 0 || product.rows < unpack_rows) return 0;
     const auto bytes = unpacked_bytes(product.w->k(), product.w->quantized()->bits);
     return (product.times ? 2 : 1) * bytes;
   }
@@ -262,36 +282,45 @@ class Operation {
   void quantize(std::uint8_t* memory, int k, int group) {
     const auto values = static_cast<std::size_t>(args_.rows) * static_cast<std::size_t>(k);
     auto* scales = reinterpret_cast<float*>(memory + (values + 63) / 64 * 64);
-    const QuantizedRows x = {reinterpret_cast<std::int8_t*>(memory), scales,
-                             scales + values / static_cast<std::size_t>(group),
-                             tile_for(args_.rows, kernels_.linear.tile_rows)};
-    const std::int64_t tiles = (args_.rows + x.tile - 1) / x.tile;
+    const QuantizedRows all = {reinterpret_cast<std::int8_t*>(memory), scales,
+                               scales + values / static_cast<std::size_t>(group), 0};
+    std::vector<Tile> tiles;
+    int next = 0;  // row; products side by side share their rows
+    for (auto& product : products_) {
+      if (!quantizes(product) || group_of(product) != group) continue;
+      const int tile = tile_for(product.rows, kernels_.linear.tile_rows);
+      product.x = from_row(all, product.row, k, group);
+      product.x.tile = tile;
+      const int end = product.row + product.rows;
+      for (int row = std::max(next, product.row); row < end; row += tile)
+        tiles.push_back({row, std::min(tile, end - row)});
+      next = std::max(next, end);
+    }
     // Waking the team costs more than a tile or two.
-    team_.parallel_for(tiles, 2, [&](std::int64_t begin, std::int64_t end, int) {
-      for (auto i = begin; i < end; ++i) {
-        const auto row = i * x.tile;
-        kernels_.linear.quantize(args_.x + row * args_.x_stride, args_.x_stride,
-                                 static_cast<int>(std::min<std::int64_t>(x.tile, args_.rows - row)),
-                                 k, group, from_row(x, row, k, group));
-      }
-    });
-    for (auto& product : products_)
-      if (quantizes(product) && group_of(product) == group) product.x = x;
+    team_.parallel_for(static_cast<std::int64_t>(tiles.size()), 2,
+                       [&](std::int64_t begin, std::int64_t end, int) {
+                         for (auto i = begin; i < end; ++i) {
+                           const auto& [row, rows] = tiles[static_cast<std::size_t>(i)];
+                           kernels_.linear.quantize(args_.x + row * args_.x_stride, args_.x_stride,
+                                                    rows, k, group, from_row(all, row, k, group));
+                         }
+                       });
   }
 
   // Rows at once.
   int block_of(const Product& product) const {
     const std::int64_t k = product.w->k();
-    if (rounds(product)) return rows_per_block(args_.rows, kernels_.bf16.tile_rows, k * 2);
+    const int rows = product.rows;
+    if (rounds(product)) return rows_per_block(rows, kernels_.bf16.tile_rows, k * 2);
     if (quantizes(product))
-      return rows_per_block(args_.rows, tile_for(args_.rows, kernels_.linear.tile_rows), k);
-    return rows_per_block(args_.rows, kernels_.linear.dense_tile_rows, k * 4);
+      return rows_per_block(rows, tile_for(rows, kernels_.linear.tile_rows), k);
+    return rows_per_block(rows, kernels_.linear.dense_tile_rows, k * 4);
   }
 
   void cut(Product& product) const {
     const auto& w = *product.w;
     product.block = block_of(product);
-    const int panels = w.num_panels(), blocks = (args_.rows + product.block - 1) / product.block;
+    const int panels = w.num_panels(), blocks = (product.rows + product.block - 1) / product.block;
     const auto panel_bytes = w.bytes() / static_cast<std::size_t>(panels) * (product.times ? 2 : 1);
     const auto bytes = piece_bytes / static_cast<std::size_t>((product.block + 15) / 16);
     // As many as some kernels take at once, or a multiple.
@@ -316,21 +345,22 @@ class Operation {
     return count;
   }
 
-  // Panels [first, last) for the block of rows that begins at `row`.
+  // Panels [first, last) for the block of rows that begins at the product's `row`.
   void run_panels(const Product& product, int row, int first, int last,
                   std::uint8_t* memory) const {
     const auto *w = product.w, *times = product.times;
-    const int rows = std::min(product.block, args_.rows - row);
-    const auto out = shifted(args_.output, row, product.column);
-    const float* from = args_.x + row * args_.x_stride;
+    const int rows = std::min(product.block, product.rows - row);
+    const auto out = shifted(product.output, row, 0);
+    const auto in = product.row + row;
+    const float* from = args_.x + in * args_.x_stride;
     if (rounds(product))
       kernels_.bf16.dense(*w->dense(), times ? times->dense() : nullptr,
-                          {rounded_.x + row * rounded_.stride, rounded_.stride}, rows, first, last,
+                          {rounded_.x + in * rounded_.stride, rounded_.stride}, rows, first, last,
                           out, reinterpret_cast<float*>(memory));
     else if (!w->quantized())
       kernels_.linear.dense(*w->dense(), times ? times->dense() : nullptr, from, args_.x_stride,
                             rows, first, last, out);
-    else if (args_.exact)
+    else if (!quantizes(product))
       kernels_.linear.quantized_exact(*w->quantized(), times ? times->quantized() : nullptr, from,
                                       args_.x_stride, rows, first, last, out);
     else
@@ -347,6 +377,25 @@ class Operation {
   std::size_t thread_bytes_ = 0;  ///< each thread's part of it
   Bf16Rows rounded_ = {};         ///< where activations are rounded
 };
+
+// The parts side by side, or the gated pair, for all rows.
+std::vector<Product> products_of(const LinearArgs& args) {
+  if (args.gated) return {{args.parts[0], args.parts[1], 0, args.rows, args.output}};
+  std::vector<Product> products;
+  int column = 0;
+  for (const auto* part : args.parts) {
+    products.push_back({part, nullptr, 0, args.rows, shifted(args.output, 0, column)});
+    column += part->n();
+  }
+  return products;
+}
+
+Product product_of(const RowsOfMatrix& run, const Output& output) {
+  Product product{run.w, run.times, run.row, run.rows, shifted(output, run.row, 0)};
+  product.output.bias = run.bias;
+  product.output.times_bias = run.times_bias;
+  return product;
+}
 
 }  // namespace
 
@@ -371,7 +420,8 @@ PackedMatrix::PackedMatrix(Team& team, Arena& arena, const DenseSource& source)
 bool PackedMatrix::same_layout(const PackedMatrix& other) const {
   if (n_ != other.n_ || k_ != other.k_ || panels_.index() != other.panels_.index()) return false;
   if (const auto *q = quantized(), *r = other.quantized(); q)
-    return q->group == r->group && q->bits == r->bits && q->scale_format == r->scale_format;
+    return q->group == r->group && q->bits == r->bits && q->scale_format == r->scale_format &&
+           q->scheme == r->scheme;
   return dense()->format == other.dense()->format;
 }
 
@@ -383,7 +433,14 @@ void PackedMatrix::row(int row, float* out) const {
 }
 
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args) {
-  Operation(team, kernels, scratch, args).run();
+  Operation(team, kernels, scratch, args, products_of(args)).run();
+}
+
+void linear_by_runs(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args,
+                    std::span<const RowsOfMatrix> runs) {
+  std::vector<Product> products;
+  for (const auto& run : runs) products.push_back(product_of(run, args.output));
+  Operation(team, kernels, scratch, args, std::move(products)).run();
 }
 
 }  // namespace pippin::cpu

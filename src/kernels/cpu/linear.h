@@ -15,11 +15,13 @@ namespace pippin::cpu {
 /// of the row's little-endian stream.
 struct QuantizedSource {
   const void* weight;  ///< uint32 [N, K * bits / 32]
-  const void* scales;  ///< scale_format [N, K / group]
-  const void* biases;  ///< the same
+  const void* scales;  ///< scale_format [N, K / group]; bytes where not affine
+  const void* biases;  ///< the same; null where not affine
   int n, k;
   int group, bits;  ///< 2, 3, 4, 5, 6 or 8 bits
   Format scale_format;
+  Scheme scheme = Scheme::affine;
+  float factor = 1;  ///< of all scales, where not affine
 };
 
 /// A plain matrix, row-major.
@@ -68,5 +70,19 @@ struct LinearArgs {
 
 /// Runs it on all threads of the team. `scratch` holds activations in 8 bits or bf16, and unpacked weights.
 void linear(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args);
+
+/// Consecutive rows of x that multiply a matrix of their own, or a gated pair.
+struct RowsOfMatrix {
+  int row, rows;  ///< [row, row + rows) of x and of the output
+  const PackedMatrix* w;
+  const PackedMatrix* times = nullptr;  ///< of w's layout; null: not gated
+  const float* bias = nullptr;          ///< [N], before the activation, or none
+  const float* times_bias = nullptr;    ///< [N], or none
+};
+
+/// The same for rows of several matrices of one shape: y[m] = x[m] W(m)^T. `args` has no parts; its output has no
+/// biases. The runs cover the rows in order.
+void linear_by_runs(Team& team, const Kernels& kernels, Scratch& scratch, const LinearArgs& args,
+                    std::span<const RowsOfMatrix> runs);
 
 }  // namespace pippin::cpu

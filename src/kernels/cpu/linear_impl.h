@@ -1,6 +1,7 @@
 // Matrix products on 16 lanes: lane = weight row. See linear_kernels.h for the layouts.
 #pragma once
 
+#include <bit>
 #include <type_traits>
 
 #include "kernels/cpu/linear_kernels.h"
@@ -27,6 +28,18 @@ inline ScaleBias load_scales(const std::uint8_t* header, Format format) {
   return s;
 }
 
+// The scales of 16 rows as bytes, E8M0, of numbers that are stored plus 12 and doubled (see Scheme and fp4_doubles):
+// scale (q / 2 - 6), whose halves are exact.
+inline ScaleBias load_power_scales(const std::uint8_t* bytes) {
+  alignas(64) float halves[16];
+  for (int r = 0; r < 16; ++r) {
+    const std::uint32_t exponent = bytes[r];
+    halves[r] = std::bit_cast<float>((exponent < 1 ? 0u : exponent - 1u) << 23);
+  }
+  const Vf half = load(halves);
+  return {half, half * set1(-12.0f)};
+}
+
 // ---- results
 
 inline Vf activate(Vf x, Activation activation) {
@@ -41,9 +54,19 @@ inline Vf activate(Vf x, Activation activation) {
       const Vf positive = max(x, zero());
       return positive * positive;
     }
+    case Activation::clipped_swiglu: {
+      const Vf clipped = min(x, set1(7.0f));
+      return clipped * sigmoid(set1(1.702f) * clipped);
+    }
     default:
       return x;
   }
+}
+
+// What the activation's result is multiplied by.
+inline Vf partner(Vf x, Activation activation) {
+  if (activation != Activation::clipped_swiglu) return x;
+  return min(max(x, set1(-7.0f)), set1(7.0f)) + set1(1.0f);
 }
 
 // Writes the results of one tile: rows [row, row + MT), columns of one panel.
@@ -54,8 +77,11 @@ inline void write_tile(const Output& out, int n, int row, int panel, const Vf (&
   const Vf bias = out.bias ? load_first(out.bias + column, count) : zero();
   for (int m = 0; m < MT; ++m) {
     Vf v = activate(y[m] + bias, out.activation);
-    if (has_times)
-      v = v * (out.times_bias ? times[m] + load_first(out.times_bias + column, count) : times[m]);
+    if (has_times) {
+      const Vf t =
+          out.times_bias ? times[m] + load_first(out.times_bias + column, count) : times[m];
+      v = v * partner(t, out.activation);
+    }
     if (out.residual)
       v = v + load_first(out.residual + (row + m) * out.residual_stride + column, count);
     float* p = out.out + (row + m) * out.stride + column;
@@ -114,6 +140,47 @@ inline void quantize(const float* x, std::int64_t stride, int rows, int k, int g
 // The group's size is a constant of the code: where rows of activations and lines lie is then known to
 // the compiler, which otherwise keeps a register or a stack slot for each.
 
+/// What the code of a product knows of its matrix.
+template <int bits_, int group_, Scheme scheme_ = Scheme::affine>
+struct Layout {
+  static constexpr int bits = bits_, group = group_;
+  static constexpr bool affine = scheme_ == Scheme::affine;
+  static constexpr bool fp4 = scheme_ == Scheme::mxfp4;  ///< nibbles index fp4_doubles
+};
+
+// A panel's blocks, one after the other.
+template <class L>
+class Blocks {
+ public:
+  Blocks(const QuantizedPanels& w, int panel)
+      : block_(w.data + static_cast<std::size_t>(panel) * w.panel_bytes()),
+        scales_(block_),
+        header_(w.header_bytes()),
+        bytes_(w.block_bytes()),
+        format_(w.scale_format) {
+    if constexpr (!L::affine) block_ += w.scales_bytes();
+  }
+
+  const std::uint8_t* begin() const { return block_; }
+  int bytes() const { return bytes_; }
+  const std::uint8_t* lines() const { return block_ + header_; }
+  ScaleBias scales() const {
+    if constexpr (L::affine)
+      return load_scales(block_, format_);
+    else
+      return load_power_scales(scales_);
+  }
+  void next() {
+    block_ += bytes_;
+    if constexpr (!L::affine) scales_ += panel_rows;
+  }
+
+ private:
+  const std::uint8_t *block_, *scales_;
+  int header_, bytes_;
+  Format format_;
+};
+
 // One group's products join the sums. The order is the same for every shape of tile.
 template <int MT>
 inline __attribute__((always_inline)) void add_group(const ScaleBias& s, const Vi (&dot)[MT],
@@ -152,66 +219,68 @@ class Ahead {
 };
 
 // MT rows of 8-bit activations by one panel.
-template <int MT, int Bits, int Group>
+template <int MT, class L>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
                                                          const QuantizedRows& x, Ahead& ahead,
                                                          Vf (&y)[MT]) {
-  const int num_groups = w.k / Group, header = w.header_bytes(), block_bytes = w.block_bytes();
-  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  constexpr int group = L::group;
+  const int num_groups = w.k / group;
+  Blocks<L> blocks(w, panel);
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = zero();
-  for (int g = 0; g < num_groups; ++g, block += block_bytes) {
-    ahead.step(block, block_bytes);
+  for (int g = 0; g < num_groups; ++g, blocks.next()) {
+    ahead.step(blocks.begin(), blocks.bytes());
     Vi dot[MT];
-    dot_group<MT, Bits>(block + header, Group, x.q + g * MT * Group, dot);
-    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
+    dot_group<MT, L::bits, L::fp4>(blocks.lines(), group, x.q + g * MT * group, dot);
+    add_group<MT>(blocks.scales(), dot, x.scales + g * MT, x.sums + g * MT, y);
   }
 }
 
 #ifdef PIPPIN_UNPACK_ROWS
 // The same with the panel's lines unpacked.
-template <int MT, int Bits, int Group>
+template <int MT, class L>
 inline __attribute__((always_inline)) void unpacked_product(const QuantizedPanels& w, int panel,
                                                             const std::uint8_t* lines,
                                                             const QuantizedRows& x, Vf (&y)[MT]) {
-  const int num_groups = w.k / Group, block_bytes = w.block_bytes();
-  constexpr auto lines_bytes = unpacked_bytes(Group, Bits);
-  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  constexpr int group = L::group;
+  const int num_groups = w.k / group;
+  constexpr auto lines_bytes = unpacked_bytes(group, L::bits);
+  Blocks<L> blocks(w, panel);
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = zero();
-  for (int g = 0; g < num_groups; ++g, block += block_bytes, lines += lines_bytes) {
+  for (int g = 0; g < num_groups; ++g, blocks.next(), lines += lines_bytes) {
     Vi dot[MT];
-    dot_unpacked<MT, Bits>(lines, Group, x.q + g * MT * Group, dot);
-    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
+    dot_unpacked<MT, L::bits, L::fp4>(lines, group, x.q + g * MT * group, dot);
+    add_group<MT>(blocks.scales(), dot, x.scales + g * MT, x.sums + g * MT, y);
   }
 }
 
-template <int Bits>
+template <class L>
 inline void unpack_panel(const QuantizedPanels& w, int panel, std::uint8_t* out) {
-  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
-  for (int k = 0; k < w.k; k += w.group, block += w.block_bytes())
-    out = unpack_lines<Bits>(block + w.header_bytes(), w.group, out);
+  Blocks<L> blocks(w, panel);
+  for (int k = 0; k < w.k; k += L::group, blocks.next())
+    out = unpack_lines<L::bits, L::fp4>(blocks.lines(), L::group, out);
 }
 #endif
 
 #ifdef PIPPIN_TWO_PANEL_ROWS
 // The same for a panel and the next.
-template <int MT, int Bits, int Group>
+template <int MT, class L>
 inline __attribute__((always_inline)) void panel_product(const QuantizedPanels& w, int panel,
                                                          const QuantizedRows& x, Ahead& ahead,
                                                          Vf (&y)[MT], Vf (&y2)[MT]) {
-  const int num_groups = w.k / Group, header = w.header_bytes(), block_bytes = w.block_bytes();
-  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
-  const auto* block2 = block + w.panel_bytes();
+  constexpr int group = L::group;
+  const int num_groups = w.k / group;
+  Blocks<L> blocks(w, panel), blocks2(w, panel + 1);
 #pragma GCC unroll 16
   for (int m = 0; m < MT; ++m) y[m] = y2[m] = zero();
-  for (int g = 0; g < num_groups; ++g, block += block_bytes, block2 += block_bytes) {
-    ahead.step(block, block_bytes);
+  for (int g = 0; g < num_groups; ++g, blocks.next(), blocks2.next()) {
+    ahead.step(blocks.begin(), blocks.bytes());
     Vi dot[MT], dot2[MT];
-    dot_group<MT, Bits>(block + header, block2 + header, Group, x.q + g * MT * Group, dot, dot2);
-    add_group<MT>(load_scales(block, w.scale_format), dot, x.scales + g * MT, x.sums + g * MT, y);
-    add_group<MT>(load_scales(block2, w.scale_format), dot2, x.scales + g * MT, x.sums + g * MT,
-                  y2);
+    dot_group<MT, L::bits, L::fp4>(blocks.lines(), blocks2.lines(), group, x.q + g * MT * group,
+                                   dot, dot2);
+    add_group<MT>(blocks.scales(), dot, x.scales + g * MT, x.sums + g * MT, y);
+    add_group<MT>(blocks2.scales(), dot2, x.scales + g * MT, x.sums + g * MT, y2);
   }
 }
 #endif
@@ -223,7 +292,7 @@ inline constexpr int panels_at_once = 1;
 #endif
 
 // One tile of rows by `count` panels, one or two.
-template <int MT, int Bits, int Group>
+template <int MT, class L>
 inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
                          const QuantizedRows& x, int row, int panel, int count, const Output& out,
                          Ahead& ahead, Ahead& times_ahead) {
@@ -232,16 +301,16 @@ inline void tile_product(const QuantizedPanels& w, const QuantizedPanels* times,
   if constexpr (MT >= PIPPIN_TWO_PANEL_ROWS)
     if (count == 2) {
       Vf y2[MT], z2[MT];
-      panel_product<MT, Bits, Group>(w, panel, x, ahead, y, y2);
-      if (times) panel_product<MT, Bits, Group>(*times, panel, x, times_ahead, z, z2);
+      panel_product<MT, L>(w, panel, x, ahead, y, y2);
+      if (times) panel_product<MT, L>(*times, panel, x, times_ahead, z, z2);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
       write_tile<MT>(out, w.n, row, panel + 1, y2, z2, times != nullptr);
       return;
     }
 #endif
   for (int i = panel; i < panel + count; ++i) {
-    panel_product<MT, Bits, Group>(w, i, x, ahead, y);
-    if (times) panel_product<MT, Bits, Group>(*times, i, x, times_ahead, z);
+    panel_product<MT, L>(w, i, x, ahead, y);
+    if (times) panel_product<MT, L>(*times, i, x, times_ahead, z);
     write_tile<MT>(out, w.n, row, i, y, z, times != nullptr);
   }
 }
@@ -267,7 +336,7 @@ inline Ahead ahead_of(const QuantizedPanels& w, int next, int count, int tiles) 
 }
 
 // The panels at hand stay in the first-level cache from tile to tile.
-template <int Bits, int Group>
+template <class L>
 inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                              const QuantizedRows& x, int rows, int first, int last,
                              const Output& out) {
@@ -283,27 +352,27 @@ inline void quantized_panels(const QuantizedPanels& w, const QuantizedPanels* ti
       if (times) times_ahead = ahead_of(*times, next, next_count, tiles);
     }
     for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
-      tile_product<decltype(mt)::value, Bits, Group>(w, times, tile, row, panel, count, out, ahead,
-                                                     times_ahead);
+      tile_product<decltype(mt)::value, L>(w, times, tile, row, panel, count, out, ahead,
+                                           times_ahead);
     });
   }
 }
 
 #ifdef PIPPIN_UNPACK_ROWS
 // The same for many rows: every panel is unpacked once, to `memory`.
-template <int Bits, int Group>
+template <class L>
 inline void unpacked_panels(const QuantizedPanels& w, const QuantizedPanels* times,
                             const QuantizedRows& x, int rows, int first, int last,
                             const Output& out, std::uint8_t* memory) {
-  std::uint8_t* times_memory = memory + unpacked_bytes(w.k, Bits);
+  std::uint8_t* times_memory = memory + unpacked_bytes(w.k, L::bits);
   for (int panel = first; panel < last; ++panel) {
-    unpack_panel<Bits>(w, panel, memory);
-    if (times) unpack_panel<Bits>(*times, panel, times_memory);
+    unpack_panel<L>(w, panel, memory);
+    if (times) unpack_panel<L>(*times, panel, times_memory);
     for_quantized_tiles(w, x, rows, [&](auto mt, const QuantizedRows& tile, int row) {
       constexpr int MT = decltype(mt)::value;
       Vf y[MT], z[MT];
-      unpacked_product<MT, Bits, Group>(w, panel, memory, tile, y);
-      if (times) unpacked_product<MT, Bits, Group>(*times, panel, times_memory, tile, z);
+      unpacked_product<MT, L>(w, panel, memory, tile, y);
+      if (times) unpacked_product<MT, L>(*times, panel, times_memory, tile, z);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
     });
   }
@@ -313,16 +382,18 @@ inline constexpr int unpack_rows = PIPPIN_UNPACK_ROWS;
 inline constexpr int unpack_rows = 0;
 #endif
 
-// Calls f(bits, group) with the matrix's as compile-time constants.
+// Calls f(Layout) with the matrix's.
 template <class F>
 inline void with_layout(const QuantizedPanels& w, const F& f) {
+  if (w.scheme == Scheme::mxfp4) return f(Layout<4, 32, Scheme::mxfp4>());
   const auto with_bits = [&](auto bits) {
+    constexpr int b = decltype(bits)::value;
     if (w.group == 32)
-      f(bits, std::integral_constant<int, 32>());
+      f(Layout<b, 32>());
     else if (w.group == 64)
-      f(bits, std::integral_constant<int, 64>());
+      f(Layout<b, 64>());
     else
-      f(bits, std::integral_constant<int, 128>());
+      f(Layout<b, 128>());
   };
   if (w.bits == 4)
     with_bits(std::integral_constant<int, 4>());
@@ -333,13 +404,12 @@ inline void with_layout(const QuantizedPanels& w, const F& f) {
 inline void quantized(const QuantizedPanels& w, const QuantizedPanels* times,
                       const QuantizedRows& x, int rows, int first, int last, const Output& out,
                       [[maybe_unused]] std::uint8_t* memory) {
-  with_layout(w, [&](auto bits, auto group) {
-    constexpr int Bits = decltype(bits)::value, Group = decltype(group)::value;
+  with_layout(w, [&](auto layout) {
+    using L = decltype(layout);
 #ifdef PIPPIN_UNPACK_ROWS
-    if (rows >= unpack_rows)
-      return unpacked_panels<Bits, Group>(w, times, x, rows, first, last, out, memory);
+    if (rows >= unpack_rows) return unpacked_panels<L>(w, times, x, rows, first, last, out, memory);
 #endif
-    quantized_panels<Bits, Group>(w, times, x, rows, first, last, out);
+    quantized_panels<L>(w, times, x, rows, first, last, out);
   });
 }
 
@@ -381,42 +451,66 @@ inline __attribute__((always_inline)) void add_dense(const Bf16* w, int k, const
   for (int m = 0; m < MT; ++m) y[m] = sums[m];
 }
 
-// One block of a quantized panel as floats [group, 16].
-inline void expand_block(const QuantizedPanels& w, const std::uint8_t* block, float* out) {
-  const auto s = load_scales(block, w.scale_format);
-  const auto* lines = block + w.header_bytes();
+// The table of a scheme's codes without scales; `values` has room for 256.
+inline const float* code_values(Scheme scheme, float* values) {
+  if (scheme == Scheme::mxfp8)
+    for (int i = 0; i < 256; ++i) values[i] = widen_e4m3(static_cast<std::uint8_t>(i));
+  else
+    for (int i = 0; i < 256; ++i)
+      values[i] = scheme == Scheme::affine ? static_cast<float>(i)
+                                           : 0.5f * static_cast<float>(fp4_doubles[i & 15]);
+  return values;
+}
+
+// The scales and biases of block `g`, whatever the scheme.
+inline ScaleBias block_scales(const QuantizedPanels& w, const std::uint8_t* panel,
+                              const std::uint8_t* block, int g) {
+  if (w.scheme == Scheme::affine) return load_scales(block, w.scale_format);
+  alignas(64) float scales[16];
+  for (int r = 0; r < 16; ++r) {
+    const auto byte = panel[16 * g + r];
+    scales[r] = w.factor * (w.scheme == Scheme::nvfp4 ? widen_e4m3(byte) : widen_e8m0(byte));
+  }
+  return {load(scales), zero()};
+}
+
+// One block's lines as floats [group, 16].
+inline void expand_block(const QuantizedPanels& w, const std::uint8_t* lines, const ScaleBias& s,
+                         const float* values, float* out) {
   const int half = w.group / 2;
   for (int k = 0; k < w.group; ++k) {
     const int line_k = w.bits == 4 ? k % half : k;
     const int shift = w.bits == 4 && k >= half ? 4 : 0;
     const auto* bytes = lines + (line_k / 4) * 64 + line_k % 4;
     float q[16];
-    for (int r = 0; r < 16; ++r)
-      q[r] = static_cast<float>((bytes[4 * r] >> shift) & (w.bits == 4 ? 15 : 255));
+    for (int r = 0; r < 16; ++r) q[r] = values[(bytes[4 * r] >> shift) & (w.bits == 4 ? 15 : 255)];
     store(out + 16 * k, fma(load(q), s.scale, s.bias));
   }
 }
 
 template <int MT>
-inline void exact_product(const QuantizedPanels& w, int panel, const float* x, std::int64_t stride,
-                          Vf (&y)[MT]) {
+inline void exact_product(const QuantizedPanels& w, int panel, const float* values, const float* x,
+                          std::int64_t stride, Vf (&y)[MT]) {
   alignas(64) float expanded[128 * 16];
-  const auto* block = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  const auto* begin = w.data + static_cast<std::size_t>(panel) * w.panel_bytes();
+  const auto* block = begin + w.scales_bytes();
   for (int m = 0; m < MT; ++m) y[m] = zero();
-  for (int k = 0; k < w.k; k += w.group, block += w.block_bytes()) {
-    expand_block(w, block, expanded);
-    add_dense<MT>(expanded, w.group, x + k, stride, y);
+  for (int g = 0; g < w.k / w.group; ++g, block += w.block_bytes()) {
+    expand_block(w, block + w.header_bytes(), block_scales(w, begin, block, g), values, expanded);
+    add_dense<MT>(expanded, w.group, x + g * w.group, stride, y);
   }
 }
 
 inline void quantized_exact(const QuantizedPanels& w, const QuantizedPanels* times, const float* x,
                             std::int64_t stride, int rows, int first, int last, const Output& out) {
+  float table[256];
+  const float* values = code_values(w.scheme, table);
   for (int panel = first; panel < last; ++panel)
     for_tiles<max_float_tile_rows>(rows, [&](auto mt, int row) {
       constexpr int MT = decltype(mt)::value;
       Vf y[MT], z[MT];
-      exact_product<MT>(w, panel, x + row * stride, stride, y);
-      if (times) exact_product<MT>(*times, panel, x + row * stride, stride, z);
+      exact_product<MT>(w, panel, values, x + row * stride, stride, y);
+      if (times) exact_product<MT>(*times, panel, values, x + row * stride, stride, z);
       write_tile<MT>(out, w.n, row, panel, y, z, times != nullptr);
     });
 }

@@ -15,9 +15,17 @@ inline constexpr int panel_rows = 16;
 /// How numbers of a checkpoint are stored.
 enum class Format { f32, bf16, f16 };
 
-/// An affine quantized matrix, w = scale * q + bias (MLX's affine mode). A panel holds G blocks; a block holds
-///   the 16 rows' scales and biases: interleaved 16-bit pairs (64 bytes), or for f32 16 scales and
-///     then 16 biases (128 bytes);
+/// What the bits of a quantized matrix stand for, as MLX's modes of the same names have it.
+enum class Scheme {
+  affine,  ///< w = scale * q + bias
+  mxfp4,   ///< w = 2^(scale - 127) * q, q of 4 bits (E2M1), a byte of scale for 32 of them
+  nvfp4,  ///< w = scale * q, q as above, scale of 8 bits (E4M3) for 16 of them, and one for the whole matrix
+  mxfp8,  ///< w = 2^(scale - 127) * q, q of 8 bits (E4M3), a byte of scale for 32 of them
+};
+
+/// A quantized matrix. A panel holds G blocks; a block holds
+///   where affine, the 16 rows' scales and biases: interleaved 16-bit pairs (64 bytes), or for f32 16 scales and
+///     then 16 biases (128 bytes); else a panel begins with the scales of all blocks, 16 bytes each, padded to 64;
 ///   lines of 64 bytes, byte 4 r + j belonging to row r. 4 bits: line v has k = 4 v + j in the low
 ///     nibble and k = group / 2 + 4 v + j in the high one. 8 bits: line v has k = 4 v + j.
 /// So one line is one AVX-512 register, two AVX2 or four NEON registers, and four neighbouring k of a
@@ -25,15 +33,31 @@ enum class Format { f32, bf16, f16 };
 struct QuantizedPanels {
   const std::uint8_t* data;
   int n, k;
-  int group;  ///< 32, 64 or 128
-  int bits;   ///< 4 or 8: others are stored in the next larger
-  Format scale_format;
+  int group;            ///< 32, 64 or 128; 16 for nvfp4
+  int bits;             ///< 4 or 8: others are stored in the next larger
+  Format scale_format;  ///< where affine
+  Scheme scheme = Scheme::affine;
+  float factor = 1;  ///< of all scales; where not affine
 
-  int header_bytes() const { return scale_format == Format::f32 ? 128 : 64; }
-  int block_bytes() const { return header_bytes() + panel_rows * group * bits / 8; }
+  /// Whether there are products with activations of 8 bits: the numbers are multiples of one of 8 bits.
+  bool has_integers() const { return scheme == Scheme::affine || scheme == Scheme::mxfp4; }
+  [[gnu::always_inline]] int header_bytes() const {
+    if (scheme != Scheme::affine) return 0;
+    return scale_format == Format::f32 ? 128 : 64;
+  }
+  [[gnu::always_inline]] int block_bytes() const {
+    return header_bytes() + panel_rows * group * bits / 8;
+  }
   int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
-  std::size_t panel_bytes() const {
-    return static_cast<std::size_t>(k / group) * static_cast<std::size_t>(block_bytes());
+  /// Before the blocks.
+  [[gnu::always_inline]] std::size_t scales_bytes() const {
+    if (scheme == Scheme::affine) return 0;
+    return (static_cast<std::size_t>(k / group) * panel_rows + 63) / 64 * 64;
+  }
+  /// Inlined always: what the compiler leaves out of line has the instructions of one set, and serves all.
+  [[gnu::always_inline]] std::size_t panel_bytes() const {
+    return scales_bytes() +
+           static_cast<std::size_t>(k / group) * static_cast<std::size_t>(block_bytes());
   }
 };
 
@@ -45,12 +69,14 @@ struct DensePanels {
   Format format;
 
   int num_panels() const { return (n + panel_rows - 1) / panel_rows; }
-  int padded_k() const { return format == Format::bf16 ? (k + 1) / 2 * 2 : k; }
-  std::size_t panel_bytes() const {
+  [[gnu::always_inline]] int padded_k() const {
+    return format == Format::bf16 ? (k + 1) / 2 * 2 : k;
+  }
+  [[gnu::always_inline]] std::size_t panel_bytes() const {
     return static_cast<std::size_t>(padded_k()) * panel_rows * (format == Format::f32 ? 4 : 2);
   }
   /// Where a panel's number of its row r lies.
-  std::size_t at(int r, int i) const {
+  [[gnu::always_inline]] std::size_t at(int r, int i) const {
     return static_cast<std::size_t>(format == Format::bf16 ? i / 2 * 32 + 2 * r + i % 2
                                                            : i * panel_rows + r);
   }
@@ -72,7 +98,15 @@ constexpr std::size_t unpacked_bytes(int k, int bits) {
   return std::size_t{panel_rows} * static_cast<std::size_t>(bits == 4 ? k : 2 * k);
 }
 
-enum class Activation { none, silu, gelu, gelu_tanh, relu_squared };
+enum class Activation {
+  none,
+  silu,
+  gelu,
+  gelu_tanh,
+  relu_squared,
+  /// gpt-oss's gate: min(x, 7) * sigmoid(1.702 x). What it multiplies is clipped to [-7, 7], and 1 is added.
+  clipped_swiglu,
+};
 
 /// Where results go and what happens to them on the way:
 /// out[m, n] = residual[m, n] + activation(y[m, n] + bias[n]) (times the second product + times_bias[n],

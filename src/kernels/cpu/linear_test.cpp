@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/isas_testing.h"
 #include "kernels/cpu/testing.h"
 
 namespace pippin::cpu {
@@ -372,6 +373,10 @@ TEST_P(LinearTest, BiasActivationGateAndResidual) {
     return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
   });
 
+  check(Activation::clipped_swiglu, [](double v) {
+    const double clipped = std::min(v, 7.0);
+    return clipped / (1 + std::exp(-1.702 * clipped));
+  });
   check(Activation::relu_squared, [](double v) { return v > 0 ? v * v : 0.0; });
 
   std::vector<double> gated, with_biases;
@@ -391,6 +396,15 @@ TEST_P(LinearTest, BiasActivationGateAndResidual) {
   Output silu;
   silu.activation = Activation::silu;
   EXPECT_LT(error(run({&pa, &pb}, x, 3, true, true, silu), gated), 3e-6);
+
+  std::vector<double> clipped;
+  for (std::size_t i = 0; i < ya.size(); ++i) {
+    const double gate = std::min(ya[i], 7.0);
+    clipped.push_back(gate / (1 + std::exp(-1.702 * gate)) * (std::clamp(yb[i], -7.0, 7.0) + 1));
+  }
+  Output swiglu;
+  swiglu.activation = Activation::clipped_swiglu;
+  EXPECT_LT(error(run({&pa, &pb}, x, 3, true, true, swiglu), clipped), 3e-6);
 }
 
 TEST_P(LinearTest, RowsOfATableAreItsValues) {
@@ -414,7 +428,7 @@ TEST(PackedMatrixTest, AsLargeAsTheCheckpointSays) {
   EXPECT_EQ(packed.bytes(), matrix.weight.size() + matrix.scales.size() + matrix.biases.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, LinearTest, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isas, LinearTest, ::testing::ValuesIn(tested_isas()),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
 }  // namespace

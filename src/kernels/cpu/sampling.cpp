@@ -11,7 +11,7 @@ namespace pippin::cpu {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-// Of a row that several threads share, what one takes at once.
+// The part of a row that several threads share which one thread takes at once.
 constexpr std::int64_t piece = 16 * sum_block;
 // A first guess at how many blocks of maxima hold what top_p keeps.
 constexpr std::int64_t first_guess = 64;

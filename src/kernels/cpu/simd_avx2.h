@@ -189,16 +189,21 @@ struct Nibbles {
   __m256i a, b;
 };
 inline Nibbles load_line(const std::uint8_t* line) { return {load256(line), load256(line + 32)}; }
-template <int Plane>
+// Fp4: what the nibbles stand for, fp4_doubles + 12, in [0, 24].
+template <int Plane, bool Fp4>
 inline Nibbles load_plane(const std::uint8_t* line) {
   auto n = load_line(line);
   if (Plane == 1) n = {_mm256_srli_epi16(n.a, 4), _mm256_srli_epi16(n.b, 4)};
   const auto mask = _mm256_set1_epi8(15);
-  return {_mm256_and_si256(n.a, mask), _mm256_and_si256(n.b, mask)};
+  n = {_mm256_and_si256(n.a, mask), _mm256_and_si256(n.b, mask)};
+  if (!Fp4) return n;
+  const auto table =
+      _mm256_add_epi8(_mm256_broadcastsi128_si256(load128(fp4_doubles)), _mm256_set1_epi8(12));
+  return {_mm256_shuffle_epi8(table, n.a), _mm256_shuffle_epi8(table, n.b)};
 }
 
 // acc += factor * the products of up to eight lines, line(v) being their nibbles. Eight sums of nibbles
-// (0..15) times bytes fit 16 bits: 8 * 2 * 15 * 127 = 30480.
+// (0..15) times bytes fit 16 bits: 8 * 2 * 15 * 127 = 30480. Of fp4's numbers (0..24) four do: 24384.
 template <int Lines, int MT, class Line>
 inline __attribute__((always_inline)) void add_lines(const Line& line, const std::int8_t* x,
                                                      int group, short factor, Vi (&acc)[MT]) {
@@ -234,34 +239,35 @@ inline int lines_of_plane(int group) {
 }
 
 // acc += the products of one plane; line(v) gives its lines.
-template <int Bits, int Plane, int MT, class Line>
+template <int Bits, int Plane, bool Fp4, int MT, class Line>
 inline __attribute__((always_inline)) void add_plane(const Line& line, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
   const std::int8_t* x = Bits == 4 ? a + Plane * (group / 2) : a;
   constexpr short factor = Bits == 8 && Plane == 1 ? 16 : 1;
   const int lines = lines_of_plane<Bits>(group);
   if (Bits == 4 && lines == 4) return add_lines<4>(line, x, group, factor, acc);
-  for (int first = 0; first < lines; first += 8)
-    add_lines<8>([&](int v) { return line(first + v); }, x + 4 * first, group, factor, acc);
+  constexpr int each = Fp4 ? 4 : 8;
+  for (int first = 0; first < lines; first += each)
+    add_lines<each>([&](int v) { return line(first + v); }, x + 4 * first, group, factor, acc);
 }
 
 /// See simd_scalar.h.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
 #pragma GCC unroll 8
   for (int m = 0; m < MT; ++m) acc[m] = zero_i();
-  add_plane<Bits, 0>([&](int v) { return load_plane<0>(lines + 64 * v); }, group, a, acc);
+  add_plane<Bits, 0, Fp4>([&](int v) { return load_plane<0, Fp4>(lines + 64 * v); }, group, a, acc);
   asm("" : "+r"(lines));  // or GCC keeps the first plane's lines in registers, and spills
-  add_plane<Bits, 1>([&](int v) { return load_plane<1>(lines + 64 * v); }, group, a, acc);
+  add_plane<Bits, 1, Fp4>([&](int v) { return load_plane<1, Fp4>(lines + 64 * v); }, group, a, acc);
 }
 
 /// A block's lines as one nibble a byte, plane by plane; returns the end.
-template <int Bits>
+template <int Bits, bool Fp4 = false>
 inline std::uint8_t* unpack_lines(const std::uint8_t* lines, int group, std::uint8_t* out) {
   const int count = lines_of_plane<Bits>(group);
   for (int v = 0; v < count; ++v, lines += 64, out += 64) {
-    const auto low = load_plane<0>(lines), high = load_plane<1>(lines);
+    const auto low = load_plane<0, Fp4>(lines), high = load_plane<1, Fp4>(lines);
     store256(out, low.a);
     store256(out + 32, low.b);
     store256(out + 64 * count, high.a);
@@ -271,14 +277,14 @@ inline std::uint8_t* unpack_lines(const std::uint8_t* lines, int group, std::uin
 }
 
 /// As dot_group, from what unpack_lines wrote.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_unpacked(const std::uint8_t* unpacked, int group,
                                                         const std::int8_t* a, Vi (&acc)[MT]) {
 #pragma GCC unroll 8
   for (int m = 0; m < MT; ++m) acc[m] = zero_i();
-  add_plane<Bits, 0>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
+  add_plane<Bits, 0, Fp4>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
   unpacked += 64 * lines_of_plane<Bits>(group);
-  add_plane<Bits, 1>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
+  add_plane<Bits, 1, Fp4>([&](int v) { return load_line(unpacked + 64 * v); }, group, a, acc);
 }
 
 }  // namespace pippin::cpu::PIPPIN_ISA

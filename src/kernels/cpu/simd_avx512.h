@@ -153,11 +153,20 @@ inline constexpr int max_query_rows = 12, max_float_sums = 24;
 /// From so many rows on, tiles take two panels at once.
 #define PIPPIN_TWO_PANEL_ROWS 4
 
+// The low or high nibbles of a line; Fp4: what they stand for, fp4_doubles + 12.
+template <bool Fp4>
+inline __m512i nibbles(__m512i line, bool high) {
+  const auto n = _mm512_and_si512(high ? _mm512_srli_epi16(line, 4) : line, _mm512_set1_epi8(15));
+  if (!Fp4) return n;
+  const auto doubles = _mm_loadu_si128(reinterpret_cast<const __m128i*>(fp4_doubles));
+  const auto table = _mm512_broadcast_i32x4(_mm_add_epi8(doubles, _mm_set1_epi8(12)));
+  return _mm512_shuffle_epi8(table, n);
+}
+
 /// See simd_scalar.h. A few rows get two chains of additions, which hide the instruction's latency.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
-  const auto mask = _mm512_set1_epi8(15);
   // Where the second half of a step's products lie in k.
   const int far = Bits == 4 ? group / 2 : 4, end = Bits == 4 ? group / 2 : group;
   constexpr int step = Bits == 4 ? 4 : 8;
@@ -167,9 +176,8 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, 
 #pragma GCC unroll 4
   for (int k = 0; k < end; k += step) {
     const auto w = load_line(lines + 16 * k);
-    const auto w0 = Bits == 4 ? _mm512_and_si512(w, mask) : w;
-    const auto w1 = Bits == 4 ? _mm512_and_si512(_mm512_srli_epi16(w, 4), mask)
-                              : load_line(lines + 16 * k + 64);
+    const auto w0 = Bits == 4 ? nibbles<Fp4>(w, false) : w;
+    const auto w1 = Bits == 4 ? nibbles<Fp4>(w, true) : load_line(lines + 16 * k + 64);
 #pragma GCC unroll 16
     for (int m = 0; m < MT; ++m) {
       even[m] = dot4(even[m], w0, broadcast4(a + m * group + k), Bits == 4);
@@ -182,12 +190,11 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, 
 }
 
 /// The same for two panels.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines,
                                                      const std::uint8_t* lines2, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT],
                                                      Vi (&acc2)[MT]) {
-  const auto mask = _mm512_set1_epi8(15);
   const int far = Bits == 4 ? group / 2 : 4, end = Bits == 4 ? group / 2 : group;
   constexpr int step = Bits == 4 ? 4 : 8;
 #pragma GCC unroll 16
@@ -195,18 +202,16 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines,
 #pragma GCC unroll 2
   for (int k = 0; k < end; k += step) {
     auto w = load_line(lines + 16 * k), v = load_line(lines2 + 16 * k);
-    const auto w0 = Bits == 4 ? _mm512_and_si512(w, mask) : w;
-    const auto v0 = Bits == 4 ? _mm512_and_si512(v, mask) : v;
+    const auto w0 = Bits == 4 ? nibbles<Fp4>(w, false) : w;
+    const auto v0 = Bits == 4 ? nibbles<Fp4>(v, false) : v;
 #pragma GCC unroll 16
     for (int m = 0; m < MT; ++m) {
       const auto x = broadcast4(a + m * group + k);
       acc[m].v = dot4(acc[m].v, w0, x, Bits == 4);
       acc2[m].v = dot4(acc2[m].v, v0, x, Bits == 4);
     }
-    w = Bits == 4 ? _mm512_and_si512(_mm512_srli_epi16(w, 4), mask)
-                  : load_line(lines + 16 * k + 64);
-    v = Bits == 4 ? _mm512_and_si512(_mm512_srli_epi16(v, 4), mask)
-                  : load_line(lines2 + 16 * k + 64);
+    w = Bits == 4 ? nibbles<Fp4>(w, true) : load_line(lines + 16 * k + 64);
+    v = Bits == 4 ? nibbles<Fp4>(v, true) : load_line(lines2 + 16 * k + 64);
 #pragma GCC unroll 16
     for (int m = 0; m < MT; ++m) {
       const auto x = broadcast4(a + m * group + far + k);

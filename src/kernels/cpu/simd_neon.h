@@ -68,7 +68,7 @@ inline Vf load_first(const float* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return load(lanes);
 }
-// Of four pairs.
+// The first numbers of four pairs.
 inline float32x4_t first_bf16(uint16x8_t pairs) {
   return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(pairs), 16));
 }
@@ -205,9 +205,22 @@ inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 inline constexpr int max_float_tile_rows = 6;
 inline constexpr int max_query_rows = 6, max_float_sums = 6;
 
+// What nibbles stand for. Fp4: fp4_doubles + 12.
+template <bool Fp4>
+inline uint8x16_t meaning(uint8x16_t nibbles) {
+  if constexpr (!Fp4) return nibbles;
+  const auto table = vaddq_s8(vld1q_s8(fp4_doubles), vdupq_n_s8(12));
+  return vqtbl1q_u8(vreinterpretq_u8_s8(table), nibbles);
+}
 // The low and the high nibbles of 16 bytes.
-inline uint8x16_t low_nibbles(uint8x16_t x) { return vandq_u8(x, vdupq_n_u8(15)); }
-inline uint8x16_t high_nibbles(uint8x16_t x) { return vshrq_n_u8(x, 4); }
+template <bool Fp4>
+inline uint8x16_t low_nibbles(uint8x16_t x) {
+  return meaning<Fp4>(vandq_u8(x, vdupq_n_u8(15)));
+}
+template <bool Fp4>
+inline uint8x16_t high_nibbles(uint8x16_t x) {
+  return meaning<Fp4>(vshrq_n_u8(x, 4));
+}
 
 // acc += the sums of four products: the four k of each of four weight rows, by one activation row's
 // k = 4 Lane ... of 16. Without I8MM bytes are signed: a weight of 8 bits is taken less 128 (see
@@ -236,7 +249,7 @@ inline int32x4_t left_out([[maybe_unused]] const std::int8_t* x, [[maybe_unused]
 }
 
 // One line by MT rows' activations: x for the bytes, or for the low nibbles and `high` for the others.
-template <int Lane, int MT, int Bits>
+template <int Lane, int MT, int Bits, bool Fp4>
 inline __attribute__((always_inline)) void add_line(const std::uint8_t* line,
                                                     const int8x16_t (&x)[MT],
                                                     const int8x16_t (&high)[MT],
@@ -246,16 +259,17 @@ inline __attribute__((always_inline)) void add_line(const std::uint8_t* line,
     const auto w = vld1q_u8(line + 16 * v);
 #pragma GCC unroll 8
     for (int m = 0; m < MT; ++m)
-      s[m][v] = dot4<Lane, Bits>(s[m][v], Bits == 4 ? low_nibbles(w) : w, x[m]);
+      s[m][v] = dot4<Lane, Bits>(s[m][v], Bits == 4 ? low_nibbles<Fp4>(w) : w, x[m]);
     if constexpr (Bits == 4) {
 #pragma GCC unroll 8
-      for (int m = 0; m < MT; ++m) s[m][v] = dot4<Lane, Bits>(s[m][v], high_nibbles(w), high[m]);
+      for (int m = 0; m < MT; ++m)
+        s[m][v] = dot4<Lane, Bits>(s[m][v], high_nibbles<Fp4>(w), high[m]);
     }
   }
 }
 
 // By dot products of one activation row at a time: 16 k of it fill a register.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4>
 inline __attribute__((always_inline)) void dot_by_rows(const std::uint8_t* lines, int group,
                                                        const std::int8_t* a, Vi (&acc)[MT]) {
   int32x4_t s[MT][4];
@@ -270,10 +284,10 @@ inline __attribute__((always_inline)) void dot_by_rows(const std::uint8_t* lines
       x[m] = vld1q_s8(a + m * group + k);
       if constexpr (Bits == 4) high[m] = vld1q_s8(a + m * group + half + k);
     }
-    add_line<0, MT, Bits>(lines, x, high, s);
-    add_line<1, MT, Bits>(lines + 64, x, high, s);
-    add_line<2, MT, Bits>(lines + 128, x, high, s);
-    add_line<3, MT, Bits>(lines + 192, x, high, s);
+    add_line<0, MT, Bits, Fp4>(lines, x, high, s);
+    add_line<1, MT, Bits, Fp4>(lines + 64, x, high, s);
+    add_line<2, MT, Bits, Fp4>(lines + 128, x, high, s);
+    add_line<3, MT, Bits, Fp4>(lines + 192, x, high, s);
   }
 #pragma GCC unroll 8
   for (int m = 0; m < MT; ++m) acc[m] = {s[m][0], s[m][1], s[m][2], s[m][3]};
@@ -293,7 +307,7 @@ inline int8x16_t rows_of_8(const std::int8_t* x, const std::int8_t* y) {
 
 // By products of 2x8 and 8x2 matrices, eight weight rows at a time so that all sums stay in
 // registers. Of an odd number of activation rows the last is its own partner.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4>
 inline __attribute__((always_inline)) void dot_by_pairs(const std::uint8_t* lines, int group,
                                                         const std::int8_t* a, Vi (&acc)[MT]) {
   constexpr int pairs = (MT + 1) / 2;
@@ -324,8 +338,8 @@ inline __attribute__((always_inline)) void dot_by_pairs(const std::uint8_t* line
 #pragma GCC unroll 4
           for (int p = 0; p < pairs; ++p) {
             auto& sums = s[p][2 * v + i];
-            sums = multiply(sums, Bits == 4 ? low_nibbles(w[i]) : w[i], x[p]);
-            if constexpr (Bits == 4) sums = multiply(sums, high_nibbles(w[i]), high[p]);
+            sums = multiply(sums, Bits == 4 ? low_nibbles<Fp4>(w[i]) : w[i], x[p]);
+            if constexpr (Bits == 4) sums = multiply(sums, high_nibbles<Fp4>(w[i]), high[p]);
           }
       }
     }
@@ -341,13 +355,13 @@ inline __attribute__((always_inline)) void dot_by_pairs(const std::uint8_t* line
 }
 
 /// See simd_scalar.h.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
   if constexpr (MT == 1)
-    dot_by_rows<MT, Bits>(lines, group, a, acc);
+    dot_by_rows<MT, Bits, Fp4>(lines, group, a, acc);
   else
-    dot_by_pairs<MT, Bits>(lines, group, a, acc);
+    dot_by_pairs<MT, Bits, Fp4>(lines, group, a, acc);
 }
 
 #else
@@ -355,10 +369,10 @@ inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, 
 inline constexpr int max_tile_rows = 4;
 
 /// See simd_scalar.h.
-template <int MT, int Bits>
+template <int MT, int Bits, bool Fp4 = false>
 inline __attribute__((always_inline)) void dot_group(const std::uint8_t* lines, int group,
                                                      const std::int8_t* a, Vi (&acc)[MT]) {
-  dot_by_rows<MT, Bits>(lines, group, a, acc);
+  dot_by_rows<MT, Bits, Fp4>(lines, group, a, acc);
 }
 
 #endif

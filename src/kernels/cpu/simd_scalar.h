@@ -177,12 +177,12 @@ inline void prefetch_far(const void*) {}
 /// The rows of one tile of the quantized product; see linear_impl.h.
 inline constexpr int max_tile_rows = 4;
 inline constexpr int max_float_tile_rows = 4;
-/// Of attention: query rows of a pass, and vectors that stay in registers while sums run, beside a few operands.
+/// Attention's query rows of a pass, and vectors that stay in registers while sums run, beside a few operands.
 inline constexpr int max_query_rows = 4, max_float_sums = 4;
 
 /// For 16 weight rows and MT activation rows: acc[m][n] = sum over the group's k of q[n][k] * a[m][k].
-/// The lines' layout is linear_kernels.h's; a's rows follow each other, `group` bytes each.
-template <int MT, int Bits>
+/// The lines' layout is linear_kernels.h's; a's rows follow each other, `group` bytes each. Fp4: q = fp4_doubles + 12.
+template <int MT, int Bits, bool Fp4 = false>
 inline void dot_group(const std::uint8_t* lines, int group, const std::int8_t* a, Vi (&acc)[MT]) {
   for (int m = 0; m < MT; ++m) {
     acc[m] = Vi{};
@@ -196,6 +196,7 @@ inline void dot_group(const std::uint8_t* lines, int group, const std::int8_t* a
           const int half = group / 2, j = k % half;
           const int byte = lines[(j / 4) * 64 + n * 4 + j % 4];
           q = k < half ? byte & 15 : byte >> 4;
+          if constexpr (Fp4) q = fp4_doubles[q] + 12;
         }
         acc[m].x[n] += q * am[k];
       }

@@ -50,16 +50,30 @@ int usable_cores() {
   return std::max(1, static_cast<int>(cores));
 }
 
-Team::Team(int num_threads) {
-  for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+namespace {
+
+// Ends the threads that have begun, where one more can't be had, too.
+template <class Posted>
+void stop(std::atomic<bool>& stopping, Posted& posted, std::vector<std::thread>& workers) {
+  stopping = true;
+  ++posted;
+  posted.notify_all();
+  for (auto& worker : workers) worker.join();
+  workers.clear();
 }
 
-Team::~Team() {
-  stopping_ = true;
-  ++posted_;
-  posted_.notify_all();
-  for (auto& worker : workers_) worker.join();
+}  // namespace
+
+Team::Team(int num_threads) {
+  try {
+    for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (...) {
+    stop(stopping_, posted_, workers_);
+    throw;
+  }
 }
+
+Team::~Team() { stop(stopping_, posted_, workers_); }
 
 // Three quarters of a thread's even share of what is left.
 std::int64_t Team::take_guided(std::int64_t& begin) {

@@ -29,7 +29,7 @@ struct Code4 {
 
 static_assert(sizeof(Bf16) == 2 && sizeof(F16) == 2 && sizeof(Code8) == 1 && sizeof(Code4) == 1);
 
-// Of each translation unit its own (static): see kernels_impl.h.
+// Each translation unit has its own (static): see kernels_impl.h.
 /// The 16 levels that code normally distributed numbers with the least square error (Max 1960), the
 /// largest scaled to 127.
 static constexpr std::int8_t kv_levels[16] = {-127, -96, -75, -58, -44, -31, -18, -6,
@@ -46,6 +46,24 @@ static inline float widen(F16 h) {
   // Exponents differ by 112; the product also makes binary16's subnormals normal.
   const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+}
+
+/// Twice the values of E2M1's 16 codes (sign, two bits of exponent, one of mantissa).
+static constexpr std::int8_t fp4_doubles[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                                0, -1, -2, -3, -4, -6, -8, -12};
+
+/// E4M3: sign, four bits of exponent, three of mantissa; no infinity.
+static inline float widen_e4m3(std::uint8_t x) {
+  const std::uint32_t sign = std::uint32_t{x & 0x80u} << 24, rest = x & 0x7fu;
+  if (rest == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
+  // Exponents differ by 120; the product also makes subnormals normal.
+  const float value = std::bit_cast<float>(rest << 20) * 0x1p120f;
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+}
+
+/// E8M0: a power of two, 2^(x - 127).
+static inline float widen_e8m0(std::uint8_t x) {
+  return std::bit_cast<float>(x == 0 ? 0x400000u : std::uint32_t{x} << 23);
 }
 
 }  // namespace pippin::cpu

@@ -1,6 +1,7 @@
 #include "kernels/gpu/activation.h"
 
 #include "kernels/gpu/emulation.h"
+#include "kernels/gpu/products.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -14,13 +15,12 @@ const Kernel kernel = {"gated",     {"gate_up", "sizes"}, {"out"},
 }  // namespace
 
 bool gates(const Executor* executor, const mx::array& gate_up) {
-  const auto dtype = gate_up.dtype();
-  const bool number = dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
-  return executor && number && gate_up.ndim() == 2 &&
+  return executor && is_number(gate_up.dtype()) && gate_up.ndim() == 2 &&
          gate_up.shape(1) % (2 * numbers_of_thread) == 0 && gate_up.size() >= 8;
 }
 
 mx::array gated(Executor& executor, const mx::array& gate_up) {
+  if (const auto both = gated_product(executor, gate_up)) return *both;
   const int rows = gate_up.shape(0), width = gate_up.shape(1) / 2;
   constexpr int each = threads * numbers_of_thread;
   return executor

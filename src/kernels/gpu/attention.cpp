@@ -9,7 +9,7 @@
 namespace pippin::kernels::gpu {
 namespace {
 
-constexpr int part_tokens = 128, threads = 256, warps = threads / 32;  // as paged_decode.h has them
+constexpr int threads = 256, warps = threads / 32;  // as paged_decode.h has them
 constexpr int least_numbers = 8, max_shared_heads = 4;
 constexpr float log2_e = 1.442695041f;
 
@@ -54,19 +54,9 @@ int shared_heads(int gqa) {
   return 1;
 }
 
-bool is_number(mx::Dtype dtype) {
-  return dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
-}
-
 // softcap enters as log2: capped(s) * log2 e = cap log2 e * tanh(s log2 e / (cap log2 e)).
 mx::array numbers_of(const DecodeOptions& options) {
   return constants(std::vector<float>{options.scale * log2_e, options.softcap * log2_e});
-}
-
-// With zeros behind, as many as an input must have.
-mx::array padded_input(const mx::array& x) {
-  const int missing = least_numbers - static_cast<int>(x.size());
-  return missing > 0 ? mx::pad(mx::flatten(x), {{0, missing}}) : x;
 }
 
 mx::array sinks_of(const DecodeOptions& options) {

@@ -11,6 +11,9 @@
 
 namespace pippin::kernels::gpu {
 
+/// Tokens of a context that one group of threads reads, as paged_decode.h cuts contexts.
+inline constexpr int part_tokens = 128;
+
 /// The contexts of a step's rows that attend to whole contexts of their own.
 struct Contexts {
   mx::array table;    ///< int32 [B, P], P a multiple of 8: page numbers, padded with any

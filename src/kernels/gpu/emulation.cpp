@@ -15,9 +15,15 @@ struct uint3 {
 
 #include "kernels/gpu/prelude.h"
 // Files of one text each, in the order in which GPUs' compilers get them.
+#include "kernels/gpu/argmax.h"
+#include "kernels/gpu/embed.h"
 #include "kernels/gpu/gated.h"
 #include "kernels/gpu/paged_decode.h"
+#include "kernels/gpu/pick_tokens.h"
+#include "kernels/gpu/product.h"
 #include "kernels/gpu/qk_norm_rope_write.h"
+#include "kernels/gpu/rms_norm.h"
+#include "kernels/gpu/rope_angles.h"
 
 // An argument as the generated functions of GPUs have it: a pointer of the type that is wanted.
 struct Argument {
@@ -73,6 +79,59 @@ void gated_thread(const EmulatedCall& call, uint3 group, uint tid) {
   const Argument gate_up{call.in[0]}, out{call.out[0]};
   const int* sizes = Argument{call.in[1]};
 #include "kernels/gpu/gated.call.h"
+}
+
+template <class T, int BITS, int M, int R, int STAGE, int GATED>
+void product_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, scales{call.in[2]}, biases{call.in[3]}, norm{call.in[4]},
+      residual{call.in[5]}, out{call.out[0]};
+  const uint* w = Argument{call.in[1]};
+  const int* sizes = Argument{call.in[6]};
+  const float* numbers = Argument{call.in[7]};
+#include "kernels/gpu/product.call.h"
+}
+
+template <class T>
+void rms_norm_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, weight{call.in[1]}, out{call.out[0]};
+  const int* sizes = Argument{call.in[2]};
+  const float* numbers = Argument{call.in[3]};
+#include "kernels/gpu/rms_norm.call.h"
+}
+
+template <class T, int BITS>
+void embed_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument ids{call.in[0]}, scales{call.in[2]}, biases{call.in[3]}, out{call.out[0]};
+  const void* table = call.in[1];
+  const int* sizes = Argument{call.in[4]};
+#include "kernels/gpu/embed.call.h"
+}
+
+void rope_angles_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument positions{call.in[0]}, inverse{call.in[1]}, axis{call.in[2]}, cosines{call.out[0]},
+      sines{call.out[1]};
+  const int* sizes = Argument{call.in[3]};
+  const float* numbers = Argument{call.in[4]};
+#include "kernels/gpu/rope_angles.call.h"
+}
+
+template <class T>
+void argmax_parts_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, found{call.out[0]};
+  const int* sizes = Argument{call.in[1]};
+#include "kernels/gpu/argmax_parts.call.h"
+}
+
+void argmax_merge_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument found{call.in[0]}, out{call.out[0]};
+  const int* sizes = Argument{call.in[1]};
+#include "kernels/gpu/argmax_merge.call.h"
+}
+
+void pick_tokens_thread(const EmulatedCall& call, uint3, uint tid) {
+  const Argument known{call.in[0]}, from{call.in[1]}, sampled{call.in[2]}, out{call.out[0]};
+  const int* sizes = Argument{call.in[3]};
+#include "kernels/gpu/pick_tokens.call.h"
 }
 
 // ---- what is compiled: the shapes of the tests
@@ -156,8 +215,42 @@ void add_golden_shapes(Instances& parts, Instances& merge, Instances& write, Ins
   add_rope<float, float, 24>(write, rows);
 }
 
+template <class T, int BITS, int M, int R>
+void add_product(Instances& instances) {
+  instances[instance<T>(BITS, M, R, 0, 0)] = product_thread<T, BITS, M, R, 0, 0>;
+  instances[instance<T>(BITS, M, R, 1, 0)] = product_thread<T, BITS, M, R, 1, 0>;
+  instances[instance<T>(BITS, M, R, 2, 0)] = product_thread<T, BITS, M, R, 2, 0>;
+  if constexpr (R == 2) {
+    instances[instance<T>(BITS, M, R, 0, 1)] = product_thread<T, BITS, M, R, 0, 1>;
+    instances[instance<T>(BITS, M, R, 1, 1)] = product_thread<T, BITS, M, R, 1, 1>;
+    instances[instance<T>(BITS, M, R, 2, 1)] = product_thread<T, BITS, M, R, 2, 1>;
+  }
+}
+
+template <class T, int BITS>
+void add_products(Instances& instances) {
+  add_product<T, BITS, 1, 1>(instances);
+  add_product<T, BITS, 1, 2>(instances);
+  add_product<T, BITS, 2, 1>(instances);
+  add_product<T, BITS, 2, 2>(instances);
+  add_product<T, BITS, 4, 1>(instances);
+  add_product<T, BITS, 4, 2>(instances);
+}
+
 struct Tables {
-  Instances parts, merge, write, rows, gated;
+  Instances parts, merge, write, rows, gated, product, norm, embed, angles, argmax_parts,
+      argmax_merge, pick;
+  template <class T>
+  void add_of() {
+    add_products<T, 0>(product);
+    add_products<T, 4>(product);
+    add_products<T, 8>(product);
+    norm[instance<T>()] = rms_norm_thread<T>;
+    embed[instance<T>(0)] = embed_thread<T, 0>;
+    embed[instance<T>(4)] = embed_thread<T, 4>;
+    embed[instance<T>(8)] = embed_thread<T, 8>;
+    argmax_parts[instance<T>()] = argmax_parts_thread<T>;
+  }
   Tables() {
     using mx::bfloat16_t, mx::float16_t;
     add_decodes<float, float>(parts);
@@ -170,6 +263,12 @@ struct Tables {
     add_ropes<float, float>(write, rows);
     add_ropes<bfloat16_t, bfloat16_t>(write, rows);
     add_rope<float16_t, float16_t, 16>(write, rows);
+    add_of<float>();
+    add_of<bfloat16_t>();
+    add_of<float16_t>();
+    angles[""] = rope_angles_thread;
+    argmax_merge[""] = argmax_merge_thread;
+    pick[""] = pick_tokens_thread;
     gated = {{instance<float>(), gated_thread<float>},
              {instance<bfloat16_t>(), gated_thread<bfloat16_t>},
              {instance<float16_t>(), gated_thread<float16_t>}};
@@ -210,6 +309,19 @@ void emulate_qk_norm_rope_rows(const EmulatedCall& call) {
   emulated::run(emulated::tables().rows, call);
 }
 void emulate_gated(const EmulatedCall& call) { emulated::run(emulated::tables().gated, call); }
+void emulate_product(const EmulatedCall& call) { emulated::run(emulated::tables().product, call); }
+void emulate_rms_norm(const EmulatedCall& call) { emulated::run(emulated::tables().norm, call); }
+void emulate_embed(const EmulatedCall& call) { emulated::run(emulated::tables().embed, call); }
+void emulate_rope_angles(const EmulatedCall& call) {
+  emulated::run(emulated::tables().angles, call);
+}
+void emulate_argmax_parts(const EmulatedCall& call) {
+  emulated::run(emulated::tables().argmax_parts, call);
+}
+void emulate_argmax_merge(const EmulatedCall& call) {
+  emulated::run(emulated::tables().argmax_merge, call);
+}
+void emulate_pick_tokens(const EmulatedCall& call) { emulated::run(emulated::tables().pick, call); }
 
 namespace {
 
@@ -218,17 +330,27 @@ std::string text_of(mx::Dtype dtype) {
   return dtype == mx::float16 ? "float16" : "float32";
 }
 
+}  // namespace
+
+std::string instance_of(const std::vector<TemplateArgument>& arguments) {
+  std::string instance;
+  for (const auto& [name, value] : arguments)
+    instance += (value.index() == 0 ? std::to_string(std::get<int>(value))
+                                    : text_of(std::get<mx::Dtype>(value))) +
+                ' ';
+  return instance;
+}
+
+namespace {
+
 class Emulated final : public Executor {
  public:
+  bool is_emulated() const override { return true; }
   bool writes_inputs() const override { return true; }
 
  private:
   std::vector<mx::array> execute(const Kernel& kernel, const Launch& launch) override {
-    EmulatedCall call{"", {}, {}, launch.groups, launch.threads};
-    for (const auto& [name, value] : launch.arguments)
-      call.instance += (value.index() == 0 ? std::to_string(std::get<int>(value))
-                                           : text_of(std::get<mx::Dtype>(value))) +
-                       ' ';
+    EmulatedCall call{instance_of(launch.arguments), {}, {}, launch.groups, launch.threads};
     std::vector<mx::array> inputs, outputs;
     for (const auto& input : launch.inputs) {
       inputs.push_back(input);

@@ -19,5 +19,15 @@ void emulate_merge_parts(const EmulatedCall& call);
 void emulate_qk_norm_rope_write(const EmulatedCall& call);
 void emulate_qk_norm_rope_rows(const EmulatedCall& call);
 void emulate_gated(const EmulatedCall& call);
+void emulate_product(const EmulatedCall& call);
+void emulate_rms_norm(const EmulatedCall& call);
+void emulate_embed(const EmulatedCall& call);
+void emulate_rope_angles(const EmulatedCall& call);
+void emulate_argmax_parts(const EmulatedCall& call);
+void emulate_argmax_merge(const EmulatedCall& call);
+void emulate_pick_tokens(const EmulatedCall& call);
+
+/// See EmulatedCall.
+std::string instance_of(const std::vector<TemplateArgument>& arguments);
 
 }  // namespace pippin::kernels::gpu

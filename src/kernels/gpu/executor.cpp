@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "kernels/gpu/cuda_driver.h"
+#include "kernels/gpu/cuda_source.h"
 #include "kernels/gpu/kernel.h"
 #include "kernels/gpu/texts.h"
 #include "pippin/error.h"
@@ -72,7 +74,31 @@ class ByMlx final : public Executor {
     return numbers;
   }
 
+  // With code that is compiled without MLX's headers and kept: MLX compiles others' kernels anew at each start, a second or two each.
+  static std::shared_ptr<mx::Primitive> compiled(const cu::Driver& driver, const Kernel& kernel,
+                                                 const Launch& launch) {
+    PlannedLaunch planned{&kernel,
+                          {},
+                          {},
+                          {},
+                          launch.dtypes,
+                          launch.groups,
+                          launch.threads,
+                          launch.arguments,
+                          launch.dynamic_shared};
+    for (const auto& input : launch.inputs) planned.in_dtypes.push_back(input.dtype());
+    const auto [x, y, z] = launch.groups;
+    return mx::fast::precompiled_cuda_kernel(
+               kernel_symbol(kernel), cuda_code(driver, cuda_source(planned)), launch.inputs,
+               launch.shapes, launch.dtypes, {}, {x * launch.threads, y, z}, {launch.threads, 1, 1},
+               launch.dynamic_shared, std::nullopt, true)
+        .front()
+        .primitive_ptr();
+  }
+
   std::shared_ptr<mx::Primitive> make(const Kernel& kernel, const Launch& launch) const {
+    if (const auto* driver = writes_inputs_ ? cuda_driver() : nullptr)
+      return compiled(*driver, kernel, launch);
     const auto function =
         make_(kernel, places_ + without_comments(kernel.call),
               prelude_ + without_comments(text::prelude) + without_comments(kernel.functions));
@@ -196,6 +222,15 @@ mx::array constants(std::vector<float> values) { return kept(std::move(values), 
 std::vector<std::int32_t> padded(std::vector<std::int32_t> values) {
   values.resize(std::max(values.size(), least_numbers));
   return values;
+}
+
+mx::array padded_input(const mx::array& x) {
+  if (x.size() >= least_numbers) return x;
+  return mx::pad(mx::flatten(x), {{0, static_cast<int>(least_numbers - x.size())}});
+}
+
+bool is_number(mx::Dtype dtype) {
+  return dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
 }
 
 }  // namespace pippin::kernels::gpu

@@ -9,12 +9,23 @@
 
 #include "pippin/error.h"
 
-// A context is entered once by ucontext, and left and entered by setjmp from then on, which asks nothing of the system. Sanitizers know
-// the former alone.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A context is entered once by ucontext, and left and entered by setjmp from then on, which asks nothing of the system. ThreadSanitizer
+// knows the former alone. AddressSanitizer is told which stack is in use.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PIPPIN_ANNOTATE_STACKS 1
+#endif
+#if __has_feature(thread_sanitizer)
 #define PIPPIN_SWAP_CONTEXTS 1
-#else
-#define PIPPIN_SWAP_CONTEXTS 0
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PIPPIN_ANNOTATE_STACKS 1
+#elif defined(__SANITIZE_THREAD__)
+#define PIPPIN_SWAP_CONTEXTS 1
+#endif
+#ifdef PIPPIN_ANNOTATE_STACKS
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 namespace pippin::kernels::gpu::emulated {
@@ -24,6 +35,21 @@ constexpr std::size_t stack_bytes = 64 << 10;
 constexpr std::size_t shared_bytes = 32 << 10;  // what every GPU has
 constexpr int warp_size = 32;
 
+// The stack in use is about to change, and has changed. `kept` is where what the sanitizer keeps of the stack that is left is stored; null: it is left for good.
+inline void before_switch([[maybe_unused]] void** kept, [[maybe_unused]] const void* stack,
+                          [[maybe_unused]] std::size_t bytes) {
+#ifdef PIPPIN_ANNOTATE_STACKS
+  __sanitizer_start_switch_fiber(kept, stack, bytes);
+#endif
+}
+
+inline void after_switch([[maybe_unused]] void* kept, [[maybe_unused]] const void** from = nullptr,
+                         [[maybe_unused]] std::size_t* from_bytes = nullptr) {
+#ifdef PIPPIN_ANNOTATE_STACKS
+  __sanitizer_finish_switch_fiber(kept, from, from_bytes);
+#endif
+}
+
 }  // namespace
 
 Fibers& Fibers::now() {
@@ -31,34 +57,63 @@ Fibers& Fibers::now() {
   return fibers;
 }
 
+// Threads outlive a run: entering a context anew costs two system calls.
 void Fibers::start() {
   auto& self = now();
-  try {
-    (*self.body_)(static_cast<unsigned>(self.current_));
-  } catch (...) {
-    self.failure_ = std::current_exception();
+  after_switch(nullptr, &self.main_stack_, &self.main_stack_bytes_);
+  const auto tid = static_cast<unsigned>(self.current_);
+  auto& one = self.fibers_[tid];
+  while (self.body_) {
+    try {
+      (*self.body_)(tid);
+    } catch (...) {
+      self.failure_ = std::current_exception();
+    }
+    one.done = true;
+    self.meet(Meeting::none);
   }
-  self.fibers_[static_cast<std::size_t>(self.current_)].done = true;
-  self.meet(Meeting::none);
+  before_switch(nullptr, self.main_stack_, self.main_stack_bytes_);
+  self.go_to_main(one);
+}
+
+Fibers::~Fibers() {
+#ifdef PIPPIN_ANNOTATE_STACKS
+  body_ = nullptr;
+  for (std::size_t i = 0; i < fibers_.size(); ++i)
+    if (fibers_[i].entered) resume(static_cast<int>(i));
+#endif
 }
 
 [[gnu::noinline]] void Fibers::resume(int fiber) {
   current_ = fiber;
   auto& one = fibers_[static_cast<std::size_t>(fiber)];
-#if PIPPIN_SWAP_CONTEXTS
-  swapcontext(&main_, &one.context);
-#else
-  if (_setjmp(main_place_)) return;
-  if (one.started) _longjmp(one.place, 1);
-  one.started = true;
-  setcontext(&one.context);
-#endif
+  before_switch(&main_fake_stack_, one.stack.get(), stack_bytes);
+  go_to(one);
+  after_switch(main_fake_stack_);
 }
 
 [[gnu::noinline]] void Fibers::meet(Meeting meeting) {
   auto& one = fibers_[static_cast<std::size_t>(current_)];
   one.meeting = meeting;
-#if PIPPIN_SWAP_CONTEXTS
+  before_switch(&one.fake_stack, main_stack_, main_stack_bytes_);
+  go_to_main(one);
+  after_switch(one.fake_stack, &main_stack_, &main_stack_bytes_);
+}
+
+[[gnu::noinline]] void Fibers::go_to(Fiber& one) {
+#ifdef PIPPIN_SWAP_CONTEXTS
+  one.entered = true;
+  swapcontext(&main_, &one.context);
+#else
+  if (_setjmp(main_place_)) return;
+  if (one.entered) _longjmp(one.place, 1);
+  one.entered = true;
+  setcontext(&one.context);
+#endif
+}
+
+[[gnu::noinline]] void Fibers::go_to_main(Fiber& one) {
+#ifdef PIPPIN_SWAP_CONTEXTS
   swapcontext(&one.context, &main_);
 #else
   if (!_setjmp(one.place)) _longjmp(main_place_, 1);
@@ -101,24 +156,38 @@ void Fibers::run_warp(int first) {
   } while (leader.meeting == Meeting::warp);
 }
 
-[[gnu::noinline]] void Fibers::prepare(Fiber& one) {
-  if (!one.stack) one.stack = std::make_unique<char[]>(stack_bytes);
+void Fibers::prepare(Fiber& one) {
+  if (!one.entered) make_context(one);
+  one.meeting = Meeting::none;
+  one.done = false;
+  one.exchanges = 0;
+  one.shared = 0;
+}
+
+[[gnu::noinline]] void Fibers::make_context(Fiber& one) {
+  one.stack = std::make_unique<char[]>(stack_bytes);
   getcontext(&one.context);
   one.context.uc_stack.ss_sp = one.stack.get();
   one.context.uc_stack.ss_size = stack_bytes;
   one.context.uc_link = nullptr;
   makecontext(&one.context, start, 0);
-  one.meeting = Meeting::none;
-  one.started = one.done = false;
-  one.exchanges = 0;
-  one.shared = 0;
 }
 
 void Fibers::run(int count, const std::function<void(unsigned)>& body) {
   body_ = &body;
   shared_.assign(shared_bytes / sizeof(float), std::numeric_limits<float>::quiet_NaN());
-  fibers_.resize(static_cast<std::size_t>(count));
-  for (auto& one : fibers_) prepare(one);
+  while (fibers_.size() < static_cast<std::size_t>(count)) fibers_.emplace_back();
+  for (int i = 0; i < count; ++i) prepare(fibers_[static_cast<std::size_t>(i)]);
+  try {
+    run_all(count);
+  } catch (...) {
+    for (auto& one : fibers_)  // whoever was in the middle stays there; another takes the place
+      if (!one.done) one.entered = false;
+    throw;
+  }
+}
+
+void Fibers::run_all(int count) {
   for (bool alive = true; alive;) {
     alive = false;
     for (int warp = 0; warp < count; warp += warp_size) {

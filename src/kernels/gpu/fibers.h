@@ -5,6 +5,7 @@
 
 #include <csetjmp>
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@ namespace pippin::kernels::gpu::emulated {
 /// All members on one thread.
 class Fibers {
  public:
+  ~Fibers();
   static Fibers& now();  ///< that of the calling thread
 
   /// body(tid) for threads [0, count), count a multiple of 32.
@@ -34,22 +36,32 @@ class Fibers {
     jmp_buf place;
     std::unique_ptr<char[]> stack;
     Meeting meeting = Meeting::none;
-    bool started = false, done = false;
-    float values[2] = {};  // exchanged, in turns: a lane may be one exchange behind
+    bool entered = false;        // its context lives and waits in meet(), perhaps for the next run
+    bool done = false;           // with the body of this run
+    void* fake_stack = nullptr;  // AddressSanitizer's
+    float values[2] = {};        // exchanged, in turns: a lane may be one exchange behind
     int exchanges = 0;
     std::size_t shared = 0;  // bytes it has asked for
   };
   static void start();
   static void prepare(Fiber& fiber);
+  static void make_context(Fiber& fiber);
   void resume(int fiber);
   void meet(Meeting meeting);
+  void go_to(Fiber& fiber);
+  void go_to_main(Fiber& fiber);
   void run_warp(int first);
+  void run_all(int count);
   void require_all(int first, int count, Meeting meeting) const;
 
-  std::vector<Fiber> fibers_;
+  std::deque<Fiber> fibers_;  // grows only, and moves none: a fiber knows itself by its address
   std::vector<float> shared_;
   [[maybe_unused]] ucontext_t main_;  ///< where contexts are swapped
   jmp_buf main_place_;
+  // For AddressSanitizer.
+  void* main_fake_stack_ = nullptr;
+  const void* main_stack_ = nullptr;
+  std::size_t main_stack_bytes_ = 0;
   int current_ = 0;
   std::exception_ptr failure_;  // of a thread
   const std::function<void(unsigned)>* body_ = nullptr;

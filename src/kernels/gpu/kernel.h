@@ -19,9 +19,12 @@ struct EmulatedCall;
 struct Kernel {
   std::string name;
   std::vector<std::string> inputs, outputs;
-  const char* functions;                 ///< what the call needs
-  const char* call;                      ///< statements
-  void (*emulate)(const EmulatedCall&);  ///< the same as C++
+  const char* functions;  ///< what the call needs
+  const char* call;       ///< statements
+  void (*emulate)(
+      const EmulatedCall&);  ///< the same as C++; null where only one kind of GPU has it
+  bool waits =
+      false;  ///< says itself, by inputs_ready(), when it reads what kernels before it made
 };
 
 struct TemplateArgument {
@@ -38,6 +41,7 @@ struct Launch {
   std::array<int, 3> groups;      ///< each dimension at least 1
   int threads;                    ///< of a group: a multiple of 32, at most 256
   std::vector<TemplateArgument> arguments;
+  int dynamic_shared = 0;  ///< bytes of a group's memory beside what the text declares
 };
 
 /// What runs kernels. Used by the thread that calls MLX.
@@ -49,6 +53,11 @@ class Executor {
   std::vector<mx::array> run(const Kernel& kernel, const Launch& launch);
   /// Whether a kernel may write an input, where all that read it later take an output of that kernel, too: MLX knows nothing of it.
   virtual bool writes_inputs() const = 0;
+  /// Whether launches are only written down (plan.h).
+  virtual bool records() const { return false; }
+  virtual bool is_emulated() const { return false; }
+  /// The launch of this kernel that makes x, where that is known: another kernel may do its work, too.
+  virtual const Launch* made_by(const Kernel&, const mx::array&) const { return nullptr; }
 
  private:
   virtual std::vector<mx::array> execute(const Kernel& kernel, const Launch& launch) = 0;
@@ -86,5 +95,9 @@ mx::array constants(std::vector<float> values);
 
 /// x with zeros behind, so that it has at least 8 numbers.
 std::vector<std::int32_t> padded(std::vector<std::int32_t> values);
+mx::array padded_input(const mx::array& x);
+
+/// float32, bfloat16 or float16.
+bool is_number(mx::Dtype dtype);
 
 }  // namespace pippin::kernels::gpu

@@ -3,7 +3,7 @@
 #define DEVICE
 #define SHARED
 #define THREAD
-#define SHARED_ARRAY(type, name, count) __shared__ type name[count]
+#define SHARED_ARRAY(type, name, count) __shared__ __align__(16) type name[count]
 #define UNROLL _Pragma("unroll")
 typedef unsigned int uint;
 typedef unsigned long long ulong;
@@ -24,5 +24,48 @@ FN void load_numbers(const T* from, float* to) {
   UNROLL for (int i = 0; i < N / each; ++i) {
     const Pack pack = reinterpret_cast<const Pack*>(from)[i];
     UNROLL for (int j = 0; j < each; ++j) to[i * each + j] = float(pack.x[j]);
+  }
+}
+#define SIZE_OF(type) int(sizeof(type))
+#define INFINITE __int_as_float(0x7f800000)
+FN float cosine(float x) { return cosf(x); }
+FN float sine(float x) { return sinf(x); }
+FN void next_may_start() {  // and waits at its inputs_ready()
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+FN void inputs_ready() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+template <typename T, int N>
+FN void load_shared(const T* from, float* to) {
+  load_numbers<T, N>(from, to);
+}
+FN void load_words(const uint* from, ulong at, uint* to) {
+  const uint4 words = reinterpret_cast<const uint4*>(from)[at];
+  to[0] = words.x;
+  to[1] = words.y;
+  to[2] = words.z;
+  to[3] = words.w;
+}
+template <typename T>
+FN void numbers_of(const uint* words, float* to) {
+  const T* numbers = reinterpret_cast<const T*>(words);
+  UNROLL for (int i = 0; i < int(16 / sizeof(T)); ++i) to[i] = float(numbers[i]);
+}
+template <int BITS>
+FN void codes_of(uint word, float* to) {
+  if (BITS == 4) {
+    const uint low = word & 0x0f0f0f0fu, high = (word >> 4) & 0x0f0f0f0fu;
+    UNROLL for (int i = 0; i < 4; ++i) {
+      to[2 * i] = __uint_as_float(__byte_perm(low, 0x4b000000u, 0x7540 + i)) - 8388608.0f;
+      to[2 * i + 1] = __uint_as_float(__byte_perm(high, 0x4b000000u, 0x7540 + i)) - 8388608.0f;
+    }
+  } else {
+    UNROLL for (int i = 0; i < 4; ++i) to[i] =
+        __uint_as_float(__byte_perm(word, 0x4b000000u, 0x7540 + i)) - 8388608.0f;
   }
 }

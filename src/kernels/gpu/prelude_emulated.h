@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/gpu/fibers.h"
 
@@ -32,6 +33,33 @@ inline float lane_xor(float x, int mask) { return Fibers::now().exchange(x, mask
 template <typename T, int N>
 inline void load_numbers(const T* from, float* to) {
   for (int i = 0; i < N; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+#define SIZE_OF(type) static_cast<int>(sizeof(type))
+#define INFINITE INFINITY
+inline float cosine(float x) { return std::cos(x); }
+inline float sine(float x) { return std::sin(x); }
+// Before this a kernel reads nothing but weights: the kernel before it may still run.
+inline void inputs_ready() {}
+// As load_numbers, of shared memory.
+template <typename T, int N>
+inline void load_shared(const T* from, float* to) {
+  load_numbers<T, N>(from, to);
+}
+// The 16 bytes [16 at, 16 at + 16) of memory that is 16 bytes aligned.
+inline void load_words(const uint* from, ulong at, uint* to) { std::memcpy(to, from + 4 * at, 16); }
+// 16 bytes as numbers.
+template <typename T>
+inline void numbers_of(const uint* words, float* to) {
+  T numbers[16 / sizeof(T)];
+  std::memcpy(numbers, words, 16);
+  for (std::size_t i = 0; i < 16 / sizeof(T); ++i) to[i] = static_cast<float>(numbers[i]);
+}
+// A word's codes of BITS bits, the lowest first.
+template <int BITS>
+inline void codes_of(uint word, float* to) {
+  for (int i = 0; i < 32 / BITS; ++i)
+    to[i] = static_cast<float>((word >> (i * BITS)) & ((1u << BITS) - 1u));
 }
 
 }  // namespace pippin::kernels::gpu::emulated

@@ -13,3 +13,25 @@ template <typename T, int N>
 inline void load_numbers(const device T* from, thread float* to) {
   for (int i = 0; i < N; ++i) to[i] = float(from[i]);
 }
+#define SIZE_OF(type) int(sizeof(type))
+#define INFINITE INFINITY
+inline float cosine(float x) { return metal::precise::cos(x); }
+inline float sine(float x) { return metal::precise::sin(x); }
+inline void inputs_ready() {}
+template <typename T, int N>
+inline void load_shared(const threadgroup T* from, thread float* to) {
+  for (int i = 0; i < N; ++i) to[i] = float(from[i]);
+}
+inline void load_words(const device uint* from, ulong at, thread uint* to) {
+  const uint4 words = reinterpret_cast<const device uint4*>(from)[at];
+  for (int i = 0; i < 4; ++i) to[i] = words[i];
+}
+template <typename T>
+inline void numbers_of(const thread uint* words, thread float* to) {
+  const thread T* numbers = reinterpret_cast<const thread T*>(words);
+  for (int i = 0; i < int(16 / sizeof(T)); ++i) to[i] = float(numbers[i]);
+}
+template <int BITS>
+inline void codes_of(uint word, thread float* to) {
+  for (int i = 0; i < 32 / BITS; ++i) to[i] = float((word >> uint(i * BITS)) & ((1u << BITS) - 1u));
+}

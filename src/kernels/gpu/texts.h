@@ -14,5 +14,18 @@ extern const char* const qk_norm_rope_write_call;
 extern const char* const qk_norm_rope_rows_call;
 extern const char* const gated;
 extern const char* const gated_call;
+extern const char* const product;
+extern const char* const product_call;
+extern const char* const rms_norm;
+extern const char* const rms_norm_call;
+extern const char* const embed;
+extern const char* const embed_call;
+extern const char* const rope_angles;
+extern const char* const rope_angles_call;
+extern const char* const argmax;
+extern const char* const argmax_parts_call;
+extern const char* const argmax_merge_call;
+extern const char* const pick_tokens;
+extern const char* const pick_tokens_call;
 
 }  // namespace pippin::kernels::gpu::text

@@ -20,7 +20,20 @@ const char* const kernels[] = {text::prelude,
                                text::qk_norm_rope_write_call,
                                text::qk_norm_rope_rows_call,
                                text::gated,
-                               text::gated_call};
+                               text::gated_call,
+                               text::product,
+                               text::product_call,
+                               text::rms_norm,
+                               text::rms_norm_call,
+                               text::embed,
+                               text::embed_call,
+                               text::rope_angles,
+                               text::rope_angles_call,
+                               text::argmax,
+                               text::argmax_parts_call,
+                               text::argmax_merge_call,
+                               text::pick_tokens,
+                               text::pick_tokens_call};
 
 // Keywords of MSL or CUDA, and what MSL 3.1 lacks.
 const std::set<std::string> forbidden = {
@@ -71,8 +84,10 @@ TEST(KernelTexts, AreWhatMlxTakes) {
 
 TEST(KernelTexts, ThePreludesHaveTheSameWords) {
   for (const std::string word :
-       {"FN", "DEVICE", "SHARED", "THREAD", "SHARED_ARRAY", "UNROLL", "group_barrier", "exp2_fast",
-        "rsqrt_fast", "lane_xor", "load_numbers"})
+       {"FN",           "DEVICE",        "SHARED",     "THREAD",     "SHARED_ARRAY",
+        "UNROLL",       "group_barrier", "exp2_fast",  "rsqrt_fast", "lane_xor",
+        "load_numbers", "SIZE_OF",       "INFINITE",   "cosine",     "sine",
+        "inputs_ready", "load_shared",   "load_words", "numbers_of", "codes_of"})
     for (const std::string text : {text::prelude_cuda, text::prelude_metal})
       EXPECT_TRUE(words_of(text).contains(word)) << word;
 }

@@ -102,12 +102,12 @@ TEST_F(AnthropicTest, AnswersWhole) {
       "usage": {"input_tokens": 4, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4,
                 "output_tokens_details": {"thinking_tokens": 0}, "service_tier": "standard"}})",
                                 "expected"));
-  EXPECT_EQ(backend_.last_.stop.max_tokens, 9);
+  EXPECT_EQ(engine_.last_.stop.max_tokens, 9);
 }
 
 TEST_F(AnthropicTest, StreamsEventsInTheirOrder) {
   start();
-  backend_.next_ = thinking_and_calls();
+  engine_.next_ = thinking_and_calls();
   const auto events = named_events(post(asking(R"(, "stream": true)")).body);
   EXPECT_EQ(names_of(events),
             (std::vector<std::string>{
@@ -132,7 +132,7 @@ TEST_F(AnthropicTest, StreamsEventsInTheirOrder) {
 
 TEST_F(AnthropicTest, WholeIsTheFoldOfTheStream) {
   start();
-  backend_.next_ = thinking_and_calls();
+  engine_.next_ = thinking_and_calls();
   const json::value message = answer("");
   const json::array& content = message.at("content").as_array();
   ASSERT_EQ(content.size(), 4u);
@@ -148,9 +148,9 @@ TEST_F(AnthropicTest, WholeIsTheFoldOfTheStream) {
 TEST_F(AnthropicTest, OmitsThinkingWhereAskedTo) {
   start();
   const std::string thinking = R"(, "thinking": {"type": "adaptive", "display": "omitted"})";
-  backend_.next_ = thinking_and_calls();
+  engine_.next_ = thinking_and_calls();
   EXPECT_EQ(answer(thinking).at("content").at(0).at("thinking"), "");
-  backend_.next_ = thinking_and_calls();
+  engine_.next_ = thinking_and_calls();
   const auto names = names_of(named_events(post(asking(thinking + R"(, "stream": true)")).body));
   EXPECT_EQ(std::count(names.begin(), names.end(), "thinking_delta"), 0);
   EXPECT_EQ(names.at(3), "signature_delta");
@@ -158,19 +158,19 @@ TEST_F(AnthropicTest, OmitsThinkingWhereAskedTo) {
 
 TEST_F(AnthropicTest, TellsWhichSequenceStoppedIt) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   ChatEvent last{"x", FinishReason::stop, {}};
   last.stop_string = 1;
   script->push(last);
   const json::value message = answer(R"(, "stop_sequences": ["A", "B"])");
   EXPECT_EQ(message.at("stop_reason"), "stop_sequence");
   EXPECT_EQ(message.at("stop_sequence"), "B");
-  EXPECT_EQ(backend_.last_.stop.strings, (std::vector<std::string>{"A", "B"}));
+  EXPECT_EQ(engine_.last_.stop.strings, (std::vector<std::string>{"A", "B"}));
 }
 
 TEST_F(AnthropicTest, TellsOfErrorsInItsShape) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   script->push({"begun", {}, {}});
   script->fail(Error(Code::unavailable, "a step failed"));
   const auto events = named_events(post(asking(R"(, "stream": true)")).body);
@@ -178,7 +178,7 @@ TEST_F(AnthropicTest, TellsOfErrorsInItsShape) {
   EXPECT_EQ(events.back().second.at("error").at("type"), "overloaded_error");
   EXPECT_EQ(events.back().second.at("error").at("message"), "a step failed");
 
-  backend_.error_ = Error(Code::resource_exhausted, "full");
+  engine_.error_ = Error(Code::resource_exhausted, "full");
   const TestResponse full = post(asking(""));
   EXPECT_EQ(full.status, 429);
   EXPECT_EQ(full.headers.at("request-id"), "req_7");
@@ -203,7 +203,7 @@ TEST_F(AnthropicTest, ReadsAPromptAheadForNoTokens) {
   EXPECT_EQ(message.at("stop_reason"), "max_tokens");
   EXPECT_EQ(message.at("usage").at("output_tokens"), 0);
   EXPECT_EQ(message.at("usage").at("cache_read_input_tokens"), 3);
-  EXPECT_EQ(backend_.last_.stop.max_tokens, 1);
+  EXPECT_EQ(engine_.last_.stop.max_tokens, 1);
 }
 
 TEST_F(AnthropicTest, ShowsSystemMessagesUntilTheUserSaysMore) {
@@ -215,8 +215,7 @@ TEST_F(AnthropicTest, ShowsSystemMessagesUntilTheUserSaysMore) {
             tail),
         "");
     std::vector<std::string> all;
-    for (const Message& message : backend_.last_.messages)
-      all.push_back(message.content.at(0).text);
+    for (const Message& message : engine_.last_.messages) all.push_back(message.content.at(0).text);
     return all;
   };
   EXPECT_EQ(texts(""), (std::vector<std::string>{"a", "b"}));
@@ -239,7 +238,7 @@ TEST_F(AnthropicTest, ShowsWhatWasFound) {
           R"(, {"type": "tool_result", "tool_use_id": "t", "toolset_name": "s", "content": [)" +
           found + R"(, {"type": "tool_reference", "tool_name": "f"}]}]})"),
       "");
-  const auto& messages = backend_.last_.messages;
+  const auto& messages = engine_.last_.messages;
   ASSERT_EQ(messages.size(), 2u);
   for (const Message& message : messages) {
     std::string text;
@@ -267,21 +266,21 @@ TEST_F(AnthropicTest, ShowsToolsThatAreLoadedLaterWhereMessagesReferToThem) {
   for (const std::string& tail : {std::string(), found}) {
     EXPECT_EQ(refused(tools + tail + "]}"), "");
     EXPECT_EQ(
-        backend_.last_.template_tools_json,
+        engine_.last_.template_tools_json,
         R"([{"type":"function","function":{"name":"b","parameters":{"type":"object","properties":{}}}}])");
-    EXPECT_TRUE(backend_.last_.tools_json.starts_with("[" + a));
+    EXPECT_TRUE(engine_.last_.tools_json.starts_with("[" + a));
   }
-  EXPECT_EQ(backend_.last_.messages.at(2).content.at(0).text, "<tools>\n" + a + "\n</tools>\n");
+  EXPECT_EQ(engine_.last_.messages.at(2).content.at(0).text, "<tools>\n" + a + "\n</tools>\n");
 
   const auto change = [&](const std::string& type, const std::string& tool) {
     return refused(tools + R"(, {"role": "system", "content": [{"type": ")" + type +
                    R"(", "tool": )" + tool + "}]}]}");
   };
   EXPECT_EQ(change("tool_addition", R"({"type": "tool_reference", "name": "a"})"), "");
-  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text,
+  EXPECT_EQ(engine_.last_.messages.at(1).content.at(0).text,
             "The tool a can be called now.\n<tools>\n" + a + "\n</tools>\n");
   EXPECT_EQ(change("tool_removal", R"({"type": "tool_reference", "name": "b"})"), "");
-  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text,
+  EXPECT_EQ(engine_.last_.messages.at(1).content.at(0).text,
             "The tool b can't be called any more.\n");
   EXPECT_EQ(change("tool_addition", R"({"type": "mcp_tool_reference", "name": "a"})"),
             "messages.1.content.0.tool.type");
@@ -290,7 +289,7 @@ TEST_F(AnthropicTest, ShowsToolsThatAreLoadedLaterWhereMessagesReferToThem) {
           R"(, "tools": [{"name": "a", "input_schema": {}, "defer_loading": true}], "tool_choice": {"type": "none"})")
           .at("type"),
       "message");
-  EXPECT_EQ(backend_.last_.template_tools_json, std::nullopt);
+  EXPECT_EQ(engine_.last_.template_tools_json, std::nullopt);
 }
 
 TEST_F(AnthropicTest, CountsTokens) {
@@ -300,7 +299,7 @@ TEST_F(AnthropicTest, CountsTokens) {
       "/v1/messages/count_tokens");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.body, R"({"input_tokens":7})");
-  EXPECT_FALSE(backend_.last_.tools_json.empty());
+  EXPECT_FALSE(engine_.last_.tools_json.empty());
 }
 
 TEST_F(AnthropicTest, ReadsMessages) {
@@ -317,7 +316,7 @@ TEST_F(AnthropicTest, ReadsMessages) {
           {"type": "text", "text": "go on", "cache_control": {"type": "ephemeral"}}]}]})");
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_FALSE(response.headers.contains("x-pippin-ignored"));
-  const auto& messages = backend_.last_.messages;
+  const auto& messages = engine_.last_.messages;
   ASSERT_EQ(messages.size(), 6u);
   EXPECT_EQ(messages[0].role, "system");
   ASSERT_EQ(messages[0].content.size(), 1u);  // without the line that changes
@@ -351,8 +350,8 @@ TEST_F(AnthropicTest, ReadsPicturesAlsoOfTools) {
       bmp + "]}]}]}");
   ASSERT_EQ(response.status, 200) << response.body;
   const Pixels pixels{1, 2, {255, 0, 0, 0, 0, 255}};
-  EXPECT_EQ(*backend_.last_.messages.at(0).content.at(1).image, pixels);
-  EXPECT_EQ(*backend_.last_.messages.at(2).content.at(0).image, pixels);
+  EXPECT_EQ(*engine_.last_.messages.at(0).content.at(1).image, pixels);
+  EXPECT_EQ(*engine_.last_.messages.at(2).content.at(0).image, pixels);
 }
 
 TEST_F(AnthropicTest, GivesToolsInOpenAisShape) {
@@ -360,18 +359,18 @@ TEST_F(AnthropicTest, GivesToolsInOpenAisShape) {
   answer(R"(, "tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"},
       "cache_control": {"type": "ephemeral"}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true})");
   EXPECT_EQ(
-      backend_.last_.tools_json,
+      engine_.last_.tools_json,
       R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}])");
-  EXPECT_FALSE(backend_.last_.parallel_tool_calls);
+  EXPECT_FALSE(engine_.last_.parallel_tool_calls);
   answer(R"(, "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "none"})");
-  EXPECT_EQ(backend_.last_.tools_json, "");
+  EXPECT_EQ(engine_.last_.tools_json, "");
 }
 
 TEST_F(AnthropicTest, SwitchesThinking) {
   start();
   const auto kwargs = [&](const std::string& members) {
     answer(members);
-    return parse_json(backend_.last_.template_kwargs_json, "kwargs");
+    return parse_json(engine_.last_.template_kwargs_json, "kwargs");
   };
   EXPECT_EQ(kwargs("").at("enable_thinking"), false);
   EXPECT_EQ(kwargs(R"(, "thinking": {"type": "disabled"})").at("enable_thinking"), false);
@@ -387,11 +386,11 @@ TEST_F(AnthropicTest, AsksForWhatAnAnswerMustBe) {
   const std::string tools =
       R"(, "tools": [{"name": "f", "input_schema": {}, "strict": true}, {"name": "g", "input_schema": {}}])";
   answer(tools + R"(, "tool_choice": {"type": "any"})");
-  EXPECT_TRUE(backend_.last_.tool_choice.required);
-  EXPECT_TRUE(backend_.last_.tool_choice.strict);
-  EXPECT_TRUE(backend_.last_.tool_choice.allowed.empty());
+  EXPECT_TRUE(engine_.last_.tool_choice.required);
+  EXPECT_TRUE(engine_.last_.tool_choice.strict);
+  EXPECT_TRUE(engine_.last_.tool_choice.allowed.empty());
   answer(tools + R"(, "tool_choice": {"type": "tool", "name": "g"})");
-  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  EXPECT_EQ(engine_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
   EXPECT_EQ(refused_with(tools + R"(, "tool_choice": {"type": "tool", "name": "h"})"),
             "tool_choice");
   EXPECT_EQ(refused_with(R"(, "tool_choice": {"type": "any"})"), "tool_choice");
@@ -400,13 +399,13 @@ TEST_F(AnthropicTest, AsksForWhatAnAnswerMustBe) {
   for (const std::string& member :
        {R"("output_config": {"format": )" + format + "}", R"("output_format": )" + format}) {
     answer(", " + member);
-    EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_schema);
-    EXPECT_EQ(backend_.last_.format.text, R"({"type":"object"})");
+    EXPECT_EQ(engine_.last_.format.kind, ResponseFormat::Kind::json_schema);
+    EXPECT_EQ(engine_.last_.format.text, R"({"type":"object"})");
   }
   EXPECT_EQ(refused_with(R"(, "output_config": {"format": {"type": "json_schema"}})"),
             "output_config.format.schema");
   answer(R"(, "thinking": {"type": "enabled", "budget_tokens": 1024})");
-  EXPECT_EQ(backend_.last_.thinking_budget, 1024);
+  EXPECT_EQ(engine_.last_.thinking_budget, 1024);
 }
 
 TEST_F(AnthropicTest, TakesWhatAgentsSend) {
@@ -418,7 +417,7 @@ TEST_F(AnthropicTest, TakesWhatAgentsSend) {
       {"type": "billing_policy"}, "thinking": {"type": "adaptive", "block_binding": {}}, "no_such_field": 1)"));
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(response.headers.at("x-pippin-ignored"), "no_such_field");
-  EXPECT_EQ(backend_.last_.sampling.top_k, 5);
+  EXPECT_EQ(engine_.last_.sampling.top_k, 5);
 }
 
 // Whatever a client has made of a call that was cut off; numbers keep their digits.
@@ -437,7 +436,7 @@ TEST_F(AnthropicTest, TakesAnyInputOfEarlierCalls) {
           {"type": "tool_use", "id": "t", "name": "f", "input": )" +
         input + R"(}]}, {"role": "user", "content": "b"}]})");
     ASSERT_EQ(response.status, 200) << response.body;
-    const json::value extra = parse_json(backend_.last_.messages.at(1).extra_json, "extra");
+    const json::value extra = parse_json(engine_.last_.messages.at(1).extra_json, "extra");
     EXPECT_EQ(extra.at("tool_calls").at(0).at("function").at("arguments"),
               json::string_view(arguments));
   }
@@ -502,24 +501,24 @@ TEST_F(AnthropicTest, GoesOnWithALastMessageOfTheAssistants) {
         refused_message(R"({"role": "user", "content": "x"}, {"role": "assistant", "content": )" +
                         content + "}"),
         "");
-    return backend_.last_.prompt_end;
+    return engine_.last_.prompt_end;
   };
   EXPECT_EQ(end_behind(R"("{")"), PromptEnd::last_message);
-  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text, "{");
+  EXPECT_EQ(engine_.last_.messages.at(1).content.at(0).text, "{");
   EXPECT_EQ(end_behind(R"([{"type": "text", "text": "{"}])"), PromptEnd::last_message);
   EXPECT_EQ(end_behind(R"([{"type": "thinking", "thinking": "Hm", "signature": ""}])"),
             PromptEnd::last_message);
   // Nothing was begun.
   for (const std::string nothing : {R"("")", "[]"}) {
     EXPECT_EQ(end_behind(nothing), PromptEnd::answer);
-    EXPECT_EQ(backend_.last_.messages.size(), 1u);
+    EXPECT_EQ(engine_.last_.messages.size(), 1u);
   }
   EXPECT_EQ(post(R"({"model": "tiny", "messages": [{"role": "user", "content": "x"},
                      {"role": "assistant", "content": "So"}]})",
                  "/v1/messages/count_tokens")
                 .status,
             200);
-  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message);
+  EXPECT_EQ(engine_.last_.prompt_end, PromptEnd::last_message);
 }
 
 // A call that is whole is to be run, whatever ended the text behind it.
@@ -534,7 +533,7 @@ TEST_F(AnthropicTest, TellsWhatStoppedTheAnswer) {
       ChatEvent last{"Look", finish, {}};
       last.stop_string = 1;
       script->push(std::move(last));
-      backend_.next_ = std::move(script);
+      engine_.next_ = std::move(script);
       const auto body = post(asking(R"(, "stop_sequences": ["a", "b"])" + stream)).body;
       const json::value told = stream.empty() ? parse_json(body, "body")
                                               : named_events(body).end()[-2].second.at("delta");

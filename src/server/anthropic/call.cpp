@@ -162,6 +162,8 @@ AnthropicTools parse_tools(const Members& body, ChatCall& call) {
   call.request.tools_json = tools.json;
   call.request.template_tools_json = tools.template_json;
   call.request.tool_choice.strict = any_strict(*list);
+  for (std::size_t i = 0; i < list->size(); ++i)
+    call.tool_fields.emplace(list->at(i).at("name").as_string(), at("tools", i) + ".input_schema");
   return tools;
 }
 

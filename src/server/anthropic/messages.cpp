@@ -45,9 +45,11 @@ struct Context {
 // Converts what one entry of "messages" says, or "system".
 class TurnParser {
  public:
-  TurnParser(std::string role, std::string path, const Context& context)
+  /// path: of the content; field: of the message.
+  TurnParser(std::string role, std::string path, std::string field, const Context& context)
       : role_(std::move(role)),
         path_(std::move(path)),
+        field_(std::move(field)),
         body_(context.body),
         tools_(context.tools),
         out_(context.out) {}
@@ -79,6 +81,7 @@ class TurnParser {
 
   const std::string role_;
   const std::string path_;
+  const std::string field_;
   const RequestBody& body_;
   const AnthropicTools& tools_;
   ParsedMessages& out_;
@@ -88,7 +91,7 @@ class TurnParser {
 };
 
 Message& TurnParser::message() {
-  if (!std::exchange(open_, true)) out_.messages.push_back({role_, {}, ""});
+  if (!std::exchange(open_, true)) out_.messages.push_back({role_, {}, "", field_});
   return out_.messages.back();
 }
 
@@ -168,7 +171,7 @@ bool TurnParser::parse_systems(const std::string& type, const Members& block) {
   return true;
 }
 
-// Of a tool that is loaded later; of others, which the template shows, nothing.
+// The definition of a tool that is loaded later; empty for others, which the template shows.
 std::string TurnParser::definition(const std::string& name) const {
   const auto found = tools_.later.find(name);
   return found == tools_.later.end() ? "" : "<tools>\n" + found->second + "\n</tools>\n";
@@ -205,7 +208,7 @@ void TurnParser::add_image(const Members& block) {
 // {"type": "tool_result", "tool_use_id", "content": a string or blocks, "is_error"}: a message of its own.
 void TurnParser::parse_result(const Members& block) {
   const json::object extra{{"tool_call_id", required_string(block, "tool_use_id")}};
-  out_.messages.push_back({"tool", {}, json::serialize(extra)});
+  out_.messages.push_back({"tool", {}, json::serialize(extra), field_});
   open_ = true;
   const bool is_error = block.boolean("is_error").value_or(false);
   const std::string path = block.path_of("content");
@@ -327,7 +330,7 @@ void parse_turn(const json::value& value, const std::string& path, bool user_fol
     refuse(members.path_of("output_config"), "is not supported; use the request's own");
   const json::value& content = required(members, "content");
   if (!is_shown(members, role, user_follows)) return;
-  TurnParser(role, members.path_of("content"), context).parse(content);
+  TurnParser(role, members.path_of("content"), path, context).parse(content);
 }
 
 }  // namespace
@@ -340,7 +343,7 @@ ParsedMessages parse_anthropic_messages(const RequestBody& body, const Anthropic
   const Context context{body, tools, out};
   const json::value* system = members.find("system");
   const bool silent = !system || *system == "" || *system == json::array();
-  if (!silent) TurnParser("system", "system", context).parse(*system);
+  if (!silent) TurnParser("system", "system", "system", context).parse(*system);
   const auto last_user = std::find_if(messages.rbegin(), messages.rend(), is_users);
   const auto users_end = static_cast<std::size_t>(messages.rend() - last_user);
   for (std::size_t i = 0; i < messages.size(); ++i)

@@ -127,8 +127,7 @@ std::string AnthropicReply::last() {
 }
 
 std::string AnthropicReply::fail(const Error& error) {
-  return sse_event(
-      "error", anthropic_error_body(status_of(error.code()), error.what(), options_.request_id));
+  return sse_event("error", anthropic_error_body(error, options_.request_id));
 }
 
 std::string AnthropicReply::whole() {

@@ -31,7 +31,7 @@ class BlockReply : public Reply {
  protected:
   /// Before the first event is told; the usage says what of the prompt was cached.
   virtual std::string first() { return {}; }
-  /// Of blocks().back(), which has no text yet.
+  /// The beginning of blocks().back(), which has no text yet.
   virtual std::string begin() = 0;
   /// The same block has grown by `piece`.
   virtual std::string grow(std::string_view piece) = 0;

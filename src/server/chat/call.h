@@ -1,6 +1,7 @@
 // A chat that has been asked, in whatever API, as native types: past it there is no JSON.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct ChatCall {
   bool stream = false;
   bool include_usage = false;        ///< a last chunk with the usage
   std::vector<std::string> ignored;  ///< names that are unknown: "foo", "messages.0.bar"
+  /// By tools' names, the fields that their schemas stand in: "tools.0.input_schema".
+  std::map<std::string, std::string, std::less<>> tool_fields;
 };
 
 /// POST /v1/completions, understood. Its choices are numbered prompt by prompt: all of the first, then all of the second ...

@@ -44,7 +44,7 @@ std::size_t billing_header(std::string_view text) {
   return text.size() - rest.size();
 }
 
-// Of a volatile line at the front of `text` with the line breaks after it; 0 where there is none.
+// The length of a volatile line at the front of `text` with the line breaks after it; 0 where there is none.
 std::size_t volatile_line(std::string_view text) {
   const auto line = billing_header(text);
   return line == 0 ? 0 : std::min(text.find_first_not_of('\n', line), text.size());

@@ -14,7 +14,7 @@ inline constexpr std::string_view document_tail = "\n</document>";
 
 std::string document(std::string_view title, std::string_view text);
 
-/// Of a data: URL with base64, or of base64 alone, what it holds. Throws Error(invalid_argument) naming the field where that is no
+/// The text that a data: URL with base64, or base64 alone, holds. Throws Error(invalid_argument) naming the field where that is no
 /// text in UTF-8, a PDF above all.
 std::string text_of_file(std::string_view data, const std::string& field);
 

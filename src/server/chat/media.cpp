@@ -10,8 +10,10 @@
 
 #include "media/clip.h"
 #include "media/cost.h"
+#include "media/data_url.h"
 #include "media/resample.h"
 #include "pippin/error.h"
+#include "server/schema/request_json.h"
 
 namespace pippin::server {
 namespace {
@@ -33,16 +35,21 @@ std::shared_ptr<const Pixels> shrunk(std::shared_ptr<const Pixels> picture) {
 }
 
 // vLLM's "data:video/jpeg;base64,<frame>,<frame>...": a video as pictures in one URL.
-constexpr std::string_view jpeg_frames = "data:video/jpeg;base64,";
+bool holds_frames(const MediaSource& source) {
+  return source.kind == MediaSource::Kind::video &&
+         media::has_data_type(source.urls[0], "video/jpeg") &&
+         media::parse_data_url(source.urls[0]).is_base64;
+}
 
 std::vector<std::string> frames_in(std::string_view url) {
   std::vector<std::string> urls;
-  for (std::size_t at = jpeg_frames.size() - 1; at < url.size();) {  // at the comma before a frame
-    const std::size_t end = std::min(url.find(',', at + 1), url.size());
-    urls.push_back("data:image/jpeg;base64" + std::string(url.substr(at, end - at)));
-    at = end;
+  std::string_view rest = media::parse_data_url(url).data;
+  for (;;) {
+    const std::size_t end = rest.find(',');
+    urls.push_back("data:image/jpeg;base64," + std::string(rest.substr(0, end)));
+    if (end == std::string_view::npos) return urls;
+    rest.remove_prefix(end + 1);
   }
-  return urls;
 }
 
 // `value` and the memory that it takes, which returns with the last who has it.
@@ -61,6 +68,7 @@ struct File {
   const MediaSource* source = nullptr;
   std::string url;
   bool is_clip = false;
+  std::string field = {};  // of the request: the frame's own, of those that have one
 
   media::Fetched content = {};  // until it is decoded
   Digest key = {};
@@ -102,13 +110,13 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   }
 
   void start() {
-    for (const MediaSource& source : call_->media) blaming(source, [&] { add(source); });
+    for (const MediaSource& source : call_->media) blaming(source.field, [&] { add(source); });
     scope_->on_end([weak = weak_from_this(), &memory = supply_.memory] {
       if (const auto self = weak.lock()) self->release();
       memory.look_again();
     });
     left_ = files_.size();
-    for (File& file : files_) blaming(*file.source, [&] { get(file); });
+    for (File& file : files_) blaming(file.field, [&] { get(file); });
   }
 
  private:
@@ -125,13 +133,15 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   void add(const MediaSource& source) {
     if (source.kind == MediaSource::Kind::picture) return add_file(source, source.urls[0], false);
     if (!sampling_) throw Error(Code::invalid_argument, "this model takes no videos");
-    const bool joined =
-        source.kind == MediaSource::Kind::video && source.urls[0].starts_with(jpeg_frames);
+    const bool joined = holds_frames(source);
     if (source.kind == MediaSource::Kind::video && !joined)
       return add_file(source, source.urls[0], true);
     const auto urls = joined ? frames_in(source.urls[0]) : source.urls;
     if (urls.empty()) throw Error(Code::invalid_argument, "a video needs at least one picture");
-    for (const std::string& url : urls) add_file(source, url, false);
+    for (std::size_t i = 0; i < urls.size(); ++i) {
+      add_file(source, urls[i], false);
+      if (!joined) files_.back().field = at(source.field, i);
+    }
   }
 
   void add_file(const MediaSource& source, std::string url, bool is_clip) {
@@ -139,6 +149,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     file.source = &source;
     file.url = std::move(url);
     file.is_clip = is_clip;
+    file.field = source.field;
   }
 
   std::int64_t max_bytes(const File& file) const {
@@ -156,7 +167,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
 
   void fetched(File& file, media::MediaFetcher::Result result) {
     scope_->run([&] {
-      blaming(*file.source, [&] {
+      blaming(file.field, [&] {
         if (const auto* error = std::get_if<std::exception_ptr>(&result))
           std::rethrow_exception(*error);
         file.content = std::get<media::Fetched>(std::move(result));
@@ -186,7 +197,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     const auto& bytes = file.content.bytes;
     file.cost = media::image_cost(bytes, image_limits_);
     file.pixels = file.cost.kept / 3;
-    file.key = media::picture_key(bytes);
+    file.key = media::salted_key(media::picture_key(bytes), call_->request.cache_salt);
     file.picture = supply_.decoded.picture(file.key);
     if (file.picture) know(file);
   }
@@ -194,7 +205,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   void measure_clip(File& file) {
     const auto& bytes = file.content.bytes;
     const VideoSampling sampling = file.source->sampling.over(*sampling_);
-    file.key = media::video_key(bytes, sampling);
+    file.key = media::salted_key(media::video_key(bytes, sampling), call_->request.cache_salt);
     file.video = supply_.decoded.video(file.key);
     if (file.video && pixels_of(*file.video) <= video_limits_.max_pixels) {
       file.pixels = pixels_of(*file.video);
@@ -215,17 +226,25 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   void admit() {
     std::int64_t pixels = 0, kept = 0;
     for (const File& file : files_) {
-      blaming(*file.source, [&] { check_pixels(pixels += file.pixels); });
+      blaming(file.field, [&] { check_pixels(pixels += file.pixels); });
       kept += file.cost.kept + file.copied();
       work_limit_ += file.cost.work;
       most_work_ = std::max(most_work_, file.cost.work);
     }
     // Many pictures are decoded at once, as far as that takes no more than a quarter of the memory.
     work_limit_ = std::min(work_limit_, std::max(most_work_, supply_.memory.limit() / 4));
-    check_memory(kept + work_limit_);
+    blaming(field_over(supply_.memory.limit()), [&] { check_memory(kept + work_limit_); });
     supply_.memory.take(
         scope_->client(), kept + work_limit_, scope_->asks_if_wanted(),
         [self = shared_from_this()](Lease lease) { self->admitted(std::move(lease)); });
+  }
+
+  // The field of the file with which they take more, the largest one's work counted with each.
+  const std::string& field_over(std::int64_t limit) const {
+    std::int64_t bytes = work_limit_;
+    for (const File& file : files_)
+      if ((bytes += file.cost.kept + file.copied()) > limit) return file.field;
+    return files_.front().field;
   }
 
   void check_pixels(std::int64_t pixels) const {
@@ -239,11 +258,10 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     const std::int64_t limit = supply_.memory.limit();
     if (bytes <= limit) return;
     constexpr std::int64_t mb = 1 << 20;
-    throw Error(Code::payload_too_large,
-                "decoding the request's pictures and videos takes " + std::to_string(bytes / mb) +
-                    " MB; this server has " + std::to_string(limit / mb) +
-                    " MB for that (--decoded-mb)",
-                files_.front().source->field);
+    throw Error(Code::payload_too_large, "decoding the request's pictures and videos takes " +
+                                             std::to_string(bytes / mb) + " MB; this server has " +
+                                             std::to_string(limit / mb) +
+                                             " MB for that (--decoded-mb)");
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -324,7 +342,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
       part.field = source.field;
       const std::size_t first = next;
       while (next < files_.size() && files_[next].source == &source) ++next;
-      blaming(source, [&] { fill(part, source, {files_.data() + first, next - first}); });
+      blaming(source.field, [&] { fill(part, source, {files_.data() + first, next - first}); });
       if (part.video) audio_tracks += part.video->audio_tracks;
     }
     files_.clear();
@@ -345,6 +363,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     std::vector<Pixels> frames;
     std::int64_t bytes = 0;
     for (File& file : files) {
+      blaming(file.field, [&] { check_size(*file.picture, frames); });
       frames.push_back(*file.picture);
       bytes += file.copied();
       file.picture = nullptr;
@@ -353,12 +372,22 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
                       part(bytes));
   }
 
+  static void check_size(const Pixels& frame, const std::vector<Pixels>& before) {
+    if (before.empty() || (frame.height == before[0].height && frame.width == before[0].width))
+      return;
+    throw Error(Code::invalid_argument,
+                "the pictures of a video must have one size: this one has " +
+                    std::to_string(frame.width) + " x " + std::to_string(frame.height) +
+                    " pixels, the first " + std::to_string(before[0].width) + " x " +
+                    std::to_string(before[0].height));
+  }
+
   // -------------------------------------------------------------------------------------------------------------------
   // Steps
 
   void post(File& file, void (MediaLoad::*step)(File&)) {
     supply_.threads.post(scope_->client(), [self = shared_from_this(), &file, step] {
-      self->scope_->run([&] { self->blaming(*file.source, [&] { (self.get()->*step)(file); }); });
+      self->scope_->run([&] { self->blaming(file.field, [&] { (self.get()->*step)(file); }); });
     });
   }
 
@@ -369,11 +398,11 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   }
 
   template <class Work>
-  static void blaming(const MediaSource& source, const Work& work) {
+  static void blaming(const std::string& field, const Work& work) {
     try {
       work();
     } catch (const Error& error) {
-      throw Error(error.code(), error.what(), error.field().empty() ? source.field : error.field());
+      throw Error(error.code(), error.what(), error.field().empty() ? field : error.field());
     }
   }
 

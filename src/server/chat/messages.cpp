@@ -48,6 +48,7 @@ class MessageParser {
 };
 
 void MessageParser::parse() {
+  message_.field = path_;
   parse_role();
   parse_content();
   parse_extra();

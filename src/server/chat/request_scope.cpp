@@ -50,14 +50,7 @@ std::function<bool()> RequestScope::asks_if_wanted() {
   return [self = shared_from_this()] { return self->wanted(); };
 }
 
-void RequestScope::run(const std::function<void()>& work) {
-  if (!wanted()) return;
-  try {
-    work();
-  } catch (...) {
-    fail(current_error(exchange_->request().id));
-  }
-}
+void RequestScope::fail_with_current() { fail(current_error(exchange_->request().id)); }
 
 void RequestScope::fail(const Error& error) {
   if (!end(State::ended)) return;

@@ -33,8 +33,16 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
   bool wanted() const { return state_ == State::open; }
   std::function<bool()> asks_if_wanted();
 
-  /// Runs `work` if it is wanted; the error that leaves it ends it.
-  void run(const std::function<void()>& work);
+  /// Runs `work` if it is wanted; the error that leaves it ends it. Takes no memory itself.
+  template <class Work>
+  void run(const Work& work) {
+    if (!wanted()) return;
+    try {
+      work();
+    } catch (...) {
+      fail_with_current();
+    }
+  }
   void fail(const Error& error);
 
   /// Called when it ends by any but answer_begins(), soon, on some thread: for whoever would wait for nothing.
@@ -51,6 +59,7 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
 
   RequestScope(std::shared_ptr<Exchange> exchange, Timer& timer);
   void watch(double timeout_s);
+  void fail_with_current();
   bool end(State state);
   void tell();
 

@@ -10,6 +10,7 @@
 #include "pippin/error.h"
 #include "server/chat/canonical.h"
 #include "server/chat/session.h"
+#include "server/chat/tool_fields.h"
 #include "server/chat/truncation.h"
 #include "server/http/errors.h"
 #include "server/observe/metrics.h"
@@ -18,14 +19,18 @@
 namespace pippin::server {
 namespace {
 
-// Of the X-Pippin-Ignored header: clients cap the size of answers' headers.
+// The longest X-Pippin-Ignored header: clients cap the size of answers' headers.
 constexpr std::size_t max_ignored_bytes = 1000;
 
-// Of the memory for decoded pictures and videos, the part that files take while they are fetched and until they are decoded.
+// Files take one part in so many of the memory for decoded pictures and videos, while they are fetched and until they are decoded.
 constexpr std::int64_t fetched_part = 5;
 
 // Threads that wait while the engine compiles grammars: more than compile at once, so that known grammars pass.
 constexpr std::size_t grammar_threads = 8;
+// A client holds so many of them, fewer than threads compile (text::GrammarCompiler::Options::threads), whatever it sends.
+constexpr std::size_t grammar_threads_per_owner = 2;
+// Requests that wait for one, of all clients and of one.
+constexpr std::size_t max_waiting_for_grammars = 1024, max_waiting_for_grammars_per_owner = 256;
 
 media::FetchOptions fetch_options(const ChatServiceOptions& options, std::int64_t memory) {
   media::FetchOptions fetch = options.fetch;
@@ -55,6 +60,25 @@ bool wants_grammar(const CompletionCall& call) {
 // What is left of the time goes to the engine, which counts it for itself.
 void hand_over_time(const RequestScope& scope, StopOptions& stop) {
   if (const auto left = scope.seconds_left()) stop.timeout_s = *left;
+}
+
+// Does `work` for a request when its client's turn on `threads` comes.
+void post_turn(ThreadPool& threads, const std::shared_ptr<RequestScope>& scope,
+               std::function<void()> work) {
+  const bool posted =
+      threads.try_post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
+  if (!posted)
+    scope->fail(Error(Code::resource_exhausted,
+                      "too many requests wait for their grammars to be compiled; try again later"));
+}
+
+// The engine's errors name parts of tools by its own paths.
+ChatStreams ask(Engine& engine, ChatRequest request, int num_choices, const ToolFields& fields) {
+  try {
+    return engine.chat(std::move(request), num_choices);
+  } catch (const Error& error) {
+    throw Error(error.code(), fields.as_sent(error.what()), fields.as_sent(error.field()));
+  }
 }
 
 // A field's name as a header may carry it: percent-encoded where it has other than the characters of plain names.
@@ -105,13 +129,17 @@ ChatService::ChatService(Engine& engine, ChatServiceOptions options, ThreadPool&
                       [this](std::int64_t bytes) { decoded_.drop_unused(bytes); }),
       workers_(workers),
       loaders_(loaders),
-      grammar_threads_(ThreadPool::Options{.num_threads = grammar_threads,
-                                           .max_per_owner = grammar_threads / 2}),
+      grammar_threads_(
+          ThreadPool::Options{.num_threads = grammar_threads,
+                              .max_per_owner = grammar_threads_per_owner,
+                              .max_waiting = max_waiting_for_grammars,
+                              .max_waiting_per_owner = max_waiting_for_grammars_per_owner}),
       media_threads_(media_threads()),
       fetcher_(fetch_options(options_, engine.stats().memory.decoded)) {}
 
 std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> exchange,
                                                     double timeout_s) const {
+  exchange->drop_body();  // it is understood
   double least = options_.request_timeout_s;
   if (timeout_s > 0 && (least == 0 || timeout_s < least)) least = timeout_s;
   return RequestScope::begin(std::move(exchange), timer_, least);
@@ -136,10 +164,10 @@ void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall ca
     timeout_s = std::max(timeout_s, request.stop.timeout_s);
   auto scope = scope_of(std::move(exchange), timeout_s);
   ThreadPool& threads = wants_grammar(call) ? grammar_threads_ : loaders_;
-  threads.post(scope->client(),
-               [this, scope, call = std::move(call), make_reply = std::move(make_reply)] {
-                 scope->run([&] { complete_now(scope, call, make_reply); });
-               });
+  post_turn(threads, scope,
+            [this, scope, call = std::move(call), make_reply = std::move(make_reply)] {
+              complete_now(scope, call, make_reply);
+            });
 }
 
 void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
@@ -219,14 +247,13 @@ ThreadPool& ChatService::threads_for(const ChatCall& call, bool answers) {
 void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers,
                           Prepared then) {
   auto shared = std::make_shared<ChatCall>(std::move(call));
+  shared->request.cache_salt = cache_salt(scope->exchange(), shared->request.cache_salt);
   ThreadPool& threads = threads_for(*shared, answers);
   auto go_on = [this, scope, shared, &threads, then = std::move(then)](int audio_tracks) {
-    threads.post(scope->client(), [this, scope, shared, then, audio_tracks] {
-      scope->run([&] {
-        if (options_.canonical_prompts)
-          volatile_lines_ += remove_volatile_lines(shared->request.messages);
-        then(*shared, audio_tracks);
-      });
+    post_turn(threads, scope, [this, shared, then, audio_tracks] {
+      if (options_.canonical_prompts)
+        volatile_lines_ += remove_volatile_lines(shared->request.messages);
+      then(*shared, audio_tracks);
     });
   };
   if (shared->media.empty()) return go_on(0);
@@ -271,12 +298,13 @@ void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& ca
   const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
   ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
   facts.audio_tracks = audio_tracks;
-  call.request.cache_salt = cache_salt(*exchange, call.request.cache_salt);
   if (call.truncate) truncate(call.request);
   call.request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
   hand_over_time(*scope, call.request.stop);
   std::vector<std::string> ignored = std::move(call.ignored);
-  call.request.hooks.on_ignored = [this, &ignored](const std::string& field) {
+  const ToolFields tool_fields(call);
+  call.request.hooks.on_ignored = [&](const std::string& part) {
+    const std::string field = tool_fields.as_sent(part);
     if (std::find(ignored.begin(), ignored.end(), field) != ignored.end()) return;
     ignored.push_back(field);
     if (options_.strict_fields)
@@ -286,7 +314,7 @@ void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& ca
               "' can't be kept to, and this server was started to refuse what it would ignore",
           field);
   };
-  auto streams = engine_.chat(std::move(call.request), call.num_choices);
+  auto streams = ask(engine_, std::move(call.request), call.num_choices, tool_fields);
   report_ignored(ignored, facts.request_id, headers);
   ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
   auto session =

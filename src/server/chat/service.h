@@ -32,7 +32,7 @@ struct ChatServiceOptions {
   bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
   bool strict_fields = false;
-  /// Requests of different API keys share no cached page or encoded picture.
+  /// Requests of different API keys share no cached page, picture or grammar, and only admins see what all of them took.
   bool cache_per_key = false;
   ChatMediaLimits media;
   /// Pixels of decoded pictures and clips that are kept for the next turn.

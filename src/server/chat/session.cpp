@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "server/http/errors.h"
@@ -33,6 +34,18 @@ ChatSession::ChatSession(std::shared_ptr<Exchange> exchange, std::unique_ptr<Rep
       reply_(std::move(reply)) {}
 
 void ChatSession::start(ChatStreams streams) {
+  {
+    std::lock_guard lock(mutex_);
+    try {
+      begin(std::move(streams));
+    } catch (...) {
+      return fail(current_error(exchange_->request().id));
+    }
+  }
+  pump();
+}
+
+void ChatSession::begin(ChatStreams streams) {
   RequestRecord& record = exchange_->record();
   for (auto& stream : streams) {
     merge(record.times, stream->times());
@@ -43,15 +56,15 @@ void ChatSession::start(ChatStreams streams) {
     headers.add("Content-Type", "text/event-stream; charset=utf-8");
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
-    exchange_->start_stream(std::move(headers));
+    // First, so that no client that has only stopped sending is taken for one that has left as the stream starts.
     exchange_->keep_alive_with(sse_comment("keep-alive"));
+    exchange_->start_stream(std::move(headers));
     pieces_ = reply_->open();
   }
   // Weakly, as the exchange holds the callback and the session the exchange.
   exchange_->on_disconnect([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->cancel();
   });
-  pump();
 }
 
 void ChatSession::cancel() {
@@ -123,7 +136,7 @@ void ChatSession::wait() {
   for (const Choice& choice : choices_)
     if (!choice.finish)
       choice.stream->when_ready([self = shared_from_this(), &workers = workers_] {
-        workers.post([self] { self->pump(); });
+        insist([&] { workers.post([self] { self->pump(); }); });
       });
 }
 
@@ -142,7 +155,8 @@ void ChatSession::end() {
 
 void ChatSession::fail(const Error& error) {
   choices_.clear();
-  if (!options_.stream) return exchange_->respond(error_response(place_of(*exchange_), error));
+  if (!options_.stream || !exchange_->started())
+    return exchange_->respond(error_response(place_of(*exchange_), error));
   // A stream that has begun can only say so in an event.
   exchange_->record().error = error.what();
   exchange_->write(pieces_ + reply_->fail(error), {});

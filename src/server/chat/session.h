@@ -48,6 +48,7 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
     std::optional<FinishReason> finish;  ///< once it has ended
   };
 
+  void begin(ChatStreams streams);  // mutex_ held
   void pump();
   void written();
   void cancel();

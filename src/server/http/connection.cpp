@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <string_view>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
-#include "server/http/connection_exchange.h"
 #include "server/http/errors.h"
 #include "server/http/head.h"
 
@@ -35,10 +37,16 @@ constexpr std::chrono::milliseconds probe_delays[] = {
     std::chrono::milliseconds{20}, std::chrono::milliseconds{20}, std::chrono::milliseconds{200},
     std::chrono::milliseconds{1000}, std::chrono::milliseconds{5000}};
 
-// A client's own request id is kept where it is harmless in headers and logs.
-bool usable_id(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && printable(id) == id;
-}
+// How often a connection looks whether there is room for a body.
+constexpr std::chrono::milliseconds body_room_poll{20};
+
+// What is sent where there is no memory to write an answer.
+constexpr std::string_view no_memory_answer =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    "Connection: close\r\nContent-Length: 152\r\n\r\n"
+    R"({"error":{"message":"the server has no memory left for this request; try again","type":)"
+    R"("server_error","param":null,"code":"unavailable"},"type":"error"})";
+static_assert(no_memory_answer.size() == no_memory_answer.find("\r\n\r\n") + 4 + 152);
 
 }  // namespace
 
@@ -72,9 +80,11 @@ void HttpConnection::start(bool full) {
 }
 
 void HttpConnection::stop(bool now) {
-  asio::post(strand_, [self = shared_from_this(), now] {
-    self->stopping_ = self->stopping_ || now;
-    self->changed_.cancel();
+  insist([&] {
+    asio::post(strand_, [self = shared_from_this(), now] {
+      self->stopping_ = self->stopping_ || now;
+      self->changed_.cancel();
+    });
   });
 }
 
@@ -87,22 +97,42 @@ void HttpConnection::evict() {
   });
 }
 
-void HttpConnection::update(std::uint64_t serial,
-                            std::function<void(HttpConnection&, Outgoing&)> change) {
+void HttpConnection::update(std::uint64_t serial, std::shared_ptr<const Change> change) {
   // Held weakly: what is posted after the last I/O thread has ended must not keep the connection
   // (and with it the io_context that holds the post) alive for ever.
-  asio::post(strand_, [weak = weak_from_this(), serial, change = std::move(change)] {
-    const auto self = weak.lock();
-    if (!self || !self->out_ || self->out_->serial != serial || self->out_->ended) return;
-    change(*self, *self->out_);
-    self->changed_.cancel();
+  insist([&] {
+    asio::post(strand_, [weak = weak_from_this(), serial, change] {
+      const auto self = weak.lock();
+      if (self) self->make(serial, *change);
+    });
   });
+}
+
+void HttpConnection::make(std::uint64_t serial, const Change& change) {
+  if (!out_ || out_->serial != serial || out_->ended) return;
+  try {
+    change(*this, *out_);
+  } catch (const std::bad_alloc&) {
+    starved_ = true;
+  }
+  changed_.cancel();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The coroutine
 
 asio::awaitable<void> HttpConnection::run(bool full) {
+  bool starved = false;
+  try {
+    co_await talk(full);
+  } catch (const std::bad_alloc&) {
+    starved = true;
+  }
+  if (starved) co_await give_up();
+  close();
+}
+
+asio::awaitable<void> HttpConnection::talk(bool full) {
   const bool secured = co_await handshake();
   if (!secured) {
     // whoever it was spoke no TLS
@@ -112,24 +142,44 @@ asio::awaitable<void> HttpConnection::run(bool full) {
   } else {
     co_await serve();
   }
-  close();
+}
+
+// There is no memory for the request's next step.
+asio::awaitable<void> HttpConnection::give_up() {
+  spdlog::warn("[http] {}: no memory is left for its request", peer_.name);
+  const bool silent = out_ ? !out_->sent : waiting_ != WaitingConnections::Stage::idle;
+  admission_ = {};
+  body_room_ = {};
+  if (silent && !writing_ && !broken_) co_await write_rest(no_memory_answer);
+  if (!out_) co_return;
+  leave_answer();
+  RequestRecord& record = *out_->record;
+  record.status = status_of(silent ? Code::unavailable : Code::cancelled);
+  record.ended = Clock::now();
+  out_.reset();
+}
+
+// Whoever answers has nobody left to answer.
+void HttpConnection::leave_answer() {
+  peer_closed_ = true;
+  only_sending_ended_ = false;
+  tell_if_gone();
 }
 
 asio::awaitable<bool> HttpConnection::handshake() {
-  bool done = false;
-  error_code failure;
-  reading_ = true;  // by the handshake
-  transport_->handshake([self = shared_from_this(), &done, &failure](error_code error) {
-    done = true;
-    failure = error;
+  const auto result = std::make_shared<std::optional<error_code>>();
+  transport_->handshake([self = shared_from_this(), result](error_code error) {
+    *result = error;
     self->reading_ = false;
     self->changed_.cancel();
   });
+  reading_ = true;  // by the handshake
   const auto deadline = Clock::now() + core_->options().header_timeout;
-  while (!done) {
+  while (!*result) {
     if (stopping_ || Clock::now() >= deadline) close();
     co_await changed(deadline);
   }
+  const error_code failure = **result;
   if (failure) spdlog::debug("[http] {}: no TLS: {}", peer_.name, failure.message());
   co_return !failure && !broken_;
 }
@@ -167,10 +217,18 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
   parser_.emplace(ParserLimits{options.max_header_bytes, options.max_body_bytes});
   head_.reset();
   bool in_body = false;
+  body_bytes_ = 0;
+  waited_for_room_ = {};
   auto deadline = Clock::now() + options.header_timeout;
   for (;;) {
+    check_memory();
+    const auto waited_from = Clock::now();
+    const bool has_room = co_await room_for_body();
+    if (!has_room) co_return Received::failure;
+    deadline += Clock::now() - waited_from;  // which is not the client's fault
     const std::size_t used = parser_->feed(input_);
     input_.erase(0, used);
+    if (in_body) body_bytes_ += used;
     if (parser_->failure()) {
       failure_ = *parser_->failure();
       co_return Received::failure;
@@ -197,6 +255,38 @@ asio::awaitable<HttpConnection::Received> HttpConnection::receive() {
   }
 }
 
+// Waits until there is room for what has come of a body. False where there is none for long: then it is refused.
+asio::awaitable<bool> HttpConnection::room_for_body() {
+  const HttpOptions& options = core_->options();
+  const auto begun = Clock::now();
+  const auto end = begun + options.body_room_timeout - waited_for_room_;
+  while (!grow_body_room()) {
+    if (Clock::now() >= end) {
+      core_->count_refused_body();
+      failure_ = {503, "the server has no room for the body of one more request; try again"};
+      co_return false;
+    }
+    if (peer_closed_ || stopping_) break;
+    co_await changed(std::min(end, Clock::now() + body_room_poll));
+  }
+  waited_for_room_ += Clock::now() - begun;
+  co_return true;
+}
+
+bool HttpConnection::grow_body_room() {
+  if (!head_) return true;
+  const auto wanted = static_cast<std::int64_t>(body_bytes_ + input_.size()) -
+                      static_cast<std::int64_t>(core_->options().own_body_bytes);
+  if (wanted <= body_room_.bytes()) return true;
+  if (body_room_.bytes() == 0) body_room_ = core_->bodies().none();
+  return body_room_.grow(wanted - body_room_.bytes());
+}
+
+// Handlers of events have no one to tell.
+void HttpConnection::check_memory() const {
+  if (starved_) throw std::bad_alloc();
+}
+
 // Sends the current request's answer as it is produced. Returns whether the connection may carry
 // another request.
 asio::awaitable<bool> HttpConnection::answer() {
@@ -205,9 +295,11 @@ asio::awaitable<bool> HttpConnection::answer() {
   std::size_t num_probes = 0;
   auto last_probe = last_write;
   while (!broken_ && !stopping_) {
+    check_memory();
     if (!out_->bytes.empty() || !out_->on_written.empty()) {
       auto on_written = std::exchange(out_->on_written, {});
       auto bytes = std::exchange(out_->bytes, {});
+      out_->sent = out_->sent || !bytes.empty();
       const bool written = co_await write(std::move(bytes));
       if (!written) break;
       last_write = Clock::now();
@@ -225,7 +317,7 @@ asio::awaitable<bool> HttpConnection::answer() {
         continue;
       }
       const auto interval = core_->options().keep_alive_interval;
-      const bool kept_alive = !out_->idle_piece.empty() && interval.count() > 0;
+      const bool kept_alive = out_->started && !out_->idle_piece.empty() && interval.count() > 0;
       const auto quiet_until = kept_alive ? last_write + interval : never;
       co_await changed(std::min(quiet_until, probe_at));
       const bool quiet = out_->bytes.empty() && !out_->ended && Clock::now() >= quiet_until;
@@ -233,11 +325,7 @@ asio::awaitable<bool> HttpConnection::answer() {
     }
   }
   const bool complete = out_->ended && !out_->abandoned && out_->bytes.empty() && !broken_;
-  if (!complete) {
-    peer_closed_ = true;
-    only_sending_ended_ = false;
-    tell_if_gone();
-  }
+  if (!complete) leave_answer();
   RequestRecord& record = *out_->record;
   if (record.status == 0) record.status = status_of(Code::cancelled);
   record.complete = complete;
@@ -256,34 +344,15 @@ void HttpConnection::probe(Outgoing& out) {
     out.bytes += "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
-// Answers what could not be read as a request.
-asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
-  admission_ = {};
-  const std::string id = core_->make_id();
-  const ErrorShape shape = core_->error_shape(parser_ ? parser_->path() : "");
-  const HttpResponse response = error_response({shape, id}, failure.status, failure.message,
-                                               failure.status == 413 ? "body" : "");
-  ResponseHead head;
-  head.status = response.status;
-  head.length = response.body.size();
-  head.keep_alive = false;
-  head.request_id = id;
-  spdlog::debug("[http] {} {} refused: {} {}", head.request_id, peer_.name, failure.status,
-                failure.message);
-  auto record = begin_record(head.request_id);
-  record->status = response.status;
-  std::string bytes = format_head(head, response.headers) + response.body;
-  const bool written = co_await write(std::move(bytes));
-  record->complete = written;
-  record->ended = Clock::now();
-  record.reset();
-  if (written) co_await close_after_reading();
-}
-
 asio::awaitable<bool> HttpConnection::write(std::string bytes) {
   output_ = std::move(bytes);
-  sent_ = 0;
-  while (sent_ < output_.size() && !broken_) {
+  co_return co_await write_rest(output_);
+}
+
+// `bytes` stay until they have left.
+asio::awaitable<bool> HttpConnection::write_rest(std::string_view bytes) {
+  rest_ = bytes;
+  while (!rest_.empty() && !broken_) {
     const auto deadline = Clock::now() + core_->options().write_timeout;
     write_more();
     while (writing_) {
@@ -324,24 +393,25 @@ asio::awaitable<void> HttpConnection::changed(Clock::time_point deadline) {
 
 void HttpConnection::read_more() {
   if (reading_ || peer_closed_ || input_.size() + max_read > max_input_) return;
-  reading_ = true;
   transport_->read(input_, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
+    if (error == boost::system::errc::not_enough_memory) self->starved_ = true;
     if (error) self->peer_closed_ = true;
     self->only_sending_ended_ = error == asio::error::eof;
     self->changed_.cancel();
   });
+  reading_ = true;
 }
 
 void HttpConnection::write_more() {
-  writing_ = true;
-  const auto rest = asio::buffer(output_.data() + sent_, output_.size() - sent_);
+  const auto rest = asio::buffer(rest_.data(), rest_.size());
   transport_->write_some(rest, [self = shared_from_this()](error_code error, std::size_t size) {
     self->writing_ = false;
     if (error) self->broken_ = true;
-    self->sent_ += size;
+    self->rest_.remove_prefix(size);
     self->changed_.cancel();
   });
+  writing_ = true;
 }
 
 void HttpConnection::tell_if_gone() {
@@ -357,120 +427,6 @@ void HttpConnection::close() {
   broken_ = true;
   peer_closed_ = true;
   transport_->close();
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The current exchange
-
-void HttpConnection::wait_for(WaitingConnections::Stage stage) {
-  if (waiting_ == stage) return;
-  waiting_ = stage;
-  core_->waits(number_, peer_.address, stage);
-}
-
-// The header is whole: who sends it, and whether any of the body is worth reading.
-void HttpConnection::judge() {
-  waiting_.reset();
-  core_->waits_no_more(number_);
-  head_ = parser_->head();
-  head_->path = core_->canonical_path(head_->path);  // before the gate, which judges by path
-  head_->error_shape = core_->error_shape(head_->path);
-  head_->peer = peer_.name;
-  const auto id = head_->headers.get("X-Request-Id");
-  head_->id = id && usable_id(*id) ? std::string(*id) : core_->make_id();
-  admission_ = core_->judge(*head_);
-}
-
-bool HttpConnection::wants_body() const { return !admission_.refusal && admission_.reads_body; }
-
-void HttpConnection::begin_exchange() {
-  Outgoing out;
-  out.serial = next_serial_++;
-  body_cut_ = !parser_->done();
-  out.keep_alive = !body_cut_ && parser_->keep_alive();
-  out.chunked = !parser_->http_1_0();
-  HttpRequest request = std::move(*head_);
-  if (wants_body()) request.body = parser_->take_body();
-  parser_.reset();
-  out.head_only = request.method == "HEAD";
-  out.request_id = request.id;
-  out.record = begin_record(request.id);
-  out.record->method = request.method;
-  out.record->path = printable(request.path);
-  out.gone = std::make_shared<std::atomic<bool>>(false);
-  auto refusal = std::exchange(admission_.refusal, std::nullopt);
-  auto exchange = std::make_shared<HttpExchange>(weak_from_this(), out, std::move(request),
-                                                 std::exchange(admission_, {}), core_->exchanges());
-  out_ = std::move(out);
-  if (refusal)
-    exchange->respond(std::move(*refusal));
-  else
-    core_->dispatch(std::move(exchange));
-}
-
-std::shared_ptr<RequestRecord> HttpConnection::begin_record(std::string id) {
-  auto record = make_record(core_->observer());
-  record->id = std::move(id);
-  record->client = peer_.name;
-  record->begun = Clock::now();
-  return record;
-}
-
-void HttpConnection::send(Outgoing& out, const HttpResponse& response) {
-  out.started = true;
-  out.ended = true;
-  out.record->status = response.status;
-  out.keep_alive = out.keep_alive && !core_->draining();
-  ResponseHead head;
-  head.status = response.status;
-  head.length = response.body.size();
-  head.keep_alive = out.keep_alive;
-  head.request_id = out.request_id;
-  out.bytes += format_head(head, response.headers);
-  if (!out.head_only) out.bytes += response.body;
-}
-
-void HttpConnection::start_stream(Outgoing& out, const Headers& headers) {
-  out.started = true;
-  out.record->status = 200;
-  // Without chunks only the connection's end marks the stream's.
-  out.keep_alive = out.keep_alive && out.chunked && !core_->draining();
-  ResponseHead head;
-  head.chunked = out.chunked;
-  head.keep_alive = out.keep_alive;
-  head.request_id = out.request_id;
-  out.bytes += format_head(head, headers);
-}
-
-void HttpConnection::send_piece(Outgoing& out, std::string_view piece,
-                                std::function<void()> on_written) {
-  if (!out.head_only) out.bytes += out.chunked ? format_chunk(piece) : std::string(piece);
-  if (on_written) out.on_written.push_back(std::move(on_written));
-}
-
-void HttpConnection::end_stream(Outgoing& out) {
-  out.ended = true;
-  if (out.chunked && !out.head_only) out.bytes += "0\r\n\r\n";
-}
-
-// The handler let go of the exchange without ending it.
-void HttpConnection::cut_off(Outgoing& out) {
-  if (!out.started && !*out.gone) {
-    spdlog::error("[http] {}: {} {} was left unanswered", out.request_id, out.record->method,
-                  out.record->path);
-    return send(out, error_response({core_->error_shape(out.record->path), out.request_id}, 500,
-                                    "internal error: the request was left unanswered"));
-  }
-  out.ended = true;
-  out.abandoned = true;
-  out.keep_alive = false;
-}
-
-void HttpConnection::set_on_disconnect(Outgoing& out, std::function<void()> gone) {
-  if (*out.gone)
-    core_->post(std::move(gone));
-  else
-    out.on_disconnect = std::move(gone);
 }
 
 }  // namespace pippin::server

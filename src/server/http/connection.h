@@ -21,6 +21,7 @@ struct Outgoing {
   bool keep_alive = true;
   bool chunked = true;  ///< false for HTTP/1.0
   bool started = false;
+  bool sent = false;       ///< some of it, to the network
   bool ended = false;      ///< nothing more will be produced
   bool abandoned = false;  ///< it ended before the handler said so
   std::string request_id;
@@ -52,9 +53,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   /// Closes the connection where it carries no request: others need its place. Any thread.
   void evict();
 
-  /// Runs `change` on the strand with the answer numbered `serial`, if that is still the current
+  using Change = std::function<void(HttpConnection&, Outgoing&)>;
+  /// Waits where there is no memory to pass it on. Runs `change` on the strand with the answer numbered `serial`, if that is still the current
   /// one. Any thread.
-  void update(std::uint64_t serial, std::function<void(HttpConnection&, Outgoing&)> change);
+  void update(std::uint64_t serial, std::shared_ptr<const Change> change);
 
   // What exchanges do to their answer, inside update().
   void send(Outgoing& out, const HttpResponse& response);
@@ -82,12 +84,20 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::awaitable<void> changed(Clock::time_point deadline);
 
   asio::awaitable<void> serve();
+  asio::awaitable<void> talk(bool full);
+  asio::awaitable<void> give_up();
+  asio::awaitable<bool> room_for_body();
+  asio::awaitable<bool> write_rest(std::string_view bytes);
 
   void read_more();
   void write_more();
   void tell_if_gone();
   void probe(Outgoing& out);
   void close();
+  void make(std::uint64_t serial, const Change& change);
+  void leave_answer();
+  bool grow_body_room();
+  void check_memory() const;
   void wait_for(WaitingConnections::Stage stage);
   void judge();
   bool wants_body() const;
@@ -108,16 +118,20 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool only_sending_ended_ = false;  // as far as is known: the client may still read
 
   std::string output_;
-  std::size_t sent_ = 0;  // of output_
+  std::string_view rest_;  // to be sent, of output_ or of a constant
   bool writing_ = false;
   bool broken_ = false;  // no more output can go
 
   bool stopping_ = false;  // stop(true)
+  bool starved_ = false;   // an event found no memory
   /// While no request is there: what is waited for.
   std::optional<WaitingConnections::Stage> waiting_ = WaitingConnections::Stage::header;
   std::optional<RequestParser> parser_;  // while a request is being read
   std::optional<HttpRequest> head_;      // of that request, once its header is whole
   Admission admission_;                  // of that request, the same
+  std::size_t body_bytes_ = 0;           // that have come of its body
+  ByteBudget::Lease body_room_;          // for these
+  Clock::duration waited_for_room_{};    // all of that body's
   bool body_cut_ = false;                // the last request was answered before its body was read
   ParserFailure failure_;
   std::optional<Outgoing> out_;  // while a request is being answered

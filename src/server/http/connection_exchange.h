@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 
 #include "server/http/connection.h"
 #include "server/http/exchange.h"
@@ -14,10 +15,12 @@ namespace pippin::server {
 class HttpExchange final : public Exchange {
  public:
   HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out, HttpRequest request,
-               Admission admission, std::shared_ptr<ExchangeCount> count);
+               Admission admission, std::shared_ptr<ExchangeCount> count,
+               ByteBudget::Lease body_room);
   ~HttpExchange() override;
 
   const HttpRequest& request() const override { return request_; }
+  void drop_body() override;
   const Caller& caller() const override { return admission_.caller; }
   RequestRecord& record() override { return *record_; }
   void respond(HttpResponse response) override;
@@ -30,13 +33,20 @@ class HttpExchange final : public Exchange {
   bool started() const override { return started_; }
 
  private:
-  using Change = std::function<void(HttpConnection&, Outgoing&)>;
+  using Change = std::shared_ptr<const HttpConnection::Change>;
+  /// Throws std::bad_alloc before anything has changed.
+  template <class Function>
+  static Change change(Function function) {
+    return std::make_shared<const HttpConnection::Change>(std::move(function));
+  }
   void update(Change change);
 
   const std::weak_ptr<HttpConnection> connection_;
   const std::uint64_t serial_;
   const std::shared_ptr<std::atomic<bool>> gone_;
-  const HttpRequest request_;
+  HttpRequest request_;
+  ByteBudget::Lease body_room_;
+  const Change cut_off_;
   std::shared_ptr<RequestRecord> record_;
   Admission admission_;
   const std::shared_ptr<ExchangeCount> count_;

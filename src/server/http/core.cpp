@@ -15,6 +15,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "pippin/error.h"
@@ -25,6 +26,9 @@ namespace pippin::server {
 namespace {
 
 using boost::system::error_code;
+
+// Strands of connections: as many run at once as there are threads.
+constexpr int strands_per_thread = 16;
 
 // Connections past the limit that are still told so; past these they are closed without a word.
 constexpr std::size_t max_refusals = 64;
@@ -39,7 +43,7 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Of bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
+// Limits the bytes that the system takes from us ahead of what it sends: a client that does not read is noticed after so many, instead
 // of after the megabytes that it would keep for it. What is under way is not limited.
 void limit_unsent(tcp::socket& socket) {
   constexpr int bytes = 32 << 10;
@@ -111,6 +115,8 @@ HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
     : options_(options),
       tls_(make_tls_context(options)),
       pool_(pool),
+      bodies_(
+          static_cast<std::int64_t>(std::max(options.max_bodies_bytes, options.max_body_bytes))),
       io_(options.num_io_threads),
       control_(asio::make_strand(io_)),
       acceptor_(control_),
@@ -119,6 +125,8 @@ HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
       accept_timer_(control_),
       signals_(control_),
       waiting_(max_per_address(options)) {
+  for (int i = 0; i < strands_per_thread * options.num_io_threads; ++i)
+    strands_.push_back(asio::make_strand(io_));
   std::random_device random;
   id_seed_ = (std::uint64_t{random()} << 32) | random();
   bind();
@@ -178,7 +186,18 @@ void HttpCore::start(Router router, RequestObserver observer, Gate gate) {
   gate_ = std::move(gate);
   listen();
   asio::post(control_, [this] { accept_next(); });
-  for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
+  try {
+    for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
+  } catch (...) {
+    io_.stop();
+    wait();
+    throw;
+  }
+}
+
+BodyStats HttpCore::body_stats() const {
+  const ByteBudget::Stats stats = bodies_.stats();
+  return {stats.used, stats.limit, refused_bodies_};
 }
 
 void HttpCore::listen() {
@@ -201,6 +220,7 @@ void HttpCore::run_io() {
       return;
     } catch (const std::exception& bug) {
       spdlog::error("[http] an event failed: {}", bug.what());
+      insist([this] { asio::post(control_, [this] { accept_again(); }); });
     }
   }
 }
@@ -218,15 +238,22 @@ void HttpCore::accept_next() {
     accept_from(acceptor_);
 }
 
+// The event that failed may have been the next connection's.
+void HttpCore::accept_again() {
+  if (draining_) return;
+  error_code ignored;
+  (file_acceptor_.is_open() ? file_acceptor_.cancel(ignored) : acceptor_.cancel(ignored));
+  accept_next();
+}
+
 template <class Acceptor>
 void HttpCore::accept_from(Acceptor& acceptor) {
   using Socket = typename Acceptor::protocol_type::socket;
-  acceptor.async_accept(asio::make_strand(io_), [this](error_code error, Socket socket) {
-    if (draining_) return;
+  acceptor.async_accept(next_strand(), [this](error_code error, Socket socket) {
+    if (draining_ || error == asio::error::operation_aborted) return;
     if (!error) {
-      Peer peer = prepare(socket);
-      admit(std::move(socket), std::move(peer));
-      accept_next();
+      try_admit(std::move(socket));
+      insist([this] { accept_next(); });
     } else {
       spdlog::warn("[http] can't accept a connection: {}", error.message());
       retry_accept_later();
@@ -234,15 +261,30 @@ void HttpCore::accept_from(Acceptor& acceptor) {
   });
 }
 
+// Boost.Asio (1.81) reads what it has not set where it finds no memory for a new strand: they are made at the start.
+HttpCore::Strand HttpCore::next_strand() { return strands_[next_connection_ % strands_.size()]; }
+
+// A connection that there is no memory for is closed.
+template <class Socket>
+void HttpCore::try_admit(Socket socket) {
+  try {
+    Peer peer = prepare(socket);
+    admit(std::move(socket), std::move(peer));
+  } catch (const std::bad_alloc&) {
+    spdlog::warn("[http] no memory is left for a new connection");
+  }
+}
+
 void HttpCore::admit(StreamSocket socket, Peer peer) {
   const std::size_t limit = static_cast<std::size_t>(options_.max_connections);
   if (connections_.size() >= limit + max_refusals) return;  // the socket closes
   const bool full = connections_.size() - leaving_.size() >= limit && !make_room();
   const std::uint64_t number = next_connection_++;
-  if (!full) waits(number, peer.address, WaitingConnections::Stage::header);
+  const std::string address = peer.address;
   auto connection = std::make_shared<HttpConnection>(
       shared_from_this(), number, make_transport(std::move(socket), tls_.get()), std::move(peer));
-  connections_.emplace(number, connection);
+  connections_.emplace(number, connection);  // which takes itself out
+  if (!full) waits(number, address, WaitingConnections::Stage::header);
   connection->start(full);
 }
 
@@ -317,10 +359,12 @@ void HttpCore::stop_connections(bool now) {
 }
 
 void HttpCore::remove(std::uint64_t number) {
-  asio::post(control_, [this, number] {
-    connections_.erase(number);
-    leaving_.erase(number);
-    finish_if_empty();
+  insist([&] {
+    asio::post(control_, [this, number] {
+      connections_.erase(number);
+      leaving_.erase(number);
+      finish_if_empty();
+    });
   });
 }
 
@@ -331,7 +375,9 @@ void HttpCore::finish_if_empty() {
   signals_.cancel();
 }
 
-void HttpCore::post(std::function<void()> task) { pool_.post(std::move(task)); }
+void HttpCore::post(std::function<void()> task) {
+  insist([&] { pool_.post(task); });
+}
 
 void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
   const HttpRequest& request = exchange->request();
@@ -357,7 +403,7 @@ void HttpCore::dispatch(std::shared_ptr<Exchange> exchange) {
   if (match.route->where == Where::io_thread)
     work();
   else
-    post(std::move(work));
+    post(work);
 }
 
 std::string HttpCore::make_id() { return fmt::format("req_{:016x}", mix(id_seed_ + next_id_++)); }

@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/byte_budget.h"
 #include "server/http/server.h"
 #include "server/http/transport.h"
 #include "server/http/waiting.h"
@@ -69,7 +70,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   bool on_loopback() const { return on_loopback_; }
   bool draining() const { return draining_; }
 
-  /// Runs `task` on a worker.
+  /// Runs `task` on a worker. Waits where there is no memory to hand it over.
   void post(std::function<void()> task);
   /// What the gate says of a request's header.
   Admission judge(const HttpRequest& head) const { return gate_ ? gate_(head) : Admission(); }
@@ -83,17 +84,27 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   ErrorShape error_shape(std::string_view path) const { return router_.error_shape(path); }
   /// Called by a connection as it ends.
   void remove(std::uint64_t number);
+  /// The room of all bodies; a lease is grown as one arrives.
+  ByteBudget& bodies() { return bodies_; }
+  void count_refused_body() { ++refused_bodies_; }
+  BodyStats body_stats() const;
   /// A request id that no other request has.
   std::string make_id();
 
  private:
+  using Strand = asio::strand<asio::io_context::executor_type>;
+
+  Strand next_strand();
   void bind();
   void bind_port();
   void bind_file();
   void listen();
   void accept_next();
+  void accept_again();
   template <class Acceptor>
   void accept_from(Acceptor& acceptor);
+  template <class Socket>
+  void try_admit(Socket socket);
   void admit(StreamSocket socket, Peer peer);
   bool make_room();
   void evict(std::uint64_t number);
@@ -112,13 +123,16 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   bool on_loopback_ = false;
+  ByteBudget bodies_;
+  std::atomic<std::int64_t> refused_bodies_{0};
   std::uint64_t id_seed_ = 0;
   std::atomic<std::uint64_t> next_id_{0};
   std::atomic<bool> draining_ = false;
   const std::shared_ptr<ExchangeCount> exchanges_ = std::make_shared<ExchangeCount>();
 
   asio::io_context io_;
-  asio::strand<asio::io_context::executor_type> control_;
+  Strand control_;
+  std::vector<Strand> strands_;                           // that connections share
   tcp::acceptor acceptor_;                                // control
   asio::local::stream_protocol::acceptor file_acceptor_;  // control; open in place of the other
   asio::steady_timer drain_timer_;                        // control

@@ -104,6 +104,12 @@ std::string anthropic_error_body(int status, std::string_view message,
       json::object{{"type", "error"}, {"error", error}, {"request_id", valid_utf8(request_id)}});
 }
 
+std::string anthropic_error_body(const Error& error, std::string_view request_id) {
+  return anthropic_error_body(status_of(error.code()), message_naming_field(error), request_id);
+}
+
+std::string message_naming_field(const Error& error) { return naming(error.field(), error.what()); }
+
 ErrorPlace place_of(const HttpRequest& request) { return {request.error_shape, request.id}; }
 ErrorPlace place_of(const Exchange& exchange) { return place_of(exchange.request()); }
 

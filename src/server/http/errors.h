@@ -41,6 +41,10 @@ HttpResponse error_response(const ErrorPlace& place, const Error& error);
 
 /// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status.
 std::string anthropic_error_body(int status, std::string_view message, std::string_view request_id);
+std::string anthropic_error_body(const Error& error, std::string_view request_id);
+
+/// The error's message, for where no member names the field that is to blame.
+std::string message_naming_field(const Error& error);
 
 /// The error of a request that failed so, from within a catch. Where there was no memory for it, 503: others go on, and later it may be
 /// done. What else is not an Error is a bug: logged with the request's id, answered 500 without details.

@@ -74,6 +74,8 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+  /// The request's body has been read: it is empty from now on, and others get its memory. Called by the handler's thread.
+  virtual void drop_body() = 0;
   virtual const Caller& caller() const = 0;
 
   /// Where a handler notes what it knows of the request; by one thread at a time, until it lets go of the exchange.
@@ -112,7 +114,7 @@ struct Admission {
   Headers headers;                      ///< of the answer, whatever it is
   std::shared_ptr<void> held;           ///< until the exchange has ended and nobody has it any more
   Caller caller;
-  /// Of a request that is let in: whether its body is read. Where it is not, a request that has one is its connection's last.
+  /// Whether the body of a request that is let in is read. Where it is not, a request that has one is its connection's last.
   bool reads_body = true;
 };
 

@@ -1,10 +1,11 @@
 // Bytes of a connection -> one HTTP/1.1 request, without any input or output of its own.
 #pragma once
 
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,33 @@ struct ParserLimits {
 struct ParserFailure {
   int status = 400;
   std::string message;
+};
+
+/// A body as text, which takes memory for what has come of it: Beast's own takes it for the length that a client only says.
+struct TextBody {
+  using value_type = std::string;
+  class reader {
+   public:
+    template <bool is_request, class Fields>
+    reader(boost::beast::http::header<is_request, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>&, boost::beast::error_code& error) {
+      error = {};
+    }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, boost::beast::error_code& error) {
+      error = {};
+      std::size_t size = 0;
+      for (const boost::asio::const_buffer bytes : boost::beast::buffers_range_ref(buffers)) {
+        body_.append(static_cast<const char*>(bytes.data()), bytes.size());
+        size += bytes.size();
+      }
+      return size;
+    }
+    void finish(boost::beast::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
 };
 
 /// Reads one request, fed in pieces of any size. One instance a request; one thread at a time.
@@ -62,7 +90,7 @@ class RequestParser {
   void fail(int status, std::string message);
 
   ParserLimits limits_;
-  boost::beast::http::request_parser<boost::beast::http::string_body> parser_;
+  boost::beast::http::request_parser<TextBody> parser_;
   std::optional<ParserFailure> failure_;
   bool started_ = false;
   bool header_checked_ = false;

@@ -19,6 +19,7 @@ bool HttpServer::on_loopback() const { return core_->on_loopback(); }
 void HttpServer::start(Router router, RequestObserver observer, Gate gate) {
   core_->start(std::move(router), std::move(observer), std::move(gate));
 }
+BodyStats HttpServer::bodies() const { return core_->body_stats(); }
 void HttpServer::stop_on_signals(std::chrono::milliseconds drain) { core_->stop_on_signals(drain); }
 void HttpServer::shutdown(std::chrono::milliseconds drain) { core_->shutdown(drain); }
 void HttpServer::wait() { core_->wait(); }

@@ -10,6 +10,7 @@
 
 #include "server/http/exchange.h"
 #include "server/http/router.h"
+#include "server/observe/body_stats.h"
 
 namespace pippin {
 class ThreadPool;
@@ -35,6 +36,11 @@ struct HttpOptions {
   /// Largest request header and body, in bytes. Above them: 431 and 413, without reading the rest.
   std::size_t max_header_bytes = 32 << 10;
   std::size_t max_body_bytes = 16 << 20;
+  /// Bytes of all bodies together, from their arrival until they have been read, beyond the first own_body_bytes of each, so that
+  /// short requests always get in. At least max_body_bytes. A body that finds no room waits for so long, then it is answered 503.
+  std::size_t max_bodies_bytes = 256 << 20;
+  std::size_t own_body_bytes = 64 << 10;
+  std::chrono::milliseconds body_room_timeout{2'000};
 
   /// A header must have arrived this long after its first byte: 408.
   std::chrono::milliseconds header_timeout{10'000};
@@ -84,6 +90,8 @@ class HttpServer {
 
   /// On SIGINT or SIGTERM: shutdown(drain); on the second: shutdown(0). Called before start().
   void stop_on_signals(std::chrono::milliseconds drain);
+
+  BodyStats bodies() const;
 
   /// Stops accepting, closes idle connections, and gives running exchanges `drain` to end; then
   /// cuts them off.

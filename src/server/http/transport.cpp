@@ -4,6 +4,7 @@
 #include <boost/asio/ssl/stream.hpp>
 
 #include <array>
+#include <new>
 #include <utility>
 
 #include "pippin/error.h"
@@ -12,6 +13,16 @@ namespace pippin::server {
 namespace {
 
 using boost::system::error_code;
+
+// Without memory for what has come, the connection ends.
+error_code append(std::string& input, const char* bytes, std::size_t size) {
+  try {
+    input.append(bytes, size);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+  }
+}
 
 class PlainTransport final : public Transport {
  public:
@@ -52,7 +63,7 @@ class PlainTransport final : public Transport {
     std::array<char, max_read> bytes;
     error_code error;
     const std::size_t size = socket_.read_some(asio::buffer(bytes), error);
-    input.append(bytes.data(), size);
+    if (const error_code starved = append(input, bytes.data(), size)) return starved;
     const bool nothing_yet = error == asio::error::would_block || error == asio::error::try_again;
     return nothing_yet ? error_code() : error;
   }
@@ -74,8 +85,8 @@ class TlsTransport final : public Transport {
   void read(std::string& input, Done done) override {
     stream_.async_read_some(asio::buffer(bytes_), [this, &input, done = std::move(done)](
                                                       error_code error, std::size_t size) {
-      input.append(bytes_.data(), size);
-      done(error);
+      const error_code starved = append(input, bytes_.data(), size);
+      done(starved ? starved : error);
     });
   }
 

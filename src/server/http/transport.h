@@ -17,7 +17,7 @@ namespace pippin::server {
 
 namespace asio = boost::asio;
 
-/// Of a port or of a socket file, once connected.
+/// The connected socket of a port or of a socket file.
 using StreamSocket = asio::generic::stream_protocol::socket;
 
 /// Owns a connected socket. Used on the socket's strand, on which callbacks run, too; at most one read and one write are pending.

@@ -13,14 +13,22 @@ std::optional<std::uint64_t> WaitingConnections::add(std::uint64_t number,
                                                      Clock::time_point now) {
   std::lock_guard lock(mutex_);
   if (const auto known = entries_.find(number); known != entries_.end()) forget(known);
-  const Turn turn{number, now};
-  entries_[number] = {address, stage, ++next_turn_};
-  of_stage(stage)[next_turn_] = turn;
+  const auto entry = entries_.emplace(number, Entry{address, stage, ++next_turn_}).first;
+  try {
+    enqueue(entry->second, {number, now});
+  } catch (...) {
+    forget(entry);
+    throw;
+  }
   if (stage == Stage::idle) return {};
-  Queue& same_address = by_address_[address];
-  same_address[next_turn_] = turn;
+  const Queue& same_address = by_address_.at(address);
   if (same_address.size() <= max_per_address_) return {};
   return take(same_address.begin()->second.number);
+}
+
+void WaitingConnections::enqueue(const Entry& entry, const Turn& turn) {
+  of_stage(entry.stage)[entry.turn] = turn;
+  if (entry.stage == Stage::header) by_address_[entry.address][entry.turn] = turn;
 }
 
 void WaitingConnections::remove(std::uint64_t number) {
@@ -48,8 +56,10 @@ void WaitingConnections::forget(std::map<std::uint64_t, Entry>::iterator entry) 
   of_stage(stage).erase(turn);
   if (stage == Stage::header) {
     const auto same_address = by_address_.find(address);
-    same_address->second.erase(turn);
-    if (same_address->second.empty()) by_address_.erase(same_address);
+    if (same_address != by_address_.end()) {  // else add() found no memory for it
+      same_address->second.erase(turn);
+      if (same_address->second.empty()) by_address_.erase(same_address);
+    }
   }
   entries_.erase(entry);
 }

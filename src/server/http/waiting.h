@@ -46,6 +46,7 @@ class WaitingConnections {
   };
   using Queue = std::map<std::uint64_t, Turn>;  // by turn: the oldest first
 
+  void enqueue(const Entry& entry, const Turn& turn);
   void forget(std::map<std::uint64_t, Entry>::iterator entry);
   std::uint64_t take(std::uint64_t number);
   Queue& of_stage(Stage stage) { return stage == Stage::header ? headers_ : idle_; }

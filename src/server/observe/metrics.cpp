@@ -136,8 +136,9 @@ void Metrics::request_ended(const RequestRecord& record) {
                         static_cast<double>(record.usage.completion_tokens - 1));
 }
 
-std::string Metrics::text(const EngineStats& stats) const {
+std::string Metrics::text(const EngineStats& stats, const BodyStats& bodies) const {
   auto families = engine_metrics(stats, model_name_);
+  for (auto& family : body_metrics(bodies, model_name_)) families.push_back(std::move(family));
   auto requests = families_->registry.Collect();
   families.insert(families.end(), std::make_move_iterator(requests.begin()),
                   std::make_move_iterator(requests.end()));

@@ -6,6 +6,7 @@
 
 #include "pippin/engine.h"
 #include "pippin/request.h"
+#include "server/observe/body_stats.h"
 #include "server/observe/request_record.h"
 
 namespace pippin::server {
@@ -29,7 +30,7 @@ class Metrics {
                       const AnswerTimes& times);
   void request_ended(const RequestRecord& record);
 
-  std::string text(const EngineStats& stats) const;
+  std::string text(const EngineStats& stats, const BodyStats& bodies = {}) const;
 
  private:
   struct Families;

@@ -59,6 +59,10 @@ constexpr Scalar scalars[] = {
      [](const EngineStats& s) { return number(s.preemptions); }},
     {"pippin:kv_pages_evicted_total", "Cached KV pages whose place was needed.", counter,
      [](const EngineStats& s) { return number(s.pages_evicted); }},
+    {"pippin:state_snapshots", "Kept snapshots of recurrent layers' states.", gauge,
+     [](const EngineStats& s) { return number(s.snapshots); }},
+    {"pippin:state_snapshots_evicted_total", "Snapshots whose slot was needed.", counter,
+     [](const EngineStats& s) { return number(s.snapshots_evicted); }},
     {"pippin:encoder_runs_total", "Pictures that the vision encoder read.", counter,
      [](const EngineStats& s) { return number(s.encoder_runs); }},
     {"pippin:encoder_hits_total", "Pictures found in the media cache.", counter,
@@ -133,6 +137,7 @@ constexpr Labelled memory_parts[] = {
     {"activations", [](const EngineStats& s) { return number(s.memory.activations); }},
     {"media", [](const EngineStats& s) { return number(s.memory.media); }},
     {"pages", [](const EngineStats& s) { return number(s.memory.pages); }},
+    {"states", [](const EngineStats& s) { return number(s.memory.states); }},
     {"unused", [](const EngineStats& s) { return number(s.memory.budget - s.memory.used()); }},
 };
 
@@ -216,6 +221,19 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   collector.add("pippin:step_device_seconds", "Of a step: encoder, forward, sampling.",
                 stats.step.device_seconds);
   return collector.take();
+}
+
+std::vector<MetricFamily> body_metrics(const BodyStats& bodies, const std::string& model_name) {
+  const auto family = [&](const char* name, const char* help, MetricType type, std::int64_t value) {
+    ClientMetric one;
+    one.label.push_back({"model_name", model_name});
+    (type == counter ? one.counter.value : one.gauge.value) = number(value);
+    return MetricFamily{name, help, type, {std::move(one)}};
+  };
+  return {family("pippin:request_body_bytes", "Bodies of requests that are not read yet.", gauge,
+                 bodies.bytes),
+          family("pippin:request_bodies_refused_total", "Requests without room for their body.",
+                 counter, bodies.refused)};
 }
 
 }  // namespace pippin::server

@@ -34,7 +34,7 @@ class TraceWriter {
 
   /// Copies the record and returns: no file, no wake-up, so that the engine's thread may call it.
   void add(const StepRecord& step);
-  /// Of the requests that the engine took; others are left out.
+  /// Adds a request that the engine took; others are left out.
   void add(const RequestRecord& request);
 
   /// Writes what is left and ends the array; what comes later is dropped.

@@ -79,7 +79,7 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.num_choices = parse_choices(body);
   call.request.sampling = parse_sampling(body, defaults);
   call.request.stop = parse_stop(body);
-  parse_tool_fields(body, call.request);
+  parse_tool_fields(body, call);
   call.request.format = parse_response_format(body);
   call.request.thinking_budget = parse_thinking_budget(body);
   parse_token_fields(body, call);

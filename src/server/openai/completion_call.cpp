@@ -16,7 +16,7 @@ using namespace field_tests;
 
 // What OpenAI takes where max_tokens is left out.
 constexpr std::int64_t default_max_tokens = 16;
-// Of all prompts together.
+// The most answers of all prompts together.
 constexpr std::size_t max_answers = 1024;
 
 // clang-format off

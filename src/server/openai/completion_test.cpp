@@ -126,7 +126,7 @@ TEST_F(CompletionTest, StreamsTheSame) {
 
 TEST_F(CompletionTest, TellsLogProbabilitiesAndIds) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   AnswerToken token;
   token.token = 9;
   token.bytes = "ö";

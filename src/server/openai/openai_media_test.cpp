@@ -27,7 +27,7 @@ TEST_F(OpenAiMediaTest, GivesTheEnginePixels) {
   start();
   const TestResponse response = chat(with_picture(bmp_url));
   ASSERT_EQ(response.status, 200) << response.body;
-  const auto& content = backend_.last_.messages.at(0).content;
+  const auto& content = engine_.last_.messages.at(0).content;
   ASSERT_EQ(content.size(), 2u);
   EXPECT_EQ(content[0].text, "what?");
   ASSERT_TRUE(content[1].image);
@@ -80,7 +80,7 @@ TEST_F(OpenAiMediaTest, ShrinksPicturesOfLowDetail) {
         R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": ")" +
         url + R"(", "detail": ")" + detail + R"("}}]}]})");
     EXPECT_EQ(response.status, 200) << response.body;
-    return backend_.last_.messages.at(0).content.at(0).image->width;
+    return engine_.last_.messages.at(0).content.at(0).image->width;
   };
   EXPECT_EQ(ask("high"), 600);
   EXPECT_EQ(ask("low"), 512);
@@ -105,7 +105,7 @@ TEST_F(OpenAiMediaTest, GivesTheEngineSampledFrames) {
   const auto seconds = [&](const std::string& part, const std::string& members = "") {
     const TestResponse response = chat(with_part(part, members));
     EXPECT_EQ(response.status, 200) << response.body;
-    return backend_.last_.messages.at(0).content.at(0).video->seconds;
+    return engine_.last_.messages.at(0).content.at(0).video->seconds;
   };
   using Seconds = std::vector<double>;
   // Twenty frames in two seconds. First as the model samples, then as the request says.
@@ -128,7 +128,7 @@ TEST_F(OpenAiMediaTest, TakesAVideoAsPictures) {
   const auto video = [&](const std::string& part) {
     const TestResponse response = chat(with_part(part));
     EXPECT_EQ(response.status, 200) << response.body;
-    return *backend_.last_.messages.at(0).content.at(0).video;
+    return *engine_.last_.messages.at(0).content.at(0).video;
   };
   const std::string pictures = "[\"" + bmp_url + "\", \"" + bmp_url + "\", \"" + bmp_url + "\"]";
   const Video listed = video(R"({"type": "video", "fps": 4, "video": )" + pictures + "}");
@@ -141,6 +141,36 @@ TEST_F(OpenAiMediaTest, TakesAVideoAsPictures) {
             "," + base64 + R"("}})");
   EXPECT_EQ(joined.seconds, (std::vector<double>{0, 0.5}));
   EXPECT_EQ(joined.frames[0], listed.frames[0]);
+  for (const char* head :
+       {"DATA:Video/JPEG;base64,", "data:video/jpeg; base64 ,", "data:video/jpeg;q=1;BASE64,"})
+    EXPECT_EQ(video(R"({"type": "video_url", "video_url": {"url": ")" + std::string(head) + base64 +
+                    "," + base64 + R"("}})")
+                  .frames,
+              joined.frames)
+        << head;
+}
+
+// 1 x 1, white.
+const std::string small_bmp_url =
+    "data:image/"
+    "bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA==";
+
+TEST_F(OpenAiMediaTest, NamesTheFrameThatIsWrong) {
+  ApiOptions options;
+  options.media.max_pixels = 7;
+  start(options);
+  const auto param = [&](const std::vector<std::string>& urls, int status) {
+    std::string list;
+    for (const std::string& url : urls) list += (list.empty() ? "\"" : ", \"") + url + "\"";
+    const TestResponse response = chat(with_part(R"({"type": "video", "video": [)" + list + "]}"));
+    EXPECT_EQ(response.status, status) << response.body;
+    return std::string(error_of(response).at("param").as_string());
+  };
+  const std::string field = "messages.0.content.0.video.";
+  EXPECT_EQ(param({bmp_url, bmp_url, "nonsense"}, 400), field + "2");
+  EXPECT_EQ(param({"data:image/png;base64,AAAA", bmp_url}, 400), field + "0");
+  EXPECT_EQ(param({bmp_url, small_bmp_url, bmp_url}, 400), field + "1");  // of another size
+  EXPECT_EQ(param({bmp_url, bmp_url, bmp_url, bmp_url}, 413), field + "3");
 }
 
 TEST_F(OpenAiMediaTest, SaysThatAudioIsIgnored) {
@@ -173,8 +203,8 @@ TEST_F(OpenAiMediaTest, NamesTheVideoThatIsWrong) {
   EXPECT_EQ(refused(of_url(bmp_url), 400), field);
   EXPECT_EQ(refused(of_url("data:video/jpeg;base64,"), 400), field);
   EXPECT_EQ(refused(R"({"type": "video", "video": ["nonsense"]})", 400),
-            "messages.0.content.0.video");
-  backend_.info_.video_sampling.reset();
+            "messages.0.content.0.video.0");
+  engine_.info_.video_sampling.reset();
   EXPECT_EQ(refused(of_url(clip_url("vp8.webm")), 400), field);
 }
 

@@ -26,7 +26,7 @@ TEST_F(OpenAiTest, AnswersWhole) {
   EXPECT_EQ(answer.at("usage").at("total_tokens"), 11);
   EXPECT_EQ(answer.at("usage").at("prompt_tokens_details").at("cached_tokens"), 3);
   EXPECT_EQ(answer.at("usage").at("prompt_tokens_details").at("media_cached"), 2);
-  EXPECT_EQ(backend_.last_.stop.max_tokens, 9);
+  EXPECT_EQ(engine_.last_.stop.max_tokens, 9);
 }
 
 TEST_F(OpenAiTest, StreamsTheSame) {
@@ -75,7 +75,7 @@ std::shared_ptr<Script> script_of_calls() {
 
 TEST_F(OpenAiTest, AnswersWithCallsAndReasoning) {
   start();
-  backend_.next_ = script_of_calls();
+  engine_.next_ = script_of_calls();
   const json::value answer = parse_json(chat(with("")).body, "body");
   const json::value& choice = answer.at("choices").at(0);
   EXPECT_EQ(choice.at("finish_reason"), "tool_calls");
@@ -90,7 +90,7 @@ TEST_F(OpenAiTest, AnswersWithCallsAndReasoning) {
 
 TEST_F(OpenAiTest, StreamsCallsAndReasoning) {
   start();
-  backend_.next_ = script_of_calls();
+  engine_.next_ = script_of_calls();
   const auto events = events_of(chat(with(R"(, "stream": true)")).body);
   ASSERT_EQ(events.size(), 8u);
   const auto delta = [&](std::size_t i) { return events[i].at("choices").at(0).at("delta"); };
@@ -141,7 +141,7 @@ TEST_F(OpenAiTest, StreamsSeveralChoices) {
 TEST_F(OpenAiTest, KeepsQuietStreamsAlive) {
   keep_alive_ = milliseconds(30);
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   TestClient client(server_->port());
   client.send(chat_request(with(R"(, "stream": true)")));
   const std::string quiet = client.receive_until(": keep-alive\n\n\r\n");
@@ -153,7 +153,7 @@ TEST_F(OpenAiTest, KeepsQuietStreamsAlive) {
 
 TEST_F(OpenAiTest, SendsEachPieceAsItArrives) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   TestClient client(server_->port());
   client.send(chat_request(with(R"(, "stream": true)")));
   for (const char* text : {"one", "two", "three"}) {
@@ -170,7 +170,7 @@ TEST_F(OpenAiTest, CancelsWhenTheClientLeaves) {
   start();
   for (const char* stream : {"true", "false"}) {
     auto script = std::make_shared<Script>();
-    backend_.next_ = script;
+    engine_.next_ = script;
     TestClient client(server_->port());
     client.send(chat_request(with(std::string(R"(, "stream": )") + stream)));
     if (std::string(stream) == "true") client.receive_until("assistant");
@@ -183,14 +183,14 @@ TEST_F(OpenAiTest, CancelsWhenTheClientLeaves) {
 
 TEST_F(OpenAiTest, TellsOfAFailureInMidStream) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   script->push({"begun", {}, {}});
   script->fail(Error(Code::unavailable, "a step failed"));
   const auto events = events_of(chat(with(R"(, "stream": true)")).body);
   EXPECT_EQ(events.at(1).at("choices").at(0).at("delta").at("content"), "begun");
   EXPECT_EQ(events.back().at("error").at("message"), "a step failed");
 
-  script = backend_.next_ = std::make_shared<Script>();
+  script = engine_.next_ = std::make_shared<Script>();
   script->push({"begun", {}, {}});
   script->fail(Error(Code::unavailable, "a step failed"));
   EXPECT_EQ(chat(with("")).status, 503);
@@ -198,12 +198,12 @@ TEST_F(OpenAiTest, TellsOfAFailureInMidStream) {
 
 TEST_F(OpenAiTest, PassesOnTheEnginesErrors) {
   start();
-  backend_.error_ =
+  engine_.error_ =
       Error(Code::invalid_argument, "prompt of 600 tokens is longer than the context", "messages");
   TestResponse response = chat(with(R"(, "stream": true)"));
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(error_of(response).at("param"), "messages");
-  backend_.error_ = Error(Code::resource_exhausted, "full");
+  engine_.error_ = Error(Code::resource_exhausted, "full");
   response = chat(with(""));
   EXPECT_EQ(response.status, 429);
   EXPECT_EQ(response.headers.at("retry-after"), "1");
@@ -255,7 +255,7 @@ const std::string agents_request =
 TEST_F(OpenAiTest, RemovesVolatileLinesAndCountsThem) {
   start();
   EXPECT_EQ(chat(agents_request).status, 200);
-  EXPECT_EQ(backend_.last_.messages.at(0).content.at(0).text, "Be.");
+  EXPECT_EQ(engine_.last_.messages.at(0).content.at(0).text, "Be.");
   EXPECT_EQ(parse_json(get("/v1/cache").body, "body").at("volatile_lines_removed"), 1);
 }
 
@@ -264,7 +264,7 @@ TEST_F(OpenAiTest, LeavesVolatileLinesWhenToldTo) {
   options.canonical_prompts = false;
   start(options);
   EXPECT_EQ(chat(agents_request).status, 200);
-  EXPECT_TRUE(backend_.last_.messages.at(0).content.at(0).text.starts_with("x-anthropic"));
+  EXPECT_TRUE(engine_.last_.messages.at(0).content.at(0).text.starts_with("x-anthropic"));
   EXPECT_EQ(parse_json(get("/v1/cache").body, "body").at("volatile_lines_removed"), 0);
 }
 

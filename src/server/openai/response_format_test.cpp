@@ -132,9 +132,9 @@ const std::string two_tools = R"("tools": [{"type": "function", "function": {"na
 ChatRequest with(const std::string& choice) {
   const auto object =
       parse_json("{" + two_tools + ", \"tool_choice\": " + choice + "}", "body").as_object();
-  ChatRequest request;
-  parse_tool_fields(Members(object), request);
-  return request;
+  ChatCall call;
+  parse_tool_fields(Members(object), call);
+  return call.request;
 }
 
 std::string refused_choice(const std::string& choice) {
@@ -185,8 +185,8 @@ TEST(ToolChoice, NamesWhatIsWrong) {
                                {"type": "function", "function": {"name": "h"}}]}})"),
             "tool_choice.allowed_tools.tools.0");
   const auto object = parse_json(R"({"tool_choice": "required"})", "body").as_object();
-  ChatRequest request;
-  EXPECT_THROW(parse_tool_fields(Members(object), request), Error);
+  ChatCall call;
+  EXPECT_THROW(parse_tool_fields(Members(object), call), Error);
 }
 
 }  // namespace

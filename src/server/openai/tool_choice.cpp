@@ -79,12 +79,15 @@ void parse_choice(const json::value& choice, const json::array& tools, ChatReque
 
 }  // namespace
 
-void parse_tool_fields(const Members& body, ChatRequest& request) {
+void parse_tool_fields(const Members& body, ChatCall& call) {
+  ChatRequest& request = call.request;
   const json::array none;
   const json::array* list = body.array("tools");
   const json::array& tools = list ? *list : none;
   request.tools_json = parse_tools(tools);
   request.tool_choice.strict = std::any_of(tools.begin(), tools.end(), is_strict);
+  for (std::size_t i = 0; i < tools.size(); ++i)
+    call.tool_fields.emplace(name_of(tools[i]), at("tools", i) + ".function.parameters");
   if (const json::value* choice = body.find("tool_choice")) parse_choice(*choice, tools, request);
   request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(true);
 }

@@ -236,7 +236,8 @@ void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) 
   ParsedMessages parsed;
   const json::value& instructions = call.repeated.at("instructions");
   if (instructions.is_string() && !instructions.as_string().empty())
-    parsed.messages.push_back({"system", {{std::string(instructions.as_string()), nullptr}}, ""});
+    parsed.messages.push_back(
+        {"system", {{std::string(instructions.as_string()), nullptr}}, "", "instructions"});
   ItemReader reader(parsed, std::move(find));
   for (std::size_t i = 0; i < earlier.size(); ++i)
     reader.read(earlier[i], at("previous_response_id", i));
@@ -249,6 +250,7 @@ void read_items(ResponsesCall& call, const json::array& earlier, FindItem find) 
   if (!last.empty() && is_unfinished(Members(last.back().as_object())))
     call.chat.request.prompt_end = PromptEnd::last_message;
   call.chat.request.messages = std::move(parsed.messages);
+  call.chat.request.field = "input";
   call.chat.media = std::move(parsed.media);
   for (std::size_t i = 0; i < call.input.size(); ++i)
     for (std::string& path : log.unread(call.input[i], at("input", i)))

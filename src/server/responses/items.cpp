@@ -46,7 +46,7 @@ std::string encrypted_content(std::string_view reasoning) {
 void ItemReader::begin(const std::string& role, std::string extra_json) {
   finish();
   text_open_ = false;
-  out_.messages.push_back({role, {}, std::move(extra_json)});
+  out_.messages.push_back({role, {}, std::move(extra_json), path_});
 }
 
 void ItemReader::begin_assistant() {
@@ -64,6 +64,7 @@ void ItemReader::finish() {
 
 void ItemReader::read(const json::value& value, const std::string& path) {
   const Members item(object_at(value, path), path);
+  path_ = path;
   pass_over(item, {"id", "status", "phase", "caller", "async"});
   const std::string type = item.string("type").value_or(item.find("role") ? "message" : "");
   if (type == "message")

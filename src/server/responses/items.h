@@ -55,6 +55,7 @@ class ItemReader {
   bool joins_text_ = false;    // the message being read does
   std::string reasoning_;      // its
   json::array calls_;          // its
+  std::string path_;           // of the item being read
 };
 
 }  // namespace pippin::server

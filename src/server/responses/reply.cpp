@@ -25,6 +25,13 @@ void append(json::object& to, json::object members) {
   for (auto& member : members) to[member.key()] = std::move(member.value());
 }
 
+// One of the codes that OpenAI has.
+std::string_view failure_code(const Error& error) {
+  const int status = status_of(error.code());
+  if (status == 429) return "rate_limit_exceeded";
+  return status < 500 ? "invalid_prompt" : "server_error";
+}
+
 }  // namespace
 
 ResponsesReply::ResponsesReply(Options options) : options_(std::move(options)) {}
@@ -196,9 +203,8 @@ std::string ResponsesReply::last() {
 
 std::string ResponsesReply::fail(const Error& error) {
   json::object failed = response("failed");
-  const bool full = status_of(error.code()) == 429;
-  failed["error"] = {{"code", full ? "rate_limit_exceeded" : "server_error"},
-                     {"message", valid_utf8(error.what())}};
+  failed["error"] = {{"code", failure_code(error)},
+                     {"message", valid_utf8(message_naming_field(error))}};
   return event("response.failed", {{"response", std::move(failed)}});
 }
 

@@ -48,7 +48,7 @@ class ResponsesReply final : public BlockReply {
   json::object response(std::string_view status) const;
   /// Completed or incomplete; told to keep().
   json::object ended_response();
-  /// Of the block's item, with all its text or (as it begins) none.
+  /// The block's item, with all its text or (as it begins) none.
   json::object item(std::size_t index, std::string_view status) const;
   json::object part(const AnswerBlock& block, bool empty) const;
   std::string item_id(std::size_t index) const;

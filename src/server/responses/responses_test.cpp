@@ -89,14 +89,14 @@ TEST_F(ResponsesTest, AnswerWhole) {
       "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 0}, "output_tokens": 4,
       "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 11})",
                                              "expected"));
-  EXPECT_EQ(backend_.last_.messages.at(0).role, "system");
-  EXPECT_EQ(backend_.last_.messages.at(1).content.at(0).text, "hi");
-  EXPECT_EQ(backend_.last_.stop.max_tokens, 4);
+  EXPECT_EQ(engine_.last_.messages.at(0).role, "system");
+  EXPECT_EQ(engine_.last_.messages.at(1).content.at(0).text, "hi");
+  EXPECT_EQ(engine_.last_.stop.max_tokens, 4);
 }
 
 TEST_F(ResponsesTest, StreamEventsInTheirOrder) {
   start();
-  backend_.next_ = thinking_and_call();
+  engine_.next_ = thinking_and_call();
   const auto events = stream(asking(R"(, "stream": true)"));
   EXPECT_EQ(types_of(events), (std::vector<std::string>{"created",
                                                         "in_progress",
@@ -145,7 +145,7 @@ TEST_F(ResponsesTest, TellReasoningAsASummaryWhereAskedTo) {
   start();
   const std::string wish =
       R"(, "reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"])";
-  backend_.next_ = thinking_and_call();
+  engine_.next_ = thinking_and_call();
   auto types = types_of(stream(asking(wish + R"(, "stream": true)")));
   types.resize(9);
   EXPECT_EQ(types,
@@ -153,9 +153,8 @@ TEST_F(ResponsesTest, TellReasoningAsASummaryWhereAskedTo) {
                 "created", "in_progress", "output_item.added", "reasoning_summary_part.added",
                 "reasoning_summary_text.delta", "reasoning_summary_text.delta",
                 "reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"}));
-  EXPECT_EQ(parse_json(backend_.last_.template_kwargs_json, "kwargs").at("reasoning_effort"),
-            "low");
-  backend_.next_ = thinking_and_call();
+  EXPECT_EQ(parse_json(engine_.last_.template_kwargs_json, "kwargs").at("reasoning_effort"), "low");
+  engine_.next_ = thinking_and_call();
   const json::value item = answer(asking(wish)).at("output").at(0);
   EXPECT_EQ(item.at("summary").at(0).at("text"), "A call.");
   EXPECT_EQ(item.at("content"), json::array());
@@ -164,7 +163,7 @@ TEST_F(ResponsesTest, TellReasoningAsASummaryWhereAskedTo) {
 
 TEST_F(ResponsesTest, FailInMidStream) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   script->push({"begun", {}, {}});
   script->fail(Error(Code::unavailable, "a step failed"));
   const auto events = stream(asking(R"(, "stream": true)"));
@@ -189,7 +188,7 @@ TEST_F(ResponsesTest, ReadItems) {
       {"type": "function_call_output", "call_id": "c3", "output": ""}]})");
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_FALSE(response.headers.contains("x-pippin-ignored"));
-  const auto& messages = backend_.last_.messages;
+  const auto& messages = engine_.last_.messages;
   ASSERT_EQ(messages.size(), 7u);
   EXPECT_EQ(messages[0].content.size(), 2u);  // the system's
   EXPECT_EQ(messages[1].content[0].text, "a");
@@ -212,21 +211,21 @@ TEST_F(ResponsesTest, GoOnWithWhatWasCut) {
   const std::string on = R"({"model": "tiny", "previous_response_id": ")";
   const json::value more =
       answer(on + std::string(cut.at("id").as_string()) + R"(", "input": []})");
-  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message);
-  ASSERT_EQ(backend_.last_.messages.size(), 2u);
-  EXPECT_EQ(backend_.last_.messages[1].content.at(0).text, "Hello world!");
+  EXPECT_EQ(engine_.last_.prompt_end, PromptEnd::last_message);
+  ASSERT_EQ(engine_.last_.messages.size(), 2u);
+  EXPECT_EQ(engine_.last_.messages[1].content.at(0).text, "Hello world!");
   answer(on + std::string(more.at("id").as_string()) + R"(", "input": "and?"})");
-  EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::answer);
-  ASSERT_EQ(backend_.last_.messages.size(), 3u);
-  ASSERT_EQ(backend_.last_.messages[1].content.size(), 1u);
-  EXPECT_EQ(backend_.last_.messages[1].content[0].text, "Hello world!Hello world!");
+  EXPECT_EQ(engine_.last_.prompt_end, PromptEnd::answer);
+  ASSERT_EQ(engine_.last_.messages.size(), 3u);
+  ASSERT_EQ(engine_.last_.messages[1].content.size(), 1u);
+  EXPECT_EQ(engine_.last_.messages[1].content[0].text, "Hello world!Hello world!");
 }
 
 TEST_F(ResponsesTest, GoOnOnlyWithWhatIsNotFinished) {
   start();
   const auto end_behind = [&](const std::string& item) {
     answer(R"({"model": "tiny", "input": [{"role": "user", "content": "hi"}, )" + item + "]}");
-    return backend_.last_.prompt_end;
+    return engine_.last_.prompt_end;
   };
   const std::string said = R"({"type": "message", "role": "assistant", "content": "So")";
   EXPECT_EQ(end_behind(said + "}"), PromptEnd::answer);
@@ -239,12 +238,12 @@ TEST_F(ResponsesTest, GoOnOnlyWithWhatIsNotFinished) {
             PromptEnd::last_message);
   EXPECT_EQ(end_behind(said + R"(, "status": "incomplete"}, {"role": "user", "content": "?"})"),
             PromptEnd::answer);
-  EXPECT_EQ(backend_.last_.messages.size(), 3u);
+  EXPECT_EQ(engine_.last_.messages.size(), 3u);
 }
 
 TEST_F(ResponsesTest, GoOnFromAStoredOne) {
   start();
-  backend_.next_ = thinking_and_call();
+  engine_.next_ = thinking_and_call();
   const json::value first = answer(asking(R"(, "instructions": "Be.")"));
   const std::string id(first.at("id").as_string());
   const std::string follow_up =
@@ -252,7 +251,7 @@ TEST_F(ResponsesTest, GoOnFromAStoredOne) {
       R"(", "input": [{"type": "function_call_output", "call_id": "call_a", "output": "7"}]})";
   const json::value second = answer(follow_up);
   EXPECT_EQ(second.at("previous_response_id"), json::string_view(id));
-  const auto& messages = backend_.last_.messages;
+  const auto& messages = engine_.last_.messages;
   ASSERT_EQ(messages.size(), 3u);  // instructions are each request's own
   EXPECT_EQ(messages[0].content[0].text, "hi");
   EXPECT_EQ(parse_json(messages[1].extra_json, "extra").at("reasoning_content"), "A call.");
@@ -282,18 +281,18 @@ TEST_F(ResponsesTest, GoOnFromAStoredOne) {
 
 TEST_F(ResponsesTest, FindItemsByReference) {
   start();
-  backend_.next_ = thinking_and_call();
+  engine_.next_ = thinking_and_call();
   const json::value first = answer(asking(""));
   const std::string id(first.at("output").at(2).at("id").as_string());
   answer(R"({"model": "tiny", "input": [{"role": "user", "content": "x"},
       {"type": "item_reference", "id": ")" +
          id + R"("}, {"type": "function_call_output", "call_id": "call_a", "output": "7"}]})");
-  EXPECT_NE(backend_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
+  EXPECT_NE(engine_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
   // What was stored then holds the item, not the reference, which has the id as well.
   answer(R"({"model": "tiny", "input": [{"role": "user", "content": "x"},
       {"type": "item_reference", "id": ")" +
          id + R"("}, {"type": "function_call_output", "call_id": "call_a", "output": "8"}]})");
-  EXPECT_NE(backend_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
+  EXPECT_NE(engine_.last_.messages.at(1).extra_json.find("call_a"), std::string::npos);
   EXPECT_EQ(refused(R"({"model": "tiny", "input": [{"type": "item_reference", "id": "no"}]})", 404),
             "input.0.id");
 }
@@ -333,12 +332,12 @@ TEST_F(ResponsesTest, GiveToolsAsTemplatesTakeThem) {
       R"(, "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": false}],
       "parallel_tool_calls": false)"));
   EXPECT_EQ(
-      backend_.last_.tools_json,
+      engine_.last_.tools_json,
       R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}])");
-  EXPECT_FALSE(backend_.last_.parallel_tool_calls);
+  EXPECT_FALSE(engine_.last_.parallel_tool_calls);
   EXPECT_EQ(response.at("tools").at(0).at("name"), "f");
   answer(asking(R"(, "tools": [{"type": "function", "name": "f"}], "tool_choice": "none")"));
-  EXPECT_EQ(backend_.last_.tools_json, "");
+  EXPECT_EQ(engine_.last_.tools_json, "");
 }
 
 TEST_F(ResponsesTest, LeaveOutWhatOnlyOpenAisModelsKnowBesideTools) {
@@ -351,7 +350,7 @@ TEST_F(ResponsesTest, LeaveOutWhatOnlyOpenAisModelsKnowBesideTools) {
         post(asking(R"(, "tools": [)" + tool + R"(, {"type": "function", "name": "f"}])"));
     ASSERT_EQ(response.status, 200) << response.body;
     EXPECT_EQ(response.headers.at("x-pippin-ignored"), "tools.0");
-    EXPECT_EQ(parse_json(backend_.last_.tools_json, "tools").as_array().size(), 1u);
+    EXPECT_EQ(parse_json(engine_.last_.tools_json, "tools").as_array().size(), 1u);
     EXPECT_EQ(refused_with(R"(, "tools": [)" + tool + "]"), "tools.0.type");
   }
 }
@@ -383,7 +382,7 @@ TEST_F(ResponsesTest, LeaveOutAWebSearchBesideTools) {
   const json::value tools = parse_json(response.body, "body").at("tools");
   ASSERT_EQ(tools.as_array().size(), 1u);
   EXPECT_EQ(tools.at(0).at("name"), "f");
-  EXPECT_EQ(parse_json(backend_.last_.tools_json, "tools").as_array().size(), 1u);
+  EXPECT_EQ(parse_json(engine_.last_.tools_json, "tools").as_array().size(), 1u);
 }
 
 TEST_F(ResponsesTest, ChooseWithinNamespaces) {
@@ -391,12 +390,12 @@ TEST_F(ResponsesTest, ChooseWithinNamespaces) {
   answer(asking(R"(, "tools": [{"type": "function", "name": "f"},
       {"type": "namespace", "name": "a", "tools": [{"type": "function", "name": "f"}]}],
       "tool_choice": {"type": "function", "namespace": "a", "name": "f"})"));
-  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"a__f"});
+  EXPECT_EQ(engine_.last_.tool_choice.allowed, std::vector<std::string>{"a__f"});
 }
 
 TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
   start();
-  auto script = backend_.next_ = std::make_shared<Script>();
+  auto script = engine_.next_ = std::make_shared<Script>();
   script->push({"", {}, {}, "", ToolCallDelta{0, "call_a", "agents__spawn", ""}});
   script->push({"", {}, {}, "", ToolCallDelta{0, "", "", "{}"}});
   script->push({"", FinishReason::tool_calls, {}});
@@ -409,12 +408,12 @@ TEST_F(ResponsesTest, FlattenNamespacesOfTools) {
           {"type": "function", "name": "close", "description": "Two."}]}]})";
   const auto events = stream(body);
   EXPECT_EQ(
-      backend_.last_.tools_json,
+      engine_.last_.tools_json,
       R"([{"type":"function","function":{"name":"spawn","parameters":{"type":"object","properties":{}}}},)"
       R"({"type":"function","function":{"name":"agents__spawn","description":"Of agents.\n\nOne.","parameters":{"type":"object","properties":{}},"strict":true}},)"
       R"({"type":"function","function":{"name":"agents__close","description":"Two.","parameters":{"type":"object","properties":{}}}}])");
-  EXPECT_TRUE(backend_.last_.tool_choice.strict);
-  EXPECT_EQ(parse_json(backend_.last_.messages.at(1).extra_json, "extra")
+  EXPECT_TRUE(engine_.last_.tool_choice.strict);
+  EXPECT_EQ(parse_json(engine_.last_.messages.at(1).extra_json, "extra")
                 .at("tool_calls")
                 .at(0)
                 .at("function")
@@ -439,22 +438,22 @@ TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
       R"(, "tools": [{"type": "function", "name": "f", "strict": true}, {"type": "function", "name": "g"}])";
   EXPECT_EQ(answer(asking(tools + R"(, "tool_choice": "required")")).at("tools").at(0).at("strict"),
             true);
-  EXPECT_TRUE(backend_.last_.tool_choice.required);
-  EXPECT_TRUE(backend_.last_.tool_choice.strict);
+  EXPECT_TRUE(engine_.last_.tool_choice.required);
+  EXPECT_TRUE(engine_.last_.tool_choice.strict);
   answer(asking(tools + R"(, "tool_choice": {"type": "function", "name": "g"})"));
-  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  EXPECT_EQ(engine_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
   EXPECT_EQ(refused_with(tools + R"(, "tool_choice": {"type": "function", "name": "h"})"),
             "tool_choice");
   EXPECT_EQ(refused_with(R"(, "tool_choice": "required")"), "tool_choice");
   const std::string some = tools + R"(, "tool_choice": {"type": "allowed_tools", "mode": )";
   const std::string g = R"(, "tools": [{"type": "function", "name": "g"}]})";
   answer(asking(some + R"("required")" + g));
-  EXPECT_TRUE(backend_.last_.tool_choice.required);
-  EXPECT_EQ(backend_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
+  EXPECT_TRUE(engine_.last_.tool_choice.required);
+  EXPECT_EQ(engine_.last_.tool_choice.allowed, std::vector<std::string>{"g"});
   answer(asking(some + R"("auto")" + g));
-  EXPECT_FALSE(backend_.last_.tool_choice.required);
+  EXPECT_FALSE(engine_.last_.tool_choice.required);
   EXPECT_EQ(
-      backend_.last_.tools_json,
+      engine_.last_.tools_json,
       R"([{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}}}])");
   EXPECT_EQ(refused_with(some + R"("some")" + g), "tool_choice.mode");
   EXPECT_EQ(refused_with(some + R"("auto"})"), "tool_choice.tools");
@@ -464,10 +463,10 @@ TEST_F(ResponsesTest, AskForWhatAnAnswerMustBe) {
   const json::value response = answer(asking(
       R"(, "text": {"format": {"type": "json_schema", "name": "n", "strict": true, "schema": {"type": "object"}}})"));
   EXPECT_EQ(response.at("text").at("format").at("name"), "n");
-  EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_schema);
-  EXPECT_EQ(backend_.last_.format.text, R"({"type":"object"})");
+  EXPECT_EQ(engine_.last_.format.kind, ResponseFormat::Kind::json_schema);
+  EXPECT_EQ(engine_.last_.format.text, R"({"type":"object"})");
   answer(asking(R"(, "text": {"format": {"type": "json_object"}})"));
-  EXPECT_EQ(backend_.last_.format.kind, ResponseFormat::Kind::json_object);
+  EXPECT_EQ(engine_.last_.format.kind, ResponseFormat::Kind::json_object);
   EXPECT_EQ(refused_with(R"(, "text": {"format": {"type": "json_schema"}})"), "text.format.schema");
   EXPECT_EQ(refused_with(R"(, "text": {"format": {"type": "xml"}})"), "text.format.type");
 }

@@ -49,7 +49,7 @@ TEST_F(StoredResponses, OutliveTheServerInAFolder) {
   start(options);
   EXPECT_EQ(parse_json(get("/v1/responses/" + first_id).body, "body"), first);
   answer(asking(R"(, "previous_response_id": ")" + second_id + "\""));
-  EXPECT_EQ(backend_.last_.messages.size(), 5u);
+  EXPECT_EQ(engine_.last_.messages.size(), 5u);
 
   server_.reset();
   start(options);

@@ -111,6 +111,7 @@ void ToolReader::add(json::object function, const std::string& path) {
   if (!names_.insert(name).second)
     refuse(path + ".name", "is another tool's ('" + excerpt(name) + "'), too");
   if (function.contains("strict")) call_.request.tool_choice.strict = true;
+  call_.tool_fields.emplace(name, path + ".parameters");
   shown.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
 }
 

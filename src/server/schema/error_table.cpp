@@ -13,7 +13,7 @@ constexpr ErrorCase errors[] = {
     {401, "invalid_api_key", "No API key, or an unknown one"},
     {403, "host_not_allowed", "The Host header is no name of this server: this machine's, or one of --allowed-host"},
     {403, "origin_not_allowed", "The request comes from a web page of another site, which --cors-origin does not list"},
-    {403, "admin_key_needed", "Only a key of --admin-key may do this"},
+    {403, "admin_key_needed", "Only a key of --admin-key may do this, or see this under --cache-per-key"},
     {404, "not_found", "There is no such route, file or stored object, or the object is another API key's"},
     {404, "model_not_found", "The request names a model that is not served"},
     {405, "method_not_allowed", "The route is there, but not for this method; see the Allow header"},
@@ -21,12 +21,12 @@ constexpr ErrorCase errors[] = {
     {413, "payload_too_large", "The body, a picture or a video is over its limit"},
     {415, "unsupported_media_type", "The body is compressed, or its Content-Type is not application/json"},
     {417, "expectation_failed", "An Expect header other than 100-continue"},
-    {429, "queue_full", "As many requests wait as may, as many grammars wait to be compiled, or grammars take all memory that they may; try again after Retry-After"},
+    {429, "queue_full", "As many requests wait as may, as many wait for their grammars (256 of one client, its API key or address), or grammars take all memory that they may; try again after Retry-After"},
     {429, "rate_limit_exceeded", "The API key has used up its requests a minute, or its requests at once; try again after Retry-After"},
     {431, "header_too_large", "The request's header is over its limit"},
     {500, "internal_error", "A fault of the server's own; the log says more under the request's id"},
     {501, "not_implemented", "A Transfer-Encoding other than chunked"},
-    {503, "unavailable", "The server is starting, stopping or full, or a step of the engine failed; try again after Retry-After"},
+    {503, "unavailable", "The server is starting, stopping or full, has no memory or no room for the body (--bodies-mb), or a step of the engine failed; try again after Retry-After"},
     {504, "timeout", "The answer had not ended within the request's `timeout` or the server's --request-timeout"},
 };
 // clang-format on

@@ -62,7 +62,7 @@ constexpr FieldSchema schemas[] = {
     {"", "add_special_tokens", R"({"type": "boolean"})", "Add what the tokenizer puts around a text; not for messages"},
     {"", "add_special", R"({"type": "boolean"})", "The same by llama.cpp's name"},
     {"", "return_token_strs", R"({"type": "boolean"})", "Tell each token's text, too"},
-    // Of structured output.
+    // Structured output.
     {"", "structured_outputs", R"({"type": "object"})", "vLLM's: one of json, regex, choice, grammar, json_object"},
     {"", "guided_json", R"({"anyOf": [{"type": "object"}, {"type": "string"}]})", "A JSON Schema that the answer keeps to"},
     {"", "guided_regex", R"({"type": "string"})", "A regular expression that the answer matches"},
@@ -74,7 +74,7 @@ constexpr FieldSchema schemas[] = {
     {"", "continue_final_message", R"({"type": "boolean"})", "The answer goes on with the last message, the assistant's, which the prompt leaves open"},
     {"", "thinking_token_budget", R"({"type": "integer", "minimum": 0})", "Tokens of reasoning at most"},
     {"", "thinking_budget", R"({"type": "integer", "minimum": 0})", "The same by Qwen's name"},
-    // Of the Messages API.
+    // The Messages API.
     {"/v1/messages", "messages", R"({"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}})", "The conversation"},
     {"/v1/messages/count_tokens", "messages", R"({"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}})", "The conversation"},
     {"/v1/messages", "tools", R"({"type": "array", "items": {"type": "object"}})", "Functions that the model may call"},
@@ -85,7 +85,7 @@ constexpr FieldSchema schemas[] = {
     {"", "output_config", R"({"type": "object"})", "The effort, and the form of the answer"},
     {"", "output_format", R"({"type": "object"})", "The form of the answer, by the name that it had before"},
     {"", "context_management", R"({"type": "object"})", "Edits of the conversation"},
-    // Of the Responses API.
+    // The Responses API.
     {"", "input", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "A question, or the items of a conversation"},
     {"", "instructions", R"({"type": "string"})", "What comes before the conversation"},
     {"", "max_output_tokens", R"({"type": "integer", "minimum": 1})", "Tokens generated at most"},

@@ -65,7 +65,7 @@ inline bool is_auto_or_none(const json::value& value) { return value == "auto" |
 
 }  // namespace field_tests
 
-// Of chats and texts alike.
+// Fields that chats and text completions share.
 // clang-format off
 
 /// Honoured, by the functions of request_fields and response_format above all.

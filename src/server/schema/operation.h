@@ -22,7 +22,7 @@ struct Operation {
   std::span<const Field> (*fields)() = nullptr;
   /// The fields that a request can't do without.
   std::vector<std::string_view> required = {};
-  /// The JSON Schema of the answer's body. Empty: the body is plain text.
+  /// The JSON Schema of the answer's body; or the media type of a text. Empty: the body is plain text.
   std::string_view answer = R"({"type": "object"})";
   /// Whether a model answers, on wish as server-sent events.
   bool streams = false;

@@ -6,7 +6,7 @@
 
 namespace pippin::server {
 
-/// Of one prompt, as OpenAI has it.
+/// Choices of one prompt at most; OpenAI's limit.
 inline constexpr int max_choices = 128;
 /// As vLLM has it.
 inline constexpr int max_top_logprobs = 20;

@@ -25,7 +25,8 @@ json::object memory_object(const MemorySplit& memory) {
   return {{"limit_bytes", memory.limit},      {"budget_bytes", memory.budget},
           {"weight_bytes", memory.weights},   {"activation_bytes", memory.activations},
           {"grammar_bytes", memory.grammars}, {"media_bytes", memory.media},
-          {"decoded_bytes", memory.decoded},  {"page_bytes", memory.pages}};
+          {"decoded_bytes", memory.decoded},  {"page_bytes", memory.pages},
+          {"state_bytes", memory.states}};
 }
 
 }  // namespace
@@ -42,6 +43,11 @@ std::string cache_report(const EngineStats& stats, std::int64_t volatile_lines) 
                      {"cached_bytes", stats.pages_cached * stats.page_bytes},
                      {"limit_bytes", stats.pages_total * stats.page_bytes},
                      {"evictions", stats.pages_evicted}}},
+                   {"states",
+                    {{"total", stats.state_slots},
+                     {"snapshots", stats.snapshots},
+                     {"state_bytes", stats.state_bytes},
+                     {"evictions", stats.snapshots_evicted}}},
                    {"prompts",
                     {{"whole", stats.prefix_whole},
                      {"extended", stats.prefix_extended},

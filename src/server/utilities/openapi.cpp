@@ -49,9 +49,10 @@ json::object content(std::string_view type, json::object schema) {
 }
 
 json::object answer_content(const Operation& operation) {
-  if (operation.answer.empty()) return content("text/plain", {{"type", "string"}});
-  json::object types =
-      content("application/json", parse_json(operation.answer, "answer").as_object());
+  const std::string_view answer = operation.answer;
+  if (!answer.starts_with('{'))
+    return content(answer.empty() ? "text/plain" : answer, {{"type", "string"}});
+  json::object types = content("application/json", parse_json(answer, "answer").as_object());
   if (operation.streams)
     // No type: for some readers a stream is a text, for others its events are what the schema describes.
     types["text/event-stream"] = json::object{{"schema", {{"description", "Server-sent events"}}}};

@@ -52,9 +52,9 @@ TEST_F(UtilitiesTest, TakeWhereThePromptEnds) {
   const std::string both = R"(, "add_generation_prompt": true, "continue_final_message": true})";
   for (const std::string path : {"/tokenize", "/apply-template"}) {
     ask(path, "{" + hi + R"(, "continue_final_message": true})");
-    EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::last_message) << path;
+    EXPECT_EQ(engine_.last_.prompt_end, PromptEnd::last_message) << path;
     ask(path, "{" + hi + R"(, "add_generation_prompt": false})");
-    EXPECT_EQ(backend_.last_.prompt_end, PromptEnd::messages) << path;
+    EXPECT_EQ(engine_.last_.prompt_end, PromptEnd::messages) << path;
     EXPECT_EQ(ask(path, "{" + hi + both, 400).at("error").at("param"), "add_generation_prompt");
   }
 }

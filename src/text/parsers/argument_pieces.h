@@ -15,7 +15,7 @@ struct ArgumentLayout {
   std::string_view end = {};      ///< of tags: behind a value
   std::string_view closing = {};  ///< of tags: the part of `end` by which the parser finds it
   std::string_view quote = {};    ///< of gemma: around texts
-  /// Of tags, where a call says each value's type: JSON of what stands between key and value, by the type's name.
+  /// For tags where a call says each value's type: JSON of what stands between key and value, by the type's name.
   std::string_view kinds = {};
 };
 

@@ -19,7 +19,7 @@ struct CallRules {
       {};  ///< or else the answer is JSON that this schema allows; empty: it is not
 };
 
-/// Of calls of the tools (JSON as in ChatRequest), with arguments that each tool's schema allows. `format` is a tool parser's
+/// The grammar of calls of the tools (JSON as in ChatRequest), with arguments that each tool's schema allows. `format` is a tool parser's
 /// name (registry.h); `spells_arguments_tag`: the vocabulary has Mistral's "[ARGS]", whose calls are written otherwise.
 /// Throws Error(invalid_argument) naming the format where no grammar is known for it.
 Grammar call_grammar(std::string_view format, std::string_view tools_json, const CallRules& rules,

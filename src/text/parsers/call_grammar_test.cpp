@@ -280,6 +280,25 @@ TEST(CallGrammar, RefusesToolsThatAreNone) {
   }
 }
 
+// A format whose calls can't be forced says so before anybody asks, and refuses where one does.
+TEST(CallGrammar, IsThereForEveryFormatThatDoesNotWarn) {
+  for (const std::string& name : OutputFormat::tool_parsers()) {
+    if (name == "auto" || name == "none" || name == "harmony") continue;
+    const bool warns = !OutputFormat::choose(name, "none", "", "").warning().empty();
+    EXPECT_EQ(warns, name == "minimax_m3") << name;
+    try {
+      call_grammar(name, tools, {}, false);
+      EXPECT_FALSE(warns) << name;
+    } catch (const Error& error) {
+      EXPECT_TRUE(warns) << name << ": " << error.what();
+      EXPECT_EQ(error.field(), "tool_choice");
+      EXPECT_NE(std::string_view(error.what()).find(name), std::string_view::npos);
+    }
+  }
+  const auto warning = OutputFormat::choose("minimax_m3", "none", "", "").warning();
+  EXPECT_NE(warning.find("can't be forced"), std::string::npos) << warning;
+}
+
 TEST(CallGrammar, BeginsWithItsToken) {
   auto matcher = compiler().compile(call_grammar("hermes", tools, {}, false));
   const auto mask = mask_of(matcher);

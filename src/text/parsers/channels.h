@@ -27,7 +27,7 @@ struct Header {
   std::string_view recipient;  ///< whom the message is for, "functions.f"; empty: it names none
 };
 
-/// Of a header, which is what stands between <|start|> and <|message|>: the recipient stands in the role's part or the channel's.
+/// Reads a header, which is what stands between <|start|> and <|message|>: the recipient stands in the role's part or the channel's.
 Header read_header(std::string_view header);
 
 /// A message that a prompt leaves to the model to go on with.

@@ -118,7 +118,7 @@ bool JsonCalls::take_event(const JsonEvent& event, Input& input, OutputWriter& w
   return true;
 }
 
-// Of a call's own object.
+// Takes a member of a call's own object.
 bool JsonCalls::take_member(const JsonEvent& event, Input& input, OutputWriter& writer) {
   if (event.kind == Kind::key && options_.keyed_by_name) {
     key_ = "arguments";

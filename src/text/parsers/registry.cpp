@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pippin/error.h"
+#include "text/parsers/call_grammar.h"
 #include "text/parsers/channels.h"
 #include "text/parsers/format_table.h"
 
@@ -56,6 +57,11 @@ std::string_view guess_tool_format(std::string_view source, std::string_view mod
   return "none";
 }
 
+bool can_be_forced(std::string_view tool_parser) {
+  const std::string names = ", " + call_grammar_formats() + ", ";
+  return contains(names, ", " + std::string(tool_parser) + ", ");
+}
+
 std::string warning_of(std::string_view source) {
   return contains(source, "tools")
              ? "tool calls will come as text: the chat template shows none of the formats of calls "
@@ -86,6 +92,9 @@ OutputFormat OutputFormat::choose(std::string_view tool_parser, std::string_view
                                  : reasoning_parser;
   if (tool_parser == "auto" && format.tool_parser_ == "none" && !template_source.empty())
     format.warning_ = warning_of(template_source);
+  if (format.tool_parser_ != "none" && !can_be_forced(format.tool_parser_))
+    format.warning_ = "calls can't be forced in this model's format, " + format.tool_parser_ +
+                      ": 'tool_choice' must be auto or none, and no tool 'strict'";
   return format;
 }
 
@@ -109,7 +118,11 @@ std::vector<std::string_view> OutputFormat::end_marks() const {
 
 std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
                                                    std::string_view tools_json) const {
-  const auto tools = std::make_shared<const Tools>(tools_json);
+  return parser(prompt, std::make_shared<const Tools>(tools_json));
+}
+
+std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
+                                                   std::shared_ptr<const Tools> tools) const {
   if (has_channels())
     return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
                           reasoning_parser_ == harmony);

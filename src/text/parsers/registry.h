@@ -11,6 +11,7 @@
 namespace pippin::text {
 
 struct ReasoningTags;
+class Tools;
 
 /// How a model marks reasoning and calls. Immutable: any thread may use it at once.
 class OutputFormat {
@@ -22,7 +23,7 @@ class OutputFormat {
   /// The names, "none" where nothing is parsed.
   const std::string& tool_parser() const { return tool_parser_; }
   const std::string& reasoning_parser() const { return reasoning_parser_; }
-  /// Why no format of calls was found where one was looked for; empty: one was, or nobody asked for that.
+  /// What of calls won't work: no format was found where one was looked for, or they can't be forced in it. Empty: nothing.
   const std::string& warning() const { return warning_; }
   /// How reasoning begins and ends; empty where nothing is parsed.
   ReasoningTags reasoning_tags() const;
@@ -34,6 +35,9 @@ class OutputFormat {
   /// For one answer to `prompt`, the rendered text; without tools (JSON as in ChatRequest, or empty) calls stay text. Null
   /// where there is nothing to tell apart.
   std::unique_ptr<OutputParser> parser(std::string_view prompt, std::string_view tools_json) const;
+  /// The same for several answers with the same tools, not null.
+  std::unique_ptr<OutputParser> parser(std::string_view prompt,
+                                       std::shared_ptr<const Tools> tools) const;
 
   static std::vector<std::string> tool_parsers();
   static std::vector<std::string> reasoning_parsers();

@@ -211,7 +211,7 @@ TEST(Templates, PointToTheirFormats) {
            {"spark2_5", "glm think"},
            {"zephyr", "none none"}}) {
     const auto source = read_text(testdata("templates/" + name + ".jinja"));
-    // Of a model whose type others go with hermes.
+    // The type of the model is one whose other templates speak hermes.
     const auto format = OutputFormat::choose("auto", "auto", source, "qwen3");
     EXPECT_EQ(format.tool_parser() + " " + format.reasoning_parser(), formats) << name;
   }

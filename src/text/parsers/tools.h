@@ -31,7 +31,7 @@ class Tools {
   bool has(std::string_view name) const { return parameters_.contains(name); }
   /// Whether some tool's name begins so.
   bool any_begins(std::string_view name) const;
-  /// Of a tool's argument; unknown for a tool or argument that isn't there.
+  /// The types of a tool's argument; unknown for a tool or argument that isn't there.
   ValueTypes types_of(std::string_view tool, std::string_view argument) const;
   /// The same of a value within an argument: `path` is the argument's name, then names of members; any name will do for an item.
   ValueTypes types_of(std::string_view tool, std::span<const std::string> path) const;

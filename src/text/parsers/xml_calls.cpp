@@ -45,6 +45,8 @@ Progress XmlCalls::step(Input& input, OutputWriter& writer) {
       return read_head(input);
     case State::parameters:
       return read_parameters(input, writer);
+    case State::object:
+      return read_object(input, writer);
     case State::key:
       return read_key(input, writer);
     case State::type:
@@ -106,7 +108,13 @@ Progress XmlCalls::read_parameters(Input& input, OutputWriter& writer) {
   if (input.empty()) return Progress::more;
   const auto key = input.at(layout_.key);
   const auto end = input.at(layout_.call_end);
-  if (key == Input::Match::yes) {
+  const bool may_be_object = first_ && !layout_.object.empty();
+  const auto object = may_be_object ? input.at(layout_.object) : Input::Match::no;
+  if (object == Input::Match::yes) {
+    input.take(layout_.object.size());
+    value_.clear();
+    state_ = State::object;
+  } else if (key == Input::Match::yes) {
     input.take(layout_.key.size());
     key_.clear();
     state_ = State::key;
@@ -116,9 +124,29 @@ Progress XmlCalls::read_parameters(Input& input, OutputWriter& writer) {
     end_call(input, writer);
     if (layout_.call_end == tags().end) return Progress::done;
     state_ = State::between;
-  } else if (key == Input::Match::no && end == Input::Match::no) {
+  } else if (key == Input::Match::no && end == Input::Match::no && object == Input::Match::no) {
     return Progress::broken;
   }
+  return Progress::more;
+}
+
+// The object's own brackets are those of the arguments, of which the first has been passed on and the last comes with the call's end.
+Progress XmlCalls::read_object(Input& input, OutputWriter& writer) {
+  const auto found = input.find({&layout_.object_end, 1});
+  value_ += input.take(found.before);
+  if (!found.tag && !input.closed()) return Progress::more;
+  const auto object = trimmed(value_);
+  if (!object.starts_with('{') && !object.empty()) return Progress::broken;
+  const auto inner = object.substr(object.empty() ? 0 : 1);
+  if (!found.tag) {  // cut off
+    writer.add_arguments(inner);
+    return Progress::more;
+  }
+  if (!inner.ends_with('}')) return Progress::broken;
+  input.take(layout_.object_end.size());
+  writer.add_arguments(inner.substr(0, inner.size() - 1));
+  first_ = false;
+  state_ = State::parameters;
   return Progress::more;
 }
 

@@ -29,6 +29,8 @@ class XmlCalls final : public CallReader {
     /// Behind a key that this ends (instead of key_end) stands what type the value has.
     std::string_view type = {}, type_end = {};
     std::string_view text_type = {};  ///< the type's name for texts; other values are JSON
+    /// Around all arguments as one JSON object, in the place of parameters; empty: that never comes.
+    std::string_view object = {}, object_end = {};
     /// Around texts that may hold markup; empty: there are none such.
     std::string_view quote = {}, quote_end = {};
   };
@@ -40,13 +42,14 @@ class XmlCalls final : public CallReader {
   Progress read(Input& input, OutputWriter& writer) override;
 
  private:
-  enum class State { between, name, head, parameters, key, type, before_value, value };
+  enum class State { between, name, head, parameters, object, key, type, before_value, value };
 
   Progress step(Input& input, OutputWriter& writer);
   Progress read_between(Input& input);
   Progress read_name(Input& input, OutputWriter& writer);
   Progress read_head(Input& input);
   Progress read_parameters(Input& input, OutputWriter& writer);
+  Progress read_object(Input& input, OutputWriter& writer);
   Progress read_key(Input& input, OutputWriter& writer);
   Progress read_type(Input& input);
   Progress read_before_value(Input& input);

@@ -120,7 +120,9 @@ std::unique_ptr<CallReader> kimi_k3_calls(const ToolsPtr& tools) {
                                            .call_end = "<|close|>call<|sep|>",
                                            .type = "\" type=\"",
                                            .type_end = "\"<|sep|>",
-                                           .text_type = "string"},
+                                           .text_type = "string",
+                                           .object = "<|open|>json type=\"object\"<|sep|>",
+                                           .object_end = "<|close|>json<|sep|>"},
                                     tools);
 }
 

@@ -1,4 +1,4 @@
-#include "nn/kv_cache.h"
+#include "nn/page_pools.h"
 
 #include <gtest/gtest.h>
 
@@ -6,11 +6,19 @@
 #include <numeric>
 
 #include "base/memory.h"
+#include "nn/model_state.h"
 
 namespace pippin::nn {
 namespace {
 
 constexpr int num_layers = 2, num_pages = 5, page_size = 4, num_kv_heads = 3, head_dim = 8;
+
+// Keys and values of equal layers.
+PagePools make_pools(int layers, int pages, int page, int heads, int dim, const KvStorage& storage,
+                     bool host = false) {
+  const std::vector<LayerState> all(static_cast<std::size_t>(layers), PagedKv{heads, dim, dim});
+  return ModelState(all, {pages, page, 0}, storage, host).pages();
+}
 
 class Pages : public ::testing::TestWithParam<std::tuple<bool, int>> {
  protected:
@@ -28,19 +36,13 @@ class Pages : public ::testing::TestWithParam<std::tuple<bool, int>> {
     cache_.read_page(page, bytes);
     return bytes;
   }
-  KVCache cache_{num_layers,
-                 num_pages,
-                 page_size,
-                 num_kv_heads,
-                 head_dim,
-                 {mx::float16, std::get<1>(GetParam())},
-                 std::get<0>(GetParam())};
+  PagePools cache_ = make_pools(num_layers, num_pages, page_size, num_kv_heads, head_dim,
+                                {mx::float16, std::get<1>(GetParam())}, std::get<0>(GetParam()));
 };
 
 TEST_P(Pages, CoverThePools) {
   std::size_t bytes = 0;
-  for (const auto& pool : cache_.keys) bytes += pool.nbytes();
-  for (const auto& pool : cache_.values) bytes += pool.nbytes();
+  for (const auto& pool : cache_.arrays()) bytes += pool.nbytes();
   EXPECT_EQ(cache_.page_bytes() * num_pages, bytes);
 }
 
@@ -50,8 +52,8 @@ TEST_P(Pages, ReadBackAsWritten) {
 
 // More than are staged at once, some of them twice: the last content counts.
 TEST_P(Pages, AreWrittenInOrder) {
-  KVCache cache(1, 300, page_size, 64, 128, {mx::float16, std::get<1>(GetParam())},
-                std::get<0>(GetParam()));
+  auto cache = make_pools(1, 300, page_size, 64, 128, {mx::float16, std::get<1>(GetParam())},
+                          std::get<0>(GetParam()));
   const auto bytes = [&](int seed) {
     return std::vector<std::uint8_t>(cache.page_bytes(), static_cast<std::uint8_t>(seed));
   };
@@ -67,7 +69,7 @@ TEST_P(Pages, AreWrittenInOrder) {
 }
 
 TEST_P(Pages, AreCopiedAloneAndWhole) {
-  cache_.copy_pages(std::vector<KVCache::PageCopy>{{0, 3}, {4, 1}});
+  cache_.copy_pages(std::vector<PagePools::PageCopy>{{0, 3}, {4, 1}});
   const std::int32_t expected[num_pages] = {0, 4, 2, 0, 4};
   for (std::int32_t page = 0; page < num_pages; ++page)
     EXPECT_EQ(read(page), content(expected[page])) << page;
@@ -78,11 +80,18 @@ TEST_P(Pages, AreRunsOfSlots) {
   std::vector<std::uint8_t> zeros(cache_.page_bytes());
   cache_.write_page(2, zeros);
   cache_.finish_writes();
-  for (const auto& pool : cache_.keys) {
+  for (const auto& pool : cache_.arrays()) {
     const auto page =
         mx::slice(pool, {2 * page_size, 0, 0}, {3 * page_size, num_kv_heads, pool.shape(2)});
     EXPECT_TRUE(mx::all(mx::equal(page, mx::array(0.0f))).item<bool>());
   }
+}
+
+TEST_P(Pages, AreClearedAlone) {
+  cache_.clear_pages(std::vector<std::int32_t>{1, 3});
+  const std::vector<std::uint8_t> zeros(cache_.page_bytes());
+  for (std::int32_t page = 0; page < num_pages; ++page)
+    EXPECT_EQ(read(page), page % 2 == 1 ? zeros : content(page)) << page;
 }
 
 TEST_P(Pages, ThatAreDroppedLeaveTheOthersAlone) {
@@ -96,8 +105,8 @@ TEST_P(Pages, ThatAreDroppedLeaveTheOthersAlone) {
 // Steps are launched one behind the other; what one reads is held until it is done.
 TEST(MlxPages, AreWrittenInPlaceWhileTheyAreRead) {
   constexpr int steps = 40, slots = num_pages * page_size;
-  KVCache cache(1, num_pages, page_size, num_kv_heads, head_dim, {mx::float32});
-  auto& pool = cache.keys.front();
+  auto cache = make_pools(1, num_pages, page_size, num_kv_heads, head_dim, {mx::float32});
+  auto& pool = cache[0];
   const auto* memory = pool.buffer().ptr();
   std::vector<std::shared_ptr<const void>> held;
   std::vector<mx::array> read;
@@ -121,7 +130,7 @@ TEST(MlxPages, AreWrittenInPlaceWhileTheyAreRead) {
 
 TEST(HostPages, TakeNoMemoryOnceTheyAreDropped) {
   constexpr int pages = 64, half = pages / 2;
-  KVCache cache(2, pages, 16, 64, 128, {mx::float16}, true);
+  auto cache = make_pools(2, pages, 16, 64, 128, {mx::float16}, true);
   const std::vector<std::uint8_t> bytes(cache.page_bytes(), 7);
   for (std::int32_t page = 0; page < pages; ++page) cache.write_page(page, bytes);
   const auto full = resident_bytes();

@@ -1,0 +1,61 @@
+# What makes a whole build fast and a single file's slow, so it is off under a ccache that was asked for (CMAKE_CXX_COMPILER_LAUNCHER), as
+# who works on Pippin does, and in the portability build.
+#
+# PIPPIN_UNITY: sources of a library are compiled a dozen at a time, since their headers cost ten times what they do. See ALONE in Library.cmake.
+#
+# Precompiled headers: what many files include and none of us changes is read once, not two hundred times (a third of a build's time).
+#
+#   pippin_precompile(TARGET KIND)    KIND: std, mlx (and MLX's), each with _test (and GoogleTest's)
+#
+# A file still includes what it uses: the portability build has none of this. Not for kernels/cpu, whose files have instruction sets of their
+# own.
+#
+# Both were tried with GCC alone.
+set(pippin_precompiled_default ON)
+if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR PIPPIN_OBJECTS_ONLY OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(pippin_precompiled_default OFF)
+endif()
+# Sanitized builds alone are joined by default: a name of one source may hide another's without an error, which no program that is used may risk.
+set(pippin_unity_default OFF)
+if(pippin_precompiled_default AND PIPPIN_SANITIZE)
+  set(pippin_unity_default ON)
+endif()
+option(PIPPIN_UNITY "Compile sources a dozen at a time" ${pippin_unity_default})
+option(PIPPIN_PRECOMPILED "Precompile headers of other people's libraries" ${pippin_precompiled_default})
+
+set(pippin_headers_std
+  <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring> <deque> <exception> <filesystem> <fstream> <functional> <limits>
+  <map> <memory> <mutex> <numeric> <optional> <random> <set> <span> <sstream> <string> <string_view> <thread> <unordered_map>
+  <utility> <variant> <vector> <boost/json.hpp>)
+set(pippin_headers_mlx ${pippin_headers_std} <mlx/mlx.h>)
+set(pippin_headers_std_test ${pippin_headers_std} <gtest/gtest.h>)
+set(pippin_headers_mlx_test ${pippin_headers_mlx} <gtest/gtest.h>)
+
+function(pippin_precompile target kind)
+  if(NOT PIPPIN_PRECOMPILED)
+    return()
+  endif()
+  set(holder pippin_precompiled_${kind})
+  if(NOT TARGET ${holder})
+    file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/precompiled.cpp" CONTENT "// Holds precompiled headers.\n")
+    add_library(${holder} STATIC "${PROJECT_BINARY_DIR}/precompiled.cpp")
+    target_link_libraries(${holder} PRIVATE Boost::json spdlog::spdlog Threads::Threads)
+    if(kind MATCHES "mlx")
+      target_link_libraries(${holder} PRIVATE mlx)
+    endif()
+    if(kind MATCHES "_test")
+      target_link_libraries(${holder} PRIVATE GTest::gtest)
+    endif()
+    target_precompile_headers(${holder} PRIVATE ${pippin_headers_${kind}})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${holder})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)  # for ccache
+  endif()
+endfunction()
+
+function(pippin_unite target)
+  if(PIPPIN_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
+endfunction()

@@ -1,0 +1,119 @@
+//! Schemas that llguidance would read for seconds, and ones beside them that it does not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+use crate::compiler::tests::compiler;
+use crate::compiler::Kind;
+use crate::memory;
+use crate::workshop::{Fuse, Limits};
+
+fn named(count: usize, of: impl Fn(usize) -> (String, Json)) -> Map<String, Json> {
+    (0..count).map(of).collect()
+}
+
+fn texts(count: usize) -> Json {
+    json!({ "enum": (0..count).map(|i| format!("value {i}")).collect::<Vec<_>>() })
+}
+
+fn objects(count: usize) -> Json {
+    json!({ "anyOf": (0..count).map(|i| json!({ "type": "object", "properties": { format!("x{i}"): { "type": "string" } } })).collect::<Vec<_>>() })
+}
+
+fn patterns(count: usize) -> Json {
+    json!({ "type": "object", "patternProperties": named(count, |i| (format!("^a{i}[b-z]{{1,20}}q{i}$"), json!({}))) })
+}
+
+fn members(count: usize) -> Json {
+    json!({ "type": "object", "properties": named(count, |i| (format!("name{i}"), json!({ "type": "string" }))) })
+}
+
+/// How a schema fares, the time that it took, and the memory on the way.
+fn tried(schema: &Json) -> (Option<String>, Duration, isize) {
+    let (compiler, text) = (Arc::new(compiler()), schema.to_string());
+    let workshop = compiler.workshop.clone();
+    let begin = Instant::now();
+    let limits = Limits { time: Duration::from_secs(60), bytes: 1 << 30 };
+    let work = move |fuse: &Fuse| {
+        let before = memory::net();
+        let outcome = compiler.compile(Kind::JsonSchema, &text, fuse);
+        Ok((outcome.err().map(|failure| failure.message), memory::peak() - before))
+    };
+    let (failure, peak) = workshop.run(limits, &|| true, work).unwrap();
+    (failure, begin.elapsed(), peak)
+}
+
+#[test]
+fn what_would_take_long_is_refused_before() {
+    let wide: Vec<Json> = (0..600).map(|_| json!({ "type": "integer" })).collect();
+    for (schema, why) in [
+        (json!({ "allOf": [texts(200), texts(200)] }), "500 alternatives"),
+        (json!({ "allOf": [objects(20), objects(20), objects(20)] }), "500 alternatives"),
+        (
+            json!({ "anyOf": [{ "$ref": "#/$defs/a" }], "allOf": [objects(50)], "$defs": { "a": objects(50) } }),
+            "500 alternatives",
+        ),
+        (patterns(150), "patternProperties"),
+        (
+            json!({ "type": "array", "items": { "allOf": [patterns(40), patterns(41)] } }),
+            "patternProperties",
+        ),
+        (
+            json!({ "anyOf": (0..60).map(|i| json!({ "$ref": "#/$defs/a", "patternProperties": { format!("^z{i}$"): {} } })).collect::<Vec<_>>(),
+                 "$defs": { "a": patterns(30) } }),
+            "patternProperties",
+        ),
+        (members(10_000), "2000 members"),
+        (members(1000), "700 members behind one another that may be left out"),
+        (
+            json!({ "type": "object", "required": (0..10_000).map(|i| format!("r{i}")).collect::<Vec<_>>() }),
+            "2000 members",
+        ),
+        (json!({ "type": "array", "prefixItems": vec![json!({}); 10_000] }), "1000 first items"),
+        (
+            json!({ "type": "object", "properties": named(20, |i| (format!("x{i}"), json!({ "type": "array", "prefixItems": wide }))) }),
+            "first items",
+        ),
+        (json!({ "oneOf": vec![json!({ "type": "string" }); 2000] }), "1000 options"),
+    ] {
+        let (failure, time, peak) = tried(&schema);
+        let message = failure.expect(why);
+        assert!(message.starts_with("the schema") && message.contains(why), "{why}: {message}");
+        assert!(time < Duration::from_secs(2) && peak < 32 << 20, "{why}: {time:?}, {peak} bytes");
+    }
+}
+
+#[test]
+fn what_is_within_the_limits_is_compiled_in_time() {
+    for schema in [
+        texts(5000),
+        json!({ "allOf": [texts(20), texts(20)] }),
+        patterns(50),
+        members(300),
+        json!({ "type": "array", "minItems": 1_000_000, "maxItems": 2_000_000, "items": objects(3) }),
+        json!({ "allOf": [objects(6), objects(6)] }),
+    ] {
+        let (failure, time, peak) = tried(&schema);
+        let text: String = schema.to_string().chars().take(80).collect();
+        assert_eq!(failure, None, "{text}");
+        assert!(
+            time < Duration::from_secs(10) && peak < 64 << 20,
+            "{text}: {time:?}, {peak} bytes"
+        );
+    }
+}
+
+#[test]
+fn a_reference_to_itself_has_a_size() {
+    let tree =
+        json!({ "anyOf": [{ "type": "null" }, { "type": "array", "items": { "$ref": "#" } }] });
+    assert!(check(&tree).is_ok());
+    let looped = json!({ "$defs": { "a": { "anyOf": [{ "$ref": "#/$defs/b" }, {}] }, "b": { "anyOf": [{ "$ref": "#/$defs/a" }, {}] } } });
+    assert!(check(&looped).is_ok());
+    let doubled = json!({ "$ref": "#/$defs/d0", "$defs": named(40, |i| (format!("d{i}"),
+        json!({ "anyOf": [{ "$ref": format!("#/$defs/d{}", i + 1) }, { "$ref": format!("#/$defs/d{}", i + 1) }] }))) });
+    assert!(check(&doubled).is_ok());
+}

@@ -1,0 +1,24 @@
+// Small work that must not be lost for want of memory.
+#pragma once
+
+#include <chrono>
+#include <new>
+#include <thread>
+
+namespace pippin {
+
+/// Runs `work`, again and again until it gets the memory that it needs. For steps that others wait for and that take little, as to
+/// hand a task over: what is large is refused elsewhere and gives its memory back.
+template <class Work>
+void insist(const Work& work) {
+  constexpr std::chrono::milliseconds pause{1};
+  for (;;) {
+    try {
+      return work();
+    } catch (const std::bad_alloc&) {
+      std::this_thread::sleep_for(pause);
+    }
+  }
+}
+
+}  // namespace pippin

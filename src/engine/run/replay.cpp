@@ -1,0 +1,220 @@
+#include "engine/run/replay.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+#include "kernels/gpu/attention.h"
+#include "kernels/gpu/tokens.h"
+
+namespace pippin::engine {
+namespace {
+
+namespace gpu = kernels::gpu;
+using gpu::part_tokens;
+
+constexpr int max_rows = 128;
+constexpr int least_parts = 8;
+constexpr std::size_t max_steps = 64;  // that are kept
+
+int in_eights(int count) { return (count + 7) / 8 * 8; }
+
+mx::array zeros(int count) {
+  mx::clear_cache();  // what MLX keeps may be memory of the host's that moves
+  auto memory = mx::zeros({count}, mx::int32);
+  memory.eval();
+  return memory;
+}
+
+// Rows of pictures have embeddings of their own.
+bool shows_picture(const Chunk& chunk) {
+  const auto& media = chunk.sequence->media;
+  return std::any_of(media.begin(), media.end(), [&](const MediaItem& item) {
+    return item.span.begin < chunk.end() && chunk.begin < item.span.begin + item.span.length;
+  });
+}
+
+mx::array part_of(const mx::array& memory, int begin, mx::Shape shape) {
+  return gpu::view_of(memory, static_cast<std::size_t>(begin) * sizeof(std::int32_t),
+                      std::move(shape), mx::int32);
+}
+
+}  // namespace
+
+std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size) {
+  // Recurrent layers keep their states by MLX's operations.
+  const auto& layers = model.traits().layers;
+  if (std::any_of(layers.begin(), layers.end(), [](const auto& layer) {
+        return std::holds_alternative<nn::RecurrentState>(layer);
+      }))
+    return nullptr;
+  auto player = gpu::make_player(gpu::executor());
+  if (!player || part_tokens % page_size) return nullptr;
+  return std::unique_ptr<Replays>(new Replays(model, page_size, std::move(player)));
+}
+
+Replays::Replays(const models::Model& model, int page_size, std::unique_ptr<gpu::Player> player)
+    : model_(model),
+      page_size_(page_size),
+      player_(std::move(player)),
+      input_(zeros(1 << 14)),
+      tokens_(zeros(max_rows)) {}
+
+bool Replays::takes(const Batch& batch) const {
+  return !refused_.contains(static_cast<int>(batch.chunks.size())) && batch.encode.empty() &&
+         batch.restores.empty() && !batch.chunks.empty() && batch.chunks.size() <= max_rows &&
+         std::all_of(batch.chunks.begin(), batch.chunks.end(), [](const Chunk& chunk) {
+           return chunk.count == 1 && chunk.sample && scored_rows(chunk).size() == 0 &&
+                  !shows_picture(chunk);
+         });
+}
+
+Replays::Shape Replays::shape_of(const Batch& batch, bool chooses) const {
+  std::int64_t longest = 1;
+  bool text = true;
+  for (const auto& chunk : batch.chunks) {
+    longest = std::max(longest, chunk.end());
+    text = text && chunk.sequence->positions.one_axis(chunk.begin, chunk.end());
+  }
+  const auto parts = static_cast<unsigned>((longest + part_tokens - 1) / part_tokens);
+  return {static_cast<int>(batch.chunks.size()),
+          std::max(least_parts, static_cast<int>(std::bit_ceil(parts))), chooses, text};
+}
+
+Replays::Sections Replays::sections_of(const Shape& shape) const {
+  const int each = in_eights(shape.rows), axes = model_.traits().position_axes;
+  Sections s{};
+  s.from = s.known + each;
+  s.positions = s.from + each;
+  s.lengths = s.positions + in_eights(axes * shape.rows);
+  s.slots = s.lengths + each;
+  s.table = s.slots + each;
+  s.end = s.table + shape.rows * shape.parts * (part_tokens / page_size_);
+  return s;
+}
+
+std::vector<std::int32_t> Replays::input_of(const Batch& batch, const Shape& shape) const {
+  const auto s = sections_of(shape);
+  const int axes = model_.traits().position_axes, width = shape.parts * (part_tokens / page_size_);
+  std::vector<std::int32_t> input(static_cast<std::size_t>(s.end));
+  const auto set = [&](int at, std::int64_t value) {
+    input[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(value);
+  };
+  for (int row = 0; row < shape.rows; ++row) {
+    const auto& chunk = batch.chunks[static_cast<std::size_t>(row)];
+    const auto& sequence = *chunk.sequence;
+    const auto at = chunk.begin;
+    set(s.from + row, chunk.device_token_index);
+    if (chunk.device_token_index < 0)
+      set(s.known + row, sequence.tokens[static_cast<std::size_t>(at)]);
+    for (int axis = 0; axis < axes; ++axis)
+      set(s.positions + axis * shape.rows + row, sequence.positions.at(axis, at));
+    set(s.lengths + row, at + 1);
+    const auto page = sequence.pages[static_cast<std::size_t>(at / page_size_)];
+    set(s.slots + row, std::int64_t{page} * page_size_ + at % page_size_);
+    const auto used = std::min<std::int64_t>(at / page_size_ + 1, width);
+    std::copy_n(sequence.pages.begin(), used, input.begin() + s.table + row * width);
+  }
+  return input;
+}
+
+std::vector<void*> Replays::places_of(const nn::ModelState& state) const {
+  std::vector<void*> places;
+  for (const auto& pool : state.pages().arrays()) places.push_back(player_->place_of(pool));
+  return places;
+}
+
+// Known, from, positions, lengths, slots and table.
+std::vector<mx::array> Replays::views_of(const Shape& shape) const {
+  const auto s = sections_of(shape);
+  const int each = in_eights(shape.rows);
+  return {part_of(input_, s.known, {each}),
+          part_of(input_, s.from, {each}),
+          part_of(input_, s.positions, {model_.traits().position_axes, shape.rows}),
+          part_of(input_, s.lengths, {each}),
+          part_of(input_, s.slots, {each}),
+          part_of(input_, s.table, {shape.rows, shape.parts * (part_tokens / page_size_)})};
+}
+
+models::StepInput Replays::step_input(gpu::Executor& recorder, const Shape& shape,
+                                      const std::vector<mx::array>& views) const {
+  const auto tokens = gpu::pick_tokens(recorder, views[0], views[1], tokens_, shape.rows);
+  kernels::PagedLayout layout{views[4], {}};
+  layout.padded_write_slots = views[4];
+  layout.groups.push_back({0, shape.rows, 1, views[5]});
+  layout.groups.back().contexts =
+      gpu::Contexts{views[5], views[3], shape.rows, page_size_, shape.parts * part_tokens};
+  return {tokens, views[2], shape.text_positions, std::nullopt, std::move(layout), {}};
+}
+
+std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState& state) {
+  const auto views = views_of(shape);
+  auto varying = views;
+  varying.insert(varying.end(), {input_, tokens_});
+  const auto& pools = state.pages().arrays();
+  varying.insert(varying.end(), pools.begin(), pools.end());
+  auto owned = std::make_unique<gpu::Recorder>(gpu::executor()->writes_inputs(), varying);
+  auto& recorder = *owned;
+  const gpu::UseExecutor use(std::move(owned));
+  const auto logits = model_.forward(step_input(recorder, shape, views), state);
+  std::vector<gpu::PlanOutput> outputs = {{gpu::before_cast(logits)}};
+  if (shape.chooses) outputs.push_back({gpu::argmax(recorder, logits), tokens_});
+  auto plan = recorder.finish(outputs);
+  if (!plan) {
+    spdlog::info("[gpu] MLX launches steps of {} rows: {} is none of our kernels", shape.rows,
+                 recorder.refusal());
+    return {};
+  }
+  num_launches_ = plan->launches.size();
+  Step step{places_of(state), player_->prepare(std::move(*plan)), {}};
+  const auto& made = outputs.front().made;
+  step.logits = step.playback->output(0, made.shape(), made.dtype());
+  return step;
+}
+
+Replays::Step* Replays::step_of(const Shape& shape, nn::ModelState& state) {
+  const auto places = places_of(state);
+  if (const auto found = steps_.find(shape); found != steps_.end()) {
+    if (found->second.pools == places) return &found->second;
+    steps_.clear();  // the pools have moved
+  }
+  if (steps_.size() >= max_steps) steps_.clear();
+  const int end = sections_of(shape).end;
+  if (static_cast<int>(input_.size()) < end) {
+    mx::synchronize();
+    steps_.clear();  // they read the old one
+    input_ = zeros(2 * end);
+  }
+  auto step = record(shape, state);
+  if (!step) {
+    refused_.insert(shape.rows);
+    return nullptr;
+  }
+  return &steps_.emplace(shape, std::move(*step)).first->second;
+}
+
+std::optional<Replayed> Replays::launch(const Batch& batch, nn::ModelState& state, bool chooses,
+                                        const std::optional<mx::array>& sampled) {
+  int num_sampled = 0;  // that the step reads
+  for (const auto& chunk : batch.chunks)
+    num_sampled = std::max(num_sampled, chunk.device_token_index + 1);
+  if (num_sampled > max_rows) return {};
+  const auto shape = shape_of(batch, chooses);
+  auto* step = step_of(shape, state);
+  if (!step) return {};
+  if (num_sampled > 0 && sampled->data_shared_ptr() != tokens_.data_shared_ptr())
+    player_->copy(*sampled, tokens_, num_sampled);
+  player_->upload(input_of(batch, shape), input_);
+  step->playback->run();
+  ++count_;
+  Replayed replayed{*step->logits, {}, {}};
+  if (chooses) {
+    replayed.request = player_->ask(tokens_, shape.rows);
+    replayed.ids = part_of(tokens_, 0, {shape.rows});
+  }
+  return replayed;
+}
+
+}  // namespace pippin::engine

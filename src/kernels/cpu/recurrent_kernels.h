@@ -1,0 +1,58 @@
+// Rows through the states of recurrent layers: one thread's share.
+#pragma once
+
+#include <cstdint>
+
+namespace pippin::cpu {
+
+/// Consecutive rows of one sequence and its state. Parts of one sequence follow each other in order.
+struct StatePart {
+  float* state;           ///< read before the rows, written after them
+  float* save = nullptr;  ///< gets a copy of the state after the rows; or none
+  int first_row, rows;
+};
+
+constexpr int max_conv_taps = 8;
+constexpr int max_delta_key_dim = 256;
+
+/// A causal convolution of each channel by itself: out = sum over t of weight[t] * u[row - taps + 1 + t] + bias, where u is x, or,
+/// gated, before * input; then silu, or, gated, times after. All is float32.
+struct ShortConv {
+  const float* x;         ///< [rows, width], or gated [rows, 3 * width]: before, after, input
+  std::int64_t x_stride;  ///< of a row
+  bool gated = false;
+  bool silu = false;
+  const float* weight;          ///< [taps, width], for the oldest row first
+  const float* bias = nullptr;  ///< [width], or none
+  int width, taps;              ///< taps in [2, max_conv_taps]
+  const StatePart* parts;       ///< state: the last taps - 1 of u, [taps - 1, width], oldest first
+  int num_parts;
+  float* out;  ///< [rows, width]
+};
+
+/// Gated delta rule, by value head: S = decay * S; S += k (beta * (v - k S)); out = q S. All is float32.
+struct GatedDelta {
+  const float *q, *k;                         ///< [rows, Hk, Dk]
+  const float* v;                             ///< [rows, Hv, Dv]
+  std::int64_t q_stride, k_stride, v_stride;  ///< of a row
+  const float* decay;                         ///< [rows, Hv]
+  const float* beta;                          ///< [rows, Hv]
+  int num_key_heads, num_value_heads;  ///< Hk divides Hv: heads of values share keys in order
+  int key_dim, value_dim;              ///< Dk at most max_delta_key_dim
+  const StatePart* parts;              ///< state [Hv, Dk, Dv]
+  int num_parts;
+  float* out;  ///< [rows, Hv, Dv]
+};
+
+/// Blocks of 16 channels or values that a head has.
+constexpr int blocks_of(int width) { return (width + 15) / 16; }
+
+/// A row's bits depend on the rows of its sequence up to it, not on how they are cut into parts or steps.
+struct RecurrentKernels {
+  /// Channels of blocks [first, last).
+  void (*short_conv)(const ShortConv& conv, std::int64_t first, std::int64_t last);
+  /// Blocks [first, last) of values: head * blocks_of(Dv) + block.
+  void (*gated_delta)(const GatedDelta& delta, std::int64_t first, std::int64_t last);
+};
+
+}  // namespace pippin::cpu

@@ -1,0 +1,1 @@
+argmax_merge(found, out, sizes[0], sizes[1], group, tid);

@@ -1,0 +1,1 @@
+pick_tokens(known, from, sampled, out, sizes[0], tid);

@@ -1,0 +1,43 @@
+#include "nn/layer_state.h"
+
+#include "kernels/kv_codes.h"
+
+namespace pippin::nn {
+
+int kv_row_bytes(const KvStorage& storage, int head_dim) {
+  if (storage.bits == 0) return static_cast<int>(mx::size_of(storage.dtype)) * head_dim;
+  const auto format = storage.bits == 8 ? cpu::KvFormat::int8 : cpu::KvFormat::int4;
+  return cpu::kv_row_bytes(format, head_dim);
+}
+
+std::int64_t page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
+                        int page_size) {
+  std::int64_t bytes = 0;
+  for (const auto& kv : paged_layers(layers))
+    bytes += std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
+             kv.num_heads * page_size;
+  return bytes;
+}
+
+std::int64_t slot_bytes(std::span<const LayerState> layers) {
+  std::int64_t bytes = 0;
+  for (const auto& layer : layers) {
+    const auto* state = std::get_if<RecurrentState>(&layer);
+    if (!state) continue;
+    for (const auto& tensor : state->tensors) {
+      auto size = static_cast<std::int64_t>(mx::size_of(tensor.dtype));
+      for (const int extent : tensor.shape) size *= extent;
+      bytes += size;
+    }
+  }
+  return bytes;
+}
+
+std::vector<PagedKv> paged_layers(std::span<const LayerState> layers) {
+  std::vector<PagedKv> paged;
+  for (const auto& layer : layers)
+    if (const auto* kv = std::get_if<PagedKv>(&layer)) paged.push_back(*kv);
+  return paged;
+}
+
+}  // namespace pippin::nn
