@@ -56,11 +56,23 @@ std::string repo_of(std::string_view text) {
   return "";
 }
 
+// "organization/name:Q4_K_M", as llama.cpp's users write it.
+void refuse_quantization(std::string_view text) {
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos || !is_repo(text.substr(0, colon))) return;
+  throw Error(Code::invalid_argument,
+              "'" + std::string(text) + "' names a GGUF file (" +
+                  std::string(text.substr(colon + 1)) +
+                  "), which Pippin does not read yet; it reads *.safetensors, such as those of "
+                  "mlx-community");
+}
+
 }  // namespace
 
 std::optional<ModelName> parse_model_name(std::string_view text) {
   const bool said = text.starts_with(scheme);
   const std::string_view rest = said ? text.substr(scheme.size()) : text;
+  refuse_quantization(rest);
   const auto at = rest.find('@');
   ModelName name{repo_of(rest.substr(0, at))};
   if (at != std::string_view::npos) name.revision = rest.substr(at + 1);

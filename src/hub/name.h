@@ -19,7 +19,7 @@ struct ModelName {
 };
 
 /// What `text` names: organization/name, organization/name@revision, the same behind "hf://", or a short name. nullopt where it is none of
-/// these, as a path is. Throws Error(invalid_argument) for "hf://" before what is no name.
+/// these, as a path is. Throws Error(invalid_argument) for "hf://" before what is no name, and for organization/name:QUANTIZATION, a GGUF file.
 std::optional<ModelName> parse_model_name(std::string_view text);
 
 struct ShortName {

@@ -8,7 +8,7 @@ namespace pippin {
 namespace {
 
 void add_traffic_options(CLI::App& app, BenchServeCommand& bench, BenchServeUnits& units) {
-  OptionGroup group(app, "Traffic");
+  OptionGroup group(app, "Traffic: what is asked, and how much at once");
   group.number("--concurrency", bench.load.concurrency, 1, 1 << 16, "Conversations at once [16]");
   group.number("--rate", bench.workload.rate, 1e-3, 1e5,
                "Instead: conversations that begin in a second, at random times (Poisson)");
@@ -34,7 +34,7 @@ void add_traffic_options(CLI::App& app, BenchServeCommand& bench, BenchServeUnit
 }
 
 void add_load_options(CLI::App& app, BenchServeCommand& bench, BenchServeUnits& units) {
-  OptionGroup group(app, "Requests");
+  OptionGroup group(app, "Requests: model, key, lengths");
   group.add("--model", bench.load.model, "NAME", "Model to ask for [the first that is listed]");
   group.add("--api-key", bench.load.api_key, "KEY", "Sent as a bearer token [none]")
       ->envname("OPENAI_API_KEY");
@@ -54,7 +54,7 @@ CLI::App* add_bench_serve(CLI::App& app, BenchServeCommand& bench, BenchServeUni
       ->type_name("");
   add_traffic_options(*loading, bench, units);
   add_load_options(*loading, bench, units);
-  OptionGroup group(*loading, "Results");
+  OptionGroup group(*loading, "Results: what is told of it");
   group.add("--slo", bench.slo, "LEVELS",
             "Count answers that keep these, in milliseconds: ttft=500,tpot=50,e2e=10000");
   group.add("--json", bench.json_file, "FILE", "Write the results as JSON");

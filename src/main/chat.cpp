@@ -20,6 +20,7 @@
 #include "main/load.h"
 #include "main/model_source.h"
 #include "main/question.h"
+#include "main/running_server.h"
 #include "pippin/engine.h"
 #include "pippin/error.h"
 
@@ -86,15 +87,8 @@ class Waiter {
 };
 
 fs::path history_file(bool wanted) {
-  if (!wanted) return {};
-  const char* state = std::getenv("XDG_STATE_HOME");
-  const char* home = std::getenv("HOME");
-  if ((!state || !*state) && (!home || !*home)) return {};
-  const fs::path folder =
-      (state && *state ? fs::path(state) : fs::path(home) / ".local/state") / "pippin";
-  std::error_code error;
-  fs::create_directories(folder, error);
-  return error ? fs::path() : folder / "chat_history";
+  const fs::path folder = wanted ? state_folder() : fs::path();
+  return folder.empty() ? folder : folder / "chat_history";
 }
 
 // Two words: "/image" and "my picture.png".
@@ -253,7 +247,7 @@ class Chat {
 
 int chat(const ChatCommand& command, const fs::path& program) {
   const ModelSource source = get_model(command.model, program, command.engine, command.offline);
-  const std::unique_ptr<Engine> engine = load_model(source, command.engine);
+  const std::unique_ptr<Engine> engine = load_for_answers(source, command);
   Chat(command, source, *engine).run();
   return EXIT_SUCCESS;
 }

@@ -10,6 +10,7 @@
 
 #include "load/driver.h"
 #include "load/workload.h"
+#include "main/command_docs.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/access.h"
@@ -38,7 +39,9 @@ struct ServeCommand {
 struct AnswerCommand {
   std::string model = "demo";
   bool offline = false;  ///< ask no hub
-  std::string system;    ///< empty for none
+  bool quiet =
+      true;  ///< the user has chosen no log level: only warnings are logged beside an answer
+  std::string system;  ///< empty for none
   /// What the user chose; the model's recommendation holds for the rest.
   std::optional<float> temperature, top_p, min_p;
   std::optional<int> top_k;
@@ -83,6 +86,17 @@ struct InspectCommand {
   std::int64_t max_context = 0;  ///< tokens; 0: the model's
 };
 
+/// pippin launch AGENT [MODEL] [-- ARGUMENTS]
+struct LaunchCommand {
+  std::string agent;  ///< see agent_names
+  std::string model;  ///< empty: what a server that runs serves first, else the built-in one
+  std::string url = "http://127.0.0.1:8000";
+  std::string api_key;  ///< empty for none
+  bool offline = false;
+  bool print = false;                  ///< what the agent would get, instead of starting anything
+  std::vector<std::string> arguments;  ///< for the agent
+};
+
 /// pippin bench [MODEL]
 struct BenchCommand {
   std::string model = "demo";
@@ -109,13 +123,17 @@ struct BenchServeCommand {
 struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
-  std::variant<ServeCommand, RunCommand, ChatCommand, PullCommand, ListCommand, RemoveCommand,
-               InspectCommand, BenchCommand, BenchServeCommand>
-      command;
+  using Command =
+      std::variant<ServeCommand, RunCommand, ChatCommand, PullCommand, ListCommand, RemoveCommand,
+                   InspectCommand, LaunchCommand, BenchCommand, BenchServeCommand>;
+  Command command;
 };
 
 /// Parses the arguments. Where there is nothing to run (--help, --version, a mistake) it has printed what there is to say
 /// and returns the exit status in `status`.
 std::optional<CommandLine> parse_command_line(int argc, const char* const* argv, int& status);
+
+/// The program with its commands and their options, as help, manual page and completions show them.
+CommandDoc describe_program();
 
 }  // namespace pippin

@@ -27,6 +27,8 @@ int remove_models(const RemoveCommand& command);
 /// Prints what a model is.
 int inspect(const InspectCommand& command, const std::filesystem::path& program);
 
+/// Starts a coding agent on a server, and that where none runs. Returns the agent's status.
+int launch(const LaunchCommand& command, const std::filesystem::path& program);
 /// Sends made-up traffic to a server of the OpenAI API, and prints what its users would have seen.
 int bench_serve(const BenchServeCommand& command);
 

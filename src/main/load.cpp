@@ -49,4 +49,9 @@ std::unique_ptr<Engine> load_model(const ModelSource& source, const EngineOption
   return Engine::load(source.dir, options, [&](double fraction) { progress.show(fraction); });
 }
 
+std::unique_ptr<Engine> load_for_answers(const ModelSource& source, const AnswerCommand& command) {
+  if (command.quiet) spdlog::set_level(spdlog::level::warn);
+  return load_model(source, command.engine);
+}
+
 }  // namespace pippin

@@ -1,6 +1,7 @@
 #include "main/model_commands.h"
 
 #include "hub/name.h"
+#include "main/agents.h"
 
 namespace pippin {
 namespace {
@@ -14,17 +15,14 @@ std::string list_of_short_names() {
     line.resize(22, ' ');
     text += line + name.repo + "\n";
   }
-  return text +
-         "\nModels lie in the cache of Python's huggingface_hub: HF_HOME and HF_HUB_CACHE say "
-         "where. "
-         "HF_TOKEN is shown\nto the hub for models that want one; HF_ENDPOINT names another hub.";
+  return text;
 }
 
 }  // namespace
 
 CLI::App* add_pull(CLI::App& app, PullCommand& pull) {
-  CLI::App* command = app.add_subcommand(
-      "pull", "Fetch models from a hub, or what is new of them; print their directories");
+  CLI::App* command =
+      app.add_subcommand("pull", "Fetch models, or what is new of them; print their directories");
   command->add_option("MODEL", pull.models, name_help)->type_name("")->required();
   command->footer(list_of_short_names());
   return command;
@@ -43,8 +41,8 @@ CLI::App* add_remove(CLI::App& app, RemoveCommand& remove) {
 }
 
 CLI::App* add_inspect(CLI::App& app, InspectCommand& inspect) {
-  CLI::App* command = app.add_subcommand(
-      "inspect", "Say what a model is and whether it fits, without fetching or loading it");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Say what a model is and whether it fits, without fetching it");
   command->add_option("MODEL", inspect.model, name_help)->type_name("")->required();
   command->add_flag("--offline", inspect.offline, "Ask no network");
   command
@@ -52,6 +50,31 @@ CLI::App* add_inspect(CLI::App& app, InspectCommand& inspect) {
                    "Longest prompt and answer together, in tokens [the model's]")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""));
+  return command;
+}
+
+CLI::App* add_launch(CLI::App& app, LaunchCommand& launch) {
+  CLI::App* command =
+      app.add_subcommand("launch", "Start a coding agent on a model of this machine");
+  command
+      ->add_option("AGENT", launch.agent, "claude, codex, opencode or aider; it must be installed")
+      ->type_name("")
+      ->required()
+      ->check(CLI::IsMember(agent_names()));
+  command->add_option("MODEL", launch.model, "As serve takes it [what the server serves, or demo]")
+      ->type_name("");
+  command
+      ->add_option("--url", launch.url, "The server, or where to start it [http://127.0.0.1:8000]")
+      ->type_name("URL");
+  command->add_option("--api-key", launch.api_key, "Its key; better by PIPPIN_API_KEY [none]")
+      ->type_name("KEY")
+      ->envname("PIPPIN_API_KEY");
+  command->add_flag("--offline", launch.offline, "Ask no hub for a model");
+  command->add_flag("--print", launch.print, "Print what the agent would get, and start nothing");
+  command->footer(
+      "Examples:\n"
+      "  pippin launch claude qwen3-4b-instruct\n"
+      "  pippin launch codex -- --full-auto        what stands behind -- is the agent's\n");
   return command;
 }
 

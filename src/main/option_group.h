@@ -1,17 +1,20 @@
-// Options of a subcommand under one heading of its help.
+// Options of a subcommand under one heading of its help: "Network", or "Network: where it listens" (see main/command_docs.h).
 #pragma once
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace pippin {
 
+inline constexpr std::int64_t no_limit = std::int64_t{1} << 40;
+
 inline constexpr const char* model_help =
-    "Directory of a Hugging Face or MLX model; organization/name or a short name of one that a hub "
-    "has (see pull); or 'demo' "
-    "for the built-in one";
+    "A model's directory; organization/name or a short name of one that a hub has (see pull); or "
+    "demo, the built-in one";
 
 class OptionGroup {
  public:
@@ -24,6 +27,10 @@ class OptionGroup {
   template <class T, class Bound>
   CLI::Option* number(const char* name, T& value, Bound low, Bound high, const std::string& help) {
     return add(name, value, "N", help)->check(CLI::Range(low, high).description(""));
+  }
+  template <class T>
+  CLI::Option* choice(const char* name, T& value, std::vector<T> choices, const std::string& help) {
+    return add(name, value, "NAME", help)->check(CLI::IsMember(std::move(choices)));
   }
   void flag(const char* name, bool& value, const std::string& help) {
     app_.add_flag(name, value, help)->group(title_);

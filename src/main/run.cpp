@@ -49,7 +49,7 @@ int run(const RunCommand& command, const std::filesystem::path& program) {
   const ModelSource source = get_model(command.model, program, command.engine, command.offline);
   ChatRequest request =
       build_request(command, source.dir);  // before the load: a mistyped file is told at once
-  const std::unique_ptr<Engine> engine = load_model(source, command.engine);
+  const std::unique_ptr<Engine> engine = load_for_answers(source, command);
   const auto begun = std::chrono::steady_clock::now();
   const auto stream = engine->chat(std::move(request));
   AnswerPrinter printer({std::cout, isatty(STDOUT_FILENO) == 1},

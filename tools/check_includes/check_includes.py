@@ -87,6 +87,7 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
+    "spawn.h": ["main/process.cpp"],
     "ucontext.h": ["kernels/gpu/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/gpu/fibers.cpp"],
     "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.
