@@ -183,8 +183,9 @@ mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
     return add_branch(h, layer.recurrent->out_proj(),
                       (*layer.recurrent)(x, step.states, state.recurrent(i)),
                       layer.attention_output);
+  const auto& layout = state.in_window_pages(i) ? *step.window_layout : step.layout;
   return add_branch(h, layer.self_attn->o_proj,
-                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], step.layout,
+                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], layout,
                                        state.keys(i), state.values(i)),
                     layer.attention_output);
 }

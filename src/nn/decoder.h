@@ -95,6 +95,8 @@ struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
   bool one_axis;               ///< the rows of `positions` are equal
   const kernels::PagedLayout& layout;
+  /// Of the layers whose pages are ModelState::window_pages(); null where no layer's are.
+  const kernels::PagedLayout* window_layout = nullptr;
   std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
