@@ -7,11 +7,19 @@
 
 namespace pippin::hub {
 
-/// What a model's config.json says of the memory that its attention cache takes. Fields are 0 where it doesn't say.
+/// What a model's config.json says of the memory that its attention cache takes. Fields are 0 where it doesn't say. Recurrent layers count as
+/// nothing: their states do not grow.
 struct Needs {
   std::string model_type;
-  std::int64_t context = 0;          ///< longest, in tokens
-  std::int64_t bytes_per_token = 0;  ///< keys and values of all layers in 16 bits
+  std::int64_t context = 0;  ///< longest, in tokens
+  std::int64_t per_token =
+      0;  ///< numbers that layers with all of the context keep of a token: keys and values
+  std::int64_t window = 0;  ///< tokens that the other layers look back
+  std::int64_t per_window_token =
+      0;  ///< numbers that those keep of a token, while it is in their window
+
+  /// Numbers for a context of so many tokens.
+  std::int64_t numbers(std::int64_t tokens) const;
 };
 
 /// `config`: the text of config.json. Throws Error(invalid_argument) where it is no JSON object.
@@ -21,6 +29,7 @@ Needs read_needs(const std::string& config);
 struct Machine {
   std::int64_t memory = 0;   ///< bytes for everything
   std::int64_t context = 0;  ///< asked for, in tokens; 0: the model's
+  int bits = 16;             ///< of a number in the attention cache
 };
 
 enum class Verdict {

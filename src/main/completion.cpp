@@ -39,7 +39,7 @@ _pippin() {
   [[ -n $files ]] && _files
   return 0
 }
-compdef _pippin pippin
+if [[ ${funcstack[1]} == _pippin ]]; then _pippin "$@"; else compdef _pippin pippin; fi
 )sh";
 
 constexpr const char* fish = R"sh(# fish completion of pippin: pippin completions fish | source

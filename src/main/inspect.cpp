@@ -75,8 +75,12 @@ int inspect(const InspectCommand& command, const fs::path& program) {
                          (is_supported(needs.model_type) ? "" : " (not supported)"));
   line("weights", hub::readable_bytes(found.offer.weight_bytes));
   if (needs.context > 0) line("context", std::to_string(needs.context) + " tokens");
-  if (needs.bytes_per_token > 0)
-    line("cache", hub::readable_bytes(needs.bytes_per_token) + " a token, in 16 bits");
+  if (needs.numbers(1) > 0)
+    line("cache", hub::readable_bytes(2 * needs.numbers(1)) + " a token, in 16 bits" +
+                      (needs.per_window_token > 0 && needs.window > 0
+                           ? "; " + hub::readable_bytes(2 * needs.per_token) +
+                                 " behind the first " + std::to_string(needs.window)
+                           : ""));
   std::cout << fit.text << std::endl;
   return EXIT_SUCCESS;
 }

@@ -61,7 +61,10 @@ hub::Machine machine_for(const EngineOptions& engine) {
       engine.device == "cpu" ? memory_limit_bytes() : engine::device_memory_bytes();
   const double fraction = engine.memory_fraction > 0 ? engine.memory_fraction : default_fraction;
   const auto share = static_cast<std::int64_t>(fraction * static_cast<double>(limit));
-  return {engine.memory_bytes > 0 ? engine.memory_bytes : share, engine.max_context};
+  const int bits = engine.kv_bits > 0                  ? engine.kv_bits
+                   : engine.kv_dtype == DType::float32 ? 32
+                                                       : 16;
+  return {engine.memory_bytes > 0 ? engine.memory_bytes : share, engine.max_context, bits};
 }
 
 fs::path pull_shown(const hub::ModelName& name, const hub::Settings& settings,
