@@ -91,9 +91,9 @@ impl LineEditor {
         let mut editor = Editor::with_config(config)?;
         let commands = commands.lines().map(str::to_string).collect();
         editor.set_helper(Some(Manners { commands, files: FilenameCompleter::new() }));
-        let newline = || EventHandler::Simple(Cmd::Newline);
-        editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), newline());
-        editor.bind_sequence(KeyEvent(KeyCode::Char('J'), Modifiers::CTRL), newline());
+        // Not Ctrl-J, too: a terminal sends that for an Enter which is typed while an answer still comes.
+        let newline = EventHandler::Simple(Cmd::Newline);
+        editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), newline);
         if !history.is_empty() {
             let _ = editor.load_history(history); // there is none the first time
         }

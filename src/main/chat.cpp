@@ -41,7 +41,7 @@ constexpr const char* help =
     "/load FILE      go on with a chat that was saved\n"
     "/help           this\n"
     "/quit           end (so does Ctrl-D)\n"
-    "Ctrl-C ends an answer. Several lines: Alt-Enter or Ctrl-J, a backslash at a line's end, or\n"
+    "Ctrl-C ends an answer. Several lines: Alt-Enter, a backslash at a line's end, or\n"
     "three quotation marks before and after. A question that begins with a slash: put a space\n"
     "before it.\n";
 

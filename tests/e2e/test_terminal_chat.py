@@ -78,11 +78,21 @@ def test_several_lines_are_one_question(chat, tmp_path):
     chat.enter("What is")
     chat.enter('Pippin?"""')
     chat.wait_for(STATS)
+    chat.enter("What is\x1b\rPippin?")  # Alt-Enter
+    chat.wait_for(STATS)
     chat.enter(f"/save {tmp_path}/chat.json")
     chat.wait_for("Saved in")
     messages = json.loads((tmp_path / "chat.json").read_text())["messages"]
     asked = [message["content"] for message in messages if message["role"] == "user"]
-    assert asked == ["What is \nPippin?", "What is\nPippin?", "What is\nPippin?"]
+    assert asked == ["What is \nPippin?", "What is\nPippin?", "What is\nPippin?", "What is\nPippin?"]
+
+
+def test_what_is_typed_during_an_answer_is_the_next_question(chat):
+    chat.enter("What is Pippin?")
+    chat.wait_for("Pippin is")
+    chat.enter("/nonsense")
+    chat.wait_for(STATS)
+    chat.wait_for("there is no command /nonsense")
 
 
 def test_a_saved_chat_goes_on(chat, tmp_path):
