@@ -111,8 +111,7 @@ std::string overview(const CommandDoc& doc) {
   for (const SectionDoc& section : doc.sections) others.push_back(section.key());
   others.emplace_back(all);
   return head(doc) + commands_table(doc) + "\n" + options_table(doc.groups.front().options) +
-         "\nMore: " + doc.name + " --help TOPIC\n" + table(groups) + "  " + joined(others) +
-         "\n";
+         "\nMore: " + doc.name + " --help TOPIC\n" + table(groups) + "  " + joined(others) + "\n";
 }
 
 std::size_t num_lines(const std::string& text) {
