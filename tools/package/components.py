@@ -22,7 +22,7 @@ class Component:
     version: str
     license: str  # an SPDX expression
     purl: str  # package URL
-    text: str  # of the licence
+    texts: list[str]  # of the licences
 
 
 def output(*command: str) -> str:
@@ -34,20 +34,21 @@ def spdx(expression: str) -> str:
     return re.sub(r"\s*/\s*", " OR ", expression)
 
 
-def license_text(folder: pathlib.Path) -> str:
+def license_texts(folder: pathlib.Path) -> list[str]:
     names = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE", "COPYRIGHT")
-    found = sorted(file for file in folder.iterdir() if file.name.upper().startswith(names) and file.is_file())
-    return "\n".join(file.read_text(errors="replace").strip() for file in found)
+    found = sorted(file for file in folder.iterdir() if file.name.upper().startswith(names) and file.is_file() and file.suffix != ".html")
+    return [file.read_text(errors="replace").strip() for file in found]
 
 
 def used(metadata: dict) -> list[dict]:
-    """Returns the packages that `cargo metadata` says are compiled into the library: not the tests' and the build scripts'."""
+    """Returns the packages that `cargo metadata` says are compiled into the library: not those of tests, build scripts and macros."""
+    macros = {package["id"] for package in metadata["packages"] if any("proc-macro" in target["kind"] for target in package["targets"])}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     root = metadata["resolve"]["root"]
     seen, todo = set(), [root]
     while todo:
         package = todo.pop()
-        if package not in seen:
+        if package not in seen | macros:
             seen.add(package)
             todo += [link["pkg"] for link in nodes[package]["deps"] if any(kind["kind"] is None for kind in link["dep_kinds"])]
     return sorted((package for package in metadata["packages"] if package["id"] in seen - {root}),
@@ -60,11 +61,11 @@ def crates(root: pathlib.Path) -> list[Component]:
                                  "--manifest-path", str(root / "rust/Cargo.toml")))
     found = [Component(package["name"], package["version"], spdx(package["license"] or "NOASSERTION"),
                        f"pkg:cargo/{package['name']}@{package['version']}",
-                       license_text(pathlib.Path(package["manifest_path"]).parent)) for package in used(metadata)]
+                       license_texts(pathlib.Path(package["manifest_path"]).parent)) for package in used(metadata)]
     documents = pathlib.Path(output("rustc", "--print", "sysroot").strip()) / "share/doc/rust"
     version = output("rustc", "--version").split()[1]
     found.append(Component("rust-std", version, "MIT OR Apache-2.0", f"pkg:generic/rust-std@{version}",
-                           license_text(documents) if documents.is_dir() else ""))
+                           license_texts(documents) if documents.is_dir() else []))
     return found
 
 
@@ -73,9 +74,9 @@ def mlx(root: pathlib.Path) -> list[Component]:
     for info in sorted((root / "build/mlx/cpu").glob("*.dist-info")):
         name, version = info.name.removesuffix(".dist-info").split("-", 1)
         found.append(Component(name.replace("_", "-"), version, "MIT", f"pkg:pypi/{name.replace('_', '-')}@{version}",
-                               license_text(info / "licenses")))
+                               license_texts(info / "licenses")))
     found.append(Component("lapack", "3.10.0", "BSD-3-Clause", "pkg:generic/lapack@3.10.0",
-                           "BLAS and LAPACK of netlib, as MLX's wheel brings them. Licence: https://www.netlib.org/lapack/LICENSE.txt"))
+                           ["BLAS and LAPACK of netlib, as MLX's wheel brings them. Licence: https://www.netlib.org/lapack/LICENSE.txt"]))
     return found
 
 
@@ -92,7 +93,7 @@ def debian(name: str, license: str) -> Component:
     version = output("dpkg-query", "-W", "-f=${Version}", name)
     copyright = pathlib.Path(f"/usr/share/doc/{name}/copyright")
     return Component(name, version, license, f"pkg:deb/debian/{name}@{version}",
-                     copyright.read_text(errors="replace").strip() if copyright.exists() else "")
+                     [copyright.read_text(errors="replace").strip()] if copyright.exists() else [])
 
 
 def is_installed(name: str) -> bool:
@@ -108,7 +109,7 @@ def system_libraries(files: list[pathlib.Path]) -> list[Component]:
 def own_builds(pins: dict, folder: pathlib.Path) -> list[Component]:
     """FFmpeg and libcurl, built by libraries.py."""
     return [Component(name, pin["version"], pin["spdx"], f"pkg:deb/debian/{name}@{pin['version']}?arch=source",
-                      (folder / f"{name}.license").read_text().strip()) for name, pin in pins.items()]
+                      [(folder / f"{name}.license").read_text().strip()]) for name, pin in pins.items()]
 
 
 def scripts(root: pathlib.Path) -> list[Component]:
@@ -116,4 +117,4 @@ def scripts(root: pathlib.Path) -> list[Component]:
     pins = [pin for pin in json.loads((root / "tools/setup/page.json").read_text()) if "for" not in pin]
     text = (root / "build/page/vendor/LICENSES.txt").read_text().strip()
     return [Component(pin["name"], pin["version"], re.sub(r" \(or (.*)\)", r" OR \1", pin["licence"]),
-                      f"pkg:npm/{pin['name'].replace('@', '%40')}@{pin['version']}", text) for pin in pins]
+                      f"pkg:npm/{pin['name'].replace('@', '%40')}@{pin['version']}", [text]) for pin in pins]

@@ -19,7 +19,8 @@ def third_party(components: list[Component]) -> str:
     lines += [f"{component.name} {component.version}: {component.license}" for component in components]
     texts: dict[str, list[str]] = {}
     for component in components:
-        texts.setdefault(component.text or f"{component.license}: the text that SPDX lists under this name", []).append(component.name)
+        for text in component.texts or [f"{component.license}: the text that SPDX lists under this name"]:
+            texts.setdefault(text, []).append(component.name)
     for text, names in texts.items():
         lines += ["", "=" * 100, ", ".join(names), "", text]
     return "\n".join(lines) + "\n"

@@ -11,8 +11,8 @@ import notices
 import package
 from components import ROOT, Component
 
-PARTS = [Component("one", "1.0", "MIT", "pkg:cargo/one@1.0", "the MIT text"), Component("two", "2.0", "MIT", "pkg:cargo/two@2.0", "the MIT text"),
-         Component("three", "3.0", "Zlib", "pkg:cargo/three@3.0", "")]
+PARTS = [Component("one", "1.0", "MIT", "pkg:cargo/one@1.0", ["the MIT text"]), Component("two", "2.0", "MIT", "pkg:cargo/two@2.0", ["the MIT text", "a notice"]),
+         Component("three", "3.0", "Zlib", "pkg:cargo/three@3.0", [])]
 
 
 def test_every_crate_that_is_compiled_in_is_listed_with_its_licence():
@@ -23,14 +23,16 @@ def test_every_crate_that_is_compiled_in_is_listed_with_its_licence():
     for part in found.values():
         assert part.name == "rust-std" or (part.name, part.version) in locked
         assert re.fullmatch(r"[\w.+() -]+", part.license) and "/" not in part.license and part.license != "NOASSERTION"
-    assert len([part for part in found.values() if not part.text]) <= 1  # rust-std, where its documentation is not installed
+    assert len([part for part in found.values() if not part.texts]) <= 1  # rust-std, where its documentation is not installed
 
 
-def test_crates_of_tests_and_build_scripts_are_not_listed():
+def test_crates_of_tests_build_scripts_and_macros_are_not_listed():
     link = lambda name, kind: {"pkg": name, "dep_kinds": [{"kind": kind}]}
-    nodes = [{"id": "root", "deps": [link("used", None), link("test", "dev"), link("script", "build")]},
-             {"id": "used", "deps": [link("deep", None)]}, *({"id": name, "deps": []} for name in ("deep", "test", "script"))]
-    packages = [{"id": node["id"], "name": node["id"], "version": "1"} for node in nodes]
+    nodes = [{"id": "root", "deps": [link("used", None), link("test", "dev"), link("script", "build"), link("macro", None)]},
+             {"id": "used", "deps": [link("deep", None)]}, *({"id": name, "deps": []} for name in ("deep", "test", "script", "of macro")),
+             {"id": "macro", "deps": [link("of macro", None)]}]
+    kind = lambda name: "proc-macro" if name == "macro" else "lib"
+    packages = [{"id": node["id"], "name": node["id"], "version": "1", "targets": [{"kind": [kind(node["id"])]}]} for node in nodes]
     listed = components.used({"resolve": {"root": "root", "nodes": nodes}, "packages": packages})
     assert [entry["name"] for entry in listed] == ["deep", "used"]
 
