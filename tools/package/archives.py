@@ -1,6 +1,6 @@
 """Archives that are the same bytes whenever they hold the same files: sorted names, one time, no owner."""
-import gzip
 import io
+import lzma
 import pathlib
 import tarfile
 import time
@@ -16,10 +16,9 @@ def mode(path: pathlib.Path) -> int:
     return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
-def tar_gz(tree: pathlib.Path, top: str, out: pathlib.Path, when: int) -> None:
+def tar_xz(tree: pathlib.Path, top: str, out: pathlib.Path, when: int) -> None:
     """Writes the files of `tree` under the folder `top`; `when` is their time, in seconds since 1970."""
-    with open(out, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=when) as packed, \
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with lzma.open(out, "wb", preset=6) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, path in files(tree):
             info = tarfile.TarInfo(f"{top}/{name}")
             info.size, info.mode, info.mtime = path.stat().st_size, mode(path), when

@@ -72,9 +72,9 @@ def pack(tree: pathlib.Path, out: pathlib.Path, when: int) -> list[pathlib.Path]
     made = [deb.build(tree, FILES, version(), DEBIAN_NAMES[machine], out, when),
             python_wheel.build(tree, version(), f"manylinux_{glibc}_{machine}", out, when)]
     shutil.copy(FILES / "install.sh", tree / "install.sh")
-    archives.tar_gz(tree, top, out / f"{top}.tar.gz", when)
+    archives.tar_xz(tree, top, out / f"{top}.tar.xz", when)
     (tree / "install.sh").unlink()
-    return [*made, out / f"{top}.tar.gz"]
+    return [*made, out / f"{top}.tar.xz"]
 
 
 def report(made: list[pathlib.Path], out: pathlib.Path) -> None:

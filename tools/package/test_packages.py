@@ -30,8 +30,8 @@ def make_wheel(tree: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
 
 
 def make_tarball(tree: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    archives.tar_gz(tree, "pippin-1.2.3", out / "pippin.tar.gz", WHEN)
-    return out / "pippin.tar.gz"
+    archives.tar_xz(tree, "pippin-1.2.3", out / "pippin.tar.xz", WHEN)
+    return out / "pippin.tar.xz"
 
 
 @pytest.mark.parametrize("make", [make_deb, make_wheel, make_tarball])

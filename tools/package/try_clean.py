@@ -81,28 +81,38 @@ def only(folder: pathlib.Path, pattern: str) -> pathlib.Path:
     return file
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", required=True, type=pathlib.Path)
-    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "pippin-clean-root")
-    args = parser.parse_args()
-    clean = Clean(args.root)
-    picture = clean.give(PICTURE)
-    clean.shell("apt-get -qq update; ! command -v cc; ! command -v c++; ! command -v cargo; ! command -v python3")
-
-    file = clean.give(only(args.packages, "*.deb"))
+def try_deb(clean: Clean, file: str, picture: str) -> None:
     timed(clean, "Debian package", f"apt-get -qq install --yes --no-install-recommends {file} >/dev/null 2>&1; {ask('pippin', picture)}")
     print("      needs of the system:", clean.shell("ldd /usr/bin/pippin | grep -v /pippin/ | sed 's/ => .*//;s/ (.*//' | xargs").strip())
     clean.shell("apt-get -qq purge --yes pippin >/dev/null 2>&1; ! test -e /usr/lib/pippin; ! test -e /etc/default/pippin")
 
-    file = clean.give(only(args.packages, "*.tar.gz"))
-    timed(clean, "Tarball", f"cd /root; tar -xzf {file}; pippin-*/install.sh >/dev/null; {ask('/root/.local/bin/pippin', picture)}")
-    clean.shell("cd /root; pippin-*/install.sh --uninstall; rm -rf pippin-* .local")
 
-    file = clean.give(only(args.packages, "*.whl"))
+def try_wheel(clean: Clean, file: str, picture: str) -> None:
     clean.shell("apt-get -qq install --yes --no-install-recommends python3-venv >/dev/null 2>&1; ! command -v cc")
     timed(clean, "Wheel", f"python3 -m venv /root/venv; /root/venv/bin/pip install --quiet --no-index {file}; {ask('/root/venv/bin/pippin', picture)}")
     clean.shell("rm -rf /root/venv; apt-get -qq purge --yes --auto-remove python3-venv >/dev/null 2>&1")
+
+
+def try_tarball(clean: Clean, file: str, picture: str) -> None:
+    clean.shell("apt-get -qq install --yes --no-install-recommends xz-utils >/dev/null 2>&1")
+    timed(clean, "Tarball", f"cd /root; tar -xf {file}; pippin-*/install.sh >/dev/null; {ask('/root/.local/bin/pippin', picture)}")
+    clean.shell("cd /root; pippin-*/install.sh --uninstall; rm -rf pippin-*-linux-* .local; apt-get -qq purge --yes xz-utils >/dev/null 2>&1")
+
+
+KINDS = {"*.deb": try_deb, "*.whl": try_wheel, "*.tar.xz": try_tarball}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", required=True, type=pathlib.Path)
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "pippin-clean-root")
+    parser.add_argument("--only", choices=KINDS, action="append", help="may be repeated [all]")
+    args = parser.parse_args()
+    clean = Clean(args.root)
+    picture = clean.give(PICTURE)
+    clean.shell("apt-get -qq update; ! command -v cc; ! command -v c++; ! command -v cargo")
+    for pattern in args.only or KINDS:
+        KINDS[pattern](clean, clean.give(only(args.packages, pattern)), picture)
 
 
 if __name__ == "__main__":
