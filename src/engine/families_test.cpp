@@ -13,6 +13,7 @@ using namespace testing;  // of the engine's checkpoints
 struct Family {
   const char* checkpoint;
   How how;
+  bool windows = false;  ///< layers with a window have pages of their own
 };
 
 std::unique_ptr<Loop> loop_of(const Family& family, int max_batch_tokens, bool prefix_cache,
@@ -25,6 +26,11 @@ std::unique_ptr<Loop> loop_of(const Family& family, int max_batch_tokens, bool p
     Loop::Options loop;
     if (nn::slot_bytes(model->traits().layers) > 0) runner.num_slots = loop.num_slots = 24;
     runner.disk = loop.disk = disk_of({.how = family.how, .cache_dir = cache_dir});
+    if (family.windows) {  // for two sequences
+      loop.window = {nn::largest_window(model->traits().layers), 16, max_batch_tokens};
+      runner.num_window_pages = loop.num_window_pages =
+          std::min(num_pages, 2 * loop.window.of_sequence() + loop.window.of_steps());
+    }
     loop.num_pages = num_pages;
     loop.prefix_cache = prefix_cache;
     loop.scheduler.max_batch_tokens = max_batch_tokens;
@@ -104,13 +110,18 @@ INSTANTIATE_TEST_SUITE_P(
     Families, FamilyTest,
     ::testing::Values(Family{"llama-bf16", How::mlx}, Family{"llama-bf16", How::cpu_float32},
                       Family{"gemma3_text-bf16", How::cpu_float32},
-                      Family{"gemma3_text-bf16", How::cpu_kv8}, Family{"lfm2-bf16", How::mlx},
+                      Family{"gemma3_text-bf16", How::cpu_kv8},
+                      Family{"gemma3_text-bf16", How::mlx, true},
+                      Family{"gemma3_text-bf16", How::cpu_float32, true},
+                      Family{"gpt_oss-bf16", How::cpu_float32, true},
+                      Family{"cohere2-bf16", How::cpu_kv8, true}, Family{"lfm2-bf16", How::mlx},
                       Family{"lfm2-bf16", How::cpu_float32}, Family{"lfm2-mlx-4bit", How::cpu_kv8},
                       Family{"qwen3_5-f32", How::mlx}, Family{"qwen3_5-f32", How::cpu_float32},
                       Family{"qwen3_5-mlx-4bit", How::cpu_kv8},
                       Family{"ministral3-bf16", How::cpu_float32}),
     [](const auto& info) {
-      std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0});
+      std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0}) +
+                         (info.param.windows ? "_windows" : "");
       for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
       return name;
     });

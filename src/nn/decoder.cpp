@@ -50,12 +50,30 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
 }
 
 MlpConfig mlp_of(const DecoderConfig& c) {
-  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias};
+  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias, c.mlp_gated};
 }
 
 // Null where the layer has an MLP.
 const MoeConfig* moe_of(const DecoderConfig& c, std::size_t layer) {
   return c.moe && (c.routed.empty() || c.routed[layer]) ? &*c.moe : nullptr;
+}
+
+bool has_mlp(const DecoderConfig& c, std::size_t layer) {
+  return c.mixer_alone.empty() || !c.mixer_alone[layer];
+}
+
+RecurrentState recurrent_state(const DecoderConfig& c, const LoadOptions& options) {
+  if (c.short_conv) return short_conv_state(*c.short_conv, options.dtype);
+  if (c.mamba2) return mamba2_state(*c.mamba2, options.dtype);
+  return gated_delta_state(*c.gated_delta, options.dtype, options.cpu != nullptr);
+}
+
+std::unique_ptr<RecurrentMixer> load_recurrent(const DecoderConfig& c, Checkpoint& checkpoint,
+                                               const std::string& block) {
+  if (c.short_conv)
+    return load_short_conv(*c.short_conv, c.hidden_size, checkpoint, block + ".conv");
+  if (c.mamba2) return load_mamba2(*c.mamba2, c.hidden_size, checkpoint, block + ".mamba");
+  return load_gated_delta(*c.gated_delta, c.hidden_size, checkpoint, block + ".linear_attn");
 }
 
 // Takes rows whose heads have a query and a gate side by side: leaves [queries, keys, values], returns the gates, [T, H * Dh].
@@ -90,14 +108,14 @@ mx::array scales_of(const mx::array& positions, const QueryScale& scale) {
 std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOptions& options) {
   std::vector<LayerState> states;
   for (const int layer : config.layers) {
-    if (layer == recurrent_layer) {
-      states.emplace_back(config.short_conv ? short_conv_state(*config.short_conv, options.dtype)
-                                            : gated_delta_state(*config.gated_delta, options.dtype,
-                                                                options.cpu != nullptr));
-      continue;
+    if (layer >= 0) {
+      const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
+      states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
+    } else if (layer == recurrent_layer) {
+      states.emplace_back(recurrent_state(config, options));
+    } else {
+      states.emplace_back(NoState{});
     }
-    const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
-    states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
   }
   return states;
 }
@@ -122,17 +140,22 @@ mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowP
 
 Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& checkpoint,
                       const std::string& name)
-    : kind(c.layers[layer]),
-      attention_input(optional_norm(c, checkpoint, name, c.norms.attention_input)),
-      attention_output(optional_norm(c, checkpoint, name, c.norms.attention_output)),
-      mlp_input(optional_norm(c, checkpoint, name, c.norms.mlp_input)),
-      mlp(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp"),
-      mlp_output(optional_norm(c, checkpoint, name, c.norms.mlp_output)) {
-  if (kind == recurrent_layer && c.short_conv)
-    recurrent = load_short_conv(*c.short_conv, c.hidden_size, checkpoint, name + ".conv");
-  else if (kind == recurrent_layer)
-    recurrent = load_gated_delta(*c.gated_delta, c.hidden_size, checkpoint, name + ".linear_attn");
-  else
+    : kind(c.layers[layer]) {
+  const auto norm = [&](const std::string& which) {
+    return optional_norm(c, checkpoint, name, which);
+  };
+  if (kind != no_mixer) {
+    attention_input = norm(c.norms.attention_input);
+    attention_output = norm(c.norms.attention_output);
+  }
+  if (has_mlp(c, layer)) {
+    mlp_input = norm(c.norms.mlp_input);
+    mlp.emplace(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp");
+    mlp_output = norm(c.norms.mlp_output);
+  }
+  if (kind == recurrent_layer)
+    recurrent = load_recurrent(c, checkpoint, name);
+  else if (kind >= 0)
     self_attn.emplace(c, c.kinds[static_cast<std::size_t>(kind)], checkpoint, name + ".self_attn");
 }
 
@@ -183,8 +206,9 @@ mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
     return add_branch(h, layer.recurrent->out_proj(),
                       (*layer.recurrent)(x, step.states, state.recurrent(i)),
                       layer.attention_output);
+  const auto& layout = state.in_window_pages(i) ? *step.window_layout : step.layout;
   return add_branch(h, layer.self_attn->o_proj,
-                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], step.layout,
+                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], layout,
                                        state.keys(i), state.values(i)),
                     layer.attention_output);
 }
@@ -195,8 +219,10 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& sta
     const auto& layer = layers_[i];
     const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
     const auto x = normed(layer.attention_input);
-    h = mix(h, x, i, step, rows, state);
-    h = add_branch(h, layer.mlp, config_.parallel ? x : normed(layer.mlp_input), layer.mlp_output);
+    if (layer.kind != no_mixer) h = mix(h, x, i, step, rows, state);
+    if (layer.mlp)
+      h = add_branch(h, *layer.mlp, config_.parallel ? x : normed(layer.mlp_input),
+                     layer.mlp_output);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return h;

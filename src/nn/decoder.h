@@ -14,6 +14,7 @@
 #include "nn/feed_forward.h"
 #include "nn/gated_delta.h"
 #include "nn/layers.h"
+#include "nn/mamba2.h"
 #include "nn/model_state.h"
 #include "nn/recurrent.h"
 
@@ -57,8 +58,8 @@ struct NormNames {
   std::string mlp_output = {};
 };
 
-/// In DecoderConfig::layers: a layer whose mixer is recurrent.
-inline constexpr int recurrent_layer = -1;
+/// In DecoderConfig::layers: a layer whose mixer is recurrent, or that has an MLP (or experts) alone.
+inline constexpr int recurrent_layer = -1, no_mixer = -2;
 
 struct DecoderConfig {
   int hidden_size = 0;        ///< D
@@ -77,6 +78,7 @@ struct DecoderConfig {
   NormNames norms;
   Activation activation = Activation::silu;  ///< of the gate of the MLP or the experts
   bool mlp_bias = false;
+  bool mlp_gated = true;  ///< else the MLP and the experts have no gate
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
   std::vector<kernels::Rope> ropes;
@@ -84,7 +86,9 @@ struct DecoderConfig {
   // One of these at most: what recurrent layers are.
   std::optional<ShortConvConfig> short_conv;
   std::optional<GatedDeltaConfig> gated_delta;
-  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer
+  std::optional<Mamba2Config> mamba2;
+  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer, or no_mixer
+  std::vector<bool> mixer_alone = {};  ///< by layer: no MLP follows; empty: one follows in all
 };
 
 /// What each layer keeps of the tokens before, in a model that is loaded so.
@@ -95,13 +99,15 @@ struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
   bool one_axis;               ///< the rows of `positions` are equal
   const kernels::PagedLayout& layout;
+  /// Of the layers whose pages are ModelState::window_pages(); null where no layer's are.
+  const kernels::PagedLayout* window_layout = nullptr;
   std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
 
 /// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj or model.layers.N.conv (recurrent.h) or .linear_attn
-/// (gated_delta.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
+/// (gated_delta.h) or .mamba (mamba2.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
 class Decoder {
  public:
   Decoder(DecoderConfig config, Checkpoint& checkpoint);
@@ -138,7 +144,7 @@ class Decoder {
     std::optional<Attention> self_attn;         ///< or
     std::unique_ptr<RecurrentMixer> recurrent;  ///< if kind is recurrent_layer
     std::optional<Norm> attention_output, mlp_input;
-    FeedForward mlp;
+    std::optional<FeedForward> mlp;
     std::optional<Norm> mlp_output;
   };
 

@@ -53,6 +53,7 @@ PARTS = {
     "server/openai": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/responses": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/anthropic": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/ollama": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/page": ["server/http/*", "server/schema/*"],
     "server/utilities": ["server/openai/*", "server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
 }

@@ -1,5 +1,6 @@
 """Seeded weights of families that are more than Llama by another name: experts, fused projections, other norms."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ class Layout:
     norm_mean: float = 1.0  # 0: the norms multiply by 1 + weight
     sinks: bool = False
     embed: float = 0.4  # how large the rows of the table are
+    weights: Callable | None = None  # of the config: all tensors; the fields above don't matter then
 
 
 def _bank(out: dict, name: str, count: int, rows: int, cols: int, gain: float = 1.0):
@@ -144,6 +146,8 @@ def _attention(out: dict, name: str, config: dict, layout: Layout):
 
 def family_weights(config: dict, layout: Layout) -> dict[str, np.ndarray]:
     """The tensors of a text model under their Hugging Face names."""
+    if layout.weights:
+        return layout.weights(config)
     hidden = config["hidden_size"]
     out: dict[str, np.ndarray] = {}
     name = "model.embed_tokens.weight"
