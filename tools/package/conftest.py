@@ -29,6 +29,8 @@ def whole_tree(tmp_path_factory) -> pathlib.Path:
         trees.complete(folder / "tree", folder / "own")
     share = folder / "tree/share/pippin"
     (share / "services").mkdir(parents=True)
+    (share.parent / "man1").mkdir()
+    (share.parent / "man1/pippin.1").write_text("a page")
     for name in ("LICENSE", "THIRD-PARTY.txt", "sbom.spdx.json", "services/pippin.service"):
         (share / name).write_text(f"the {name}\n")
     (folder / "tree/lib/pippin/libssl.so.3").write_text("OpenSSL, say")

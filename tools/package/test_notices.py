@@ -57,7 +57,7 @@ def test_the_services_start_the_program_with_options_that_it_has():
     job = plistlib.loads((package.FILES / "pippin.plist").read_bytes())["ProgramArguments"]
     assert "ExecStart=/usr/bin/pippin serve $PIPPIN_MODEL $PIPPIN_OPTIONS\n" in unit and "EnvironmentFile=-/etc/default/pippin\n" in unit
     defaults = (package.FILES / "default").read_text()
-    options = (ROOT / "src/main/command_line.cpp").read_text()
+    options = "".join(file.read_text() for file in sorted((ROOT / "src/main").glob("*.cpp")))
     for option in re.findall(r"--[a-z-]+(?= )", unit + defaults + " ".join(job) + " "):
         assert f'"{option}"' in options or f"{option}," in options, option
 

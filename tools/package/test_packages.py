@@ -103,12 +103,13 @@ def test_the_tarball_installs_and_goes_without_a_trace(whole_tree, tmp_path):
         assert all(info.uid == info.gid == 0 and info.mtime == WHEN for info in tar)
         tar.extractall(tmp_path / "out", filter="fully_trusted")
     script, prefix = tmp_path / "out/pippin-1.2.3/install.sh", tmp_path / "a prefix"
-    (prefix / "share/other").mkdir(parents=True)
+    (prefix / "share/man1").mkdir(parents=True)
+    (prefix / "share/man1/other.1").write_text("the page of another")
     for _ in range(2):  # the second time over the first
         assert "Installed" in run(script, str(prefix))
-    assert run(prefix / "bin/pippin", "hello") == "42 hello\n"
+    assert run(prefix / "bin/pippin", "hello") == "42 hello\n" and (prefix / "share/man1/pippin.1").exists()
     run(script, "--uninstall", str(prefix))
-    assert sorted(str(path.relative_to(prefix)) for path in prefix.rglob("*")) == ["bin", "lib", "share", "share/other"]
+    assert sorted(str(path.relative_to(prefix)) for path in prefix.rglob("*") if path.is_file()) == ["share/man1/other.1"]
 
 
 def test_the_tarball_says_when_the_program_does_not_run(whole_tree, tmp_path):

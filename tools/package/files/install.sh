@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copies Pippin from this folder to PREFIX (default: ~/.local): bin/pippin, lib/pippin, share/pippin. Nothing else is touched.
+# Copies Pippin from this folder to PREFIX (default: ~/.local): bin, lib and share. Files of others there are not touched.
 #
 #   ./install.sh [PREFIX]        ./install.sh --uninstall [PREFIX]
 set -eu
@@ -17,15 +17,18 @@ case "${1:-}" in -*)
 esac
 prefix=${1:-$HOME/.local}
 
-rm -rf "$prefix/bin/pippin" "$prefix/lib/pippin" "$prefix/share/pippin"
+files() { (cd "$here" && find bin lib share -type f); }
+
+files | while read -r file; do rm -f "$prefix/$file"; done
+rm -rf "$prefix/lib/pippin" "$prefix/share/pippin"
 if [ "$uninstall" = yes ]; then
   echo "Removed Pippin from $prefix"
   exit 0
 fi
-mkdir -p "$prefix/bin" "$prefix/lib" "$prefix/share"
-cp -R "$here/lib/pippin" "$prefix/lib/"
-cp -R "$here/share/pippin" "$prefix/share/"
-cp "$here/bin/pippin" "$prefix/bin/"
+files | while read -r file; do
+  mkdir -p "$(dirname "$prefix/$file")"
+  cp "$here/$file" "$prefix/$file"
+done
 "$prefix/bin/pippin" --help >/dev/null || {
   echo "install.sh: $prefix/bin/pippin does not run here (it needs glibc 2.35 or newer)" >&2
   exit 1
