@@ -1,5 +1,6 @@
 # `cmake --install`: a tree that can be moved anywhere. bin/pippin, the demo model, and MLX with the libraries it needs, laid
-# out as in the wheel because libmlx finds them by paths relative to itself.
+# out as in the wheel because libmlx finds them by paths relative to itself. The system's other libraries are not in it: tools/package
+# adds them.
 include(GNUInstallDirs)
 
 if(TARGET pippin)
@@ -7,7 +8,7 @@ if(TARGET pippin)
   if(APPLE)
     set(_origin "@loader_path")
   endif()
-  set_target_properties(pippin PROPERTIES INSTALL_RPATH "${_origin}/../lib/pippin/mlx/lib")
+  set_target_properties(pippin PROPERTIES INSTALL_RPATH "${_origin}/../lib/pippin:${_origin}/../lib/pippin/mlx/lib")
   install(TARGETS pippin RUNTIME DESTINATION bin)
 endif()
 

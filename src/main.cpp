@@ -9,6 +9,7 @@
 #include <system_error>
 #include <variant>
 
+#include "base/certificates.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "main/command_line.h"
@@ -62,6 +63,7 @@ int main(int argc, char** argv) try {
   int status = EXIT_SUCCESS;
   const auto line = pippin::parse_command_line(argc, argv, status);
   if (!line) return status;
+  pippin::find_certificates();
   pippin::init_log(line->log_level,
                    line->log_format == "json" ? pippin::LogFormat::json : pippin::LogFormat::text);
   return std::visit(Dispatch{pippin::program_path(argv[0])}, line->command);
