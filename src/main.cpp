@@ -1,4 +1,4 @@
-// pippin serve | run | bench | bench-serve: arguments in, exit status out.
+// pippin serve | run | bench | bench-serve | convert: arguments in, exit status out.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -18,6 +18,7 @@ namespace {
 
 using pippin::BenchCommand;
 using pippin::BenchServeCommand;
+using pippin::ConvertCommand;
 using pippin::RunCommand;
 using pippin::ServeCommand;
 
@@ -27,6 +28,8 @@ int dispatch(const pippin::CommandLine& line, const std::filesystem::path& progr
   if (const auto* command = std::get_if<RunCommand>(&line.command)) return run(*command, program);
   if (const auto* command = std::get_if<BenchServeCommand>(&line.command))
     return bench_serve(*command);
+  if (const auto* command = std::get_if<ConvertCommand>(&line.command))
+    return convert(*command, program);
   return bench(std::get<BenchCommand>(line.command), program);
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "main/convert_options.h"
 #include "text/parsers/registry.h"
 
 namespace pippin {
@@ -445,11 +446,13 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   RunCommand run;
   BenchCommand bench;
   BenchServeCommand bench_serve;
+  ConvertCommand convert;
   Units units;
   const CLI::App* serving = add_serve(app, serve, units);
   const CLI::App* running = add_run(app, run, units);
   add_bench(app, bench, units);
   const CLI::App* loading = add_bench_serve(app, bench_serve, units);
+  const CLI::App* converting = add_convert(app, convert);
   app.footer(
       "Examples:\n"
       "  pippin serve                                     the built-in model at "
@@ -457,7 +460,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
       "  pippin serve ~/models/Qwen3-0.6B-4bit --port 9000\n"
       "  pippin run demo \"What is in the picture?\" --image picture.png\n"
       "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n"
-      "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n\n"
+      "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n"
+      "  pippin convert ~/models/Qwen3-0.6B ~/models/Qwen3-0.6B-4bit --bits 4\n\n"
       "`pippin serve --help` lists the options of serve, and so on. Defaults are in brackets.");
   if (argc < 2) {
     std::cout << app.help();
@@ -469,9 +473,10 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     const auto named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty()) {
-      std::cerr << "There is no command '" << argv[1]
-                << "'; there are serve, run, bench and bench-serve.\nRun with --help for more "
-                   "information.\n";
+      std::cerr
+          << "There is no command '" << argv[1]
+          << "'; there are serve, run, bench, bench-serve and convert.\nRun with --help for more "
+             "information.\n";
       status = 2;
       return {};
     }
@@ -489,6 +494,8 @@ std::optional<CommandLine> parse_command_line(int argc, const char* const* argv,
     line.command = std::move(run);
   else if (loading->parsed())
     line.command = std::move(bench_serve);
+  else if (converting->parsed())
+    line.command = std::move(convert);
   else
     line.command = std::move(bench);
   return line;

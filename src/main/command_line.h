@@ -10,6 +10,7 @@
 
 #include "load/driver.h"
 #include "load/workload.h"
+#include "models/convert.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/access.h"
@@ -71,10 +72,16 @@ struct BenchServeCommand {
   std::string plot_file;  ///< empty for none
 };
 
+/// pippin convert SRC DST
+struct ConvertCommand {
+  std::string source, destination;
+  models::ConvertOptions options;
+};
+
 struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
-  std::variant<ServeCommand, RunCommand, BenchCommand, BenchServeCommand> command;
+  std::variant<ServeCommand, RunCommand, BenchCommand, BenchServeCommand, ConvertCommand> command;
 };
 
 /// Parses the arguments. Where there is nothing to run (--help, --version, a mistake) it has printed what there is to say

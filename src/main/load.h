@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,10 @@
 #include "pippin/options.h"
 
 namespace pippin {
+
+/// Shows a fraction as it grows, behind `what`: a terminal on standard error sees it; otherwise the log does where it takes
+/// long. To be called by one thread at a time; the terminal's line is cleared when the last copy goes.
+std::function<void(double)> show_progress(const std::string& what);
 
 /// Loads the model of a directory. A terminal on standard error sees the progress; otherwise the log does where
 /// it takes long.
