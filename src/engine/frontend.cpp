@@ -154,6 +154,7 @@ std::size_t longest_token(const text::Tokenizer& tokenizer) {
 
 std::string name_of(const std::filesystem::path& model_dir) {
   const auto path = std::filesystem::weakly_canonical(model_dir);
+  if (path.extension() == ".gguf") return path.stem().string();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 

@@ -12,6 +12,7 @@
 #include "main/answer_options.h"
 #include "main/bench_serve_options.h"
 #include "main/completion.h"
+#include "main/convert_options.h"
 #include "main/help.h"
 #include "main/man_page.h"
 #include "main/model_commands.h"
@@ -31,6 +32,7 @@ constexpr const char* footer =
     "  git diff | pippin run qwen3-4b          a prompt from standard input\n"
     "  pippin bench ~/models/Qwen3-0.6B-4bit --batch 1,8\n"
     "  pippin bench-serve http://127.0.0.1:8000/v1 --rate 2 --slo ttft=1000\n"
+    "  pippin convert ~/models/Qwen3-0.6B ~/models/Qwen3-0.6B-4bit --bits 4\n"
     "Environment variables:\n"
     "  HF_HOME, HF_HUB_CACHE    where fetched models are [~/.cache/huggingface]\n"
     "  HF_TOKEN, HF_TOKEN_PATH  token for gated and private models [HF_HOME/token]\n"
@@ -137,6 +139,7 @@ class Parser {
       while (launch_.url.ends_with('/')) launch_.url.pop_back();
       return std::move(launch_);
     });
+    add(add_convert(app_, convert_), [this] { return std::move(convert_); });
     add(add_bench(app_, bench_, bench_units_), [this] {
       finish_engine(bench_.engine, bench_units_);
       return std::move(bench_);
@@ -211,6 +214,7 @@ class Parser {
   RemoveCommand remove_;
   InspectCommand inspect_;
   LaunchCommand launch_;
+  ConvertCommand convert_;
   BenchCommand bench_;
   BenchServeCommand bench_serve_;
   ServeUnits serve_units_;

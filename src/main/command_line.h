@@ -11,6 +11,7 @@
 #include "load/driver.h"
 #include "load/workload.h"
 #include "main/command_docs.h"
+#include "models/convert.h"
 #include "pippin/options.h"
 #include "pippin/request.h"
 #include "server/access.h"
@@ -120,12 +121,18 @@ struct BenchServeCommand {
   std::string plot_file;  ///< empty for none
 };
 
+/// pippin convert SRC DST
+struct ConvertCommand {
+  std::string source, destination;
+  models::ConvertOptions options;
+};
+
 struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
   using Command =
       std::variant<ServeCommand, RunCommand, ChatCommand, PullCommand, ListCommand, RemoveCommand,
-                   InspectCommand, LaunchCommand, BenchCommand, BenchServeCommand>;
+                   InspectCommand, LaunchCommand, ConvertCommand, BenchCommand, BenchServeCommand>;
   Command command;
 };
 

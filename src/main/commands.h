@@ -32,6 +32,9 @@ int launch(const LaunchCommand& command, const std::filesystem::path& program);
 /// Sends made-up traffic to a server of the OpenAI API, and prints what its users would have seen.
 int bench_serve(const BenchServeCommand& command);
 
+/// Writes a model in MLX's layout.
+int convert(const ConvertCommand& command, const std::filesystem::path& program);
+
 /// Prints speeds to standard output.
 int bench(const BenchCommand& command, const std::filesystem::path& program);
 

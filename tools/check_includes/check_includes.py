@@ -21,15 +21,16 @@ MAX_LINES = 600
 FOLDERS = {
     "base": set(),
     "hub": {"base"},
-    "text": {"base"},
+    "gguf": {"base"},
+    "text": {"base", "gguf"},
     "media": {"base"},
     "kernels": {"base"},
-    "nn": {"base", "kernels"},
-    "models": {"base", "kernels", "nn", "media"},
-    "engine": {"base", "kernels", "nn", "models", "text", "media"},
+    "nn": {"base", "gguf", "kernels"},
+    "models": {"base", "gguf", "kernels", "nn", "media"},
+    "engine": {"base", "gguf", "kernels", "nn", "models", "text", "media"},
     "server": {"base", "text", "media", "engine"},
     "load": {"base", "media", "server"},
-    "main": {"base", "hub", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
+    "main": {"base", "hub", "gguf", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
 }
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
@@ -66,7 +67,7 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu"}
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],
