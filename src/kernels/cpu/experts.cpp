@@ -41,7 +41,7 @@ class Operation {
         num_slots_(args.rows * args.top_k),
         k_(args.gate.front().k()),
         n_(args.gate.front().n()),
-        alike_(args.gate.front().same_layout(args.up.front())) {
+        alike_(!args.up || args.gate.front().same_layout(args.up->front())) {
     const auto slots = static_cast<std::size_t>(num_slots_);
     const auto wide = slots * static_cast<std::size_t>(k_);
     const auto hidden = slots * static_cast<std::size_t>(n_);
