@@ -112,7 +112,12 @@ void GgufTensors::add_entry(const std::string& name, Entry entry) {
 
 std::size_t GgufTensors::tensor_bytes(const std::string& name) const {
   const auto& entry = entries_.at(name);
-  return entry.part == Part::whole || entry.part == Part::words ? entry.source->bytes : 0;
+  const bool half = gguf::quantization_of(entry.source->format->type).half_scales;
+  std::size_t bytes = half && (entry.part == Part::scales || entry.part == Part::biases)
+                          ? 2
+                          : mx::size_of(entry.dtype);
+  for (const int n : entry.shape) bytes *= static_cast<std::size_t>(n);
+  return bytes;
 }
 
 const gguf::Quantized& GgufTensors::quantized(const gguf::Tensor& tensor) const {

@@ -75,6 +75,15 @@ TEST(GgufTensors, HoldTheReferencesNumbersPacked) {
   EXPECT_EQ(checked, 11);
 }
 
+// What a checkpoint counts is what its arrays take.
+TEST(GgufTensors, KnowTheirSizeInMemory) {
+  const auto files = open_tensors(folder / "blocks.gguf", {}, true);
+  for (const auto& name : files[0]->names()) {
+    if (name.find("edges") != std::string::npos) continue;  // scales that turn out to need float32
+    EXPECT_EQ(files[0]->tensor_bytes(name), files[0]->tensor(name).nbytes()) << name;
+  }
+}
+
 // Scales that float16 holds stay in it, so that a weight is no larger than in the file.
 TEST(GgufTensors, KeepHalfScales) {
   const auto files = open_tensors(folder / "blocks.gguf", {}, true);

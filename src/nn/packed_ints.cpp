@@ -174,13 +174,9 @@ mx::array PackedIntTensors::tensor(const std::string& name) const {
 
 std::size_t PackedIntTensors::tensor_bytes(const std::string& name) const {
   const auto& entry = entries_.at(name);
-  if (entry.part == Part::biases) return 0;
-  const auto file_bytes = [&](const std::string& stored) {
-    return files_[places_.at(stored)].tensor_bytes(stored);
-  };
-  if (entry.part == Part::whole) return file_bytes(name);
-  if (entry.part == Part::words) return file_bytes(entry.module + "qweight");
-  return file_bytes(entry.module + "scales") + file_bytes(entry.module + "qzeros");
+  std::size_t bytes = mx::size_of(entry.dtype);
+  for (const int n : entry.shape) bytes *= static_cast<std::size_t>(n);
+  return bytes;
 }
 
 }  // namespace pippin::nn

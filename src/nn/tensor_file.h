@@ -22,7 +22,7 @@ class TensorFile {
   virtual const std::vector<std::string>& names() const = 0;
   /// The tensor itself; in MLX's words where it is quantized (NAME.weight, NAME.scales, NAME.biases).
   virtual mx::array tensor(const std::string& name) const = 0;
-  /// As the file stores it; of a quantized matrix the weight has them all.
+  /// What tensor() takes in memory; where it is converted, at most.
   virtual std::size_t tensor_bytes(const std::string& name) const = 0;
   virtual mx::Dtype dtype(const std::string& name) const = 0;
   virtual const mx::Shape& shape(const std::string& name) const = 0;
