@@ -54,5 +54,16 @@ TEST(ModelName, ACommitHas40Digits) {
   EXPECT_FALSE(is_commit(std::string(40, 'g')));
 }
 
+TEST(ModelName, OfAGgufFileIsRefusedWithAWord) {
+  for (const char* text : {"org/name:Q4_K_M", "hf://org/name:Q8_0", "org/name-GGUF:q4_0"}) try {
+      parse_model_name(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("GGUF"), std::string::npos) << error.what();
+    }
+  EXPECT_FALSE(parse_model_name("/a/b:c"));
+  EXPECT_FALSE(parse_model_name("a:b"));
+}
+
 }  // namespace
 }  // namespace pippin::hub

@@ -178,6 +178,8 @@ def test_what_is_not_there_is_said(hub, pippin):
     hub.repos["played/other"].files["q4.gguf"] = b"x"
     assert "GGUF" in pippin("pull", "played/other").stderr
     before = len(hub.asked)
+    quantized = pippin("run", "played/other:Q4_K_M", "x")
+    assert quantized.returncode == 1 and "GGUF file (Q4_K_M)" in quantized.stderr
     for text in ("./played/none", "none", "/no/such/model", "played/none/deeper"):
         assert "there is no directory" in pippin("run", text, "x").stderr
     assert len(hub.asked) == before, "a path is no name"
