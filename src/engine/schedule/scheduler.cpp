@@ -414,4 +414,12 @@ std::vector<PageId> Scheduler::pages_in_use() const {
   return pages;
 }
 
+std::vector<PageId> Scheduler::window_owners_in_use() const {
+  std::vector<PageId> owners;
+  for (const auto& sequence : running_)
+    for (auto i = sequence->window_begin; i < sequence->window_end; ++i)
+      owners.push_back(sequence->pages[i]);
+  return owners;
+}
+
 }  // namespace pippin::engine
