@@ -67,9 +67,12 @@ struct EngineStats {
   std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
   std::int64_t page_bytes = 0;    ///< that a page takes over all layers
   std::int64_t pages_evicted = 0;  ///< since the start: cached ones whose place was needed
-  std::int64_t state_slots = 0;    ///< for states of recurrent layers; 0 for a model without them
-  std::int64_t state_bytes = 0;    ///< that a slot takes over all layers
-  std::int64_t snapshots = 0;      ///< slots that hold a state from which a later prompt may go on
+  /// Pages of the layers with a window, where these are apart from page_bytes; 0: they are not, or there are none.
+  std::int64_t window_pages = 0, window_pages_free = 0, window_pages_cached = 0;
+  std::int64_t window_page_bytes = 0;  ///< that such a page takes over these layers
+  std::int64_t state_slots = 0;  ///< for states of recurrent layers; 0 for a model without them
+  std::int64_t state_bytes = 0;  ///< that a slot takes over all layers
+  std::int64_t snapshots = 0;    ///< slots that hold a state from which a later prompt may go on
   std::int64_t snapshots_evicted = 0;  ///< since the start: snapshots whose slot was needed
   /// Admitted prompts by how far the page cache knew them, since the start. whole: all but the last token; extended: all of a
   /// known text, which goes on; diverged: to where a known text goes on otherwise; evicted: to where its pages have

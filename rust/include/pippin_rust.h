@@ -55,6 +55,21 @@ void pippin_blake3_update(PippinBlake3* hasher, const uint8_t* data, size_t size
 void pippin_blake3_finish(const PippinBlake3* hasher, uint8_t out[32]);
 void pippin_blake3_free(PippinBlake3* hasher);
 
+// ---- Lines from a terminal ----------------------------------------------------------------------
+
+typedef struct PippinLineEditor PippinLineEditor;
+
+/// `commands`: words with "/" at their beginning that Tab completes, one a line. `history`: the file that keeps what was typed; empty
+/// for none. One thread at a time.
+PippinStatus pippin_line_editor_new(const uint8_t* commands, size_t commands_size,
+                                    const uint8_t* history, size_t history_size,
+                                    PippinLineEditor** out, PippinBuffer* error);
+/// Reads an entry from standard input: several lines behind a backslash, Alt-Enter or Ctrl-J, as pasted, or between two """. Where that is
+/// no terminal, no prompt is shown. PIPPIN_CANCELLED for Ctrl-C; `ended` is 1 at the end of the input.
+PippinStatus pippin_line_editor_read(PippinLineEditor* editor, const uint8_t* prompt, size_t prompt_size,
+                                     PippinBuffer* line, int32_t* ended, PippinBuffer* error);
+void pippin_line_editor_free(PippinLineEditor* editor);
+
 // ---- Tokenizer ----------------------------------------------------------------------------------
 
 typedef struct PippinTokenizer PippinTokenizer;

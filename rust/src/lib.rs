@@ -1,5 +1,5 @@
 //! Pippin's text libraries behind one C ABI: Hugging Face `tokenizers`, `minijinja` for chat
-//! templates, `llguidance` for grammars, and BLAKE3. The contract (ownership, errors, threads) is in
+//! templates, `llguidance` for grammars, `rustyline` for lines from a terminal, and BLAKE3. The contract (ownership, errors, threads) is in
 //! include/pippin_rust.h.
 //!
 //! Each module is plain Rust with its `extern "C"` functions at the end; `ffi` holds what they share.
@@ -19,6 +19,7 @@ mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;
+pub mod line_editor;
 mod masks;
 mod matcher;
 mod memory;

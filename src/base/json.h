@@ -18,7 +18,7 @@ namespace json = boost::json;
 /// stopped.
 json::value parse_json(std::string_view text, std::string_view what);
 
-/// Reads and parses a JSON file whose top level is an object.
+/// Reads and parses a JSON file whose top level is an object. Python's Infinity is read as 1e308, its NaN as null.
 json::object read_json_object(const std::filesystem::path& file);
 
 /// Typed view of an object's member; an absent or null member gives nullopt, another type throws

@@ -74,6 +74,8 @@ MemoryBudget::CacheNeeds cache_needs(const models::ModelTraits& traits, const nn
           ? options.snapshot_tokens
           : default_snapshot_tokens(needs.page_bytes, needs.slot_bytes, options.page_size);
   needs.context = context;
+  needs.window_page_bytes = nn::window_page_bytes(traits.layers, kv, options.page_size);
+  needs.window = {nn::largest_window(traits.layers), options.page_size, options.max_batch_tokens};
   return needs;
 }
 
@@ -290,7 +292,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
   const auto needs = cache_needs(traits, kv, options, context);
-  const auto [pages, slots] = memory.grant_cache(needs);
+  const auto [pages, slots, window_pages] = memory.grant_cache(needs);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -319,11 +321,14 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
   runner.num_slots = static_cast<int>(slots);
+  runner.num_window_pages = static_cast<int>(window_pages);
   runner.encoder.cache_bytes = media_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
   loop.num_slots = runner.num_slots;
+  loop.num_window_pages = runner.num_window_pages;
+  loop.window = needs.window;
   loop.snapshot_tokens = needs.snapshot_tokens;
   loop.memory = memory.split();
   report(memory.split());

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
+#include <utility>
 
 #include "base/log.h"
 
@@ -42,9 +44,14 @@ class Progress {
 
 }  // namespace
 
-std::unique_ptr<Engine> load_model(const std::filesystem::path& dir, const EngineOptions& options) {
-  Progress progress(dir.filename().string());
-  return Engine::load(dir, options, [&](double fraction) { progress.show(fraction); });
+std::unique_ptr<Engine> load_model(const ModelSource& source, const EngineOptions& options) {
+  Progress progress(source.name);
+  return Engine::load(source.dir, options, [&](double fraction) { progress.show(fraction); });
+}
+
+std::unique_ptr<Engine> load_for_answers(const ModelSource& source, const AnswerCommand& command) {
+  if (command.quiet) spdlog::set_level(spdlog::level::warn);
+  return load_model(source, command.engine);
 }
 
 }  // namespace pippin

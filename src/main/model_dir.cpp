@@ -53,7 +53,8 @@ fs::path find_model(const std::string& model, const fs::path& program) {
                                     ? "there is no config.json in the directory '" + model + "'"
                                     : "there is no directory '" + model + "'") +
                                    "; a model is a directory with config.json, tokenizer.json and "
-                                   "*.safetensors, or 'demo' for the "
+                                   "*.safetensors, organization/name or a short name of one that "
+                                   "a hub has (see pippin pull --help), or 'demo' for the "
                                    "built-in one");
 }
 

@@ -73,14 +73,33 @@ std::vector<TensorPart> parts_of(const std::string& name, const SplitFn& split) 
   return split ? split(name) : std::vector<TensorPart>();
 }
 
+std::size_t axis_of(std::size_t num_axes, const TensorPart& part) {
+  return num_axes - static_cast<std::size_t>(-part.axis);
+}
+
+int extent_of(const TensorPart& part) {
+  return part.blocks * ((part.end - part.begin + part.step - 1) / part.step);
+}
+
+// Whether a tensor of that shape holds the part.
+bool holds(const mx::Shape& shape, const TensorPart& part) {
+  if (shape.size() < static_cast<std::size_t>(-part.axis)) return false;
+  const int extent = shape[axis_of(shape.size(), part)];
+  return extent % part.blocks == 0 && part.end <= extent / part.blocks;
+}
+
 // A copy.
 mx::array part_of(const mx::array& tensor, const TensorPart& part) {
-  mx::Shape begin(tensor.ndim(), 0), end = tensor.shape(), steps(tensor.ndim(), 1);
-  const auto axis = tensor.ndim() - static_cast<std::size_t>(-part.axis);
-  begin[axis] = part.begin;
-  end[axis] = part.end;
-  steps[axis] = part.step;
-  auto x = mx::slice(tensor, begin, end, steps);
+  const auto axis = axis_of(tensor.ndim(), part);
+  auto shape = tensor.shape();
+  shape[axis] /= part.blocks;
+  shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), part.blocks);
+  mx::Shape begin(shape.size(), 0), end = shape, steps(shape.size(), 1);
+  begin[axis + 1] = part.begin;
+  end[axis + 1] = part.end;
+  steps[axis + 1] = part.step;
+  auto x = mx::flatten(mx::slice(mx::reshape(tensor, shape), begin, end, steps),
+                       static_cast<int>(axis), static_cast<int>(axis) + 1);
   if (part.transposed) x = mx::swapaxes(x, -1, -2);
   x = mx::contiguous(x);
   x.eval();
@@ -174,8 +193,7 @@ void Checkpoint::add_tensor(const std::string& name, const std::string& ours, st
   if (parts.empty()) return add_source(ours, {file, name});
   for (const auto& part : parts) {
     const auto& shape = files_[file].shape(name);
-    const auto axis = static_cast<int>(shape.size()) + part.axis;
-    if (axis < 0 || part.end > shape[static_cast<std::size_t>(axis)])
+    if (!holds(shape, part))
       throw_invalid("tensor '" + name + "' has shape " + to_text(shape) +
                     ", which has no place for '" + part.name + "'");
     add_source(part.name, {file, name, part});
@@ -209,8 +227,7 @@ mx::Shape Checkpoint::shape(const std::string& name) const {
   auto shape = files_[source.file].shape(source.name);
   if (!source.part) return shape;
   const auto& part = *source.part;
-  shape[shape.size() - static_cast<std::size_t>(-part.axis)] =
-      (part.end - part.begin + part.step - 1) / part.step;
+  shape[axis_of(shape.size(), part)] = extent_of(part);
   if (part.transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
   return shape;
 }

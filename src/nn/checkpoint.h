@@ -56,6 +56,8 @@ struct TensorPart {
   int begin, end;           ///< along it
   int step = 1;             ///< two parts may lie interleaved
   bool transposed = false;  ///< the part's last two axes change places
+  /// The axis has so many equal blocks; begin and end are within each, and the part has its pieces in order.
+  int blocks = 1;
 };
 
 /// The parts of a tensor by its model's name (after RenameFn); none: it is stored alone.

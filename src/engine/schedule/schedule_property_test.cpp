@@ -22,7 +22,8 @@ class Schedule {
  public:
   explicit Schedule(unsigned seed)
       : random_(seed),
-        machine_(num_pages_, options(), random_() % 4 != 0, up_to(3) == 0 ? 6 + up_to(6) : 0) {
+        machine_(num_pages_, options_, random_() % 4 != 0, num_states_, nullptr, window_,
+                 num_window_pages()) {
     machine_.overlap = up_to(2) == 0;
   }
 
@@ -35,6 +36,8 @@ class Schedule {
     }
     machine_.land();
     ASSERT_EQ(machine_.pages.num_available(), num_pages_);
+    ASSERT_EQ(machine_.windows.num_free() + machine_.windows.num_cached(),
+              machine_.windows.num_pages());
     for (auto& one : all_) {
       read(one, 100);
       // What it got is right; all of it, unless it was ended.
@@ -57,6 +60,13 @@ class Schedule {
   };
 
   int up_to(int count) { return static_cast<int>(random_() % static_cast<unsigned>(count)); }
+
+  // Not many more than one sequence needs.
+  int num_window_pages() {
+    if (window_ == 0) return 0;
+    const WindowNeeds needs{window_, page_size, options_.max_batch_tokens};
+    return std::min(num_pages_, needs.of_sequence() + needs.of_steps() + up_to(6));
+  }
 
   SchedulerOptions options() {
     SchedulerOptions options{4 + up_to(30), max_sequences_};
@@ -135,12 +145,17 @@ class Schedule {
     }
     machine_.scheduler.preempt_all();
     machine_.pages.forget_cached();
+    machine_.windows.forget_cached();
+    ASSERT_EQ(machine_.windows.num_free(), machine_.windows.num_pages());
     ASSERT_EQ(machine_.pages.num_free(), num_pages_);
   }
 
   std::mt19937 random_;
   double now_ms_ = 0;
   const int num_pages_ = 12 + up_to(30), max_sequences_ = 1 + up_to(5);
+  const int num_states_ = up_to(3) == 0 ? 6 + up_to(6) : 0;
+  const int window_ = num_states_ == 0 && up_to(2) == 0 ? 1 + up_to(12) : 0;
+  const SchedulerOptions options_ = options();
   Machine machine_;
   std::vector<One> all_;
 };

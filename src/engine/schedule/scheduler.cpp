@@ -255,7 +255,7 @@ void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequ
   sequence->num_under_way += count;
   sequence->num_unread += sample;
   sequence->planned_in = step_;
-  placement_.plan_snapshots(batch.chunks.back());
+  placement_.prepare(batch.chunks.back());
 }
 
 // With as many scored rows as the step has room for, or one, so that every prompt gets on.
@@ -372,6 +372,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
     placement_.publish_snapshots(chunk);
+    placement_.advance(sequence);
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) tell_prompt(sequence);
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);

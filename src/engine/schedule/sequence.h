@@ -111,6 +111,7 @@ struct Sequence {
   int index_in_sampled_batch = 0;  ///< index of the sequence's token in the last sampled batch
   std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and those of scheduled steps
   std::size_t num_published = 0;   ///< the first pages that are in the page cache
+  std::size_t window_begin = 0, window_end = 0;  ///< pages whose window pages it uses
   /// Log-probabilities of the prompt's tokens from the second on, as far as they are known, if sampling.prompt_logprobs asks for them. The runner appends.
   std::vector<TokenLogprobs> scores;
   std::optional<StateSlot> state;  ///< the state of the model's recurrent layers, if it has any

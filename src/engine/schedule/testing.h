@@ -39,12 +39,19 @@ inline std::vector<std::int32_t> count_up(int length, int first = 1) {
 // which tokens were computed into them. As a device it remembers what it sampled, for the step behind.
 class FakeModel {
  public:
-  explicit FakeModel(int num_pages) : slots_(static_cast<std::size_t>(num_pages * page_size), 0) {}
+  // window: of a layer whose pages are apart; 0: there is none.
+  explicit FakeModel(int num_pages, int window = 0, int num_window_pages = 0)
+      : slots_(static_cast<std::size_t>(num_pages * page_size), 0),
+        window_(window),
+        window_slots_(static_cast<std::size_t>(num_window_pages * page_size), 0) {}
 
   std::vector<std::int32_t> run(const Batch& batch) {
     std::vector<std::int32_t> out;
     for (const auto& [from, to] : batch.copies)
       for (int i = 0; i < page_size; ++i) slots_[index(to, i)] = slots_[index(from, i)];
+    for (const auto& [from, to] : batch.window_copies)
+      for (int i = 0; i < page_size; ++i)
+        window_slots_[index(to, i)] = window_slots_[index(from, i)];
     for (auto* item : batch.encode) item->features = features_;
     for (const auto& [from, to] : batch.restores) states_[to] = from ? states_[*from] : 17;
     for (const auto& chunk : batch.chunks) {
@@ -53,6 +60,7 @@ class FakeModel {
       for (std::int64_t i = chunk.begin; i < chunk.end(); ++i) {
         const auto token = tokens[static_cast<std::size_t>(i)];
         slot(s, i) = token;
+        if (window_ > 0) attend_in_window(chunk, i, tokens);
         if (!s.state) continue;
         states_[*s.state] = mix(states_[*s.state], token);
         for (const auto& save : chunk.saves)
@@ -71,14 +79,21 @@ class FakeModel {
     return out;
   }
 
-  // A page's slots, as the cold pages keep them.
-  std::vector<std::int32_t> read_page(PageId page) const {
-    const auto begin = slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
-    return {begin, begin + page_size};
+  // A page's slots, as the cold pages keep them, and its window page's behind them where it has one.
+  std::vector<std::int32_t> read_page(PageId page, const WindowPages& windows) const {
+    auto slots = page_of(slots_, page);
+    if (!windows.has(page)) return slots;
+    const auto window = page_of(window_slots_, windows.at(page));
+    slots.insert(slots.end(), window.begin(), window.end());
+    return slots;
   }
-  void write_page(PageId page, const std::vector<std::int32_t>& slots) {
-    std::copy(slots.begin(), slots.end(),
-              slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0)));
+  void write_page(PageId page, const std::vector<std::int32_t>& slots, WindowPages& windows) {
+    const auto write = [](const std::int32_t* from, std::vector<std::int32_t>& to, PageId at) {
+      std::copy_n(from, page_size, to.begin() + static_cast<std::ptrdiff_t>(index(at, 0)));
+    };
+    write(slots.data(), slots_, page);
+    if (slots.size() > page_size && windows.add_cached(page))
+      write(slots.data() + page_size, window_slots_, windows.at(page));
   }
 
   std::vector<std::int32_t> read_state(StateSlot slot) const { return {states_.at(slot)}; }
@@ -110,7 +125,25 @@ class FakeModel {
   std::int32_t& slot(const Sequence& s, std::int64_t i) {
     return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
   }
+  static std::vector<std::int32_t> page_of(const std::vector<std::int32_t>& slots, PageId page) {
+    const auto begin = slots.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
+    return {begin, begin + page_size};
+  }
+  // Writes row i, which sees what was computed into the window before it.
+  void attend_in_window(const Chunk& chunk, std::int64_t i,
+                        const std::vector<std::int32_t>& tokens) {
+    const auto at = [&](std::int64_t j) -> std::int32_t& {
+      return window_slots_[index(chunk.window_pages[static_cast<std::size_t>(j / page_size)],
+                                 j % page_size)];
+    };
+    at(i) = tokens[static_cast<std::size_t>(i)];
+    for (auto j = std::max<std::int64_t>(0, i + 1 - window_); j <= i; ++j)
+      EXPECT_EQ(at(j), tokens[static_cast<std::size_t>(j)]) << "row " << i << " sees token " << j;
+  }
+
   std::vector<std::int32_t> slots_;
+  int window_;
+  std::vector<std::int32_t> window_slots_;
   std::vector<std::int32_t> sampled_;         ///< by the last step
   std::map<StateSlot, std::int32_t> states_;  ///< of a recurrent layer that hashes what it sees
   // The scheduler asks only whether there are any.
@@ -154,7 +187,8 @@ class FakeColdPages final : public ColdPages {
   bool load(const PageKey& key, const PageKey&, const PageContent& content, PageId page) override {
     if (disk_.broken.count(key) > 0) return false;
     if (&entries_ == &disk_.pages) {
-      EXPECT_EQ(entries_.at(key), content.tokens);
+      const auto& slots = entries_.at(key);
+      EXPECT_TRUE(std::equal(content.tokens.begin(), content.tokens.end(), slots.begin()));
     }
     write_(page, entries_.at(key));
     ++num_loads;
@@ -196,17 +230,21 @@ inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> token
 }
 
 struct Machine {
+  // window, num_window_pages: of a layer whose pages are apart; 0: there is none.
   Machine(int num_pages, SchedulerOptions options, bool reuse = true, int num_states = 0,
-          Disk* disk = nullptr)
+          Disk* disk = nullptr, int window = 0, int num_window_pages = 0)
       : pages(num_pages, page_size, reuse),
         states(num_states, 2 * page_size),
-        model(num_pages),
+        windows(num_window_pages, num_pages, {window, page_size, options.max_batch_tokens}),
+        model(num_pages, window, num_window_pages),
         cold(disk ? std::make_unique<FakeColdPages>(
                         *disk, disk->pages,
                         [this](const PageKey& key) {
-                          return model.read_page(pages.published(key)->page);
+                          return model.read_page(pages.published(key)->page, windows);
                         },
-                        [this](PageId page, const auto& slots) { model.write_page(page, slots); })
+                        [this](PageId page, const auto& slots) {
+                          model.write_page(page, slots, windows);
+                        })
                   : nullptr),
         cold_states(
             disk
@@ -216,7 +254,7 @@ struct Machine {
                       [this](StateSlot slot, const auto& state) { model.write_state(slot, state); })
                 : nullptr),
         scheduler(options, pages, &media, cold.get(), num_states > 0 ? &states : nullptr,
-                  cold_states.get()),
+                  cold_states.get(), window > 0 ? &windows : nullptr),
         budget(options.max_batch_tokens) {}
 
   Batch step() {
@@ -260,6 +298,7 @@ struct Machine {
   PageCache pages;
   NoMediaCache media;
   StateCache states;
+  WindowPages windows;
   FakeModel model;
   std::unique_ptr<FakeColdPages> cold, cold_states;
   Scheduler scheduler;

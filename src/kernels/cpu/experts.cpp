@@ -94,8 +94,8 @@ class Operation {
   void gate_and_up() {
     std::vector<RowsOfMatrix> runs;
     for_chosen([&](std::size_t e, int first, int count) {
-      runs.push_back({first, count, &args_.gate[e], &args_.up[e], row_of(args_.gate_bias, e, n_),
-                      row_of(args_.up_bias, e, n_)});
+      runs.push_back({first, count, &args_.gate[e], args_.up ? &(*args_.up)[e] : nullptr,
+                      row_of(args_.gate_bias, e, n_), row_of(args_.up_bias, e, n_)});
     });
     multiply(x_, k_, hidden_, n_, args_.activation, runs);
   }

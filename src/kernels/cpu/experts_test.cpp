@@ -32,10 +32,11 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
   std::vector<float> run(const std::vector<float>& x, const std::vector<std::int32_t>& chosen,
                          const std::vector<float>& weights, const float* residual = nullptr) {
     std::vector<float> out(x.size(), NAN);
-    experts(team_, kernels_of(GetParam()), scratch_,
-            {x.data(), static_cast<int>(x.size()) / k, chosen.data(), weights.data(), top_k,
-             gate_.packed, up_.packed, down_.packed, gate_bias_.data(), up_bias_.data(),
-             down_bias_.data(), Activation::relu_squared, true, residual, out.data()});
+    experts(
+        team_, kernels_of(GetParam()), scratch_,
+        {x.data(), static_cast<int>(x.size()) / k, chosen.data(), weights.data(), top_k,
+         gate_.packed, gated_ ? &up_.packed : nullptr, down_.packed, gate_bias_.data(),
+         up_bias_.data(), down_bias_.data(), Activation::relu_squared, true, residual, out.data()});
     return out;
   }
 
@@ -53,7 +54,7 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
                           at(gate_bias_, e, i, n);
       const double up =
           dot(&up_.values[e][static_cast<std::size_t>(i * k)], x.data(), k) + at(up_bias_, e, i, n);
-      hidden.push_back(gate > 0 ? gate * gate * up : 0);
+      hidden.push_back(gate > 0 ? gate * gate * (gated_ ? up : 1) : 0);
     }
     for (int i = 0; i < k; ++i)
       y.push_back(dot(&down_.values[e][static_cast<std::size_t>(i * n)], hidden.data(), n) +
@@ -66,6 +67,7 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
         bias[e * static_cast<std::size_t>(width) + static_cast<std::size_t>(i)]);
   }
 
+  bool gated_ = true;
   Team team_{3};
   Arena arena_;
   ExpertsScratch scratch_;
@@ -94,7 +96,8 @@ struct Tokens {
 };
 
 TEST_P(ExpertsTest, AgreeWithTheReference) {
-  for (const int rows : {1, 2, 41}) {
+  for (const auto& [rows, gated] : {std::pair{1, true}, {2, true}, {41, true}, {17, false}}) {
+    gated_ = gated;
     const Tokens t(rows, random_);
     const auto out = run(t.x, t.chosen, t.weights, t.residual.data());
     for (int row = 0; row < rows; ++row) {

@@ -1,4 +1,4 @@
-// What answers tell of their tokens, as OpenAI's two APIs have it.
+// What answers tell of their tokens, as OpenAI's two APIs have it; Ollama's has the same of its chats.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "server/openai/token_reply.h"
+#include "server/chat/token_reply.h"
 
 #include <algorithm>
 #include <string>
