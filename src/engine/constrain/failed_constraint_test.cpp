@@ -28,7 +28,7 @@ std::shared_ptr<const text::Tokenizer> tokenizer() {
 // compiled.
 text::Matcher growing_matcher() {
   static text::GrammarCompiler compiler(tokenizer(), std::vector{end_of_turn},
-                                        {.max_grammar_bytes = 8 << 20});
+                                        {.max_grammar_bytes = 512 << 10});
   auto matcher = compiler.compile({text::Grammar::Kind::regex, "[a-z ]*q[a-z ]{200}"});
   matcher.blame("guided_regex");
   return matcher;
