@@ -192,13 +192,28 @@ typedef enum PippinGrammarKind {
 /// Follows one answer through a grammar.
 typedef struct PippinMatcher PippinMatcher;
 
-/// Compiles on a thread of the library's and waits for it. PIPPIN_INVALID carries what can't be kept to, by name, or that it took
-/// longer than limit_ms, from when it began. `wanted` (null: always) is called with `context` on the calling thread every few
-/// milliseconds; where it returns 0, the work is dropped: PIPPIN_CANCELLED. PIPPIN_BUSY: as many wait as may, or all memory for
-/// grammars is taken.
-PippinStatus pippin_grammar_compile(const PippinGrammars* grammars, int kind, const uint8_t* text,
-                                    size_t size, uint32_t limit_ms, int32_t (*wanted)(void*),
-                                    void* context, PippinMatcher** out, PippinBuffer* error);
+/// What is to be compiled, for whom.
+typedef struct PippinGrammarOrder {
+  int32_t kind;         ///< a PippinGrammarKind
+  const uint8_t* text;  ///< UTF-8
+  size_t size;
+  uint32_t limit_ms;     ///< from when it begins
+  const uint8_t* owner;  ///< owners take turns
+  size_t owner_size;
+  const uint8_t* connection;  ///< an owner's connections take turns
+  size_t connection_size;
+  /// Whether anybody still waits for it; asked now and then on any thread, the caller's before the call returns, until `done`.
+  int32_t (*wanted)(void* context);
+  /// Called once, on a thread of the library's, or on the caller's before the call returns. The matcher is the caller's from then on,
+  /// or null; the error is the library's.
+  void (*done)(void* context, PippinStatus status, PippinMatcher* matcher, PippinBuffer* error);
+  void* context;
+} PippinGrammarOrder;
+
+/// Has a grammar compiled on a thread of the library's when its owner's turn comes, and does not wait. PIPPIN_INVALID carries what
+/// can't be kept to, by name, or that it took longer than limit_ms. PIPPIN_CANCELLED: it was not `wanted` any more. PIPPIN_BUSY: as
+/// many wait as may, or all memory for grammars is taken. The order and what it points to are read before this returns.
+void pippin_grammar_compile(const PippinGrammars* grammars, const PippinGrammarOrder* order);
 /// Paths of what tools that are not strict ask for and the grammar does not keep to, a line each; often none.
 void pippin_matcher_ignored(const PippinMatcher* matcher, PippinBuffer* out);
 /// That it takes, and what its grammar leaves to the next ones.

@@ -385,6 +385,14 @@ EngineStats Frontend::stats() const {
   return stats;
 }
 
+void Frontend::prepare(const ChatRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
+}
+
+void Frontend::prepare(const CompletionRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
+}
+
 std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
   return static_cast<std::int64_t>(render(request).tokens.size());
 }
@@ -519,9 +527,7 @@ ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
         return options;
       },
       [&] {
-        return waiting.run([&](auto wanted) {
-          return constraints_->make(request.format, wanted, request.cache_salt);
-        });
+        return waiting.run([&](auto wanted) { return constraints_->make(request, wanted); });
       });
 }
 

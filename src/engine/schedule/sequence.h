@@ -65,6 +65,7 @@ struct MediaItem {
   /// The digest of the decoded pixels, of what is made of them (media::patches_digest), and of the salt where there is one.
   Digest digest;
   std::shared_ptr<const LazyPatches> patches;
+  std::string field = {};  ///< of the request, for errors that the item is to blame for
 
   // Set by the engine's thread.
   /// The encoder's output, kept from its arrival until the item's last row is computed.
