@@ -66,8 +66,9 @@ PippinStatus pippin_line_editor_new(const uint8_t* commands, size_t commands_siz
                                     PippinLineEditor** out, PippinBuffer* error);
 /// Reads an entry from standard input: several lines behind a backslash, Alt-Enter or Ctrl-J, as pasted, or between two """. Where that is
 /// no terminal, no prompt is shown. PIPPIN_CANCELLED for Ctrl-C; `ended` is 1 at the end of the input.
-PippinStatus pippin_line_editor_read(PippinLineEditor* editor, const uint8_t* prompt, size_t prompt_size,
-                                     PippinBuffer* line, int32_t* ended, PippinBuffer* error);
+PippinStatus pippin_line_editor_read(PippinLineEditor* editor, const uint8_t* prompt,
+                                     size_t prompt_size, PippinBuffer* line, int32_t* ended,
+                                     PippinBuffer* error);
 void pippin_line_editor_free(PippinLineEditor* editor);
 
 // ---- Tokenizer ----------------------------------------------------------------------------------
