@@ -74,16 +74,16 @@ void Placement::cut_to_window(Sequence& sequence) {
   while (sequence.num_published > kept) give_up_last_page(sequence);
 }
 
-// Where a cached text goes on otherwise, or its window is gone.
+// Unless the prompt goes on from a cached text's end.
 void Placement::note_parting(Sequence& sequence) {
   if (!has_windows_ || sequence.num_published == 0) return;
   const auto begin = sequence.num_computed,
              end = std::min(begin + pages_.page_size(), sequence.num_tokens());
   const auto content = page_content(sequence, begin, end);
   const auto* known = pages_.continuation(parent_key(sequence), content);
-  const bool parts =
-      known && common_tokens(*known, content) < static_cast<int>(known->tokens.size());
-  if (parts || windows_.resumable(sequence) < sequence.num_published)
+  const bool extends =
+      known && common_tokens(*known, content) == static_cast<int>(known->tokens.size());
+  if (!extends || windows_.resumable(sequence) < sequence.num_published)
     sequence.window_parting = sequence.num_published;
 }
 
@@ -282,17 +282,15 @@ void Placement::free_pages(Sequence& sequence) {
   for (auto& item : sequence.media) item.features.reset();
 }
 
-void Placement::release_sources(const Batch& batch) {
+// No later: a page that is used without its sequence keeps the pages before it, which count as free to be had.
+void Placement::step_planned(const Batch& batch) {
   for (const auto& copy : batch.copies) {
     windows_.copied(copy);
     pages_.release(std::span(&copy.from, 1));
   }
 }
 
-void Placement::step_done(const Batch& batch) { release_sources(batch); }
-
 void Placement::step_failed(const Batch& batch) {
-  release_sources(batch);
   for (const auto& chunk : batch.chunks) release_saves(chunk);
 }
 

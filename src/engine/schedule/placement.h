@@ -87,7 +87,8 @@ class Placement {
   void free_pages(Sequence& sequence);
 
   // Steps.
-  void step_done(const Batch& batch);
+  /// The step is planned. The pages that it copies from need not be kept until it is done: whoever gets them computes after it.
+  void step_planned(const Batch& batch);
   void step_failed(const Batch& batch);
   /// Forgets all snapshots of recurrent states.
   void forget_states();
@@ -146,7 +147,6 @@ class Placement {
   }
   std::optional<PageKey> publish_rest(Sequence& sequence);
   double page_cost(std::int64_t begin) const;
-  void release_sources(const Batch& batch);
 
   PlacementOptions options_;
   PageCache& pages_;

@@ -68,6 +68,7 @@ Batch Scheduler::next(bool ahead) {
   admit(batch);
   plan_prefill(batch);
   number_sampled_rows(batch);
+  placement_.step_planned(batch);
   encoding_ = !batch.encode.empty();
   return batch;
 }
@@ -355,7 +356,6 @@ void Scheduler::take(const std::shared_ptr<Sequence>& sequence, std::int32_t tok
 void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
                        const std::vector<TokenLogprobs>& logprobs) {
   std::size_t sampled = 0;
-  placement_.step_done(batch);
   for (const auto& chunk : batch.chunks) {
     Sequence& sequence = *chunk.sequence;
     const auto row = sampled;

@@ -111,6 +111,24 @@ TEST(Scheduler, APromptThatNeedsThePageItCouldCopyFromIsNotStarved) {
   EXPECT_EQ(answer_of(*all), expected_answer(prompt, 1));
 }
 
+// Whose sequence leaves while the step that copies it is under way: the pages before it are to be had.
+TEST(Scheduler, APageThatIsCopiedKeepsNoOthers) {
+  Machine m(8, {32, 4});
+  m.overlap = true;
+  m.scheduler.add(make_sequence(count_up(14), 1));
+  m.run_dry();
+  auto prompt = count_up(13);
+  prompt.push_back(900);
+  const auto leaves = make_sequence(prompt, 4);
+  m.scheduler.add(leaves);
+  ASSERT_EQ(m.step().copies.size(), 1u);
+  leaves->output->cancel();
+  const auto next = make_sequence(count_up(24, 500), 4);
+  m.scheduler.add(next);
+  m.run_dry();
+  EXPECT_EQ(answer_of(*next), expected_answer(count_up(24, 500), 4));
+}
+
 TEST(Scheduler, SaysThatAPrefixWasEvicted) {
   Machine m(8, {64, 4});
   for (const int first : {1, 100, 1}) {

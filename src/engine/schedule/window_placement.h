@@ -31,7 +31,8 @@ class WindowPlacement {
   void loaded(Sequence& sequence);
   /// Nothing is used any more: what was loaded may be of no use.
   void stop(Sequence& sequence);
-  /// `from` is copied to the page `to` of the sequence, its first one that is not whole. Used until copied().
+  /// `from` is copied to the page `to` of the sequence, its first one that is not whole. Used until copied(), when the step
+  /// is planned.
   void copy(Sequence& sequence, PageId from, PageId to, Batch& batch);
   void copied(const PageCopy& copy);
 
@@ -52,9 +53,8 @@ class WindowPlacement {
 
   PageCache& pages_;
   WindowPages* windows_;
-  std::int64_t reserved_ = 0;  ///< by placed sequences
-  std::int64_t num_copied_ =
-      0;  ///< pages that are copied in planned steps, also for sequences that have ended since
+  std::int64_t reserved_ = 0;    ///< by placed sequences
+  std::int64_t num_copied_ = 0;  ///< pages that the planned step copies from
 };
 
 }  // namespace pippin::engine
