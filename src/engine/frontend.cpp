@@ -111,11 +111,13 @@ constexpr const char* layout_version = "layout 1";
 
 // Kernels of other instruction sets add in another order: their pages would do, but not give the same tokens to the last bit.
 std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
-                                  const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) {
+                                  const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu,
+                                  bool windows_apart) {
   const std::string device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
   std::vector<std::string> setup = {layout_version, std::string("mlx ") + mx::version(),
                                     device,         text_of(dtype),
                                     text_of(kv),    std::to_string(options.page_size)};
+  if (windows_apart) setup.emplace_back("windows apart");
   if (cpu) {
     setup.emplace_back(cpu::name_of(cpu->kernels.isa));
     setup.emplace_back(cpu->exact_activations ? "float32 activations" : "int8 activations");
@@ -126,11 +128,11 @@ std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
 std::shared_ptr<DiskStore> open_disk_store(const std::filesystem::path& model_dir,
                                            const EngineOptions& options, mx::Dtype dtype,
                                            const nn::KvStorage& kv,
-                                           const kernels::CpuBackendPtr& cpu) {
+                                           const kernels::CpuBackendPtr& cpu, bool windows_apart) {
   if (options.cache_dir.empty()) return nullptr;
   DiskStoreOptions disk;
   disk.directory = options.cache_dir;
-  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu));
+  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu, windows_apart));
   disk.max_bytes = options.cache_disk_bytes;
   try {
     return std::make_shared<DiskStore>(std::move(disk));
@@ -277,7 +279,6 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv = choose_kv_storage(options, dtype, cpu);
-  const auto disk = open_disk_store(model_dir, options, dtype, kv, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
@@ -294,6 +295,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
   const auto needs = cache_needs(traits, kv, options, context);
   const auto [pages, slots, window_pages] = memory.grant_cache(needs);
+  const auto disk = open_disk_store(model_dir, options, dtype, kv, cpu, window_pages > 0);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");

@@ -22,6 +22,7 @@ constexpr std::int64_t most_decoded = std::int64_t{1280} << 20;
 constexpr std::int64_t contexts = 4;
 // Of the page cache, for each window that is kept beside those of running sequences: some percent of a long context's memory.
 constexpr int tokens_of_kept_window = 32'768;
+constexpr int least_share = 64;
 // Without these not even a few plain schemas could be compiled.
 constexpr std::int64_t least_grammars = std::int64_t{16} << 20;
 constexpr std::int64_t most_grammars = std::int64_t{256} << 20;
@@ -112,27 +113,30 @@ double MemoryBudget::bytes_per_page(const CacheNeeds& needs) const {
   return bytes + static_cast<double>(needs.slot_bytes) * options_.page_size / needs.snapshot_tokens;
 }
 
+std::int64_t MemoryBudget::cache_bytes() const {
+  if (options_.kv_pool_bytes > 0) return options_.kv_pool_bytes;
+  return named_ ? left() : std::min(left(), split_.limit / 4);
+}
+
 std::int64_t MemoryBudget::num_pages(const CacheNeeds& needs, double first, double each) const {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options_.page_size - 1) / options_.page_size;
   };
-  const auto pages_in = [&](std::int64_t bytes) {
-    return static_cast<std::int64_t>((static_cast<double>(bytes) - first) / each);
-  };
-  const auto most = pages_for(contexts * needs.context);
   if (options_.kv_pool_tokens > 0) return pages_for(options_.kv_pool_tokens);
-  if (options_.kv_pool_bytes > 0)
-    return std::min(most, std::max<std::int64_t>(pages_in(options_.kv_pool_bytes), 1));
-  const auto pages = pages_in(left());
-  return named_ ? pages : std::min({pages, most, pages_in(split_.limit / 4)});
+  const auto pages = static_cast<std::int64_t>((static_cast<double>(cache_bytes()) - first) / each);
+  const auto most = pages_for(contexts * needs.context);
+  if (options_.kv_pool_bytes > 0) return std::min(most, std::max<std::int64_t>(pages, 1));
+  return named_ ? pages : std::min(pages, most);
 }
 
 // No pages where they would take more apart than together.
 MemoryBudget::CacheGrant MemoryBudget::pages_with_windows(const CacheNeeds& needs) const {
   if (needs.window_page_bytes == 0 || needs.slot_bytes > 0) return {};
-  const std::int64_t of_sequence = needs.window.of_sequence(), of_steps = needs.window.of_steps();
+  const std::int64_t of_sequence = needs.window.of_context(needs.context) + 1,
+                     of_steps = needs.window.of_steps();
+  const auto bytes = options_.kv_pool_tokens > 0 ? left() : cache_bytes();
   const auto running = std::clamp<std::int64_t>(
-      (left() / 2 / needs.window_page_bytes - of_steps) / of_sequence, 1, options_.max_sequences);
+      (bytes / 2 / needs.window_page_bytes - of_steps) / of_sequence, 1, options_.max_sequences);
   const auto fixed = running * of_sequence + of_steps;
   const double kept =
       options_.prefix_cache
@@ -140,8 +144,10 @@ MemoryBudget::CacheGrant MemoryBudget::pages_with_windows(const CacheNeeds& need
           : 0;
   const auto window = static_cast<double>(needs.window_page_bytes);
   CacheGrant grant;
+  // Where all layers have a window a page itself takes nothing, but what the caches note of it.
+  const auto all = static_cast<double>(needs.page_bytes);
   grant.pages = num_pages(needs, window * static_cast<double>(fixed),
-                          static_cast<double>(needs.page_bytes) - window * (1 - kept));
+                          std::max(all - window * (1 - kept), all / least_share));
   grant.window_pages = fixed + static_cast<std::int64_t>(kept * static_cast<double>(grant.pages));
   return grant.window_pages < grant.pages ? grant : CacheGrant{};
 }

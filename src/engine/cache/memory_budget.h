@@ -66,6 +66,8 @@ class MemoryBudget {
   std::int64_t left() const { return split_.budget - split_.used(); }
   std::int64_t running_slots(const CacheNeeds& needs) const;
   double bytes_per_page(const CacheNeeds& needs) const;
+  /// That pages and states may take where no number of tokens is named.
+  std::int64_t cache_bytes() const;
   /// The pages that the named options, or else the memory, allow: bytes = first + each * pages.
   std::int64_t num_pages(const CacheNeeds& needs, double first, double each) const;
   CacheGrant pages_with_windows(const CacheNeeds& needs) const;

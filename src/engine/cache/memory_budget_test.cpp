@@ -181,6 +181,52 @@ TEST(MemoryBudget, WindowsShareANamedBudgetWithPages) {
   }
 }
 
+// What is named, or a quarter of the memory, is shared, however much more is left.
+TEST(MemoryBudget, WindowsTakeHalfOfTheAttentionCacheAtMost) {
+  auto named = options(0, 64 * gb);
+  named.kv_pool_bytes = gb;
+  auto automatic = options();
+  for (const auto& each : {named, automatic}) {
+    MemoryBudget budget(each.kv_pool_bytes > 0 ? 64 * gb : 4 * gb, each);
+    budget.take_model(gb, 0);
+    auto needs = gemma_needs();
+    needs.context = 1'000'000;
+    const auto grant = budget.grant_cache(needs);
+    EXPECT_GT(grant.window_pages, 0);
+    EXPECT_LT(grant.window_pages * gemma_window, gb / 2 + grant.pages * gemma_window / 50);
+    EXPECT_LE(budget.split().pages, gb);
+    EXPECT_GT(budget.split().pages, gb - mb);
+  }
+}
+
+// Pages themselves hold nothing then.
+TEST(MemoryBudget, AModelWhoseLayersAllHaveAWindowKeepsWithinItsBudget) {
+  for (const bool reuse : {true, false}) {
+    auto each = options(0, 8 * gb);
+    each.prefix_cache = reuse;
+    MemoryBudget budget(16 * gb, each);
+    budget.take_model(gb, 0);
+    auto needs = gemma_needs();
+    needs.page_bytes = needs.window_page_bytes;
+    const auto grant = budget.grant_cache(needs);
+    EXPECT_GT(grant.window_pages, 0);
+    EXPECT_GT(grant.pages, grant.window_pages);
+    EXPECT_LT(grant.pages, 64 * 8 * gb / needs.page_bytes);
+    EXPECT_LE(budget.split().used(), budget.split().budget);
+  }
+}
+
+TEST(MemoryBudget, AWindowIsNoLongerThanTheContext) {
+  auto needs = gemma_needs();
+  needs.window.window = 1 << 20;
+  needs.context = 4096;
+  MemoryBudget budget(64 * gb, options(0, 60 * gb));
+  budget.take_model(gb, 0);
+  const auto grant = budget.grant_cache(needs);
+  EXPECT_GT(grant.window_pages, 0);
+  EXPECT_LE(grant.window_pages, 64 * (4096 / 16 + 1) + needs.window.of_steps() + grant.pages / 4);
+}
+
 TEST(MemoryBudget, WindowsAreNotApartWhereThatWouldTakeMore) {
   auto few = options(0, 8 * gb);
   few.kv_pool_tokens = 2048;

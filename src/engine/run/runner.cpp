@@ -165,7 +165,8 @@ PageBytes Runner::bytes_of_pages() {
           [=, this](PageId page, std::span<const std::uint8_t> bytes) {
             all.write(page, bytes.first(size));
             write_window(page, bytes.subspan(size));
-          }};
+          },
+          [this](PageId page) { return windows_->has(page); }};
 }
 
 void Runner::read_window(PageId page, std::span<std::uint8_t> out) {
