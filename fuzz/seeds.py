@@ -247,6 +247,13 @@ def data_urls() -> Iterator[bytes]:
         yield url.encode()
 
 
+def gguf() -> Iterator[bytes]:
+    for folder in (ROOT / "tests/golden/gguf", ROOT / "src/text/testdata/tokenizers"):
+        for file in sorted(folder.rglob("*.gguf")):
+            if file.stat().st_size <= 65536:
+                yield file.read_bytes()
+
+
 MAKERS: dict[str, Callable[[], Iterator[bytes]]] = {
     "http": http, "requests": requests, "parsers": parsers, "messages": messages, "templates": templates, "grammars": grammars,
-    "images": images, "videos": videos, "data_urls": data_urls}
+    "images": images, "videos": videos, "data_urls": data_urls, "gguf": gguf}

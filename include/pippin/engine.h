@@ -163,6 +163,13 @@ class Engine {
   /// As chat, but of a plain prompt without a template.
   virtual ChatStreams complete(CompletionRequest request, int num_choices) = 0;
 
+  /// Has the grammars compiled that the answer's format and tools ask for, on the engine's threads and in the client's turn, and
+  /// calls `ready` once, on this thread or on one of those: it must only pass the word on. With what it is given as the request's
+  /// `grammars`, chat() does not wait for them; that one can't be had chat() tells. Null: the request needs none.
+  using Ready = std::function<void(std::shared_ptr<const Grammars>)>;
+  virtual void prepare(const ChatRequest& request, Ready ready) const = 0;
+  virtual void prepare(const CompletionRequest& request, Ready ready) const = 0;
+
   /// Tokens of the prompt that chat() would answer, placeholders of pictures included; also where no context holds them.
   /// Throws Error(invalid_argument) for a prompt that can't be built.
   virtual std::int64_t count_tokens(const ChatRequest& request) const = 0;

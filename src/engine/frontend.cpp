@@ -154,6 +154,7 @@ std::size_t longest_token(const text::Tokenizer& tokenizer) {
 
 std::string name_of(const std::filesystem::path& model_dir) {
   const auto path = std::filesystem::weakly_canonical(model_dir);
+  if (path.extension() == ".gguf") return path.stem().string();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
@@ -384,6 +385,14 @@ EngineStats Frontend::stats() const {
   return stats;
 }
 
+void Frontend::prepare(const ChatRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
+}
+
+void Frontend::prepare(const CompletionRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
+}
+
 std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
   return static_cast<std::int64_t>(render(request).tokens.size());
 }
@@ -518,9 +527,7 @@ ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
         return options;
       },
       [&] {
-        return waiting.run([&](auto wanted) {
-          return constraints_->make(request.format, wanted, request.cache_salt);
-        });
+        return waiting.run([&](auto wanted) { return constraints_->make(request, wanted); });
       });
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "gguf/model_files.h"
 #include "kernels/cpu/recurrent_kernels.h"
 #include "pippin/error.h"
 
@@ -423,11 +424,8 @@ std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,
                                           const json::object& config) {
-  const auto file = model_dir / "generation_config.json";
-  if (std::filesystem::exists(file)) {
-    const auto generation = read_json_object(file);
-    if (auto ids = token_ids(generation.if_contains("eos_token_id")); !ids.empty()) return ids;
-  }
+  if (const auto generation = gguf::model_json(model_dir, "generation_config.json"))
+    if (auto ids = token_ids(generation->if_contains("eos_token_id")); !ids.empty()) return ids;
   if (auto ids = token_ids(config.if_contains("eos_token_id")); !ids.empty()) return ids;
   if (const auto* text = Members(config).object("text_config"))
     return token_ids(text->if_contains("eos_token_id"));

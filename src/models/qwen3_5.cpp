@@ -91,7 +91,8 @@ nn::DecoderConfig read_hybrid(ConfigFields& fields, const char* intermediate_siz
   auto decoder = read_decoder(fields, intermediate_size);
   auto& attention = decoder.kinds.front();
   attention.norms = cpu::HeadNorms::each_head;
-  attention.output_gate = fields.flag_or("attn_output_gate", true);
+  if (fields.flag_or("attn_output_gate", true))
+    attention.output_gate = nn::OutputGate::beside_queries;
   attention.qkv_bias = attention.output_bias = fields.flag_or("attention_bias", false);
   decoder.activation = fields.activation("hidden_act", "silu");
   decoder.tied = fields.flag_or("tie_word_embeddings", false);

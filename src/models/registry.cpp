@@ -1,6 +1,7 @@
 #include "models/registry.h"
 
 #include "base/json.h"
+#include "gguf/model_files.h"
 #include "models/families.h"
 #include "pippin/error.h"
 
@@ -36,6 +37,7 @@ constexpr Entry entries[] = {
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},
     {"mixtral", load_mixtral},
+    {"muse_glimmer", load_muse_glimmer},
     {"nemotron_h", load_nemotron_h},
     {"olmo2", load_olmo2},
     {"olmo3", load_olmo3},
@@ -58,10 +60,11 @@ constexpr Entry entries[] = {
 };
 
 json::object read_config(const std::filesystem::path& model_dir) {
-  if (!std::filesystem::exists(model_dir / "config.json"))
+  auto config = gguf::model_json(model_dir, "config.json");
+  if (!config)
     throw Error(Code::not_found,
                 "[model] " + model_dir.string() + " is no model directory: it has no config.json");
-  return read_json_object(model_dir / "config.json");
+  return std::move(*config);
 }
 
 }  // namespace

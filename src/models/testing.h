@@ -89,7 +89,8 @@ inline std::vector<const char*> family_checkpoints() {
           "granitemoehybrid-bf16",
           "granitemoehybrid-mlx-4bit",
           "minimax-bf16",
-          "bailing_moe-bf16"};
+          "bailing_moe-bf16",
+          "muse_glimmer-bf16"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.

@@ -26,6 +26,13 @@ struct QueryScale {
   int context;
 };
 
+/// What attention gives may be multiplied by the sigmoid of a gate.
+enum class OutputGate {
+  none,
+  beside_queries,  ///< q_proj gives each head's query and its gate
+  apart,           ///< self_attn.gate_proj gives it
+};
+
 /// One kind of attention layer.
 struct AttentionConfig {
   int num_heads = 0;     ///< H
@@ -40,8 +47,8 @@ struct AttentionConfig {
   cpu::HeadNorms norms = cpu::HeadNorms::none;
   int rope = 0;  ///< which of DecoderConfig::ropes; -1: nothing turns
   std::optional<QueryScale> query_scale = {};
-  /// q_proj gives each head's query and a gate beside it; what attention gives is multiplied by the gate's sigmoid.
-  bool output_gate = false;
+  bool norm_weights = true;  ///< else q_norm and k_norm have none
+  OutputGate output_gate = OutputGate::none;
 };
 
 /// Which norm a family's blocks have.
@@ -72,7 +79,10 @@ struct DecoderConfig {
       {};  ///< the output layer is the embedding; absent: where there is no lm_head
   float norm_eps = 1e-6f;
   NormKind norm_kind = NormKind::rms;
-  bool norm_adds_one = false;  ///< RMS norms multiply by 1 + weight
+  bool norm_adds_one = false;    ///< RMS norms multiply by 1 + weight
+  bool last_norm_plain = false;  ///< but for model.norm
+  float output_norm_eps = 0;     ///< of the norms after attention and MLP; 0: norm_eps
+  bool embedding_norm = false;   ///< rows of the table are divided by their root mean square
   /// The MLP reads what attention reads, and both join the residual: norms.mlp_input is empty.
   bool parallel = false;
   NormNames norms;
@@ -133,7 +143,7 @@ class Decoder {
    private:
     JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh
     kernels::AttentionSpec spec_;
-    bool output_gate_;
+    OutputGate output_gate_;
   };
 
   struct Block {
@@ -159,6 +169,7 @@ class Decoder {
 
   DecoderConfig config_;
   Embedding embed_tokens_;
+  std::optional<RmsNorm> embedding_norm_;
   std::vector<Block> layers_;
   Norm norm_;
   Linear lm_head_;

@@ -13,15 +13,20 @@ int WindowNeeds::of_sequence() const {
   return seen + kept_before + of_rows_under_way + copied_from;
 }
 
+int WindowNeeds::of_context(std::int64_t num_tokens) const {
+  const std::int64_t copied_from = 1, pages = (num_tokens + page_size - 1) / page_size;
+  return static_cast<int>(std::min(of_sequence() - copied_from, pages));
+}
+
 WindowPages::WindowPages(int num_pages, int num_owners, const WindowNeeds& needs)
     : needs_(needs), num_pages_(num_pages), owned_(static_cast<std::size_t>(num_owners)) {
   for (PageId page = num_pages; page-- > 0;) free_.push_back(page);
 }
 
-bool WindowPages::has_room_for(std::size_t num_sequences) const {
-  const auto wanted = static_cast<std::int64_t>(num_sequences) * needs_.of_sequence();
+// Where each owner has a page of its own there always is room.
+bool WindowPages::has_room_for(std::int64_t num_pages) const {
   return static_cast<std::size_t>(num_pages_) >= owned_.size() ||
-         wanted + needs_.of_steps() <= num_pages_;
+         num_pages + needs_.of_steps() <= num_pages_;
 }
 
 std::size_t WindowPages::first_seen(std::int64_t position) const {
@@ -118,6 +123,24 @@ void WindowPages::keep(PageId owner, bool last_to_go) {
 
 void WindowPages::stop_keeping(Owned& owned) {
   (owned.last_to_go ? last_to_go_ : left_behind_).erase(owned.place);
+}
+
+std::string WindowPages::check(std::span<const PageId> used) const {
+  std::vector<int> users(owned_.size(), 0), holders(static_cast<std::size_t>(num_pages_), 0);
+  for (const PageId owner : used) ++users[static_cast<std::size_t>(owner)];
+  for (const PageId page : free_) ++holders[static_cast<std::size_t>(page)];
+  int cached = 0;
+  for (std::size_t i = 0; i < owned_.size(); ++i) {
+    const auto& owned = owned_[i];
+    if (owned.users != users[i]) return "a page's users are not those that use it";
+    if (owned.page == none && owned.users > 0) return "a page in use has no window page";
+    if (owned.page == none) continue;
+    ++holders[static_cast<std::size_t>(owned.page)];
+    cached += is_cached(owned);
+  }
+  if (std::any_of(holders.begin(), holders.end(), [](int count) { return count != 1; }))
+    return "a page is lost, or two owners have it";
+  return cached == num_cached() ? "" : "cached pages are counted wrong";
 }
 
 }  // namespace pippin::engine

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <list>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/cache/page_cache.h"
@@ -22,8 +23,10 @@ struct WindowNeeds {
   int page_size = 16;
   int max_batch_tokens = 512;  ///< rows of a step
 
-  /// Pages of one running sequence: its window, and the pages at both ends that hold only a part.
+  /// Pages of one running sequence: its window, the pages at both ends that hold only a part, and the page whose beginning it copies.
   int of_sequence() const;
+  /// Pages that a running sequence uses at most, whose context never exceeds so many tokens. Without the page that it copies.
+  int of_context(std::int64_t num_tokens) const;
   /// Pages of the rows of two steps, one of which is planned while the other runs.
   int of_steps() const { return 2 * (max_batch_tokens / page_size + 1); }
 };
@@ -38,8 +41,9 @@ class WindowPages {
   const std::vector<PageId>& free_pages() const { return free_; }
   /// Used by no sequence, holding what a later prompt may go on from.
   int num_cached() const { return static_cast<int>(left_behind_.size() + last_to_go_.size()); }
-  /// Whether so many sequences may run at once.
-  bool has_room_for(std::size_t num_sequences) const;
+  /// Whether running sequences may use so many pages, beside those of two steps' rows.
+  bool has_room_for(std::int64_t num_pages) const;
+  const WindowNeeds& needs() const { return needs_; }
 
   /// The first page of a context that a row at `position` sees, and one more before it, so that a prompt may part from an answer shortly
   /// before its end.
@@ -65,6 +69,9 @@ class WindowPages {
   void forget(PageId owner);
   /// Forgets whatever no sequence uses.
   void forget_cached();
+
+  /// For tests: the first broken invariant, or "". `used`: the owners that are in use, one entry a user.
+  std::string check(std::span<const PageId> used) const;
 
  private:
   static constexpr PageId none = -1;

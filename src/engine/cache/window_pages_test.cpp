@@ -88,8 +88,10 @@ TEST(WindowPages, RunAsManySequencesAsHaveRoomForSure) {
   const int each = needs.of_sequence(), steps = needs.of_steps();
   EXPECT_GE(each * 4, 6 + 2 * 4);
   const WindowPages two(2 * each + steps, 1000, needs);
-  EXPECT_TRUE(two.has_room_for(2));
-  EXPECT_FALSE(two.has_room_for(3));
+  EXPECT_TRUE(two.has_room_for(2 * each));
+  EXPECT_FALSE(two.has_room_for(2 * each + 1));
+  EXPECT_EQ(needs.of_context(1000) + 1, each);
+  EXPECT_EQ(needs.of_context(5), 2);
   EXPECT_TRUE(WindowPages(5, 5, needs).has_room_for(100));  // each owner has its own
 }
 

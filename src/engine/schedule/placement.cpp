@@ -40,7 +40,11 @@ bool Placement::place(Sequence& sequence, Batch& batch, std::size_t num_running)
 bool Placement::place_pages(Sequence& sequence, Batch& batch, std::size_t num_running) {
   sequence.num_to_load = num_reusable(sequence);
   sequence.loading_from_disk = has_room_to_start(sequence, num_running) && request_pages(sequence);
-  if (!sequence.loading_from_disk) cut_to_window(sequence);
+  note_parting(sequence);
+  if (!sequence.loading_from_disk) {
+    stop_loading(sequence);  // before pages are given up: they count as requested
+    cut_to_window(sequence);
+  }
   if (!has_room_to_start(sequence, num_running)) {
     free_pages(sequence);
     return false;
@@ -54,7 +58,8 @@ bool Placement::place_pages(Sequence& sequence, Batch& batch, std::size_t num_ru
     source.reset();
   }
   ensure_pages(sequence, sequence.num_tokens());
-  if (!sequence.loading_from_disk) windows_.start(sequence);
+  windows_.reserve(sequence);
+  windows_.start(sequence);
   if (!source) return true;
   const auto page = sequence.pages[sequence.num_published];
   batch.copies.push_back({source->page, page});
@@ -65,7 +70,21 @@ bool Placement::place_pages(Sequence& sequence, Batch& batch, std::size_t num_ru
 
 // Gives back the last cached pages: up to where the window is still there.
 void Placement::cut_to_window(Sequence& sequence) {
-  while (sequence.num_published > windows_.resumable(sequence)) give_up_last_page(sequence);
+  const auto kept = windows_.resumable(sequence);
+  while (sequence.num_published > kept) give_up_last_page(sequence);
+}
+
+// Where a cached text goes on otherwise, or its window is gone.
+void Placement::note_parting(Sequence& sequence) {
+  if (!has_windows_ || sequence.num_published == 0) return;
+  const auto begin = sequence.num_computed,
+             end = std::min(begin + pages_.page_size(), sequence.num_tokens());
+  const auto content = page_content(sequence, begin, end);
+  const auto* known = pages_.continuation(parent_key(sequence), content);
+  const bool parts =
+      known && common_tokens(*known, content) < static_cast<int>(known->tokens.size());
+  if (parts || windows_.resumable(sequence) < sequence.num_published)
+    sequence.window_parting = sequence.num_published;
 }
 
 void Placement::give_up_last_page(Sequence& sequence) {
@@ -166,6 +185,7 @@ bool Placement::has_room(const Sequence& sequence, std::int64_t num_tokens) cons
 
 // Without looking its pages up again at every step.
 bool Placement::may_have_room(Sequence& sequence) {
+  if (!windows_.has_room_to_start(sequence)) return false;
   unknown_tokens(sequence);
   return num_pages_for(sequence.num_tokens()) <=
          sequence.num_known + static_cast<std::size_t>(pages_.num_available());
@@ -175,7 +195,7 @@ bool Placement::may_have_room(Sequence& sequence) {
 bool Placement::has_room_to_start(const Sequence& sequence, std::size_t num_running) const {
   const auto reserve = static_cast<std::int64_t>(num_running) * pages_.page_size();
   return has_room(sequence, sequence.num_tokens() + reserve) &&
-         windows_.has_room_to_start(num_running);
+         windows_.has_room_to_start(sequence);
 }
 
 bool Placement::ensure_pages(Sequence& sequence, std::int64_t num_tokens) {

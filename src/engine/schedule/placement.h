@@ -108,6 +108,7 @@ class Placement {
   std::optional<PageId> publish(PageId page, const PageKey& parent, const PageKey& key,
                                 PageContent content, std::int64_t begin);
   void cut_to_window(Sequence& sequence);
+  void note_parting(Sequence& sequence);
   void give_up_last_page(Sequence& sequence);
   bool swap_last_page(Sequence& sequence);
   bool place_with_state(Sequence& sequence, Batch& batch, std::size_t num_running);

@@ -44,7 +44,10 @@ bool Placement::finish_loading(Sequence& sequence, Batch& batch, bool beside) {
   if (!load_pages(sequence, beside)) return false;
   if (states_ && !load_state(sequence, batch)) return false;
   stop_loading(sequence);
-  while (sequence.num_published > windows_.resumable(sequence))
+  windows_.stop(sequence);
+  const auto kept = windows_.resumable(sequence);
+  if (kept < sequence.num_published) sequence.window_parting = sequence.num_published;
+  while (sequence.num_published > kept)
     if (!swap_last_page(sequence)) return true;
   windows_.start(sequence);
   return true;
@@ -61,8 +64,11 @@ bool Placement::load_pages(Sequence& sequence, bool beside) {
   return true;
 }
 
-// False while it is to come.
+// False while it is to come, or while this step copies from the slot what was a snapshot until now.
 bool Placement::load_state(Sequence& sequence, Batch& batch) {
+  if (std::any_of(batch.restores.begin(), batch.restores.end(),
+                  [&](const auto& restore) { return restore.from == sequence.state; }))
+    return false;
   if (sequence.state_requested && sequence.num_published == sequence.num_to_load) {
     const auto index = sequence.num_published - 1;
     const auto begin = static_cast<std::int64_t>(index) * pages_.page_size();
@@ -121,6 +127,7 @@ bool Placement::take_page(Sequence& sequence) {
   cold_->forget(key);
   ++sequence.num_published;
   sequence.num_computed += pages_.page_size();
+  windows_.loaded(sequence);
   return true;
 }
 

@@ -28,7 +28,7 @@ std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.
 // Why a sequence can't go on, where it can't.
 std::optional<Error> failure_of(const Sequence& sequence, double now_ms) {
   for (const auto& item : sequence.media)
-    if (!item.failure.empty()) return Error(Code::unavailable, item.failure);
+    if (!item.failure.empty()) return Error(Code::unavailable, item.failure, item.field);
   if (sequence.deadline_ms <= now_ms)
     return Error(Code::deadline_exceeded,
                  "the answer did not end in the time that the request may take");
@@ -412,6 +412,14 @@ std::vector<PageId> Scheduler::pages_in_use() const {
   for (const auto& sequence : running_)
     pages.insert(pages.end(), sequence->pages.begin(), sequence->pages.end());
   return pages;
+}
+
+std::vector<PageId> Scheduler::window_owners_in_use() const {
+  std::vector<PageId> owners;
+  for (const auto& sequence : running_)
+    for (auto i = sequence->window_begin; i < sequence->window_end; ++i)
+      owners.push_back(sequence->pages[i]);
+  return owners;
 }
 
 }  // namespace pippin::engine

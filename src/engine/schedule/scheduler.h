@@ -117,6 +117,8 @@ class Scheduler {
   const SchedulerCounters& counters() const { return counters_; }
   /// The running sequences' pages, one entry a reference.
   std::vector<PageId> pages_in_use() const;
+  /// Those whose window pages running sequences use, likewise.
+  std::vector<PageId> window_owners_in_use() const;
 
  private:
   void drop_dead();

@@ -163,6 +163,7 @@ TEST(Scheduler, APictureThatIsInThePageCacheIsNotAskedFor) {
 TEST(Scheduler, APictureThatCannotBeEncodedFailsItsSequenceAlone) {
   Machine m(64, {64, 4});
   auto broken = with_picture(6, 8, 1, 20), whole = make_sequence(count_up(9), 3);
+  broken->media[0].field = "messages.0.content.1";
   m.scheduler.add(broken);
   m.scheduler.add(whole);
   const auto batch = m.scheduler.next();
@@ -171,7 +172,12 @@ TEST(Scheduler, APictureThatCannotBeEncodedFailsItsSequenceAlone) {
   others.encode.clear();
   m.scheduler.commit(batch, m.model.run(others));
   m.run_dry();
-  EXPECT_THROW(broken->output->next(), Error);
+  try {
+    broken->output->next();
+    ADD_FAILURE() << "it has an answer";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.field(), "messages.0.content.1");
+  }
   EXPECT_EQ(answer_of(*whole), expected_answer(count_up(9), 3));
   EXPECT_EQ(m.pages.num_available(), 64);
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -66,6 +67,7 @@ class FakeModel {
         for (const auto& save : chunk.saves)
           if (save.end == i + 1) states_[save.to] = states_[*s.state];
       }
+      score(chunk);
       if (!chunk.sample) continue;
       std::vector<std::int32_t> read;
       for (std::int64_t i = 0; i < chunk.end(); ++i) read.push_back(slot(s, i));
@@ -129,16 +131,27 @@ class FakeModel {
     const auto begin = slots.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
     return {begin, begin + page_size};
   }
-  // Writes row i, which sees what was computed into the window before it.
+  // The runner's part.
+  static void score(const Chunk& chunk) {
+    for (auto scored = scored_rows(chunk).size(); scored > 0; --scored)
+      chunk.sequence->scores.push_back(nullptr);
+  }
+  // Writes row i, which sees what was computed into the window before it. What a row holds follows from all tokens up to its own.
   void attend_in_window(const Chunk& chunk, std::int64_t i,
                         const std::vector<std::int32_t>& tokens) {
     const auto at = [&](std::int64_t j) -> std::int32_t& {
       return window_slots_[index(chunk.window_pages[static_cast<std::size_t>(j / page_size)],
                                  j % page_size)];
     };
-    at(i) = tokens[static_cast<std::size_t>(i)];
-    for (auto j = std::max<std::int64_t>(0, i + 1 - window_); j <= i; ++j)
-      EXPECT_EQ(at(j), tokens[static_cast<std::size_t>(j)]) << "row " << i << " sees token " << j;
+    const auto first = std::max<std::int64_t>(0, i + 1 - window_);
+    std::int32_t hash = 17;
+    for (std::int64_t j = 0; j <= i; ++j) {
+      hash = mix(hash, tokens[static_cast<std::size_t>(j)]);
+      if (j == i) at(i) = hash;
+      if (j >= first) {
+        EXPECT_EQ(at(j), hash) << "row " << i << " sees token " << j;
+      }
+    }
   }
 
   std::vector<std::int32_t> slots_;
@@ -163,6 +176,7 @@ struct Disk {
   Entries pages, states;
   std::set<PageKey> broken;  ///< seem to be there, but can't be read
   int latency = 0;           ///< times that one is asked whether a page has come before it has
+  bool behind = false;       ///< written by write_behind() alone, where not there by then
 };
 
 class FakeColdPages final : public ColdPages {
@@ -182,10 +196,10 @@ class FakeColdPages final : public ColdPages {
   }
   State state(const PageKey& key) override {
     if (reads_.at(key).left-- > 0) return State::coming;
-    return disk_.broken.count(key) > 0 ? State::absent : State::here;
+    return is_readable(key) ? State::here : State::absent;
   }
   bool load(const PageKey& key, const PageKey&, const PageContent& content, PageId page) override {
-    if (disk_.broken.count(key) > 0) return false;
+    if (!is_readable(key)) return false;
     if (&entries_ == &disk_.pages) {
       const auto& slots = entries_.at(key);
       EXPECT_TRUE(std::equal(content.tokens.begin(), content.tokens.end(), slots.begin()));
@@ -198,8 +212,15 @@ class FakeColdPages final : public ColdPages {
     if (--reads_.at(key).users == 0) reads_.erase(key);
   }
   void published(const PageKey& key) override {
-    entries_[key] = read_(key);
-    disk_.broken.erase(key);
+    if (disk_.behind)
+      unwritten_.push_back(key);
+    else
+      write_entry(key);
+  }
+  void write_behind() {
+    if (unwritten_.empty()) return;
+    if (!contains(unwritten_.front())) write_entry(unwritten_.front());
+    unwritten_.pop_front();
   }
   void used(std::span<const PageKey> keys) override { last_used.assign(keys.begin(), keys.end()); }
 
@@ -212,11 +233,21 @@ class FakeColdPages final : public ColdPages {
   struct Outstanding {
     int users = 0, left = 0;
   };
+  bool is_readable(const PageKey& key) const {
+    return contains(key) && disk_.broken.count(key) == 0;
+  }
+  void write_entry(const PageKey& key) {
+    auto content = read_(key);
+    if (content.empty()) return;  // gone by now
+    entries_[key] = std::move(content);
+    disk_.broken.erase(key);
+  }
   Disk& disk_;
   Disk::Entries& entries_;
   Read read_;
   Write write_;
   std::map<PageKey, Outstanding> reads_;
+  std::deque<PageKey> unwritten_;
 };
 
 inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens,
@@ -240,7 +271,9 @@ struct Machine {
         cold(disk ? std::make_unique<FakeColdPages>(
                         *disk, disk->pages,
                         [this](const PageKey& key) {
-                          return model.read_page(pages.published(key)->page, windows);
+                          const auto found = pages.published(key);
+                          return found ? model.read_page(found->page, windows)
+                                       : std::vector<std::int32_t>();
                         },
                         [this](PageId page, const auto& slots) {
                           model.write_page(page, slots, windows);
@@ -250,7 +283,10 @@ struct Machine {
             disk
                 ? std::make_unique<FakeColdPages>(
                       *disk, disk->states,
-                      [this](const PageKey& key) { return model.read_state(*states.peek(key)); },
+                      [this](const PageKey& key) {
+                        const auto slot = states.peek(key);
+                        return slot ? model.read_state(*slot) : std::vector<std::int32_t>();
+                      },
                       [this](StateSlot slot, const auto& state) { model.write_state(slot, state); })
                 : nullptr),
         scheduler(options, pages, &media, cold.get(), num_states > 0 ? &states : nullptr,
@@ -264,11 +300,18 @@ struct Machine {
     land();
     flight = {batch, std::move(tokens)};
     if (!overlap) land();
-    auto used = scheduler.pages_in_use();
-    if (flight)
-      for (const auto& copy : flight->first.copies) used.push_back(copy.from);
-    EXPECT_EQ(pages.check(used), "");
+    check_pages();
     return batch;
+  }
+  void check_pages() const {
+    auto used = scheduler.pages_in_use(), in_window = scheduler.window_owners_in_use();
+    if (flight)
+      for (const auto& copy : flight->first.copies) {
+        used.push_back(copy.from);
+        if (windows.num_pages() > 0) in_window.push_back(copy.from);
+      }
+    EXPECT_EQ(pages.check(used), "");
+    EXPECT_EQ(windows.check(in_window), "");
   }
   /// Commits the step under way.
   void land() {

@@ -55,6 +55,17 @@ TEST(WindowPlacement, RunsAsManyAtOnceAsHaveRoom) {
   EXPECT_EQ(most, 2u);
 }
 
+TEST(WindowPlacement, ShortContextsTakeNoMoreThanTheirPages) {
+  WindowMachine m(2);
+  for (int i = 0; i < 4; ++i) m.scheduler.add(make_sequence(count_up(3, 100 * i), 3));
+  std::size_t most = 0;
+  while (!m.scheduler.idle()) {
+    m.step();
+    most = std::max(most, m.scheduler.num_running());
+  }
+  EXPECT_EQ(most, 4u);
+}
+
 TEST(WindowPlacement, ASecondTurnGoesOnFromTheEndOfTheFirst) {
   for (const int length : {20, 21, 22, 23}) {
     WindowMachine m(2);
@@ -91,6 +102,22 @@ TEST(WindowPlacement, APrefixWithoutItsWindowIsComputedAgain) {
   EXPECT_EQ(m.answer(parts), 80) << "now it is there";
 }
 
+// Whatever is computed in between.
+TEST(WindowPlacement, WherePromptsPartOnceOthersMayPartToo) {
+  WindowMachine m(3);
+  m.answer(count_up(160));
+  m.answer(count_up(160, 2000));
+  for (const int last : {900, 901, 902}) {
+    auto parts = count_up(80);
+    parts.push_back(last);
+    const auto cached = m.answer(parts);
+    if (last > 900) {
+      EXPECT_EQ(cached, 80) << last;
+    }
+    m.answer(count_up(160, 10 * last));
+  }
+}
+
 TEST(WindowPlacement, NothingIsSharedWithoutReuse) {
   WindowMachine m(2, nullptr, false);
   m.answer(count_up(30));
@@ -106,6 +133,32 @@ TEST(WindowPlacement, APromptGoesOnFromDisk) {
   disk.latency = 1;
   WindowMachine m(2, &disk);
   EXPECT_EQ(m.answer(count_up(50)), 48);
+}
+
+// It comes a page a step, since an answer goes on, and a long prompt is computed meanwhile.
+TEST(WindowPlacement, WhatComesFromDiskStaysUntilAllHasCome) {
+  constexpr WindowNeeds large{40, page_size, 32};
+  const int num_window_pages = 3 * large.of_sequence() + large.of_steps();
+  SchedulerOptions options{large.max_batch_tokens, 4};
+  options.placement.max_loads_beside = 1;
+  Disk disk;
+  const auto prompt = count_up(120);
+  {
+    Machine m(100, options, true, 0, &disk, large.window, num_window_pages);
+    m.scheduler.add(make_sequence(prompt, 2));
+    m.run_dry();
+  }
+  Machine m(1000, options, true, 0, &disk, large.window, num_window_pages);
+  m.scheduler.add(make_sequence(count_up(3, 9000), 100));
+  m.step();
+  m.step();
+  m.scheduler.add(make_sequence(count_up(1500, 2000), 1));
+  const auto sequence = make_sequence(prompt, 2);
+  sequence->priority = -1;
+  m.scheduler.add(sequence);
+  m.run_dry();
+  EXPECT_EQ(answer_of(*sequence), expected_answer(prompt, 2));
+  EXPECT_EQ(sequence->output->cached_tokens(), 116);
 }
 
 // The pages are on disk, but no window with the last of them.
