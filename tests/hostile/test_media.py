@@ -203,6 +203,13 @@ def test_who_leaves_stops_his_work(server: Server) -> None:
     server.request("DELETE", "/v1/cache")
 
 
+def test_who_waits_for_memory_gets_what_others_let_go_of() -> None:
+    """The memory holds one picture. Each is kept for later, as long as nobody waits for its place."""
+    with start_server("--decoded-mb", "330") as small:
+        attack = Attack(small, [question([url], timeout=20 * SLOWDOWN) for url in large_pngs(2) * 3])
+        assert [reply.status for reply in attack.wait()] == [200] * 6, [reply.body for reply in attack.replies]
+
+
 def test_a_picture_larger_than_the_memory_is_refused(server: Server) -> None:
     with start_server("--decoded-mb", "100") as small:
         reply = small.post(question(large_pngs(1)))
