@@ -93,13 +93,17 @@ def is_at_rest(server: Server) -> bool:
         and decoded["bytes"] == decoded["kept_bytes"]
 
 
+def is_idle(server: Server) -> bool:
+    started = cpu_seconds(server)
+    time.sleep(0.5)
+    return cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4)
+
+
 def comes_to_rest(server: Server, seconds: float) -> None:
     """Nothing is fetched, decoded or waited for any more, and the cores are idle."""
     wait_until(lambda: is_at_rest(server), seconds)
     server.wait_until_idle()
-    started = cpu_seconds(server)
-    time.sleep(0.5)
-    assert cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4), "its cores are not idle"
+    wait_until(lambda: is_idle(server), seconds)
 
 
 def leave_behind(server: Server, bodies: list[dict]) -> list[http.client.HTTPConnection]:
