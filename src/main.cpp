@@ -28,6 +28,7 @@ struct Dispatch {
   int operator()(const pippin::RemoveCommand& command) const { return remove_models(command); }
   int operator()(const pippin::InspectCommand& command) const { return inspect(command, program); }
   int operator()(const pippin::LaunchCommand& command) const { return launch(command, program); }
+  int operator()(const pippin::ConvertCommand& command) const { return convert(command, program); }
   int operator()(const pippin::BenchCommand& command) const { return bench(command, program); }
   int operator()(const pippin::BenchServeCommand& command) const { return bench_serve(command); }
 

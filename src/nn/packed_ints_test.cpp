@@ -21,8 +21,7 @@ const std::filesystem::path folder =
     std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden/packed_ints";
 
 std::optional<PackedInts> format_of(const std::string& case_name) {
-  return QuantizationConfig::from_json(read_json_object(folder / case_name / "config.json"))
-      .packed;
+  return QuantizationConfig::from_json(read_json_object(folder / case_name / "config.json")).packed;
 }
 
 class PackedIntCase : public ::testing::TestWithParam<const char*> {};

@@ -93,13 +93,17 @@ def is_at_rest(server: Server) -> bool:
         and decoded["bytes"] == decoded["kept_bytes"]
 
 
+def is_idle(server: Server) -> bool:
+    started = cpu_seconds(server)
+    time.sleep(0.5)
+    return cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4)
+
+
 def comes_to_rest(server: Server, seconds: float) -> None:
     """Nothing is fetched, decoded or waited for any more, and the cores are idle."""
     wait_until(lambda: is_at_rest(server), seconds)
     server.wait_until_idle()
-    started = cpu_seconds(server)
-    time.sleep(0.5)
-    assert cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4), "its cores are not idle"
+    wait_until(lambda: is_idle(server), seconds)
 
 
 def leave_behind(server: Server, bodies: list[dict]) -> list[http.client.HTTPConnection]:
@@ -201,6 +205,13 @@ def test_who_leaves_stops_his_work(server: Server) -> None:
         comes_to_rest(server, 3)
     assert first_token(server) < FIRST_TOKEN_S
     server.request("DELETE", "/v1/cache")
+
+
+def test_who_waits_for_memory_gets_what_others_let_go_of() -> None:
+    """The memory holds one picture. Each is kept for later, as long as nobody waits for its place."""
+    with start_server("--decoded-mb", "330") as small:
+        attack = Attack(small, [question([url], timeout=20 * SLOWDOWN) for url in large_pngs(2) * 3])
+        assert [reply.status for reply in attack.wait()] == [200] * 6, [reply.body for reply in attack.replies]
 
 
 def test_a_picture_larger_than_the_memory_is_refused(server: Server) -> None:

@@ -55,7 +55,7 @@ def long_prompt(number: int) -> dict:
 
 
 def new_schema(number: int) -> dict:
-    members = {f"m{number}_{i}": {"type": "string", "maxLength": 9} for i in range(60)}
+    members = {f"m{number}_{i}": {"type": "string", "maxLength": 9} for i in range(400)}
     schema = {"type": "object", "properties": members, "required": list(members)}
     return {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2, "stream": True,
             "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
