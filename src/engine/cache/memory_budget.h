@@ -56,7 +56,7 @@ class MemoryBudget {
   };
   /// Shares what is left out between pages, the states of running sequences (half of it at most) and as many snapshots as lie at
   /// even distances in the pages' tokens. Pages of layers with a window are apart where that takes less memory: for the sequences that
-  /// may run (half of what is left at most), and a window for every 32,768 tokens of the pages, where a later prompt may go on. A model
+  /// may run (half of the attention cache at most), and a window for every 32,768 tokens of the pages, where a later prompt may go on. A model
   /// with recurrent layers has all in the same pages. Throws Error(invalid_argument) with the numbers where not even one page and one state fit.
   CacheGrant grant_cache(const CacheNeeds& needs);
 
