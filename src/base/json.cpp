@@ -59,11 +59,14 @@ json::value parse_json(std::string_view text, std::string_view what) {
   return parser.release();
 }
 
-json::object read_json_object(const std::filesystem::path& file) {
-  json::value value = parse_json(without_python_numbers(read_text(file)), file.string());
-  if (!value.is_object())
-    throw Error(Code::invalid_argument, file.string() + " must hold a JSON object");
+json::object parse_json_object(const std::string& text, const std::string& what) {
+  json::value value = parse_json(without_python_numbers(text), what);
+  if (!value.is_object()) throw Error(Code::invalid_argument, what + " must hold a JSON object");
   return std::move(value.as_object());
+}
+
+json::object read_json_object(const std::filesystem::path& file) {
+  return parse_json_object(read_text(file), file.string());
 }
 
 const json::value* Members::find(std::string_view key) const {

@@ -7,7 +7,6 @@
 #include "gguf/architecture.h"
 #include "gguf/file.h"
 #include "gguf/tokenizer.h"
-#include "pippin/error.h"
 
 namespace pippin::gguf {
 namespace {
@@ -36,10 +35,7 @@ std::optional<json::object> model_json(const std::filesystem::path& model,
                                        const std::string& name) {
   const auto text = model_file(model, name);
   if (!text) return {};
-  auto value = parse_json(*text, (model / name).string());
-  if (!value.is_object())
-    throw Error(Code::invalid_argument, (model / name).string() + " is not a JSON object");
-  return std::move(value.as_object());
+  return parse_json_object(*text, (model / name).string());
 }
 
 }  // namespace pippin::gguf
