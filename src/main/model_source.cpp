@@ -83,7 +83,7 @@ ModelSource get_model(const std::string& model, const fs::path& program,
   const auto name = fs::exists(model, ignored) ? std::nullopt : hub::parse_model_name(model);
   if (!name) {
     const fs::path dir = find_model(model, program);
-    return {dir, dir.filename().string()};
+    return {dir, (fs::is_directory(dir) ? dir.filename() : dir.stem()).string()};
   }
   const hub::Settings settings = hub_settings(offline);
   const auto on_offer = [&](const hub::Offer& offer) { judge(offer, settings, engine); };

@@ -149,7 +149,7 @@ def test_ctrl_c_is_the_agents(home):
             print("the agent heard it", flush=True)
         signal.signal(signal.SIGINT, interrupted)
         print("the agent is up", flush=True)
-        input()
+        sys.stdin.readline()  # not input(), which may hear of the signal at the next key only
     """)
     url = free_url()
     with Terminal("launch", "claude", str(MODEL), "--url", url, env=environment(home)) as terminal:

@@ -56,7 +56,7 @@ def test_bodies_without_a_key_take_no_memory(server: Server, request_line: str, 
     for client in clients:
         client.close()
     beside.report()
-    assert beside.growth < 60 * MB
+    assert beside.growth < 60 * BODY / 8  # kept bodies would be eight times this; what the allocator holds varies by some 30 MB
 
 
 def test_no_body_is_asked_for_without_a_key(server: Server):

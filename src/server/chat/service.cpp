@@ -239,7 +239,7 @@ void ChatService::when_prepared(const std::shared_ptr<RequestScope>& scope, Requ
                                 ThreadPool& threads, std::function<void()> work) {
   request.client = scope->client();
   request.hooks.wanted = scope->asks_if_wanted();
-  auto go_on = [this, scope, door = door_, &request, &threads,
+  auto go_on = [scope, door = door_, &request, &threads,
                 work](std::shared_ptr<const Grammars> grammars) {
     const std::lock_guard lock(door->mutex);
     if (!door->open) return;
