@@ -146,7 +146,7 @@ def test_print_starts_nothing(home):
 def test_ctrl_c_is_the_agents(home):
     play(home / "bin", "claude", """
         def interrupted(*_):
-            os.write(1, b"the agent heard it\n")  # print() may be the very call that the signal cuts
+            os.write(1, b"the agent heard it\\n")  # print() may be the very call that the signal cuts
         signal.signal(signal.SIGINT, interrupted)
         print("the agent is up", flush=True)
         sys.stdin.readline()  # not input(), which may hear of the signal at the next key only
