@@ -2,7 +2,6 @@
 
 #include <exception>
 
-#include "base/insist.h"
 #include "base/log.h"
 
 namespace pippin {
@@ -56,7 +55,7 @@ void Timer::run() {
     try {
       call.mapped()();
     } catch (const std::exception& error) {
-      insist([&] { spdlog::error("[timer] a call failed: {}", error.what()); });
+      spdlog::error("[timer] a call failed: {}", error.what());
     }
     call = {};
     lock.lock();

@@ -31,9 +31,7 @@ struct Replayed {
 class Replays {
  public:
   /// Null where the GPU's kernels can't be replayed. Neither may go before the object.
-  /// windows: layers with a window have pages of their own.
-  static std::unique_ptr<Replays> make(const models::Model& model, int page_size,
-                                       bool windows = false);
+  static std::unique_ptr<Replays> make(const models::Model& model, int page_size);
 
   /// Whether the batch is decode rows alone, each sampled.
   bool takes(const Batch& batch) const;
@@ -59,16 +57,14 @@ class Replays {
   };
   /// Where a step's numbers lie in input_.
   struct Sections {
-    int known, from, positions, lengths, slots, table, window_slots, window_table, end;
+    int known, from, positions, lengths, slots, table, end;
   };
   struct Step {
     std::vector<void*> pools;  ///< where they lay
     std::unique_ptr<kernels::gpu::Playback> playback;
     std::optional<mx::array> logits;
   };
-  Replays(const models::Model& model, int page_size, bool windows,
-          std::unique_ptr<kernels::gpu::Player> player);
-  int table_width(const Shape& shape) const;
+  Replays(const models::Model& model, int page_size, std::unique_ptr<kernels::gpu::Player> player);
   Shape shape_of(const Batch& batch, bool chooses) const;
   Sections sections_of(const Shape& shape) const;
   std::vector<std::int32_t> input_of(const Batch& batch, const Shape& shape) const;
@@ -81,7 +77,6 @@ class Replays {
 
   const models::Model& model_;
   int page_size_;
-  bool windows_;
   std::unique_ptr<kernels::gpu::Player> player_;
   mx::array input_;   ///< int32: a step's
   mx::array tokens_;  ///< int32: what the last step chose
