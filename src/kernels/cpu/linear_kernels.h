@@ -30,6 +30,8 @@ enum class Scheme {
 ///     nibble and k = group / 2 + 4 v + j in the high one. 8 bits: line v has k = 4 v + j.
 /// So one line is one AVX-512 register, two AVX2 or four NEON registers, and four neighbouring k of a
 /// row are what their byte-product instructions add up.
+/// Sizes are inlined always, in DensePanels, too: left out of line they have the instructions of one set, and serve all
+/// (tools/check_isa).
 struct QuantizedPanels {
   const std::uint8_t* data;
   int n, k;
@@ -54,7 +56,6 @@ struct QuantizedPanels {
     if (scheme == Scheme::affine) return 0;
     return (static_cast<std::size_t>(k / group) * panel_rows + 63) / 64 * 64;
   }
-  /// Inlined always: what the compiler leaves out of line has the instructions of one set, and serves all.
   [[gnu::always_inline]] std::size_t panel_bytes() const {
     return scales_bytes() +
            static_cast<std::size_t>(k / group) * static_cast<std::size_t>(block_bytes());
