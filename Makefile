@@ -6,22 +6,33 @@
 MLX ?=
 PORT ?= 8000
 MODEL ?= demo
-export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(CURDIR)/build/rust-toolchain/bin:$(PATH):$(HOME)/.cargo/bin
 VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo serve test asan tsan soak tsan-soak fuzz portability bench-peers bench-cache bench-load check format clean distclean
+.PHONY: help build package package-try demo serve test asan tsan soak tsan-soak fuzz portability bench-peers bench-cache bench-load check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build build/release/pippin
+	@echo "== 1 of 2: getting the machine ready (system packages, Rust)"
 	@tools/setup/setup.sh build
+	@echo "== 2 of 2: building $(PIPPIN); the first time takes some ten minutes on two cores. Lines tell [steps done/all, seconds]"
 	@tools/build.sh release pippin $(if $(MLX),-DPIPPIN_MLX=$(MLX))
 
+package: ## Make build/package: a Debian package, a Python wheel and a tarball (Linux; on Debian 12)
+	@tools/setup/setup.sh package
+	@tools/build.sh release pippin
+	@python3 tools/package/package.py --build build/release --out build/package
+
+package-try: ## Install each package of build/package on a bare Debian (debootstrap, root) and ask about a picture
+	@python3 tools/package/try_clean.py --packages build/package
+
 demo: build ## Ask the built-in model about words and a picture, and see what its cache saves
+	@echo "== The demo: three questions to the built-in model, some seconds"
 	@python3 tools/demo/demo.py --pippin $(PIPPIN)
 
 serve: build ## Serve the built-in model (MODEL=directory, PORT=8000) until Ctrl-C

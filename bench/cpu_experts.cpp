@@ -69,7 +69,7 @@ void layer(benchmark::State& state) {
     bytes += static_cast<double>(distinct.size()) *
              static_cast<double>(gate[0].bytes() + up[0].bytes() + down[0].bytes());
     experts(team, kernels(), scratch,
-            {x.data(), rows, chosen.data(), weights.data(), m.top_k, gate, up, down, nullptr,
+            {x.data(), rows, chosen.data(), weights.data(), m.top_k, gate, &up, down, nullptr,
              nullptr, nullptr, Activation::silu, false, nullptr, y.data()});
   }
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsRate);

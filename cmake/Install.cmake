@@ -1,5 +1,6 @@
 # `cmake --install`: a tree that can be moved anywhere. bin/pippin, the demo model, and MLX with the libraries it needs, laid
-# out as in the wheel because libmlx finds them by paths relative to itself.
+# out as in the wheel because libmlx finds them by paths relative to itself. The system's other libraries are not in it: tools/package
+# adds them.
 include(GNUInstallDirs)
 
 if(TARGET pippin)
@@ -7,7 +8,7 @@ if(TARGET pippin)
   if(APPLE)
     set(_origin "@loader_path")
   endif()
-  set_target_properties(pippin PROPERTIES INSTALL_RPATH "${_origin}/../lib/pippin/mlx/lib")
+  set_target_properties(pippin PROPERTIES INSTALL_RPATH "${_origin}/../lib/pippin:${_origin}/../lib/pippin/mlx/lib")
   install(TARGETS pippin RUNTIME DESTINATION bin)
 endif()
 
@@ -20,3 +21,21 @@ if(PIPPIN_MLX_ROOT)
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/assets/demo-model" DESTINATION share/pippin OPTIONAL)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION share/pippin)
+
+# What shells and man read, printed by the program itself.
+if(TARGET pippin AND NOT PIPPIN_OBJECTS_ONLY)
+  set(_documents "${PROJECT_BINARY_DIR}/documents")
+  file(MAKE_DIRECTORY "${_documents}")
+  install(CODE "
+    function(pippin_print file)
+      execute_process(COMMAND \"$<TARGET_FILE:pippin>\" \${ARGN} OUTPUT_FILE \"${_documents}/\${file}\" COMMAND_ERROR_IS_FATAL ANY)
+    endfunction()
+    pippin_print(pippin.1 man)
+    pippin_print(pippin completions bash)
+    pippin_print(_pippin completions zsh)
+    pippin_print(pippin.fish completions fish)")
+  install(FILES "${_documents}/pippin.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+  install(FILES "${_documents}/pippin" DESTINATION share/bash-completion/completions)
+  install(FILES "${_documents}/_pippin" DESTINATION share/zsh/site-functions)
+  install(FILES "${_documents}/pippin.fish" DESTINATION share/fish/vendor_completions.d)
+endif()

@@ -1,5 +1,5 @@
 # What makes a whole build fast and a single file's slow, so it is off under a ccache that was asked for (CMAKE_CXX_COMPILER_LAUNCHER), as
-# who works on Pippin does, and in the portability build.
+# who works on Pippin does.
 #
 # PIPPIN_UNITY: sources of a library are compiled a dozen at a time, since their headers cost ten times what they do. See ALONE in Library.cmake.
 #
@@ -7,12 +7,12 @@
 #
 #   pippin_precompile(TARGET KIND)    KIND: std, mlx (and MLX's), each with _test (and GoogleTest's)
 #
-# A file still includes what it uses: the portability build has none of this. Not for kernels/cpu, whose files have instruction sets of their
-# own.
+# A file still includes what it uses: in the portability build tests alone have precompiled headers. Not for kernels/cpu, whose files have
+# instruction sets of their own.
 #
-# Both were tried with GCC alone.
+# Both were tried with GCC, and with the portability build's clang.
 set(pippin_precompiled_default ON)
-if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR PIPPIN_OBJECTS_ONLY OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR NOT (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR PIPPIN_OBJECTS_ONLY))
   set(pippin_precompiled_default OFF)
 endif()
 # Sanitized builds alone are joined by default: a name of one source may hide another's without an error, which no program that is used may risk.
@@ -32,7 +32,7 @@ set(pippin_headers_std_test ${pippin_headers_std} <gtest/gtest.h>)
 set(pippin_headers_mlx_test ${pippin_headers_mlx} <gtest/gtest.h>)
 
 function(pippin_precompile target kind)
-  if(NOT PIPPIN_PRECOMPILED)
+  if(NOT PIPPIN_PRECOMPILED OR (PIPPIN_OBJECTS_ONLY AND NOT kind MATCHES "_test$"))
     return()
   endif()
   set(holder pippin_precompiled_${kind})

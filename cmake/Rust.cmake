@@ -2,8 +2,10 @@
 # One artefact in <source>/build/rust serves every build directory, whatever its preset.
 
 set(PIPPIN_RUST_MINIMUM 1.87)
-find_program(CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
-find_program(RUSTC rustc HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+# The one that tools/setup/fetch_rust.py brought, if it did, comes first.
+set(_rust_places "${PROJECT_SOURCE_DIR}/build/rust-toolchain/bin" "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+find_program(CARGO cargo HINTS ${_rust_places})
+find_program(RUSTC rustc HINTS ${_rust_places})
 set(_rust_version 0)
 if(CARGO AND RUSTC)
   execute_process(COMMAND "${RUSTC}" --version OUTPUT_VARIABLE _rust_says ERROR_QUIET)
@@ -21,15 +23,21 @@ if(_rust_version VERSION_LESS PIPPIN_RUST_MINIMUM)
   unset(CARGO CACHE)
   unset(RUSTC CACHE)
   message(FATAL_ERROR "Pippin needs Rust ${PIPPIN_RUST_MINIMUM} or newer (cargo and rustc): "
-    "${_rust_found}. Install it with\n"
-    "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal\n"
-    "and run this again.")
+    "${_rust_found}. Fetch the pinned one into build/rust-toolchain with\n"
+    "  python3 tools/setup/fetch_rust.py --out build/rust-toolchain\n"
+    "or install one (https://rustup.rs), and run this again.")
 endif()
 
 set(_rust_source "${PROJECT_SOURCE_DIR}/rust")
 set(_rust_target "${PROJECT_SOURCE_DIR}/build/rust")
 set(_rust_archive "${_rust_target}/release/libpippin_rust.a")
-set(_rust_environment "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}")
+# Panics name source files: the same names on every machine, so that two builds are the same bytes.
+set(_rust_home "$ENV{HOME}/.cargo")
+if(NOT "$ENV{CARGO_HOME}" STREQUAL "")
+  set(_rust_home "$ENV{CARGO_HOME}")
+endif()
+set(_rust_names "--remap-path-prefix=${_rust_home}=cargo --remap-path-prefix=${PROJECT_SOURCE_DIR}=pippin")
+set(_rust_environment "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}" "RUSTFLAGS=${_rust_names}")
 set(_rust_options --release --locked --quiet)
 if(PIPPIN_FUZZ)
   # One of its own, which counts branches and comparisons for libFuzzer (as clang's -fsanitize=fuzzer-no-link does) and panics
@@ -73,7 +81,6 @@ endif()
 # The library's own unit tests, by cargo. Not in the sanitizers' builds, of which it is no part.
 if(NOT PIPPIN_OBJECTS_ONLY AND NOT PIPPIN_SANITIZE)
   add_test(NAME rust
-    COMMAND ${CMAKE_COMMAND} -E env "CARGO_TARGET_DIR=${_rust_target}" "RUSTC=${RUSTC}"
-            "${CARGO}" test --release --locked --quiet
+    COMMAND ${CMAKE_COMMAND} -E env ${_rust_environment} "${CARGO}" test --release --locked --quiet
     WORKING_DIRECTORY "${_rust_source}")
 endif()

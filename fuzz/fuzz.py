@@ -26,7 +26,7 @@ KEPT_BYTES, KEPT_FILES = 40_000, 40  # of corpus/TARGET
 HASH = re.compile("[0-9a-f]{12}")  # names of found inputs
 # The longest input: long enough for what a target looks for, short enough for many a second.
 LONGEST = {"http": 4096, "requests": 8192, "parsers": 1024, "messages": 8192, "templates": 8192, "grammars": 2048,
-           "images": 4096, "videos": 8192, "data_urls": 2048}
+           "images": 4096, "videos": 8192, "data_urls": 2048, "gguf": 65536}
 # Where leaks are not looked for: grammars compile on a thread whose end nobody waits for, so its list of destructors may still be there.
 OPTIONS = {"grammars": ["-detect_leaks=0"]}
 

@@ -11,6 +11,7 @@
 #include "server/anthropic/call.h"
 #include "server/chat/canonical.h"
 #include "server/http/errors.h"
+#include "server/ollama/call.h"
 #include "server/openai/chat_parser.h"
 #include "server/openai/completion_call.h"
 #include "server/responses/call.h"
@@ -120,6 +121,21 @@ void read_responses(std::string_view body) {
   server::read_items(next, items, none);
 }
 
+void read_ollama_generate(std::string_view body) {
+  server::OllamaGenerate call = server::parse_ollama_generate(body, {});
+  if (call.only_loads) return;
+  if (!call.text) return check_chat(std::move(call.chat));
+  require(call.text->requests.size() == 1, "one prompt");
+  check_sampling(call.text->requests[0].sampling);
+  check_stop(call.text->requests[0].stop);
+  check_format(call.text->requests[0].format);
+}
+
+void read_ollama_chat(std::string_view body) {
+  server::OllamaChat call = server::parse_ollama_chat(body, {});
+  if (!call.only_loads) check_chat(std::move(call.chat));
+}
+
 void read_tokenize(std::string_view body) {
   server::TokenizeCall call = server::parse_tokenize(body);
   require(!call.chat || (call.text.empty() && !call.add_special), "a text beside a chat");
@@ -138,17 +154,21 @@ void read(const std::string& path, std::string_view body) {
   if (path == "/v1/chat/completions") return check_chat(server::parse_chat(body));
   if (path == "/v1/completions") return read_completion(body);
   if (path == "/v1/responses") return read_responses(body);
+  if (path == "/api/chat") return read_ollama_chat(body);
+  if (path == "/api/generate") return read_ollama_generate(body);
   check_chat(server::parse_messages_call(body, {}, path.ends_with("count_tokens")).chat);
 }
 
 void check_error(const std::string& path, const Error& error) {
-  const auto shape =
-      path.starts_with("/v1/messages") ? server::ErrorShape::anthropic : server::ErrorShape::openai;
+  const bool ollama = path.starts_with("/api/");
+  const auto shape = path.starts_with("/v1/messages") ? server::ErrorShape::anthropic
+                     : ollama                         ? server::ErrorShape::ollama
+                                                      : server::ErrorShape::openai;
   const auto response = server::error_response({shape, "req_1"}, error);
   require(response.status >= 400 && response.status < 500, "an error of the server's",
           error.what());
   const json::value body = parse_json(response.body, "error");
-  const json::value& told = body.at("error").at("message");
+  const json::value& told = ollama ? body.at("error") : body.at("error").at("message");
   require(told.is_string() && !told.as_string().empty(), "an error that says nothing");
 }
 

@@ -127,7 +127,22 @@ TOKENIZE = [
 DETOKENIZE = [{"model": "m", "tokens": [0, 1, 4095, 2147483647]}, {"tokens": []}]
 APPLY_TEMPLATE = [{"model": "m", "messages": CHATS[2]["messages"], "tools": [TOOL], "reasoning_effort": "high"},
                   {"messages": CHATS[0]["messages"], "chat_template_kwargs": {"a": [1]}, "chat_template": None}]
-BODIES = {"/v1/chat/completions": CHATS, "/v1/completions": COMPLETIONS, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES,
+OLLAMA_CHATS = [
+    {"model": "m:latest", "messages": [{"role": "user", "content": "hi", "images": ["aGk="]}]},
+    {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "1 + 2?"},
+                  {"role": "assistant", "content": "", "thinking": "hm", "tool_calls": [{"function": {"name": "add", "arguments": {"a": 1}}}]},
+                  {"role": "tool", "tool_name": "add", "content": "3"}], "tools": [TOOL], "stream": False, "think": "low",
+     "format": {"type": "object"}, "keep_alive": "5m", "logprobs": True, "top_logprobs": 2,
+     "options": {"temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1, "seed": 1, "stop": ["a"], "num_predict": -1,
+                 "repeat_penalty": 1.1, "num_ctx": 4096, "mirostat": 0, "foo": 1}},
+    {"messages": [], "keep_alive": 0},
+]
+OLLAMA_PROMPTS = [
+    {"model": "m", "prompt": "hi", "system": "x", "images": ["aGk="], "format": "json", "think": False, "context": []},
+    {"prompt": "Once", "raw": True, "options": {"num_predict": 5}}, {"prompt": "a", "suffix": "b"}, {"model": "m"},
+]
+
+BODIES = {"/api/chat": OLLAMA_CHATS, "/api/generate": OLLAMA_PROMPTS, "/v1/chat/completions": CHATS, "/v1/completions": COMPLETIONS, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES,
           "/v1/messages/count_tokens": MESSAGES[1:], "/tokenize": TOKENIZE, "/detokenize": DETOKENIZE,
           "/apply-template": APPLY_TEMPLATE}
 
@@ -232,6 +247,13 @@ def data_urls() -> Iterator[bytes]:
         yield url.encode()
 
 
+def gguf() -> Iterator[bytes]:
+    for folder in (ROOT / "tests/golden/gguf", ROOT / "src/text/testdata/tokenizers"):
+        for file in sorted(folder.rglob("*.gguf")):
+            if file.stat().st_size <= 65536:
+                yield file.read_bytes()
+
+
 MAKERS: dict[str, Callable[[], Iterator[bytes]]] = {
     "http": http, "requests": requests, "parsers": parsers, "messages": messages, "templates": templates, "grammars": grammars,
-    "images": images, "videos": videos, "data_urls": data_urls}
+    "images": images, "videos": videos, "data_urls": data_urls, "gguf": gguf}

@@ -1,13 +1,15 @@
-// pippin serve | run | bench | bench-serve: arguments in, exit status out.
+// pippin COMMAND: arguments in, exit status out.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <string>
 #include <system_error>
 #include <variant>
 
+#include "base/certificates.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "main/command_line.h"
@@ -16,19 +18,22 @@
 
 namespace {
 
-using pippin::BenchCommand;
-using pippin::BenchServeCommand;
-using pippin::RunCommand;
-using pippin::ServeCommand;
+// What each command's options run.
+struct Dispatch {
+  int operator()(const pippin::ServeCommand& command) const { return serve(command, program); }
+  int operator()(const pippin::RunCommand& command) const { return run(command, program); }
+  int operator()(const pippin::ChatCommand& command) const { return chat(command, program); }
+  int operator()(const pippin::PullCommand& command) const { return pull(command); }
+  int operator()(const pippin::ListCommand& command) const { return list_models(command); }
+  int operator()(const pippin::RemoveCommand& command) const { return remove_models(command); }
+  int operator()(const pippin::InspectCommand& command) const { return inspect(command, program); }
+  int operator()(const pippin::LaunchCommand& command) const { return launch(command, program); }
+  int operator()(const pippin::ConvertCommand& command) const { return convert(command, program); }
+  int operator()(const pippin::BenchCommand& command) const { return bench(command, program); }
+  int operator()(const pippin::BenchServeCommand& command) const { return bench_serve(command); }
 
-int dispatch(const pippin::CommandLine& line, const std::filesystem::path& program) {
-  if (const auto* command = std::get_if<ServeCommand>(&line.command))
-    return serve(*command, program);
-  if (const auto* command = std::get_if<RunCommand>(&line.command)) return run(*command, program);
-  if (const auto* command = std::get_if<BenchServeCommand>(&line.command))
-    return bench_serve(*command);
-  return bench(std::get<BenchCommand>(line.command), program);
-}
+  const std::filesystem::path program;
+};
 
 std::string memory_limit() {
   return std::to_string(pippin::memory_limit_bytes() >> 20) + " MB of memory or address space";
@@ -56,12 +61,14 @@ std::string reason(const std::exception& error) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  pippin::save_address_space();
   int status = EXIT_SUCCESS;
   const auto line = pippin::parse_command_line(argc, argv, status);
   if (!line) return status;
+  pippin::find_certificates();
   pippin::init_log(line->log_level,
                    line->log_format == "json" ? pippin::LogFormat::json : pippin::LogFormat::text);
-  return dispatch(*line, pippin::program_path(argv[0]));
+  return std::visit(Dispatch{pippin::program_path(argv[0])}, line->command);
 } catch (const std::exception& error) {
   fail(error);
 }

@@ -7,6 +7,7 @@
 # come to use a local name each, which is an error for PIPPIN_UNITY alone (tools/check_unity says which sources).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export NINJA_STATUS=${NINJA_STATUS:-"[%f/%t, %e s] "}
 
 preset=$1
 shift

@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SLOWDOWN = {"release": 1, "asan": 8, "tsan": 15}
-TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/page", "tools/demo",
+TOOL_TESTS = ["tools/check_includes", "tools/check_isa", "tools/portability", "tools/setup", "tools/page", "tools/demo", "tools/package",
               "tools/demo_model", "tools/templates", "tools/transcripts", "bench/peers", "bench/cache", "fuzz"]
 
 

@@ -67,9 +67,12 @@ struct EngineStats {
   std::int64_t pages_cached = 0;  ///< used by no sequence, holding KV that a later prompt may reuse
   std::int64_t page_bytes = 0;    ///< that a page takes over all layers
   std::int64_t pages_evicted = 0;  ///< since the start: cached ones whose place was needed
-  std::int64_t state_slots = 0;    ///< for states of recurrent layers; 0 for a model without them
-  std::int64_t state_bytes = 0;    ///< that a slot takes over all layers
-  std::int64_t snapshots = 0;      ///< slots that hold a state from which a later prompt may go on
+  /// Pages of the layers with a window, where these are apart from page_bytes; 0: they are not, or there are none.
+  std::int64_t window_pages = 0, window_pages_free = 0, window_pages_cached = 0;
+  std::int64_t window_page_bytes = 0;  ///< that such a page takes over these layers
+  std::int64_t state_slots = 0;  ///< for states of recurrent layers; 0 for a model without them
+  std::int64_t state_bytes = 0;  ///< that a slot takes over all layers
+  std::int64_t snapshots = 0;    ///< slots that hold a state from which a later prompt may go on
   std::int64_t snapshots_evicted = 0;  ///< since the start: snapshots whose slot was needed
   /// Admitted prompts by how far the page cache knew them, since the start. whole: all but the last token; extended: all of a
   /// known text, which goes on; diverged: to where a known text goes on otherwise; evicted: to where its pages have
@@ -159,6 +162,13 @@ class Engine {
 
   /// As chat, but of a plain prompt without a template.
   virtual ChatStreams complete(CompletionRequest request, int num_choices) = 0;
+
+  /// Has the grammars compiled that the answer's format and tools ask for, on the engine's threads and in the client's turn, and
+  /// calls `ready` once, on this thread or on one of those: it must only pass the word on. With what it is given as the request's
+  /// `grammars`, chat() does not wait for them; that one can't be had chat() tells. Null: the request needs none.
+  using Ready = std::function<void(std::shared_ptr<const Grammars>)>;
+  virtual void prepare(const ChatRequest& request, Ready ready) const = 0;
+  virtual void prepare(const CompletionRequest& request, Ready ready) const = 0;
 
   /// Tokens of the prompt that chat() would answer, placeholders of pictures included; also where no context holds them.
   /// Throws Error(invalid_argument) for a prompt that can't be built.

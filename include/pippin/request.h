@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "pippin/client.h"
 #include "pippin/pixels.h"
 #include "pippin/video.h"
 
@@ -139,13 +140,17 @@ enum class PromptEnd {
   last_message,  ///< within the last message, the assistant's: the answer continues its text, or its reasoning where it has no text
 };
 
-/// Called on the caller's thread while its request is prepared. Each may be empty.
+/// Called while a request is prepared, on the caller's thread. Each may be empty.
 struct RequestHooks {
   /// Asked from time to time where that takes long; false: nobody waits for the answer any more, so it ends with Error(cancelled).
+  /// After Engine::prepare any thread asks, until that is `ready`.
   std::function<bool()> wanted;
   /// Told the part of a tool's schema ("tools.0.function.parameters.properties.x.format") that a forced call may not keep to.
   std::function<void(const std::string& field)> on_ignored;
 };
+
+/// Grammars that Engine::prepare has compiled.
+class Grammars;
 
 struct ChatRequest {
   std::vector<Message> messages;
@@ -170,6 +175,9 @@ struct ChatRequest {
   bool list_tokens = false;
   SamplingOptions sampling;
   StopOptions stop;
+  Client client;  ///< whose turns its work takes
+  std::shared_ptr<const Grammars> grammars =
+      {};  ///< of Engine::prepare; null: compiled while the caller waits
   RequestHooks hooks;
 };
 
@@ -184,7 +192,9 @@ struct CompletionRequest {
   bool list_tokens = false;     ///< as in ChatRequest
   SamplingOptions sampling;
   StopOptions stop;
-  ResponseFormat format;  ///< what the text that is added may be
+  ResponseFormat format;                          ///< what the text that is added may be
+  Client client;                                  ///< as in ChatRequest
+  std::shared_ptr<const Grammars> grammars = {};  ///< as in ChatRequest
   RequestHooks hooks;
 };
 

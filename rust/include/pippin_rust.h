@@ -55,6 +55,22 @@ void pippin_blake3_update(PippinBlake3* hasher, const uint8_t* data, size_t size
 void pippin_blake3_finish(const PippinBlake3* hasher, uint8_t out[32]);
 void pippin_blake3_free(PippinBlake3* hasher);
 
+// ---- Lines from a terminal ----------------------------------------------------------------------
+
+typedef struct PippinLineEditor PippinLineEditor;
+
+/// `commands`: words with "/" at their beginning that Tab completes, one a line. `history`: the file that keeps what was typed; empty
+/// for none. One thread at a time.
+PippinStatus pippin_line_editor_new(const uint8_t* commands, size_t commands_size,
+                                    const uint8_t* history, size_t history_size,
+                                    PippinLineEditor** out, PippinBuffer* error);
+/// Reads an entry from standard input: several lines behind a backslash, Alt-Enter or Ctrl-J, as pasted, or between two """. Where that is
+/// no terminal, no prompt is shown. PIPPIN_CANCELLED for Ctrl-C; `ended` is 1 at the end of the input.
+PippinStatus pippin_line_editor_read(PippinLineEditor* editor, const uint8_t* prompt,
+                                     size_t prompt_size, PippinBuffer* line, int32_t* ended,
+                                     PippinBuffer* error);
+void pippin_line_editor_free(PippinLineEditor* editor);
+
 // ---- Tokenizer ----------------------------------------------------------------------------------
 
 typedef struct PippinTokenizer PippinTokenizer;
@@ -177,13 +193,28 @@ typedef enum PippinGrammarKind {
 /// Follows one answer through a grammar.
 typedef struct PippinMatcher PippinMatcher;
 
-/// Compiles on a thread of the library's and waits for it. PIPPIN_INVALID carries what can't be kept to, by name, or that it took
-/// longer than limit_ms, from when it began. `wanted` (null: always) is called with `context` on the calling thread every few
-/// milliseconds; where it returns 0, the work is dropped: PIPPIN_CANCELLED. PIPPIN_BUSY: as many wait as may, or all memory for
-/// grammars is taken.
-PippinStatus pippin_grammar_compile(const PippinGrammars* grammars, int kind, const uint8_t* text,
-                                    size_t size, uint32_t limit_ms, int32_t (*wanted)(void*),
-                                    void* context, PippinMatcher** out, PippinBuffer* error);
+/// What is to be compiled, for whom.
+typedef struct PippinGrammarOrder {
+  int32_t kind;         ///< a PippinGrammarKind
+  const uint8_t* text;  ///< UTF-8
+  size_t size;
+  uint32_t limit_ms;     ///< from when it begins
+  const uint8_t* owner;  ///< owners take turns
+  size_t owner_size;
+  const uint8_t* connection;  ///< an owner's connections take turns
+  size_t connection_size;
+  /// Whether anybody still waits for it; asked now and then on any thread, the caller's before the call returns, until `done`.
+  int32_t (*wanted)(void* context);
+  /// Called once, on a thread of the library's, or on the caller's before the call returns. The matcher is the caller's from then on,
+  /// or null; the error is the library's.
+  void (*done)(void* context, PippinStatus status, PippinMatcher* matcher, PippinBuffer* error);
+  void* context;
+} PippinGrammarOrder;
+
+/// Has a grammar compiled on a thread of the library's when its owner's turn comes, and does not wait. PIPPIN_INVALID carries what
+/// can't be kept to, by name, or that it took longer than limit_ms. PIPPIN_CANCELLED: it was not `wanted` any more. PIPPIN_BUSY: as
+/// many wait as may, or all memory for grammars is taken. The order and what it points to are read before this returns.
+void pippin_grammar_compile(const PippinGrammars* grammars, const PippinGrammarOrder* order);
 /// Paths of what tools that are not strict ask for and the grammar does not keep to, a line each; often none.
 void pippin_matcher_ignored(const PippinMatcher* matcher, PippinBuffer* out);
 /// That it takes, and what its grammar leaves to the next ones.

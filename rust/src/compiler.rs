@@ -15,6 +15,7 @@ use serde_json::{json, Value as Json};
 
 use crate::call_grammar;
 use crate::ffi::{Failure, Outcome};
+use crate::fuse::Fuse;
 use crate::gbnf;
 use crate::masks::{MaskTables, Masks};
 use crate::matcher::Matcher;
@@ -24,7 +25,7 @@ use crate::schema;
 use crate::token_trie::TokenEnv;
 use crate::tokenizer::Tokenizer;
 use crate::words::{self, Source};
-use crate::workshop::{Fuse, Workshop};
+use crate::workshop::Workshop;
 
 /// Rules or parts within one another, at most: a quarter of a compiling thread's stack has been seen to do (see the tests).
 pub const MAX_LEVELS: usize = 20_000;
@@ -85,7 +86,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { threads: 3, waiting: 64, all_bytes: 256 << 20, bytes: 64 << 20 }
+        Options { threads: 3, waiting: 256, all_bytes: 256 << 20, bytes: 64 << 20 }
     }
 }
 

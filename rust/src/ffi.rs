@@ -81,14 +81,16 @@ pub unsafe fn guard<T>(
     deliver: impl FnOnce(T),
 ) -> Status {
     let checked = || memory::check_reserve().and_then(|()| body().map(deliver));
-    let outcome = catch_unwind(AssertUnwindSafe(checked));
-    let failure = match outcome {
-        Ok(Ok(())) => return Status::Ok,
-        Ok(Err(failure)) => failure,
-        Err(panic) => Failure { status: Status::Internal, message: panic_message(panic) },
-    };
+    let Err(failure) = caught(checked) else { return Status::Ok };
     put_text(error, failure.message);
     failure.status
+}
+
+/// What `work` returns; a panic is a failure.
+pub fn caught<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Failure { status: Status::Internal, message: panic_message(panic) })
+    })
 }
 
 /// Runs an infallible `body`, answering `fallback` should it panic.

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compiler::{Compiler, Kind, Options};
-use crate::ffi::{guard, guard_value, put_text, text, Buffer, Ids, Status};
+use crate::ffi::{
+    bytes, caught, guard, guard_value, pippin_buffer_free, put_text, text, Buffer, Ids, Outcome,
+    Status,
+};
+use crate::fuse::{Fuse, Limits};
 use crate::matcher::Matcher;
+use crate::memory;
 use crate::tokenizer::Tokenizer;
-use crate::workshop::Limits;
+use crate::turns::Client;
+use crate::workshop::Order;
 
 /// As in pippin_rust.h; 0 is the library's own figure.
 #[repr(C)]
@@ -79,34 +85,102 @@ pub unsafe extern "C" fn pippin_grammars_waiting(compiler: *const Compiler) -> u
     guard_value(0, || (*compiler).workshop.num_waiting())
 }
 
-/// # Safety
-/// Pointers as in pippin_rust.h; `wanted` may be called on this thread with `context` until this returns.
-#[no_mangle]
-pub unsafe extern "C" fn pippin_grammar_compile(
-    compiler: *const Compiler,
+/// As in pippin_rust.h.
+#[repr(C)]
+pub struct GrammarOrder {
     kind: i32,
     data: *const u8,
     size: usize,
     limit_ms: u32,
-    wanted: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
+    owner: *const u8,
+    owner_size: usize,
+    connection: *const u8,
+    connection_size: usize,
+    wanted: unsafe extern "C" fn(*mut c_void) -> i32,
+    done: unsafe extern "C" fn(*mut c_void, Status, *mut Matcher, *mut Buffer),
     context: *mut c_void,
-    out: *mut *mut Matcher,
-    error: *mut Buffer,
-) -> Status {
-    let body = || {
-        let kind = Kind::from_number(kind)?;
-        let text = text(data, size, "the grammar")?.to_string();
-        Arc::increment_strong_count(compiler);
-        let compiler = Arc::from_raw(compiler);
-        let workshop = compiler.workshop.clone();
-        let limits = Limits {
-            time: Duration::from_millis(limit_ms.into()),
-            bytes: compiler.options.work_bytes(),
+}
+
+/// Who waits for a grammar.
+#[derive(Clone, Copy)]
+struct Caller {
+    wanted: unsafe extern "C" fn(*mut c_void) -> i32,
+    done: unsafe extern "C" fn(*mut c_void, Status, *mut Matcher, *mut Buffer),
+    context: *mut c_void,
+}
+
+// SAFETY: whoever gives the context promises that any thread may use it.
+unsafe impl Send for Caller {}
+unsafe impl Sync for Caller {}
+
+impl Caller {
+    fn is_wanted(&self) -> bool {
+        // SAFETY: called before done().
+        unsafe { (self.wanted)(self.context) != 0 }
+    }
+
+    /// Called once.
+    fn tell(&self, outcome: Outcome<Matcher>) {
+        let mut error = Buffer::EMPTY;
+        let (status, matcher) = match outcome {
+            Ok(matcher) => (Status::Ok, Box::into_raw(Box::new(matcher))),
+            Err(failure) => {
+                // SAFETY: a buffer of ours.
+                unsafe { put_text(&mut error, failure.message) };
+                (failure.status, std::ptr::null_mut())
+            }
         };
-        let still = || wanted.is_none_or(|wanted| wanted(context) != 0);
-        workshop.run(limits, &still, move |fuse| compiler.compile(kind, &text, fuse))
+        // SAFETY: the context is good until this call; the caller takes the matcher, and leaves the buffer to us.
+        unsafe {
+            (self.done)(self.context, status, matcher, &mut error);
+            pippin_buffer_free(&mut error);
+        }
+    }
+}
+
+/// # Safety
+/// Pointers as in pippin_rust.h; `context` may be used by any thread until `done` is called, which is once.
+#[no_mangle]
+pub unsafe extern "C" fn pippin_grammar_compile(
+    compiler: *const Compiler,
+    order: *const GrammarOrder,
+) {
+    let GrammarOrder { wanted, done, context, .. } = *order;
+    let caller = Caller { wanted, done, context };
+    let posted = caught(|| {
+        memory::check_reserve()?;
+        post(compiler, &*order, caller)
+    });
+    if let Err(failure) = posted {
+        caller.tell(Err(failure));
+    }
+}
+
+/// Where it fails the caller has not been told.
+///
+/// # Safety
+/// As for pippin_grammar_compile.
+unsafe fn post(compiler: *const Compiler, order: &GrammarOrder, caller: Caller) -> Outcome<()> {
+    let kind = Kind::from_number(order.kind)?;
+    let text = text(order.data, order.size, "the grammar")?.to_string();
+    let name = |data, size| String::from_utf8_lossy(bytes(data, size)).into_owned();
+    Arc::increment_strong_count(compiler);
+    let compiler = Arc::from_raw(compiler);
+    let workshop = compiler.workshop.clone();
+    let order = Order {
+        client: Client {
+            owner: name(order.owner, order.owner_size),
+            connection: name(order.connection, order.connection_size),
+        },
+        limits: Limits {
+            time: Duration::from_millis(order.limit_ms.into()),
+            bytes: compiler.options.work_bytes(),
+        },
+        wanted: Arc::new(move || caller.is_wanted()),
     };
-    guard(error, body, |matcher| *out = Box::into_raw(Box::new(matcher)))
+    let work = move |fuse: &Fuse| compiler.compile(kind, &text, fuse);
+    workshop.post(order, work, move |outcome| caller.tell(outcome));
+    Ok(())
 }
 
 /// # Safety

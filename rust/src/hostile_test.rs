@@ -7,7 +7,8 @@ use serde_json::json;
 use super::tests::compiler;
 use super::*;
 use crate::ffi::Status;
-use crate::workshop::Limits;
+use crate::fuse::Limits;
+use crate::workshop::tests::run;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), bytes: 128 << 20 };
 
@@ -19,7 +20,7 @@ fn compile(compiler: &Arc<Compiler>, kind: Kind, text: &str) -> (Outcome<Matcher
         let outcome = own.compile(kind, &text, fuse);
         Ok((outcome, memory::peak() - before))
     };
-    compiler.workshop.run(LIMITS, &|| true, work).unwrap()
+    run(&compiler.workshop, LIMITS, work).unwrap()
 }
 
 fn refusal(kind: Kind, text: &str) -> String {

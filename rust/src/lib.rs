@@ -1,5 +1,5 @@
 //! Pippin's text libraries behind one C ABI: Hugging Face `tokenizers`, `minijinja` for chat
-//! templates, `llguidance` for grammars, and BLAKE3. The contract (ownership, errors, threads) is in
+//! templates, `llguidance` for grammars, `rustyline` for lines from a terminal, and BLAKE3. The contract (ownership, errors, threads) is in
 //! include/pippin_rust.h.
 //!
 //! Each module is plain Rust with its `extern "C"` functions at the end; `ffi` holds what they share.
@@ -14,10 +14,12 @@ pub mod digest;
 pub mod ffi;
 mod filters;
 mod formats;
+mod fuse;
 mod gbnf;
 pub mod grammar;
 mod jinja;
 mod json;
+pub mod line_editor;
 mod masks;
 mod matcher;
 mod memory;
@@ -25,6 +27,7 @@ mod multiples;
 mod namespaces;
 mod notation;
 mod numbers;
+mod parts;
 mod pymethods;
 mod references;
 mod rehearsal;
@@ -40,6 +43,7 @@ mod texts;
 pub mod token_bytes;
 mod token_trie;
 pub mod tokenizer;
+mod turns;
 mod values;
 mod words;
 mod workshop;

@@ -13,11 +13,11 @@ use llguidance::{panic_utils, TokenParser};
 
 use crate::compiler::Compiler;
 use crate::ffi::{Failure, Outcome};
+use crate::fuse::Fuse;
 use crate::masks::{lock, Masks};
 use crate::memory::{self, Charge};
 use crate::rehearsal::rehearse;
 use crate::words::{self, Source};
-use crate::workshop::Fuse;
 
 /// The most bytes of a lexer that others begin with.
 const MAX_LEARNT_BYTES: usize = 4 << 20;

@@ -16,6 +16,12 @@ const RESERVE_LAYOUT: Layout = match Layout::from_size_align(RESERVE, 16) {
     Err(_) => unreachable!(),
 };
 
+/// An allocation that fails all the same is tried again so often, with pauses: it would end the process.
+const NUM_WAITS: usize = 20_000;
+const WAIT_US: u32 = 500;
+/// Larger ones fail at once: nobody has set so much aside.
+const MAX_AWAITED: usize = 1 << 30;
+
 thread_local! {
     static NET: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
@@ -41,12 +47,12 @@ fn count(bytes: isize) {
 ///
 /// # Safety
 /// As for `attempt`.
-unsafe fn with_reserve(attempt: impl Fn() -> *mut u8) -> *mut u8 {
+unsafe fn with_reserve(size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
     let found = attempt();
     if !found.is_null() {
         return found;
     }
-    while room::give_one_back() {
+    while room::give_some_back(size) {
         let found = attempt();
         if !found.is_null() {
             return found;
@@ -56,13 +62,30 @@ unsafe fn with_reserve(attempt: impl Fn() -> *mut u8) -> *mut u8 {
     if !reserve.is_null() {
         System.dealloc(reserve, RESERVE_LAYOUT);
     }
-    attempt() // also where another thread has given the reserve back
+    let found = attempt(); // also where another thread has given the reserve back
+    if !found.is_null() || size > MAX_AWAITED {
+        return found;
+    }
+    wait_for_memory(attempt)
+}
+
+/// What others have taken of rooms and of the reserve they give back: C++ answers 503 where it gets none. New calls are refused
+/// meanwhile (check_reserve).
+unsafe fn wait_for_memory(attempt: impl Fn() -> *mut u8) -> *mut u8 {
+    for _ in 0..NUM_WAITS {
+        libc::usleep(WAIT_US);
+        let found = attempt();
+        if !found.is_null() {
+            return found;
+        }
+    }
+    std::ptr::null_mut()
 }
 
 // SAFETY: System does the work; counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let found = with_reserve(|| System.alloc(layout));
+        let found = with_reserve(layout.size(), || System.alloc(layout));
         if !found.is_null() {
             count(layout.size() as isize);
         }
@@ -70,7 +93,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let found = with_reserve(|| System.alloc_zeroed(layout));
+        let found = with_reserve(layout.size(), || System.alloc_zeroed(layout));
         if !found.is_null() {
             count(layout.size() as isize);
         }
@@ -83,7 +106,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let found = with_reserve(|| System.realloc(pointer, layout, size));
+        let found = with_reserve(size, || System.realloc(pointer, layout, size));
         if !found.is_null() {
             count(size as isize - layout.size() as isize);
         }

@@ -5,9 +5,9 @@ use llguidance::toktrie::{SimpleVob, TokTrie, TokenId};
 use llguidance::TokenParser;
 
 use crate::ffi::{Failure, Outcome};
+use crate::fuse::Fuse;
 use crate::matcher::{attempt, refuel};
 use crate::words;
-use crate::workshop::Fuse;
 
 /// Tokens that are tried. Lexers that explode were seen to do so within 20.
 const NUM_TOKENS: usize = 24;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::controls::{lost_by_pattern, lost_character};
 use crate::formats;
-use crate::schema::{LISTS, MAPS, SINGLES};
+use crate::parts::parts_mut;
 
 /// Keywords that restrict, and are not supported.
 const UNSUPPORTED: [&str; 13] = [
@@ -47,7 +47,7 @@ pub fn relax(schema: &mut Json, path: &str) -> Vec<String> {
             map.shift_remove(&key);
             dropped.push(format!("{path}.{key}"));
         }
-        nodes.extend(parts(map, &path));
+        nodes.extend(parts_mut(map).into_iter().map(|(step, part)| (part, step.dotted(&path))));
     }
     dropped.sort();
     dropped
@@ -72,24 +72,6 @@ fn unkept(map: &Map<String, Json>) -> Vec<String> {
 /// Also what has look-around, refers back, or asks for characters that answers can't spell.
 fn is_no_pattern(pattern: &str) -> bool {
     regex_syntax::Parser::new().parse(pattern).is_err() || lost_by_pattern(pattern).is_some()
-}
-
-fn parts<'a>(map: &'a mut Map<String, Json>, path: &str) -> Vec<(&'a mut Json, String)> {
-    let mut found = Vec::new();
-    for (key, value) in map.iter_mut() {
-        let path = format!("{path}.{key}");
-        let has = |keys: &[&str]| keys.contains(&key.as_str());
-        if value.is_object() && has(&MAPS) {
-            let members = value.as_object_mut().into_iter().flatten();
-            found.extend(members.map(|(name, part)| (part, format!("{path}.{name}"))));
-        } else if value.is_array() && has(&LISTS) {
-            let items = value.as_array_mut().into_iter().flatten().enumerate();
-            found.extend(items.map(|(index, part)| (part, format!("{path}.{index}"))));
-        } else if has(&SINGLES) {
-            found.push((value, path));
-        }
-    }
-    found
 }
 
 /// Whether only compiling it tells that it can't be kept to.

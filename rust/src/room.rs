@@ -13,6 +13,9 @@ const SLOTS: usize = 256;
 /// What takes less has the library's reserve (memory::check_reserve).
 const SMALL: usize = 1 << 20;
 
+/// Rooms shrink by multiples of this; what the heap takes from the system at once.
+const PART: usize = 4 << 20;
+
 struct Slot {
     taken: AtomicBool,
     /// Null once it has been given back. A room begins with its size, for whoever gives it back.
@@ -50,22 +53,54 @@ pub fn set_aside(bytes: usize) -> Outcome<Room> {
     if begin.is_null() {
         return Err(refusal());
     }
-    slot.begin.store(begin, Ordering::Release);
+    put(slot, begin);
     Ok(room)
 }
 
-/// Gives some call's room back to the system. False where there is none. Neither allocates nor unwinds.
-pub fn give_one_back() -> bool {
-    SLOTS_OF_ROOMS.iter().any(release)
+/// What shrink() may have put back late is given up.
+fn put(slot: &Slot, begin: *mut usize) {
+    let late = slot.begin.swap(begin, Ordering::AcqRel);
+    if !late.is_null() {
+        // SAFETY: as in shrink().
+        unsafe { libc::munmap(late.cast(), *late) };
+    }
+}
+
+/// Gives so much of some call's room back to the system, and some more, or all of a room. False where there is none. Neither allocates
+/// nor unwinds.
+pub fn give_some_back(bytes: usize) -> bool {
+    SLOTS_OF_ROOMS.iter().any(|slot| shrink(slot, bytes.saturating_add(PART)))
 }
 
 fn release(slot: &Slot) -> bool {
+    shrink(slot, usize::MAX)
+}
+
+/// Not more than was asked for: what else is given back C++ may take before the next call needs it.
+fn shrink(slot: &Slot, bytes: usize) -> bool {
     let begin = slot.begin.swap(null_mut(), Ordering::AcqRel);
     if begin.is_null() {
         return false;
     }
     // SAFETY: mapped by map(), which wrote the size there, and taken out of the slot by us alone.
-    unsafe { libc::munmap(begin.cast(), *begin) };
+    unsafe {
+        let size = *begin;
+        let kept = size.saturating_sub(bytes) / PART * PART;
+        if kept == 0 {
+            libc::munmap(begin.cast(), size);
+            return true;
+        }
+        libc::munmap(begin.byte_add(kept).cast(), size - kept);
+        *begin = kept;
+    }
+    let free = null_mut();
+    let back = slot.begin.compare_exchange(free, begin, Ordering::AcqRel, Ordering::Acquire);
+    if back.is_err() {
+        // Its call has ended meanwhile, and another one has the slot.
+        unsafe { libc::munmap(begin.cast(), *begin) };
+    } else if !slot.taken.load(Ordering::Acquire) {
+        release(slot);
+    }
     true
 }
 
@@ -106,6 +141,19 @@ mod tests {
         assert!(!release(slot));
         drop(room);
         assert!(!release(slot));
+    }
+
+    #[test]
+    fn a_room_shrinks_by_what_is_needed() {
+        let room = set_aside(64 << 20).unwrap();
+        let slot = room.slot.unwrap();
+        let size = || unsafe { *slot.begin.load(Ordering::Relaxed) };
+        assert!(shrink(slot, (1 << 20) + PART));
+        assert_eq!(size(), 56 << 20);
+        assert!(shrink(slot, 52 << 20));
+        assert_eq!(size(), 4 << 20);
+        assert!(shrink(slot, 1));
+        assert!(!shrink(slot, 1));
     }
 
     #[test]

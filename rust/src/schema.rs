@@ -10,6 +10,7 @@ use crate::controls::{lost_by_pattern, lost_character, lost_name};
 use crate::ffi::{Failure, Outcome};
 use crate::formats;
 use crate::multiples::Multiples;
+use crate::parts::parts_mut;
 use crate::references;
 use crate::sizes;
 
@@ -21,23 +22,6 @@ pub const ESCAPES: &str = "nrbtf\\\"";
 
 /// From here on, numbers are not exact in the 64 bit floats that bounds are compared in.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
-
-pub const MAPS: [&str; 5] =
-    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
-pub const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
-pub const SINGLES: [&str; 11] = [
-    "items",
-    "additionalItems",
-    "additionalProperties",
-    "contains",
-    "propertyNames",
-    "not",
-    "if",
-    "then",
-    "else",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-];
 
 pub fn refuse<T>(path: &str, what: impl std::fmt::Display) -> Outcome<T> {
     let place =
@@ -141,31 +125,8 @@ impl Visitor {
         spell_out_format(schema);
         self.multiples.visit(schema, path)?;
         bound_numbers(schema, self.limits_decimals);
-        self.visit_parts(schema, path)
-    }
-
-    fn visit_parts(&mut self, schema: &mut Map<String, Json>, path: &str) -> Outcome<()> {
-        for key in MAPS {
-            if let Some(Json::Object(map)) = schema.get_mut(key) {
-                for (name, part) in map.iter_mut() {
-                    let name = name.replace('~', "~0").replace('/', "~1");
-                    self.visit(part, &format!("{path}/{key}/{name}"))?;
-                }
-            }
-        }
-        for key in LISTS {
-            if let Some(Json::Array(list)) = schema.get_mut(key) {
-                for (index, part) in list.iter_mut().enumerate() {
-                    self.visit(part, &format!("{path}/{key}/{index}"))?;
-                }
-            }
-        }
-        for key in SINGLES {
-            if let Some(part) = schema.get_mut(key) {
-                if !part.is_array() {
-                    self.visit(part, &format!("{path}/{key}"))?;
-                }
-            }
+        for (step, part) in parts_mut(schema) {
+            self.visit(part, &step.pointer(path))?;
         }
         Ok(())
     }

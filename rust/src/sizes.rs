@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::compiler::MAX_LEVELS;
 use crate::ffi::Outcome;
-use crate::schema::{refuse, LISTS, MAPS, SINGLES};
+use crate::parts::parts;
+use crate::schema::refuse;
 
 /// Pairs of alternatives that `allOf`, `anyOf` and the like make together: one or two milliseconds and 20 KB each.
 const MAX_PAIRS: u64 = 500;
@@ -53,28 +54,9 @@ pub fn check(root: &Json) -> Outcome<()> {
         let Some(schema) = node.as_object() else { continue };
         sizes.check_members(schema, &path)?;
         sizes.size(node, &path, 0)?;
-        nodes.extend(parts(schema, &path));
+        nodes.extend(parts(schema).into_iter().map(|(step, part)| (part, step.pointer(&path))));
     }
     Ok(())
-}
-
-fn parts<'a>(schema: &'a Map<String, Json>, path: &str) -> Vec<(&'a Json, String)> {
-    let mut found = Vec::new();
-    for (key, value) in schema {
-        let path = format!("{path}/{key}");
-        match value {
-            Json::Object(map) if MAPS.contains(&key.as_str()) => {
-                found.extend(map.iter().map(|(name, part)| (part, format!("{path}/{name}"))));
-            }
-            Json::Array(list) if LISTS.contains(&key.as_str()) => {
-                let items = list.iter().enumerate();
-                found.extend(items.map(|(index, part)| (part, format!("{path}/{index}"))));
-            }
-            _ if SINGLES.contains(&key.as_str()) => found.push((value, path)),
-            _ => (),
-        }
-    }
-    found
 }
 
 /// The most properties behind one another that are not required.

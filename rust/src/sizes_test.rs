@@ -8,8 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::compiler::tests::compiler;
 use crate::compiler::Kind;
+use crate::fuse::{Fuse, Limits};
 use crate::memory;
-use crate::workshop::{Fuse, Limits};
+use crate::workshop::tests::run;
 
 fn named(count: usize, of: impl Fn(usize) -> (String, Json)) -> Map<String, Json> {
     (0..count).map(of).collect()
@@ -42,7 +43,7 @@ fn tried(schema: &Json) -> (Option<String>, Duration, isize) {
         let outcome = compiler.compile(Kind::JsonSchema, &text, fuse);
         Ok((outcome.err().map(|failure| failure.message), memory::peak() - before))
     };
-    let (failure, peak) = workshop.run(limits, &|| true, work).unwrap();
+    let (failure, peak) = run(&workshop, limits, work).unwrap();
     (failure, begin.elapsed(), peak)
 }
 
@@ -116,4 +117,11 @@ fn a_reference_to_itself_has_a_size() {
     let doubled = json!({ "$ref": "#/$defs/d0", "$defs": named(40, |i| (format!("d{i}"),
         json!({ "anyOf": [{ "$ref": format!("#/$defs/d{}", i + 1) }, { "$ref": format!("#/$defs/d{}", i + 1) }] }))) });
     assert!(check(&doubled).is_ok());
+}
+
+#[test]
+fn paths_are_json_pointers() {
+    let schema = json!({ "properties": { "a/b~": members(2_001) } });
+    let failure = check(&schema).unwrap_err();
+    assert!(failure.message.contains("#/properties/a~1b~0:"), "{}", failure.message);
 }

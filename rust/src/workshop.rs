@@ -1,118 +1,103 @@
-//! A fixed number of threads on which grammars are compiled, and a bounded queue before them.
+//! A fixed number of threads on which grammars are compiled, and a bounded queue before them, in which clients take turns.
 
-use std::collections::VecDeque;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::ffi::{panic_message, Failure, Outcome, Status};
+use crate::ffi::{caught, Failure, Outcome, Status};
+use crate::fuse::{Fuse, Limits, Wanted};
 use crate::masks::lock;
-use crate::memory;
+use crate::turns::{self, Client, Share, Turns};
 
 /// A grammar's nesting is walked by recursion, and what it refers to where it first does. Address space, of which what is used takes
 /// memory.
 pub const STACK: usize = 256 << 20;
-/// An idle thread ends after so long.
-const IDLE: Duration = Duration::from_secs(10);
-/// Work that has taken so much gives what it freed back to the system.
-const WORTH_TRIMMING: isize = 32 << 20;
-/// How often one who waits looks whether it still wants the result.
-const POLL: Duration = Duration::from_millis(20);
+/// An idle thread ends after so long: its stack may be all that there is of address space.
+const IDLE: Duration = Duration::from_secs(1);
+/// CPU time of a short turn: usual schemas take a few hundredths of a second.
+const TURN: Duration = Duration::from_millis(100);
+/// An owner has one of so many of the places in the queue.
+const OWNERS_PART: usize = 4;
 
-/// What one piece of work may take. The work asks check() wherever it can stop.
-#[derive(Clone, Copy)]
-pub struct Limits {
-    /// From when the work begins, not from when it is queued.
-    pub time: Duration,
-    pub bytes: usize,
+/// What is to be done for whom.
+pub struct Order {
+    pub client: Client,
+    pub limits: Limits,
+    pub wanted: Wanted,
 }
 
-/// Held by the work and by the one who waits for it.
-pub struct Fuse {
+trait Job: Send {
+    fn is_wanted(&self) -> bool;
+    /// False: the turn was too short, and the job has to run again. `turn`: CPU time, absent for all that it takes.
+    fn run(&mut self, turn: Option<Duration>) -> bool;
+    fn fail(&mut self, failure: Failure);
+}
+
+/// Ends once, by calling `done`.
+struct Task<T, Work, Done>
+where
+    Done: FnOnce(Outcome<T>),
+{
     limits: Limits,
-    dropped: AtomicBool,
-    began: Mutex<Option<Instant>>,
-    /// The thread's net allocation at the beginning.
-    net: Mutex<isize>,
+    wanted: Wanted,
+    work: Work,
+    done: Option<Done>,
+    result: std::marker::PhantomData<fn() -> T>,
 }
 
-impl Fuse {
-    /// A fuse for work on the caller's own thread, from now on.
-    #[cfg(test)]
-    pub fn lit(limits: Limits) -> Fuse {
-        let fuse = Fuse::new(limits);
-        fuse.begin();
-        fuse
-    }
-
-    fn new(limits: Limits) -> Fuse {
-        Fuse {
-            limits,
-            dropped: AtomicBool::new(false),
-            began: Mutex::new(None),
-            net: Mutex::new(0),
+impl<T, Work, Done> Task<T, Work, Done>
+where
+    Done: FnOnce(Outcome<T>),
+{
+    fn end(&mut self, outcome: Outcome<T>) {
+        if let Some(done) = self.done.take() {
+            done(outcome);
         }
-    }
-
-    fn begin(&self) {
-        *lock(&self.began) = Some(Instant::now());
-        *lock(&self.net) = memory::net();
-        memory::restart_peak();
-    }
-
-    /// What the allocator keeps of a thread's freed memory would stay with it otherwise.
-    fn end(&self) {
-        if memory::peak() - *lock(&self.net) > WORTH_TRIMMING {
-            memory::trim();
-        }
-    }
-
-    fn is_overdue(&self) -> bool {
-        lock(&self.began).is_some_and(|began| began.elapsed() > self.limits.time)
-    }
-
-    /// What the work has taken so far and not freed. To be asked on its own thread.
-    pub fn bytes(&self) -> isize {
-        memory::net() - *lock(&self.net)
-    }
-
-    /// Refuses to go on: out of time, of memory, or nobody waits any longer.
-    pub fn check(&self) -> Outcome<()> {
-        if self.dropped.load(Ordering::Relaxed) {
-            return Err(Failure::cancelled());
-        }
-        if self.is_overdue() {
-            return Err(self.too_long());
-        }
-        if self.bytes() > self.limits.bytes as isize {
-            return Err(Failure::invalid(format!(
-                "the grammar takes more than {} MB to compile",
-                self.limits.bytes >> 20
-            )));
-        }
-        Ok(())
-    }
-
-    fn too_long(&self) -> Failure {
-        let limit = self.limits.time.as_secs_f64();
-        Failure::invalid(format!("the grammar takes longer than {limit} seconds to compile"))
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+impl<T, Work, Done> Job for Task<T, Work, Done>
+where
+    Work: Fn(&Fuse) -> Outcome<T> + Send,
+    Done: FnOnce(Outcome<T>) + Send,
+{
+    fn is_wanted(&self) -> bool {
+        (self.wanted)()
+    }
 
-#[derive(Default)]
+    fn run(&mut self, turn: Option<Duration>) -> bool {
+        let fuse = Fuse::lit(self.limits, turn, self.wanted.clone());
+        let outcome = caught(|| (self.work)(&fuse));
+        fuse.end();
+        if fuse.turn_is_over() {
+            return false;
+        }
+        self.end(outcome);
+        true
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.end(Err(failure));
+    }
+}
+
+impl<T, Work, Done> Drop for Task<T, Work, Done>
+where
+    Done: FnOnce(Outcome<T>),
+{
+    fn drop(&mut self) {
+        let message = "the grammar's compiler has ended".into();
+        self.end(Err(Failure { status: Status::Internal, message }));
+    }
+}
+
 struct State {
-    waiting: VecDeque<(Arc<Fuse>, Job)>,
+    turns: Turns<Box<dyn Job>>,
     threads: usize,
     idle: usize,
 }
 
 struct Inner {
     max_threads: usize,
-    max_waiting: usize,
     state: Mutex<State>,
     came: Condvar,
 }
@@ -124,54 +109,65 @@ pub struct Workshop {
 }
 
 impl Workshop {
+    /// Of more than one thread all but one may hold what takes long.
     pub fn new(max_threads: usize, max_waiting: usize) -> Workshop {
-        let state = Mutex::new(State::default());
-        let inner = Inner { max_threads, max_waiting, state, came: Condvar::new() };
-        Workshop { inner: Arc::new(inner) }
+        let limits = turns::Limits {
+            waiting: max_waiting,
+            waiting_of_owner: max_waiting.div_ceil(OWNERS_PART),
+            whole: max_threads.saturating_sub(1).max(1),
+            whole_of_owner: max_threads.saturating_sub(2).max(1),
+        };
+        let state = Mutex::new(State { turns: Turns::new(limits), threads: 0, idle: 0 });
+        Workshop { inner: Arc::new(Inner { max_threads, state, came: Condvar::new() }) }
     }
 
-    /// Runs `work` on one of the threads and waits for it while `wanted()`. Work that is given up leaves the queue, or ends at its
-    /// next check().
-    pub fn run<T: Send + 'static>(
+    /// Runs `work` on one of the threads when the client's turn comes, perhaps several times, then calls `done` there, once. Where
+    /// the work is refused, `done` is called before this returns. Work that nobody wants any more ends at its next check(), or
+    /// when its turn comes.
+    pub fn post<T: 'static>(
         &self,
-        limits: Limits,
-        wanted: &dyn Fn() -> bool,
-        work: impl FnOnce(&Fuse) -> Outcome<T> + Send + 'static,
-    ) -> Outcome<T> {
-        let fuse = Arc::new(Fuse::new(limits));
-        let (sender, receiver) = sync_channel(1);
-        let own = fuse.clone();
-        let job = Box::new(move || {
-            own.begin();
-            let outcome = catch_unwind(AssertUnwindSafe(|| work(&own)));
-            let outcome = outcome.unwrap_or_else(|panic| {
-                Err(Failure { status: Status::Internal, message: panic_message(panic) })
-            });
-            own.end();
-            let _ = sender.send(outcome);
-        });
-        self.post(fuse.clone(), job)?;
-        let outcome = wait(&receiver, &fuse, wanted);
-        if outcome.is_err() {
-            fuse.dropped.store(true, Ordering::Relaxed);
-            lock(&self.inner.state).waiting.retain(|(other, _)| !Arc::ptr_eq(other, &fuse));
+        order: Order,
+        work: impl Fn(&Fuse) -> Outcome<T> + Send + 'static,
+        done: impl FnOnce(Outcome<T>) + Send + 'static,
+    ) {
+        let Order { client, limits, wanted } = order;
+        let result = std::marker::PhantomData;
+        let job = Box::new(Task { limits, wanted, work, done: Some(done), result });
+        let mut unwanted = Vec::new();
+        let refused = self.push(client, job, &mut unwanted);
+        // Without the lock: what is told may post.
+        if let Err((mut job, failure)) = refused {
+            job.fail(failure);
         }
-        outcome
+        for mut job in unwanted {
+            job.fail(Failure::cancelled());
+        }
     }
 
     pub fn num_waiting(&self) -> usize {
-        lock(&self.inner.state).waiting.len()
+        lock(&self.inner.state).turns.len()
     }
 
-    fn post(&self, fuse: Arc<Fuse>, job: Job) -> Outcome<()> {
+    fn push(
+        &self,
+        client: Client,
+        job: Box<dyn Job>,
+        unwanted: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), (Box<dyn Job>, Failure)> {
         let mut state = lock(&self.inner.state);
-        if state.waiting.len() >= self.inner.max_waiting {
-            return Err(Failure::busy("too many grammars wait to be compiled; try again later"));
+        if state.turns.is_full(&client.owner) {
+            *unwanted = state.turns.take_unwanted(|job| job.is_wanted());
         }
-        if state.waiting.len() >= state.idle && state.threads < self.inner.max_threads {
-            self.begin_thread(&mut state)?;
+        if state.turns.is_full(&client.owner) {
+            let failure = "too many grammars wait to be compiled; try again later";
+            return Err((job, Failure::busy(failure)));
         }
-        state.waiting.push_back((fuse, job));
+        if state.turns.len() >= state.idle && state.threads < self.inner.max_threads {
+            if let Err(failure) = self.begin_thread(&mut state) {
+                return Err((job, failure));
+            }
+        }
+        state.turns.push(client, job);
         self.inner.came.notify_one();
         Ok(())
     }
@@ -197,10 +193,16 @@ impl Inner {
     fn work(&self) {
         let mut state = lock(&self.state);
         loop {
-            if let Some((_, job)) = state.waiting.pop_front() {
+            if let Some((turn, mut job)) = state.turns.pop() {
                 drop(state);
-                job();
-                state = lock(&self.state);
+                if self.run(turn.share, job.as_mut()) {
+                    drop(job); // and all that it holds, before its turn ends
+                    state = lock(&self.state);
+                    state.turns.finished(&turn);
+                } else {
+                    state = lock(&self.state);
+                    state.turns.put_back(turn, job);
+                }
                 continue;
             }
             state.idle += 1;
@@ -208,29 +210,23 @@ impl Inner {
             let (again, timeout) = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
             state = again;
             state.idle -= 1;
-            if timeout.timed_out() && state.waiting.is_empty() {
+            // What waits now is left to threads that run: they take it when they have ended what holds it up.
+            if timeout.timed_out() && (state.turns.is_empty() || state.threads > 1 + state.idle) {
                 state.threads -= 1;
                 return;
             }
         }
     }
-}
 
-fn wait<T>(receiver: &Receiver<Outcome<T>>, fuse: &Fuse, wanted: &dyn Fn() -> bool) -> Outcome<T> {
-    loop {
-        match receiver.recv_timeout(POLL) {
-            Ok(outcome) => return outcome,
-            Err(RecvTimeoutError::Timeout) if !wanted() => return Err(Failure::cancelled()),
-            Err(RecvTimeoutError::Timeout) if fuse.is_overdue() => return Err(fuse.too_long()),
-            Err(RecvTimeoutError::Timeout) => (),
-            Err(RecvTimeoutError::Disconnected) => {
-                let message = "the grammar's compiler has ended".into();
-                return Err(Failure { status: Status::Internal, message });
-            }
+    fn run(&self, share: Share, job: &mut dyn Job) -> bool {
+        if !job.is_wanted() {
+            job.fail(Failure::cancelled());
+            return true;
         }
+        job.run(if share == Share::Turn { Some(TURN) } else { None })
     }
 }
 
 #[cfg(test)]
 #[path = "workshop_test.rs"]
-mod tests;
+pub(crate) mod tests;

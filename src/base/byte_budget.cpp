@@ -146,6 +146,10 @@ void ByteBudget::take(const Client& client, std::int64_t bytes, std::function<bo
 
 void ByteBudget::look_again() { state_->serve(); }
 
+std::function<void()> ByteBudget::looks_again() const {
+  return [state = state_] { state->serve(); };
+}
+
 ByteBudget::Stats ByteBudget::stats() const {
   const std::lock_guard lock(state_->mutex);
   return {state_->limit, state_->used,

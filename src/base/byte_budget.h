@@ -60,6 +60,8 @@ class ByteBudget {
 
   /// To be called where somebody's `wanted` has become false, for those behind.
   void look_again();
+  /// The same, also when the budget has gone: for whoever lets go of bytes that `reclaim` may drop then.
+  std::function<void()> looks_again() const;
 
   Stats stats() const;
 

@@ -10,13 +10,9 @@
 #include <string>
 #include <utility>
 
-namespace pippin {
+#include "pippin/client.h"
 
-/// Who wants something done.
-struct Client {
-  std::string owner = {};       ///< an API key, or an address
-  std::string connection = {};  ///< one of the owner's
-};
+namespace pippin {
 
 /// The next task is of the owner that has the fewest running, of these the one whose last turn is longest ago; an owner's connections
 /// take turns in the same way, and a connection's tasks go in order. What throws std::bad_alloc changes nothing. Not thread-safe.

@@ -1,6 +1,9 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 #include "base/files.h"
 #include "base/member_log.h"
@@ -8,6 +11,28 @@
 
 namespace pippin {
 namespace {
+
+// Python's json writes Infinity and NaN, which JSON does not have: the largest number and null take their places. Strings stay.
+std::string without_python_numbers(const std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> words[] = {{"Infinity", "1e308"},
+                                                                            {"NaN", "null"}};
+  std::string out;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto* word = std::find_if(std::begin(words), std::end(words), [&](const auto& pair) {
+      return !quoted && text.compare(i, pair.first.size(), pair.first) == 0;
+    });
+    if (word != std::end(words)) {
+      out += word->second;
+      i += word->first.size() - 1;
+      continue;
+    }
+    if (text[i] == '"') quoted = !quoted;
+    out += text[i];
+    if (quoted && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
+  }
+  return out;
+}
 
 [[noreturn]] void throw_type(const Members& members, std::string_view key, const char* wanted,
                              const json::value& got) {
@@ -34,11 +59,14 @@ json::value parse_json(std::string_view text, std::string_view what) {
   return parser.release();
 }
 
-json::object read_json_object(const std::filesystem::path& file) {
-  json::value value = parse_json(read_text(file), file.string());
-  if (!value.is_object())
-    throw Error(Code::invalid_argument, file.string() + " must hold a JSON object");
+json::object parse_json_object(const std::string& text, const std::string& what) {
+  json::value value = parse_json(without_python_numbers(text), what);
+  if (!value.is_object()) throw Error(Code::invalid_argument, what + " must hold a JSON object");
   return std::move(value.as_object());
+}
+
+json::object read_json_object(const std::filesystem::path& file) {
+  return parse_json_object(read_text(file), file.string());
 }
 
 const json::value* Members::find(std::string_view key) const {

@@ -18,7 +18,10 @@ namespace json = boost::json;
 /// stopped.
 json::value parse_json(std::string_view text, std::string_view what);
 
-/// Reads and parses a JSON file whose top level is an object.
+/// Parses a file's text, whose top level is an object. Python's Infinity is read as 1e308, its NaN as null. `what`: the file's name.
+json::object parse_json_object(const std::string& text, const std::string& what);
+
+/// Reads a file and parses it so.
 json::object read_json_object(const std::filesystem::path& file);
 
 /// Typed view of an object's member; an absent or null member gives nullopt, another type throws

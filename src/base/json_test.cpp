@@ -1,6 +1,10 @@
 #include "base/json.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "pippin/error.h"
 
@@ -50,6 +54,21 @@ TEST(Json, BadTextIsAnErrorWithItsPlace) {
   EXPECT_NE(error_field([] { parse_json("{} x", "the body"); }), "no error");
   EXPECT_NE(error_field([] { parse_json(std::string(100000, '['), "the body"); }), "no error");
   EXPECT_NE(error_field([] { parse_json("\"\xff\xfe\"", "the body"); }), "no error");
+}
+
+// As configs of Mamba models hold them.
+TEST(Json, FilesMayHoldNumbersThatPythonWrites) {
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("pippin_json_test_" + std::to_string(::getpid()) + ".json");
+  std::ofstream(file)
+      << R"({"limit": [0.0, Infinity, -Infinity], "none": NaN, "say \"Infinity": "NaN\\"})";
+  const auto object = read_json_object(file);
+  std::filesystem::remove(file);
+  const auto* limit = Members(object).array("limit");
+  EXPECT_EQ(limit->at(1).as_double(), 1e308);
+  EXPECT_EQ(limit->at(2).as_double(), -1e308);
+  EXPECT_TRUE(object.at("none").is_null());
+  EXPECT_EQ(object.at("say \"Infinity").as_string(), "NaN\\");
 }
 
 }  // namespace

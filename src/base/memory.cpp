@@ -116,6 +116,13 @@ void run_in_background() {
 #endif
 }
 
+void save_address_space() {
+#ifdef __GLIBC__
+  constexpr int heaps = 2;
+  if (address_space_limit() != no_limit) ::mallopt(M_ARENA_MAX, heaps);
+#endif
+}
+
 void trim_heap() {
 #ifdef __GLIBC__
   ::malloc_trim(0);

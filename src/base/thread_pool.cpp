@@ -15,7 +15,7 @@ void run(const std::function<void()>& task) {
   try {
     task();
   } catch (const std::exception& error) {
-    spdlog::error("[thread_pool] a task failed: {}", error.what());
+    insist([&] { spdlog::error("[thread_pool] a task failed: {}", error.what()); });
   }
 }
 
@@ -44,36 +44,9 @@ void ThreadPool::stop() {
 void ThreadPool::post(const Client& client, std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
-    push(client, std::move(task));
+    tasks_.push(client, std::move(task));
   }
   wake_.notify_one();
-}
-
-bool ThreadPool::try_post(const Client& client, std::function<void()> task) {
-  {
-    std::lock_guard lock(mutex_);
-    const auto own = waiting_.find(client.owner);
-    if (tasks_.size() >= options_.max_waiting ||
-        (own != waiting_.end() && own->second >= options_.max_waiting_per_owner))
-      return false;
-    push(client, std::move(task));
-  }
-  wake_.notify_one();
-  return true;
-}
-
-void ThreadPool::push(const Client& client, Task task) {
-  auto& own = waiting_[client.owner];  // before the push: what may throw comes first
-  tasks_.push(client, std::move(task));
-  ++own;
-}
-
-std::optional<FairQueue<ThreadPool::Task>::Turn> ThreadPool::pop() {
-  auto turn = tasks_.pop();
-  if (!turn) return turn;
-  const auto own = waiting_.find(turn->owner);
-  if (--own->second == 0) waiting_.erase(own);
-  return turn;
 }
 
 void ThreadPool::work() {
@@ -81,7 +54,7 @@ void ThreadPool::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     std::optional<FairQueue<Task>::Turn> turn;
-    insist([&] { turn = pop(); });
+    insist([&] { turn = tasks_.pop(); });
     if (turn) {
       lock.unlock();
       run(turn->task);

@@ -6,10 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
-#include <map>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -26,9 +23,6 @@ class ThreadPool {
     std::size_t num_threads = 1;
     /// Threads that tasks of one owner hold at once.
     std::size_t max_per_owner = std::numeric_limits<std::size_t>::max();
-    /// Tasks that wait, of all owners and of one: try_post() takes no more.
-    std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
-    std::size_t max_waiting_per_owner = std::numeric_limits<std::size_t>::max();
     bool background = false;  ///< its work matters less than others' (base/memory.h)
   };
 
@@ -40,14 +34,10 @@ class ThreadPool {
 
   void post(std::function<void()> task) { post({}, std::move(task)); }
   void post(const Client& client, std::function<void()> task);
-  /// The same, unless as many wait as may; then false.
-  bool try_post(const Client& client, std::function<void()> task);
 
  private:
   using Task = std::function<void()>;
 
-  void push(const Client& client, Task task);
-  std::optional<FairQueue<Task>::Turn> pop();
   void work();
   void stop();
 
@@ -55,8 +45,6 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   FairQueue<Task> tasks_;  // guarded by mutex_
-  std::map<std::string, std::size_t, std::less<>>
-      waiting_;            // by owner, of tasks_; guarded by mutex_
   bool stopping_ = false;  // guarded by mutex_
   std::vector<std::thread> threads_;
 };

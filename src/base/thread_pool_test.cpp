@@ -71,44 +71,4 @@ TEST(ThreadPool, AnOwnerLeavesThreadsToOthers) {
   EXPECT_EQ(done, 3);
 }
 
-TEST(ThreadPool, OneOwnerDoesNotFillTheQueue) {
-  std::promise<void> gate;
-  std::atomic<int> done = 0;
-  {
-    ThreadPool pool(ThreadPool::Options{
-        .num_threads = 2, .max_per_owner = 1, .max_waiting = 4, .max_waiting_per_owner = 2});
-    std::shared_future<void> opened = gate.get_future().share();
-    std::promise<void> begun;
-    const auto post = [&](const char* owner) {
-      return pool.try_post({owner, ""}, [&, opened] {
-        opened.wait();
-        ++done;
-      });
-    };
-    ASSERT_TRUE(pool.try_post({"many", ""}, [&, opened] {
-      begun.set_value();
-      opened.wait();
-      ++done;
-    }));
-    begun.get_future().wait();
-    EXPECT_TRUE(post("many"));
-    EXPECT_TRUE(post("many"));
-    EXPECT_FALSE(post("many"));  // its share is used up, the queue isn't
-    std::promise<void> other;
-    ASSERT_TRUE(pool.try_post({"few", ""}, [&] { other.set_value(); }));
-    EXPECT_EQ(other.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
-    gate.set_value();
-  }
-  EXPECT_EQ(done, 3);
-}
-
-TEST(ThreadPool, TheQueueIsBounded) {
-  ThreadPool pool(
-      ThreadPool::Options{.num_threads = 0, .max_waiting = 3, .max_waiting_per_owner = 2});
-  EXPECT_TRUE(pool.try_post({"a", ""}, [] {}));
-  EXPECT_TRUE(pool.try_post({"b", ""}, [] {}));
-  EXPECT_TRUE(pool.try_post({"b", "2"}, [] {}));
-  EXPECT_FALSE(pool.try_post({"c", ""}, [] {}));
-}
-
 }  // namespace pippin

@@ -2,6 +2,7 @@
 
 #include <exception>
 
+#include "base/insist.h"
 #include "base/log.h"
 
 namespace pippin {
@@ -55,7 +56,7 @@ void Timer::run() {
     try {
       call.mapped()();
     } catch (const std::exception& error) {
-      spdlog::error("[timer] a call failed: {}", error.what());
+      insist([&] { spdlog::error("[timer] a call failed: {}", error.what()); });
     }
     call = {};
     lock.lock();

@@ -74,6 +74,8 @@ MemoryBudget::CacheNeeds cache_needs(const models::ModelTraits& traits, const nn
           ? options.snapshot_tokens
           : default_snapshot_tokens(needs.page_bytes, needs.slot_bytes, options.page_size);
   needs.context = context;
+  needs.window_page_bytes = nn::window_page_bytes(traits.layers, kv, options.page_size);
+  needs.window = {nn::largest_window(traits.layers), options.page_size, options.max_batch_tokens};
   return needs;
 }
 
@@ -109,11 +111,13 @@ constexpr const char* layout_version = "layout 1";
 
 // Kernels of other instruction sets add in another order: their pages would do, but not give the same tokens to the last bit.
 std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
-                                  const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) {
+                                  const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu,
+                                  bool windows_apart) {
   const std::string device = mx::default_device() == mx::Device::cpu ? "cpu" : "gpu";
   std::vector<std::string> setup = {layout_version, std::string("mlx ") + mx::version(),
                                     device,         text_of(dtype),
                                     text_of(kv),    std::to_string(options.page_size)};
+  if (windows_apart) setup.emplace_back("windows apart");
   if (cpu) {
     setup.emplace_back(cpu::name_of(cpu->kernels.isa));
     setup.emplace_back(cpu->exact_activations ? "float32 activations" : "int8 activations");
@@ -124,11 +128,11 @@ std::vector<std::string> setup_of(const EngineOptions& options, mx::Dtype dtype,
 std::shared_ptr<DiskStore> open_disk_store(const std::filesystem::path& model_dir,
                                            const EngineOptions& options, mx::Dtype dtype,
                                            const nn::KvStorage& kv,
-                                           const kernels::CpuBackendPtr& cpu) {
+                                           const kernels::CpuBackendPtr& cpu, bool windows_apart) {
   if (options.cache_dir.empty()) return nullptr;
   DiskStoreOptions disk;
   disk.directory = options.cache_dir;
-  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu));
+  disk.model = model_fingerprint(model_dir, setup_of(options, dtype, kv, cpu, windows_apart));
   disk.max_bytes = options.cache_disk_bytes;
   try {
     return std::make_shared<DiskStore>(std::move(disk));
@@ -152,6 +156,7 @@ std::size_t longest_token(const text::Tokenizer& tokenizer) {
 
 std::string name_of(const std::filesystem::path& model_dir) {
   const auto path = std::filesystem::weakly_canonical(model_dir);
+  if (path.extension() == ".gguf") return path.stem().string();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
@@ -274,7 +279,6 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv = choose_kv_storage(options, dtype, cpu);
-  const auto disk = open_disk_store(model_dir, options, dtype, kv, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
   const auto& traits = model->traits();
@@ -290,7 +294,8 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
   const auto needs = cache_needs(traits, kv, options, context);
-  const auto [pages, slots] = memory.grant_cache(needs);
+  const auto [pages, slots, window_pages] = memory.grant_cache(needs);
+  const auto disk = open_disk_store(model_dir, options, dtype, kv, cpu, window_pages > 0);
   // Slots are numbered in 32 bits.
   check(pages <= std::numeric_limits<std::int32_t>::max() / options.page_size, "kv_pool_tokens",
         "less than 2^31");
@@ -319,11 +324,14 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   RunnerOptions runner{options.page_size, static_cast<int>(pages), {}, kv, cpu};
   runner.disk = disk;
   runner.num_slots = static_cast<int>(slots);
+  runner.num_window_pages = static_cast<int>(window_pages);
   runner.encoder.cache_bytes = media_bytes;
   runner.encoder.step = std::chrono::milliseconds(options.max_itl_ms) / 2;
   Loop::Options loop;
   loop.num_pages = runner.num_pages;
   loop.num_slots = runner.num_slots;
+  loop.num_window_pages = runner.num_window_pages;
+  loop.window = needs.window;
   loop.snapshot_tokens = needs.snapshot_tokens;
   loop.memory = memory.split();
   report(memory.split());
@@ -377,6 +385,14 @@ EngineStats Frontend::stats() const {
   EngineStats stats = loop_->stats();
   stats.grammars = constraints_->stats();
   return stats;
+}
+
+void Frontend::prepare(const ChatRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
+}
+
+void Frontend::prepare(const CompletionRequest& request, Ready ready) const {
+  constraints_->prepare(request, std::move(ready));
 }
 
 std::int64_t Frontend::count_tokens(const ChatRequest& request) const {
@@ -513,9 +529,7 @@ ChatStreams Frontend::complete(CompletionRequest request, int num_choices) {
         return options;
       },
       [&] {
-        return waiting.run([&](auto wanted) {
-          return constraints_->make(request.format, wanted, request.cache_salt);
-        });
+        return waiting.run([&](auto wanted) { return constraints_->make(request, wanted); });
       });
 }
 

@@ -24,6 +24,8 @@ class Frontend final : public Engine {
   using Engine::chat;
   ChatStreams chat(ChatRequest request, int num_choices) override;
   ChatStreams complete(CompletionRequest request, int num_choices) override;
+  void prepare(const ChatRequest& request, Ready ready) const override;
+  void prepare(const CompletionRequest& request, Ready ready) const override;
   std::int64_t count_tokens(const ChatRequest& request) const override;
   std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const override;
   std::string detokenize(const std::vector<std::int32_t>& tokens) const override;

@@ -33,7 +33,7 @@ mx::array packed_experts(const mx::array& x, const Choice& choice, const ExpertW
                          const std::optional<mx::array>& residual) {
   if (x.dtype() != mx::float32)
     throw Error(Code::internal, "[cpu] packed weights multiply float32 only");
-  const auto gate = w.gate.packed(), up = w.up.packed(), down = w.down.packed();
+  const auto gate = w.gate.packed(), down = w.down.packed(), up = w.up ? w.up->packed() : nullptr;
   auto& backend = *gate->backend;
   std::vector<mx::array> inputs = {x, choice.experts, choice.weights};
   const auto add = [&](const std::optional<mx::array>& input) {
@@ -46,8 +46,8 @@ mx::array packed_experts(const mx::array& x, const Choice& choice, const ExpertW
     const auto given = [&](std::size_t at) { return at ? in[at].data<float>() : nullptr; };
     cpu::experts(backend.team, backend.kernels, backend.experts_scratch,
                  {in[0].data<float>(), in[0].shape(0), in[1].data<std::int32_t>(),
-                  in[2].data<float>(), in[1].shape(1), gate->matrices, up->matrices, down->matrices,
-                  given(gate_bias), given(up_bias), given(down_bias), w.activation,
+                  in[2].data<float>(), in[1].shape(1), gate->matrices, up ? &up->matrices : nullptr,
+                  down->matrices, given(gate_bias), given(up_bias), given(down_bias), w.activation,
                   backend.exact_activations, given(base), out.data<float>()});
   };
   return host_operation(backend, "experts", x.shape(), mx::float32, inputs, run);
@@ -102,10 +102,11 @@ mx::array product(const mx::array& x, const Bank& bank, const mx::array& indices
 mx::array each_expert(const mx::array& x, const mx::array& indices, bool sorted,
                       const ExpertWeights& w) {
   const auto rows = mx::expand_dims(x, -2);
-  const auto gate = product(rows, w.gate, indices, sorted, w.gate_bias),
-             up = product(rows, w.up, indices, sorted, w.up_bias);
-  return mx::squeeze(
-      product(gate_times(gate, up, w.activation), w.down, indices, sorted, w.down_bias), -2);
+  const auto gate = product(rows, w.gate, indices, sorted, w.gate_bias);
+  const auto hidden =
+      w.up ? gate_times(gate, product(rows, *w.up, indices, sorted, w.up_bias), w.activation)
+           : activate(gate, w.activation);
+  return mx::squeeze(product(hidden, w.down, indices, sorted, w.down_bias), -2);
 }
 
 }  // namespace

@@ -25,10 +25,11 @@ struct Choice {
 Choice route(const mx::array& logits, const RouterOptions& options,
              const std::optional<mx::array>& correction, const CpuBackendPtr& backend);
 
-/// The gated products of E experts: down(activation(gate x + bias) * (up x + bias)) + bias.
+/// The gated products of E experts: down(activation(gate x + bias) * (up x + bias)) + bias. Without `up` that factor is left out.
 struct ExpertWeights {
-  Bank gate, up;  ///< [E, N, K]
-  Bank down;      ///< [E, K, N]
+  Bank gate;               ///< [E, N, K]
+  std::optional<Bank> up;  ///< [E, N, K]
+  Bank down;               ///< [E, K, N]
   Activation activation = Activation::silu;
   std::optional<mx::array> gate_bias = {}, up_bias = {};  ///< [E, N]; both or none
   std::optional<mx::array> down_bias = {};                ///< [E, K]

@@ -75,12 +75,27 @@ TEST(Experts, BothWaysAgree) {
       const auto wanted = experts(x, choice, w, residual);
       const auto backend = exact_backend();
       w.gate = w.gate.packed_for(backend);
-      w.up = w.up.packed_for(backend);
+      w.up = w.up->packed_for(backend);
       w.down = w.down.packed_for(backend);
       const auto got = experts(x, choice, w, residual);
       EXPECT_LT(max_abs_difference(to_vector(got), to_vector(wanted)), 2e-5f)
           << bits << " " << rows;
     }
+}
+
+// One product before the activation, as Nemotron has it.
+TEST(Experts, BothWaysAgreeWithoutAGate) {
+  mx::random::seed(6);
+  ExpertWeights w{
+      random_bank(width, hidden), {}, random_bank(hidden, width), Activation::relu_squared};
+  const auto x = mx::random::normal({9, hidden}, mx::float32);
+  const auto choice = route(mx::random::normal({9, num_experts}, mx::float32),
+                            {.num_experts = num_experts, .top_k = 3}, {}, nullptr);
+  const auto wanted = experts(x, choice, w);
+  const auto backend = exact_backend();
+  w.gate = w.gate.packed_for(backend);
+  w.down = w.down.packed_for(backend);
+  EXPECT_LT(max_abs_difference(to_vector(experts(x, choice, w)), to_vector(wanted)), 2e-5f);
 }
 
 // Banks of floating-point codes, with gpt-oss's gate.
@@ -106,7 +121,7 @@ TEST(Experts, BothWaysAgreeOnEveryScheme) {
       const auto wanted = experts(x, choice, w);
       const auto backend = exact_backend();
       w.gate = w.gate.packed_for(backend);
-      w.up = w.up.packed_for(backend);
+      w.up = w.up->packed_for(backend);
       w.down = w.down.packed_for(backend);
       EXPECT_LT(max_abs_difference(to_vector(experts(x, choice, w)), to_vector(wanted)), 1e-4f)
           << name_of(scheme) << scaled;

@@ -110,6 +110,20 @@ bool of_one_scheme(const std::vector<Weight>& parts) {
   });
 }
 
+// MLX knows no groups of 16: it gives the codes, as groups whose scale is 1.
+mx::array dequantized_by_16(const QuantizedWeight& w) {
+  auto groups = w.scales.shape();
+  groups.back() /= 2;
+  const auto codes = mx::dequantize(w.weight, mx::ones(groups, mx::float32),
+                                    mx::zeros(groups, mx::float32), 32, w.bits);
+  auto shape = w.scales.shape();
+  shape.push_back(16);
+  const auto values =
+      mx::reshape(codes, shape) * mx::expand_dims(mx::astype(w.scales, mx::float32), -1) +
+      mx::expand_dims(mx::astype(*w.biases, mx::float32), -1);
+  return mx::reshape(values, codes.shape());
+}
+
 }  // namespace
 
 const char* name_of(Scheme scheme) {
@@ -120,6 +134,8 @@ const char* name_of(Scheme scheme) {
 mx::array dequantized(const QuantizedWeight& w, mx::Dtype dtype) {
   // MLX's affine mode computes in the scales' dtype; the others have none of their own.
   std::optional<mx::Dtype> computed;
+  if (w.scheme == Scheme::affine && w.group_size == 16)
+    return mx::astype(dequantized_by_16(w), dtype);
   if (w.scheme != Scheme::affine) computed = dtype;
   // MLX takes a scale of one matrix, not one for each of a bank.
   const bool by_matrix = w.global_scale && w.global_scale->ndim() == 1;

@@ -23,8 +23,8 @@ struct QuantizedWeight {
   mx::array weight;                 ///< uint32 [N, K * bits / 32]
   mx::array scales;                 ///< float [N, K / group_size]; uint8 where not affine
   std::optional<mx::array> biases;  ///< float [N, K / group_size]; absent where not affine
-  int group_size;                   ///< affine: 32, 64 or 128; mxfp4, mxfp8: 32; nvfp4: 16
-  int bits;                         ///< affine: 2, 3, 4, 5, 6 or 8; mxfp4, nvfp4: 4; mxfp8: 8
+  int group_size;  ///< affine: 32, 64 or 128, of 6 bits also 16, which MLX's products don't take; mxfp4, mxfp8: 32; nvfp4: 16
+  int bits;        ///< affine: 2, 3, 4, 5, 6 or 8; mxfp4, nvfp4: 4; mxfp8: 8
   Scheme scheme = Scheme::affine;
   /// nvfp4's scale of the whole matrix, float32 [] or of a bank [E], 448 * 6 of which mean 1; absent: 1.
   std::optional<mx::array> global_scale = {};

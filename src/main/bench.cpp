@@ -14,7 +14,7 @@
 #include "engine/bench.h"
 #include "main/commands.h"
 #include "main/load.h"
-#include "main/model_dir.h"
+#include "main/model_source.h"
 #include "pippin/engine.h"
 
 namespace pippin {
@@ -122,7 +122,7 @@ std::shared_ptr<const Pixels> random_picture(int side) {
   return picture;
 }
 
-void bench_pictures(Engine& engine, const BenchCommand& command) {
+void bench_pictures(Engine& engine, const std::string& name, const BenchCommand& command) {
   engine::bench_picture(engine, random_picture(command.image));  // warms up
   json::array seconds;
   double best = 1e30;
@@ -133,7 +133,7 @@ void bench_pictures(Engine& engine, const BenchCommand& command) {
     best = std::min(best, result.prefill_s);
   }
   if (command.json) {
-    std::cout << json::serialize(json::object{{"model", engine.info().name},
+    std::cout << json::serialize(json::object{{"model", name},
                                               {"device", engine.info().device},
                                               {"image", command.image},
                                               {"encode_seconds", std::move(seconds)},
@@ -141,7 +141,7 @@ void bench_pictures(Engine& engine, const BenchCommand& command) {
               << std::endl;
     return;
   }
-  std::cout << fmt::format("{} on the {}: a picture of {} x {} in {:.3f} s\n", engine.info().name,
+  std::cout << fmt::format("{} on the {}: a picture of {} x {} in {:.3f} s\n", name,
                            engine.info().device, command.image, command.image, best)
             << std::flush;
   print_profile("picture", result.prefill_s, result.prefill_operations, 1);
@@ -150,17 +150,17 @@ void bench_pictures(Engine& engine, const BenchCommand& command) {
 }  // namespace
 
 int bench(const BenchCommand& command, const std::filesystem::path& program) {
-  const std::unique_ptr<Engine> engine =
-      load_model(find_model(command.model, program), command.engine);
+  const ModelSource source = get_model(command.model, program, command.engine, command.offline);
+  const std::unique_ptr<Engine> engine = load_model(source, command.engine);
   if (command.image > 0) {
-    bench_pictures(*engine, command);
+    bench_pictures(*engine, source.name, command);
     return EXIT_SUCCESS;
   }
   // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
   engine::bench(*engine, 1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
   if (!command.json) {
-    std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n",
-                             engine->info().name, engine->info().device, command.new_tokens)
+    std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n", source.name,
+                             engine->info().device, command.new_tokens)
               << fmt::format("{:>6} {:>8} {:>15} {:>14} {:>14}\n", "batch", "prompt",
                              "prefill, total", "decode, total", "decode, each");
   }
@@ -176,7 +176,7 @@ int bench(const BenchCommand& command, const std::filesystem::path& program) {
     }
   if (command.json) {
     const ModelInfo& info = engine->info();
-    std::cout << json::serialize(json::object{{"model", info.name},
+    std::cout << json::serialize(json::object{{"model", source.name},
                                               {"device", info.device},
                                               {"new_tokens", command.new_tokens},
                                               {"results", std::move(rows)}})

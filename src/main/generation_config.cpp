@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "gguf/model_files.h"
 
 namespace pippin {
 namespace {
@@ -23,10 +24,9 @@ void take(const Members& config, std::string_view key, double low, double high, 
 
 SamplingOptions recommended_sampling(const std::filesystem::path& model_dir) {
   SamplingOptions sampling;
-  const auto file = model_dir / "generation_config.json";
-  if (!std::filesystem::exists(file)) return sampling;
-  const json::object object = read_json_object(file);
-  const Members config(object);
+  const auto object = gguf::model_json(model_dir, "generation_config.json");
+  if (!object) return sampling;
+  const Members config(*object);
   take(config, "temperature", 0, 2, sampling.temperature);
   take(config, "top_p", 1e-6, 1, sampling.top_p);
   take(config, "top_k", 0, 1 << 30, sampling.top_k);

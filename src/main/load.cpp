@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
+#include <utility>
 
 #include "base/log.h"
 
@@ -26,11 +28,11 @@ class Progress {
   void show(double fraction) {
     const int percent = static_cast<int>(fraction * 100);
     if (terminal_) {
-      std::fprintf(stderr, "\rLoading %s %3d %%", what_.c_str(), percent);
+      std::fprintf(stderr, "\r%s %3d %%", what_.c_str(), percent);
       std::fflush(stderr);
     } else if (Clock::now() - said_ > std::chrono::seconds(2)) {
       said_ = Clock::now();
-      spdlog::info("loading {}: {} %", what_, percent);
+      spdlog::info("{}: {} %", what_, percent);
     }
   }
 
@@ -42,9 +44,18 @@ class Progress {
 
 }  // namespace
 
-std::unique_ptr<Engine> load_model(const std::filesystem::path& dir, const EngineOptions& options) {
-  Progress progress(dir.filename().string());
-  return Engine::load(dir, options, [&](double fraction) { progress.show(fraction); });
+std::function<void(double)> show_progress(const std::string& what) {
+  return
+      [progress = std::make_shared<Progress>(what)](double fraction) { progress->show(fraction); };
+}
+
+std::unique_ptr<Engine> load_model(const ModelSource& source, const EngineOptions& options) {
+  return Engine::load(source.dir, options, show_progress("Loading " + source.name));
+}
+
+std::unique_ptr<Engine> load_for_answers(const ModelSource& source, const AnswerCommand& command) {
+  if (command.quiet) spdlog::set_level(spdlog::level::warn);
+  return load_model(source, command.engine);
 }
 
 }  // namespace pippin

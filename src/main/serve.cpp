@@ -14,7 +14,7 @@
 #include "main/commands.h"
 #include "main/generation_config.h"
 #include "main/load.h"
-#include "main/model_dir.h"
+#include "main/model_source.h"
 #include "server/observe/metrics.h"
 #include "server/observe/request_log.h"
 #include "server/observe/trace.h"
@@ -62,9 +62,10 @@ void ignore_signals_of_writes() {
   for (const int number : {SIGPIPE, SIGXFSZ}) std::signal(number, SIG_IGN);
 }
 
-server::ApiOptions api_options(const ServeCommand& command, const std::filesystem::path& dir) {
+server::ApiOptions api_options(const ServeCommand& command, const ModelSource& source) {
   server::ApiOptions options = command.api;
-  options.sampling = recommended_sampling(dir);
+  options.sampling = recommended_sampling(source.dir);
+  if (options.model_names.empty()) options.model_names.push_back(source.name);
   const SamplingOptions& sampling = options.sampling;
   spdlog::info(
       "sampling, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p {}",
@@ -97,9 +98,9 @@ std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
          std::to_string(port) + "/v1";
 }
 
-void announce(const Engine& engine, const std::string& url) {
+void announce(const Engine& engine, const std::string& name, const std::string& url) {
   const ModelInfo& info = engine.info();
-  spdlog::info("serving {} at {}", info.name, url);
+  spdlog::info("serving {} at {}", name, url);
   spdlog::info(
       "{}, {:.1f} M parameters, {:.0f} MB, on the {}; context {} tokens, attention cache {} pages",
       info.model_type, static_cast<double>(info.num_parameters) / 1e6,
@@ -110,7 +111,6 @@ void announce(const Engine& engine, const std::string& url) {
 }  // namespace
 
 int serve(const ServeCommand& command, const std::filesystem::path& program) {
-  const std::filesystem::path dir = find_model(command.model, program);
   ignore_signals_of_writes();
   raise_file_limit(command.http.max_connections);
   server::AccessOptions access_options = pippin::access_options(command);
@@ -122,11 +122,11 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   warn_of_exposure(command, access_options);
   server::Access access(access_options);
 
+  const ModelSource source = get_model(command.model, program, command.engine, command.offline);
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
-  const std::unique_ptr<Engine> engine = load_model(dir, engine_options(command, trace.get()));
-  server::ApiOptions options = api_options(command, dir);
-  server::Metrics metrics(options.model_names.empty() ? engine->info().name
-                                                      : options.model_names.front());
+  const std::unique_ptr<Engine> engine = load_model(source, engine_options(command, trace.get()));
+  server::ApiOptions options = api_options(command, source);
+  server::Metrics metrics(options.model_names.front());
   options.metrics = &metrics;
   options.body_stats = [&http] { return http.bodies(); };
   server::Api api(*engine, std::move(options), workers, loaders);
@@ -141,7 +141,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
         if (trace) trace->add(record);
       },
       [&](const server::HttpRequest& head) { return access.judge(head); });
-  announce(*engine, url_of(command.http, http.port()));
+  announce(*engine, source.name, url_of(command.http, http.port()));
   http.wait();
   if (!http.wait_for_handlers(last_patience)) {
     spdlog::warn("a request is still being worked on; leaving it");

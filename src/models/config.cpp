@@ -4,6 +4,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "gguf/model_files.h"
+#include "kernels/cpu/recurrent_kernels.h"
 #include "pippin/error.h"
 
 namespace pippin::models {
@@ -61,6 +63,7 @@ constexpr Meaning meanings[] = {
     {"logits_scaling", is_one},
     {"mlp_bias", is_false},
     {"mlp_only_layers", is_empty},
+    {"moe_latent_size", is_zero},
     {"n_group", is_one},
     {"n_shared_experts", is_zero},
     {"no_rope_layers", is_empty},
@@ -82,7 +85,11 @@ constexpr Meaning meanings[] = {
     {"shared_expert_intermediate_size", is_zero},
     {"topk_group", is_one},
     {"topk_method", never},
+    {"norm_head", is_false},
+    {"num_shared_experts", is_zero},
+    {"shared_intermediate_size", is_zero},
     {"use_bias", is_false},
+    {"use_qkv_bias", is_false},
     {"use_bidirectional_attention", is_false},
     {"use_qk_norm", is_false},
     {"use_sliding_window", is_false},
@@ -299,7 +306,8 @@ void ConfigFields::refuse(const char* key, const std::string& why) const {
   throw_invalid(members_.path_of(key) + " " + why);
 }
 
-nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size) {
+nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size,
+                               std::size_t num_layers) {
   nn::DecoderConfig config;
   config.hidden_size = fields.size("hidden_size");
   config.intermediate_size = fields.size(intermediate_size);
@@ -319,7 +327,8 @@ nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_si
     fields.refuse("head_dim", "must be even, got " + std::to_string(attention.head_dim));
   attention.scale = 1.0f / std::sqrt(static_cast<float>(attention.head_dim));
   config.kinds = {attention};
-  config.layers.assign(static_cast<std::size_t>(fields.size("num_hidden_layers")), 0);
+  if (num_layers == 0) num_layers = static_cast<std::size_t>(fields.size("num_hidden_layers"));
+  config.layers.assign(num_layers, 0);
   return config;
 }
 
@@ -357,6 +366,52 @@ nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width) {
   return moe;
 }
 
+void check_router_groups(const ConfigFields& fields, const nn::MoeConfig& moe,
+                         const char* experts) {
+  const auto& o = moe.router;
+  if (o.num_experts % o.groups != 0 || o.kept_groups > o.groups)
+    fields.refuse("n_group", "must divide " + std::string(experts) + " and be at least topk_group");
+  if (o.num_experts / o.groups * o.kept_groups < o.top_k)
+    fields.refuse("topk_group", "leaves fewer experts than num_experts_per_tok");
+}
+
+nn::MoeConfig read_grouped_moe(ConfigFields& fields) {
+  auto moe = read_moe(fields, "n_routed_experts", fields.size("moe_intermediate_size"));
+  fields.expect("scoring_func", "sigmoid");
+  fields.expect("topk_method", "noaux_tc");
+  moe.correction = true;
+  moe.router.scores = kernels::RouterScores::sigmoid;
+  moe.router.normalize = moe.router.top_k > 1 && fields.flag_or("norm_topk_prob", true);
+  moe.router.scale = fields.number_or("routed_scaling_factor", 1);
+  moe.router.groups = fields.size_or("n_group", 1);
+  moe.router.kept_groups = fields.size_or("topk_group", 1);
+  check_router_groups(fields, moe, "n_routed_experts");
+  if (fields.members().find("n_shared_experts"))
+    moe.shared_width = moe.width * fields.size("n_shared_experts");
+  return moe;
+}
+
+void read_step_limit(const ConfigFields& fields, nn::Mamba2Config& c) {
+  const auto* limit = fields.members().array("time_step_limit");
+  if (!limit) return;
+  if (limit->size() != 2 || !limit->at(0).is_number() || !limit->at(1).is_number())
+    fields.refuse("time_step_limit", "must hold two numbers");
+  const double most = limit->at(1).to_number<double>();
+  c.min_step = static_cast<float>(limit->at(0).to_number<double>());
+  if (most < 1e30) c.max_step = static_cast<float>(most);
+}
+
+void check_mamba2(const ConfigFields& fields, const nn::Mamba2Config& c, const char* groups,
+                  const char* state, const char* taps) {
+  if (c.heads % c.groups != 0) fields.refuse(groups, "must divide the number of heads");
+  if (c.heads * c.head_dim % c.norm_groups != 0)
+    fields.refuse(groups, "must divide a row's numbers");
+  if (c.state_dim > cpu::max_scan_state)
+    fields.refuse(state, "must be at most " + std::to_string(cpu::max_scan_state));
+  if (c.taps < 2 || c.taps > cpu::max_conv_taps)
+    fields.refuse(taps, "must be in [2, " + std::to_string(cpu::max_conv_taps) + "]");
+}
+
 std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
   const auto step = static_cast<std::size_t>(fields.size_or("decoder_sparse_step", 1));
   std::vector<bool> routed;
@@ -369,11 +424,8 @@ std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,
                                           const json::object& config) {
-  const auto file = model_dir / "generation_config.json";
-  if (std::filesystem::exists(file)) {
-    const auto generation = read_json_object(file);
-    if (auto ids = token_ids(generation.if_contains("eos_token_id")); !ids.empty()) return ids;
-  }
+  if (const auto generation = gguf::model_json(model_dir, "generation_config.json"))
+    if (auto ids = token_ids(generation->if_contains("eos_token_id")); !ids.empty()) return ids;
   if (auto ids = token_ids(config.if_contains("eos_token_id")); !ids.empty()) return ids;
   if (const auto* text = Members(config).object("text_config"))
     return token_ids(text->if_contains("eos_token_id"));

@@ -64,8 +64,10 @@ class ConfigFields {
 
 /// The sizes, norms and the one kind of attention that most decoders have: every layer of kind 0, which is causal over
 /// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added). intermediate_size: that field's name.
+/// num_layers: where the config says it otherwise than by num_hidden_layers.
 nn::DecoderConfig read_decoder(ConfigFields& fields,
-                               const char* intermediate_size = "intermediate_size");
+                               const char* intermediate_size = "intermediate_size",
+                               std::size_t num_layers = 0);
 
 /// Some layers see a window of tokens: layer_types names "full_attention" and "sliding_attention" layer by layer.
 /// Layers of the second kind get kinds[1], a copy of kinds[0] with sliding_window.
@@ -76,6 +78,19 @@ void read_window_pattern(ConfigFields& fields, nn::DecoderConfig& config, int fa
 
 /// A mixture of experts of `width`, whose number `key` gives: softmax over all, num_experts_per_tok of them.
 nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width);
+
+/// Refuses groups of experts that don't fit, by the name of the field that counts experts.
+void check_router_groups(const ConfigFields& fields, const nn::MoeConfig& moe, const char* experts);
+
+/// DeepSeek-V3's router, which GLM and Nemotron have, too: sigmoid, a correction, groups of experts, shared experts.
+nn::MoeConfig read_grouped_moe(ConfigFields& fields);
+
+/// time_step_limit, which mlx-lm and transformers clip a step of time to. A file's infinite number is 1e308 here (base/json.h).
+void read_step_limit(const ConfigFields& fields, nn::Mamba2Config& config);
+
+/// Refuses, by the fields' names, what the kernels don't do.
+void check_mamba2(const ConfigFields& fields, const nn::Mamba2Config& config, const char* groups,
+                  const char* state, const char* taps);
 
 /// Qwen's layers with experts: every decoder_sparse_step-th, but for those that mlp_only_layers names.
 std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers);

@@ -189,6 +189,34 @@ TEST(VisionConfig, NamesWhatIsWrong) {
     EXPECT_NE(with(key, value).find(std::string("vision_config.") + key), std::string::npos) << key;
 }
 
+// Read before any tensor is.
+TEST(HybridConfigs, NameWhatIsWrong) {
+  const auto golden = std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden";
+  const auto with = [&](const char* checkpoint, const char* key, json::value value) {
+    auto config = read_json_object(golden / checkpoint / "config.json");
+    config[key] = std::move(value);
+    testing::TempDir dir;
+    dir.write("config.json", json::serialize(config));
+    return testing::error_message([&] { load_model(dir.path(), {}); });
+  };
+  for (const auto& [key, value] : {std::pair<const char*, json::value>{"n_groups", 4},
+                                   {"ssm_state_size", 1000},
+                                   {"conv_kernel", 9},
+                                   {"hybrid_override_pattern", "MX"},
+                                   {"hybrid_override_pattern", nullptr},
+                                   {"mamba_hidden_act", "gelu"},
+                                   {"mlp_hidden_act", "tanh"},
+                                   {"use_bias", true},
+                                   {"mlp_bias", true},
+                                   {"sliding_window", 64},
+                                   {"time_step_limit", json::array{0.1}},
+                                   {"topk_group", 9}}) {
+    const auto message = with("nemotron_h_moe-bf16", key, value);
+    const bool groups = std::string(key) == "topk_group";
+    EXPECT_NE(message.find(groups ? "n_group" : key), std::string::npos) << key << ": " << message;
+  }
+}
+
 TEST(Registry, SaysWhatItKnows) {
   try {
     load_model(std::filesystem::path(PIPPIN_SOURCE_DIR) / "src", {});

@@ -28,7 +28,8 @@ DecoderModel::DecoderModel(ModelTraits traits, const nn::DecoderConfig& config,
     : traits_(std::move(traits)), decoder_(config, checkpoint), size_(checkpoint.size()) {}
 
 mx::array DecoderModel::forward(const StepInput& input, nn::ModelState& state) const {
-  nn::DecoderStep step{input.positions, input.text_positions, input.layout, input.states};
+  nn::DecoderStep step{input.positions, input.text_positions, input.layout,
+                       input.window_layout ? &*input.window_layout : nullptr, input.states};
   if (!input.media.empty())
     step.after_layer = [&](mx::array h, std::size_t layer) {
       return add_deepstack(std::move(h), input.media, layer);

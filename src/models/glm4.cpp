@@ -4,30 +4,6 @@
 #include "models/families.h"
 
 namespace pippin::models {
-namespace {
-
-// DeepSeek-V3's router, which is GLM's, too.
-nn::MoeConfig read_grouped_moe(ConfigFields& fields) {
-  auto moe = read_moe(fields, "n_routed_experts", fields.size("moe_intermediate_size"));
-  fields.expect("scoring_func", "sigmoid");
-  fields.expect("topk_method", "noaux_tc");
-  moe.correction = true;
-  moe.router.scores = kernels::RouterScores::sigmoid;
-  moe.router.normalize = moe.router.top_k > 1 && fields.flag_or("norm_topk_prob", true);
-  moe.router.scale = fields.number_or("routed_scaling_factor", 1);
-  moe.router.groups = fields.size_or("n_group", 1);
-  moe.router.kept_groups = fields.size_or("topk_group", 1);
-  if (moe.router.num_experts % moe.router.groups != 0 || moe.router.kept_groups > moe.router.groups)
-    fields.refuse("n_group", "must divide n_routed_experts and be at least topk_group");
-  if (moe.router.num_experts / moe.router.groups * moe.router.kept_groups < moe.router.top_k)
-    fields.refuse("topk_group", "leaves fewer experts than num_experts_per_tok");
-  if (fields.members().find("n_shared_experts"))
-    moe.shared_width = moe.width * fields.size("n_shared_experts");
-  return moe;
-}
-
-}  // namespace
-
 std::unique_ptr<Model> load_glm4(const std::filesystem::path& model_dir, const json::object& config,
                                  const nn::LoadOptions& options) {
   ConfigFields fields(config, "");

@@ -74,6 +74,8 @@ struct StepInput {
   std::vector<MediaRows> media;
   /// Cover the rows in order, where the model has recurrent layers.
   std::vector<kernels::StateRows> states = {};
+  /// Of the layers whose pages are ModelState::window_pages(); absent where no layer's are.
+  std::optional<kernels::PagedLayout> window_layout = {};
 };
 
 /// Pictures on their way through a vision tower, in parts between which other work can be done.

@@ -262,7 +262,10 @@ TEST_P(Pinned, BitsAreTheSame) {
 
 std::vector<const char*> pinned_checkpoints() {
   auto all = testing::checkpoints();
-  for (const char* name : {"qwen3_moe-mlx-4bit", "gpt_oss-bf16"}) all.push_back(name);
+  for (const char* name :
+       {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "nemotron_h-bf16", "nemotron_h_moe-bf16",
+        "qwen3_5_vision-mlx-4bit", "qwen3_next-bf16", "granitemoehybrid-mlx-4bit", "lfm2_moe-bf16"})
+    all.push_back(name);
   if (!sanitized) all.push_back("demo-model");  // which has the small ones' layers
   return all;
 }

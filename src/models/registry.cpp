@@ -1,6 +1,7 @@
 #include "models/registry.h"
 
 #include "base/json.h"
+#include "gguf/model_files.h"
 #include "models/families.h"
 #include "pippin/error.h"
 
@@ -14,6 +15,7 @@ struct Entry {
 
 // By model_type; some are others by another name.
 constexpr Entry entries[] = {
+    {"bailing_moe", load_bailing_moe},
     {"cohere2", load_cohere2},
     {"ernie4_5", load_ernie4_5},
     {"exaone4", load_exaone4},
@@ -24,13 +26,19 @@ constexpr Entry entries[] = {
     {"gpt_oss", load_gpt_oss},
     {"granite", load_granite},
     {"granitemoe", load_granitemoe},
+    {"granitemoehybrid", load_granitemoehybrid},
     {"iquestcoder", load_llama},
     {"lfm2", load_lfm2},
+    {"lfm2_moe", load_lfm2_moe},
     {"llama", load_llama},
+    {"minimax", load_minimax},
+    {"minimax_m2", load_minimax},
     {"ministral3", load_ministral3},
     {"mistral", load_mistral},
     {"mistral3", load_mistral3},
     {"mixtral", load_mixtral},
+    {"muse_glimmer", load_muse_glimmer},
+    {"nemotron_h", load_nemotron_h},
     {"olmo2", load_olmo2},
     {"olmo3", load_olmo3},
     {"olmoe", load_olmoe},
@@ -39,8 +47,11 @@ constexpr Entry entries[] = {
     {"qwen2_moe", load_qwen2_moe},
     {"qwen3", load_qwen3},
     {"qwen3_5", load_qwen3_5},
+    {"qwen3_5_moe", load_qwen3_5},
+    {"qwen3_5_moe_text", load_qwen3_5},
     {"qwen3_5_text", load_qwen3_5},
     {"qwen3_moe", load_qwen3_moe},
+    {"qwen3_next", load_qwen3_next},
     {"qwen3_vl", load_qwen3_vl},
     {"qwen3_vl_moe", load_qwen3_vl_moe},
     {"seed_oss", load_seed_oss},
@@ -49,10 +60,11 @@ constexpr Entry entries[] = {
 };
 
 json::object read_config(const std::filesystem::path& model_dir) {
-  if (!std::filesystem::exists(model_dir / "config.json"))
+  auto config = gguf::model_json(model_dir, "config.json");
+  if (!config)
     throw Error(Code::not_found,
                 "[model] " + model_dir.string() + " is no model directory: it has no config.json");
-  return read_json_object(model_dir / "config.json");
+  return std::move(*config);
 }
 
 }  // namespace

@@ -50,13 +50,47 @@ inline std::vector<const char*> checkpoints() {
 /// Those of the families beyond Qwen3, Llama and Gemma 3 (tools/golden/families.py). Under sanitizers what takes paths of its own: experts,
 /// floating-point codes, parallel blocks.
 inline std::vector<const char*> family_checkpoints() {
-  if (sanitized) return {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "cohere2-bf16"};
-  return {"qwen3_moe-bf16",  "qwen3_moe-mlx-4bit", "qwen3_moe-mlx-nvfp4", "qwen2_moe-bf16",
-          "mixtral-bf16",    "olmoe-mlx-8bit",     "granite-bf16",        "granitemoe-bf16",
-          "glm4_moe-bf16",   "gpt_oss-bf16",       "gpt_oss-mlx-mxfp4",   "qwen3-mlx-mxfp4",
-          "qwen3-mlx-mxfp8", "smollm3-bf16",       "phi3-bf16",           "olmo2-bf16",
-          "olmo3-bf16",      "glm4-bf16",          "exaone4-bf16",        "cohere2-bf16",
-          "seed_oss-bf16",   "ernie4_5-bf16",      "gemma2-bf16",         "qwen3_vl_moe-bf16"};
+  if (sanitized)
+    return {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "cohere2-bf16", "nemotron_h_moe-bf16",
+            "qwen3_5_vision-mlx-4bit"};
+  return {"qwen3_moe-bf16",
+          "qwen3_moe-mlx-4bit",
+          "qwen3_moe-mlx-nvfp4",
+          "qwen2_moe-bf16",
+          "mixtral-bf16",
+          "olmoe-mlx-8bit",
+          "granite-bf16",
+          "granitemoe-bf16",
+          "glm4_moe-bf16",
+          "gpt_oss-bf16",
+          "gpt_oss-mlx-mxfp4",
+          "qwen3-mlx-mxfp4",
+          "qwen3-mlx-mxfp8",
+          "smollm3-bf16",
+          "phi3-bf16",
+          "olmo2-bf16",
+          "olmo3-bf16",
+          "glm4-bf16",
+          "exaone4-bf16",
+          "cohere2-bf16",
+          "seed_oss-bf16",
+          "ernie4_5-bf16",
+          "gemma2-bf16",
+          "qwen3_vl_moe-bf16",
+          "nemotron_h-bf16",
+          "nemotron_h_moe-bf16",
+          "nemotron_h-mlx-4bit",
+          "qwen3_5_vision-bf16",
+          "qwen3_5_vision-mlx-4bit",
+          "qwen3_5_moe-bf16",
+          "qwen3_next-bf16",
+          "qwen3_next-mlx-4bit",
+          "lfm2_moe-bf16",
+          "granitemoehybrid-bf16",
+          "granitemoehybrid-mlx-4bit",
+          "minimax-bf16",
+          "bailing_moe-bf16",
+          "muse_glimmer-bf16"};
 }
 
 /// A prompt, with a placeholder token for each row of its pictures and clips.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "nn/open_tensors.h"
 #include "pippin/error.h"
 
 namespace pippin::nn {
@@ -44,43 +45,37 @@ Quantization parse_quantization(const json::object& object, const std::string& p
                               members.integer_or("bits", standard.bits), path, standard.scheme);
 }
 
-std::vector<std::filesystem::path> shards_of_index(const std::filesystem::path& dir) {
-  const auto index = read_json_object(dir / "model.safetensors.index.json");
-  const auto* map = Members(index).object("weight_map");
-  if (!map) throw_invalid((dir / "model.safetensors.index.json").string() + " has no weight_map");
-  std::set<std::filesystem::path> files;
-  for (const auto& [name, file] : *map) {
-    if (!file.is_string())
-      throw_invalid("weight_map of '" + std::string(name) + "' is not a file name");
-    // Only the name: an index must not reach outside its directory.
-    files.insert(dir / std::filesystem::path(std::string(file.as_string())).filename());
-  }
-  return {files.begin(), files.end()};
-}
-
-std::vector<std::filesystem::path> weight_files(const std::filesystem::path& dir) {
-  if (std::filesystem::exists(dir / "model.safetensors.index.json")) return shards_of_index(dir);
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(dir))
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  if (files.empty())
-    throw Error(Code::not_found, "[checkpoint] " + dir.string() + " holds no .safetensors file");
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 std::vector<TensorPart> parts_of(const std::string& name, const SplitFn& split) {
   return split ? split(name) : std::vector<TensorPart>();
 }
 
+std::size_t axis_of(std::size_t num_axes, const TensorPart& part) {
+  return num_axes - static_cast<std::size_t>(-part.axis);
+}
+
+int extent_of(const TensorPart& part) {
+  return part.blocks * ((part.end - part.begin + part.step - 1) / part.step);
+}
+
+// Whether a tensor of that shape holds the part.
+bool holds(const mx::Shape& shape, const TensorPart& part) {
+  if (shape.size() < static_cast<std::size_t>(-part.axis)) return false;
+  const int extent = shape[axis_of(shape.size(), part)];
+  return extent % part.blocks == 0 && part.end <= extent / part.blocks;
+}
+
 // A copy.
 mx::array part_of(const mx::array& tensor, const TensorPart& part) {
-  mx::Shape begin(tensor.ndim(), 0), end = tensor.shape(), steps(tensor.ndim(), 1);
-  const auto axis = tensor.ndim() - static_cast<std::size_t>(-part.axis);
-  begin[axis] = part.begin;
-  end[axis] = part.end;
-  steps[axis] = part.step;
-  auto x = mx::slice(tensor, begin, end, steps);
+  const auto axis = axis_of(tensor.ndim(), part);
+  auto shape = tensor.shape();
+  shape[axis] /= part.blocks;
+  shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), part.blocks);
+  mx::Shape begin(shape.size(), 0), end = shape, steps(shape.size(), 1);
+  begin[axis + 1] = part.begin;
+  end[axis + 1] = part.end;
+  steps[axis + 1] = part.step;
+  auto x = mx::flatten(mx::slice(mx::reshape(tensor, shape), begin, end, steps),
+                       static_cast<int>(axis), static_cast<int>(axis) + 1);
   if (part.transposed) x = mx::swapaxes(x, -1, -2);
   x = mx::contiguous(x);
   x.eval();
@@ -102,6 +97,7 @@ Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
     return standard;
   }
   const bool bits_known = bits >= 2 && bits <= 8 && bits != 7;
+  if (group_size == 16 && bits == 6) return {16, 6};  // GGUF's Q6_K
   if (!bits_known || (group_size != 32 && group_size != 64 && group_size != 128))
     throw_invalid(asked + "; possible are 2, 3, 4, 5, 6, 8 bits and groups of 32, 64, 128");
   return {static_cast<int>(group_size), static_cast<int>(bits)};
@@ -115,6 +111,7 @@ QuantizationConfig QuantizationConfig::from_json(const json::object& config) {
   // second.
   if (!object) object = members.object("quantization_config");
   if (!object) return result;
+  if ((result.packed = packed_ints(*object))) return result;
   if (object->contains("quant_method") && !object->contains("bits")) {
     const auto method = Members(*object).string("quant_method").value_or("?");
     if (method != "mxfp4") throw_invalid("quant_method '" + method + "' is not supported");
@@ -138,18 +135,16 @@ std::optional<Quantization> QuantizationConfig::of(const std::string& module) co
   return it == overrides.end() ? defaults : it->second;
 }
 
-Checkpoint::Checkpoint(const std::filesystem::path& model_dir,
-                       const QuantizationConfig& quantization, const RenameFn& rename,
-                       LoadOptions options, const SplitFn& split)
-    : options_(std::move(options)) {
+Checkpoint::Checkpoint(const std::filesystem::path& model, const QuantizationConfig& quantization,
+                       const RenameFn& rename, LoadOptions options, const SplitFn& split)
+    : options_(std::move(options)),
+      files_(open_tensors(model, quantization.packed, options_.cpu != nullptr)) {
   add_quantization(quantization, rename, split);
-  for (const auto& file : weight_files(model_dir)) {
-    files_.emplace_back(file);
-    for (const auto& name : files_.back().names()) {
+  for (std::size_t file = 0; file < files_.size(); ++file)
+    for (const auto& name : files_[file]->names()) {
       const auto ours = rename(name);
-      if (!ours.empty()) add_tensor(name, ours, files_.size() - 1, split);
+      if (!ours.empty()) add_tensor(name, ours, file, split);
     }
-  }
 }
 
 // The rules speak of tensors: a module is renamed, and comes apart, as its weight does.
@@ -169,13 +164,12 @@ void Checkpoint::add_quantization(const QuantizationConfig& quantization, const 
 
 void Checkpoint::add_tensor(const std::string& name, const std::string& ours, std::size_t file,
                             const SplitFn& split) {
-  count(name, ours, files_[file]);
+  count(name, ours, *files_[file]);
   const auto parts = parts_of(ours, split);
   if (parts.empty()) return add_source(ours, {file, name});
   for (const auto& part : parts) {
-    const auto& shape = files_[file].shape(name);
-    const auto axis = static_cast<int>(shape.size()) + part.axis;
-    if (axis < 0 || part.end > shape[static_cast<std::size_t>(axis)])
+    const auto& shape = files_[file]->shape(name);
+    if (!holds(shape, part))
       throw_invalid("tensor '" + name + "' has shape " + to_text(shape) +
                     ", which has no place for '" + part.name + "'");
     add_source(part.name, {file, name, part});
@@ -186,12 +180,11 @@ void Checkpoint::add_source(const std::string& ours, Source source) {
   const auto name = source.name;
   const auto file = source.file;
   if (!tensors_.emplace(ours, std::move(source)).second)
-    throw_invalid("tensor '" + name + "' occurs twice (again in " + files_[file].path().string() +
+    throw_invalid("tensor '" + name + "' occurs twice (again in " + files_[file]->path().string() +
                   ")");
 }
 
-void Checkpoint::count(const std::string& name, const std::string& ours,
-                       const SafetensorsFile& file) {
+void Checkpoint::count(const std::string& name, const std::string& ours, const TensorFile& file) {
   std::int64_t values = 1;
   for (const int n : file.shape(name)) values *= n;
   size_.bytes += static_cast<std::int64_t>(file.tensor_bytes(name));
@@ -206,11 +199,10 @@ mx::Shape Checkpoint::shape(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
   const auto& source = it->second;
-  auto shape = files_[source.file].shape(source.name);
+  auto shape = files_[source.file]->shape(source.name);
   if (!source.part) return shape;
   const auto& part = *source.part;
-  shape[shape.size() - static_cast<std::size_t>(-part.axis)] =
-      (part.end - part.begin + part.step - 1) / part.step;
+  shape[axis_of(shape.size(), part)] = extent_of(part);
   if (part.transposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
   return shape;
 }
@@ -218,7 +210,7 @@ mx::Shape Checkpoint::shape(const std::string& name) const {
 mx::Dtype Checkpoint::stored_dtype(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) throw_invalid("tensor '" + name + "' is missing");
-  return files_[it->second.file].dtype(it->second.name);
+  return files_[it->second.file]->dtype(it->second.name);
 }
 
 namespace {
@@ -248,10 +240,11 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
     throw_invalid("tensor '" + name + "' has shape " + to_text(found) +
                   ", but the config asks for " + to_text(wanted));
   const auto it = tensors_.find(name);
-  const auto& file = files_[it->second.file];
+  const auto& file = *files_[it->second.file];
   auto tensor = file.tensor(it->second.name);
   if (it->second.part) tensor = part_of(tensor, *it->second.part);
-  taken_bytes_ += static_cast<std::int64_t>(tensor.nbytes());
+  taken_bytes_ += static_cast<std::int64_t>(it->second.part ? tensor.nbytes()
+                                                            : file.tensor_bytes(it->second.name));
   tensors_.erase(it);
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));

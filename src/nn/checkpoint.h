@@ -16,7 +16,8 @@
 #include <vector>
 
 #include "kernels/weight.h"
-#include "nn/safetensors.h"
+#include "nn/packed_ints.h"
+#include "nn/tensor_file.h"
 
 namespace pippin::nn {
 
@@ -37,9 +38,11 @@ Quantization checked_quantization(std::int64_t group_size, std::int64_t bits,
 struct QuantizationConfig {
   std::optional<Quantization> defaults;
   std::map<std::string, Quantization> overrides;
+  /// GPTQ's or AWQ's; then nothing is said above, since the tensors' shapes say it all.
+  std::optional<PackedInts> packed;
 
-  /// Also quant_method "mxfp4", as gpt-oss is published. Throws Error(invalid_argument) on other methods and modes, and
-  /// on impossible sizes.
+  /// Also quant_method "mxfp4", as gpt-oss is published, "gptq" and "awq". Throws Error(invalid_argument) on other methods
+  /// and modes, and on impossible sizes.
   static QuantizationConfig from_json(const boost::json::object& config);
   /// What applies to a module; nullopt where the config says nothing about quantization at all.
   std::optional<Quantization> of(const std::string& module) const;
@@ -56,6 +59,8 @@ struct TensorPart {
   int begin, end;           ///< along it
   int step = 1;             ///< two parts may lie interleaved
   bool transposed = false;  ///< the part's last two axes change places
+  /// The axis has so many equal blocks; begin and end are within each, and the part has its pieces in order.
+  int blocks = 1;
 };
 
 /// The parts of a tensor by its model's name (after RenameFn); none: it is stored alone.
@@ -84,9 +89,9 @@ struct LoadOptions {
 class Checkpoint {
  public:
   /// Opens model.safetensors, the shards of model.safetensors.index.json, or every *.safetensors of
-  /// the directory. Floating-point tensors become `dtype`. Throws Error on unreadable files,
-  /// duplicate names or a missing shard.
-  Checkpoint(const std::filesystem::path& model_dir, const QuantizationConfig& quantization,
+  /// the directory; or a GGUF file, whose metadata and tensors are told in the same words. Floating-point tensors become
+  /// `dtype`. Throws Error on unreadable files, duplicate names or a missing shard.
+  Checkpoint(const std::filesystem::path& model, const QuantizationConfig& quantization,
              const RenameFn& rename, LoadOptions options, const SplitFn& split = {});
 
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
@@ -97,7 +102,7 @@ class Checkpoint {
   /// In options' dtype where floating-point. Throws Error(invalid_argument) naming the tensor where it
   /// is missing or its shape is another.
   mx::array take(const std::string& name, const mx::Shape& shape);
-  /// As take, in the file's own dtype; over the file's own memory where SafetensorsFile::tensor is.
+  /// As take, in the file's own dtype; over the file's own memory where TensorFile::tensor is.
   mx::array take_stored(const std::string& name, const mx::Shape& shape);
   /// What the config says about a module; see QuantizationConfig::of.
   std::optional<Quantization> quantization(const std::string& module) const {
@@ -122,11 +127,11 @@ class Checkpoint {
   void add_tensor(const std::string& name, const std::string& ours, std::size_t file,
                   const SplitFn& split);
   void add_source(const std::string& ours, Source source);
-  void count(const std::string& name, const std::string& ours, const SafetensorsFile& file);
+  void count(const std::string& name, const std::string& ours, const TensorFile& file);
 
   QuantizationConfig quantization_;
   LoadOptions options_;
-  std::vector<SafetensorsFile> files_;
+  TensorFiles files_;
   std::map<std::string, Source> tensors_;  ///< not yet taken, by the model's name
   CheckpointSize size_;
   std::int64_t taken_bytes_ = 0;

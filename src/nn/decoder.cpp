@@ -5,16 +5,21 @@
 namespace pippin::nn {
 namespace {
 
-Norm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name) {
+Norm load_norm(const DecoderConfig& c, Checkpoint& checkpoint, const std::string& name, float eps) {
   if (c.norm_kind == NormKind::layer)
-    return LayerNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, false);
-  return RmsNorm::load(checkpoint, name, c.hidden_size, c.norm_eps, c.norm_adds_one);
+    return LayerNorm::load(checkpoint, name, c.hidden_size, eps, false);
+  return RmsNorm::load(checkpoint, name, c.hidden_size, eps, c.norm_adds_one);
+}
+
+Norm load_last_norm(DecoderConfig c, Checkpoint& checkpoint) {
+  if (c.last_norm_plain) c.norm_adds_one = false;
+  return load_norm(c, checkpoint, "model.norm", c.norm_eps);
 }
 
 std::optional<Norm> optional_norm(const DecoderConfig& c, Checkpoint& checkpoint,
-                                  const std::string& block, const std::string& name) {
+                                  const std::string& block, const std::string& name, float eps) {
   if (name.empty()) return {};
-  return load_norm(c, checkpoint, block + "." + name);
+  return load_norm(c, checkpoint, block + "." + name, eps);
 }
 
 Linear load_lm_head(const DecoderConfig& c, Checkpoint& checkpoint, const Embedding& embedding) {
@@ -27,9 +32,11 @@ JoinedLinear load_qkv(const DecoderConfig& c, const AttentionConfig& a, Checkpoi
   const auto part = [&](const char* which, int heads) {
     return Linear::load(checkpoint, name + which, c.hidden_size, heads * a.head_dim, a.qkv_bias);
   };
-  auto q = part(".q_proj", a.output_gate ? 2 * a.num_heads : a.num_heads),
-       k = part(".k_proj", a.num_kv_heads), v = part(".v_proj", a.num_kv_heads);
-  return JoinedLinear({std::move(q), std::move(k), std::move(v)});
+  const bool beside = a.output_gate == OutputGate::beside_queries;
+  std::vector<Linear> parts = {part(".q_proj", beside ? 2 * a.num_heads : a.num_heads),
+                               part(".k_proj", a.num_kv_heads), part(".v_proj", a.num_kv_heads)};
+  if (a.output_gate == OutputGate::apart) parts.push_back(part(".gate_proj", a.num_heads));
+  return JoinedLinear(parts);
 }
 
 kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& a,
@@ -38,7 +45,7 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
                               {.scale = a.scale, .window = a.window, .softcap = a.softcap},
                               {.norms = a.norms, .eps = c.norm_eps}};
   if (a.sinks) spec.scores.sinks = checkpoint.take(name + ".sinks", {a.num_heads});
-  if (a.norms == cpu::HeadNorms::none) return spec;
+  if (a.norms == cpu::HeadNorms::none || !a.norm_weights) return spec;
   const bool whole = a.norms == cpu::HeadNorms::whole_row;
   const auto weight = [&](const char* which, int heads) {
     const int dim = whole ? heads * a.head_dim : a.head_dim;
@@ -50,7 +57,7 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
 }
 
 MlpConfig mlp_of(const DecoderConfig& c) {
-  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias};
+  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias, c.mlp_gated};
 }
 
 // Null where the layer has an MLP.
@@ -58,9 +65,34 @@ const MoeConfig* moe_of(const DecoderConfig& c, std::size_t layer) {
   return c.moe && (c.routed.empty() || c.routed[layer]) ? &*c.moe : nullptr;
 }
 
-// Takes rows whose heads have a query and a gate side by side: leaves [queries, keys, values], returns the gates, [T, H * Dh].
-mx::array take_gates(mx::array& qkv, const kernels::AttentionShape& shape) {
+bool has_mlp(const DecoderConfig& c, std::size_t layer) {
+  return c.mixer_alone.empty() || !c.mixer_alone[layer];
+}
+
+RecurrentState recurrent_state(const DecoderConfig& c, const LoadOptions& options) {
+  if (c.short_conv) return short_conv_state(*c.short_conv, options.dtype);
+  if (c.mamba2) return mamba2_state(*c.mamba2, options.dtype);
+  return gated_delta_state(*c.gated_delta, options.dtype, options.cpu != nullptr);
+}
+
+std::unique_ptr<RecurrentMixer> load_recurrent(const DecoderConfig& c, Checkpoint& checkpoint,
+                                               const std::string& block) {
+  if (c.short_conv)
+    return load_short_conv(*c.short_conv, c.hidden_size, checkpoint, block + ".conv");
+  if (c.mamba2) return load_mamba2(*c.mamba2, c.hidden_size, checkpoint, block + ".mamba");
+  return load_gated_delta(*c.gated_delta, c.hidden_size, checkpoint, block + ".linear_attn");
+}
+
+// Takes rows whose heads have a query and a gate side by side, or whose gates come last: leaves [queries, keys, values], returns
+// the gates, [T, H * Dh].
+mx::array take_gates(mx::array& qkv, const kernels::AttentionShape& shape, OutputGate gate) {
   const int rows = qkv.shape(0), heads = shape.num_heads, dim = shape.head_dim;
+  if (gate == OutputGate::apart) {
+    const int end = (heads + 2 * shape.num_kv_heads) * dim;
+    const auto gates = columns(qkv, end, qkv.shape(1));
+    qkv = columns(qkv, 0, end);
+    return gates;
+  }
   const auto part = [&](const mx::array& x, int begin, int end) {
     return mx::slice(x, {0, begin}, {rows, end});
   };
@@ -90,14 +122,14 @@ mx::array scales_of(const mx::array& positions, const QueryScale& scale) {
 std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOptions& options) {
   std::vector<LayerState> states;
   for (const int layer : config.layers) {
-    if (layer == recurrent_layer) {
-      states.emplace_back(config.short_conv ? short_conv_state(*config.short_conv, options.dtype)
-                                            : gated_delta_state(*config.gated_delta, options.dtype,
-                                                                options.cpu != nullptr));
-      continue;
+    if (layer >= 0) {
+      const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
+      states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
+    } else if (layer == recurrent_layer) {
+      states.emplace_back(recurrent_state(config, options));
+    } else {
+      states.emplace_back(NoState{});
     }
-    const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
-    states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
   }
   return states;
 }
@@ -114,25 +146,32 @@ mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowP
                                          const kernels::PagedLayout& layout, mx::array& k_pool,
                                          mx::array& v_pool) const {
   auto qkv = qkv_proj_(x);
-  if (!output_gate_) return kernels::causal_attention(qkv, spec_, rows, k_pool, v_pool, layout);
-  const auto gates = take_gates(qkv, spec_.shape);
+  if (output_gate_ == OutputGate::none)
+    return kernels::causal_attention(qkv, spec_, rows, k_pool, v_pool, layout);
+  const auto gates = take_gates(qkv, spec_.shape, output_gate_);
   const auto y = kernels::causal_attention(qkv, spec_, rows, k_pool, v_pool, layout);
   return y * mx::sigmoid(gates);
 }
 
 Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& checkpoint,
                       const std::string& name)
-    : kind(c.layers[layer]),
-      attention_input(optional_norm(c, checkpoint, name, c.norms.attention_input)),
-      attention_output(optional_norm(c, checkpoint, name, c.norms.attention_output)),
-      mlp_input(optional_norm(c, checkpoint, name, c.norms.mlp_input)),
-      mlp(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp"),
-      mlp_output(optional_norm(c, checkpoint, name, c.norms.mlp_output)) {
-  if (kind == recurrent_layer && c.short_conv)
-    recurrent = load_short_conv(*c.short_conv, c.hidden_size, checkpoint, name + ".conv");
-  else if (kind == recurrent_layer)
-    recurrent = load_gated_delta(*c.gated_delta, c.hidden_size, checkpoint, name + ".linear_attn");
-  else
+    : kind(c.layers[layer]) {
+  const float output_eps = c.output_norm_eps > 0 ? c.output_norm_eps : c.norm_eps;
+  const auto norm = [&](const std::string& which, float eps) {
+    return optional_norm(c, checkpoint, name, which, eps);
+  };
+  if (kind != no_mixer) {
+    attention_input = norm(c.norms.attention_input, c.norm_eps);
+    attention_output = norm(c.norms.attention_output, output_eps);
+  }
+  if (has_mlp(c, layer)) {
+    mlp_input = norm(c.norms.mlp_input, c.norm_eps);
+    mlp.emplace(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp");
+    mlp_output = norm(c.norms.mlp_output, output_eps);
+  }
+  if (kind == recurrent_layer)
+    recurrent = load_recurrent(c, checkpoint, name);
+  else if (kind >= 0)
     self_attn.emplace(c, c.kinds[static_cast<std::size_t>(kind)], checkpoint, name + ".self_attn");
 }
 
@@ -140,14 +179,17 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
     : config_(std::move(config)),
       embed_tokens_(Embedding::load(checkpoint, "model.embed_tokens", config_.vocab_size,
                                     config_.hidden_size)),
-      norm_(load_norm(config_, checkpoint, "model.norm")),
+      norm_(load_last_norm(config_, checkpoint)),
       lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
+  if (config_.embedding_norm)
+    embedding_norm_ = RmsNorm::plain(checkpoint, config_.hidden_size, config_.norm_eps);
   for (std::size_t i = 0; i < config_.layers.size(); ++i)
     layers_.emplace_back(config_, i, checkpoint, "model.layers." + std::to_string(i));
 }
 
 mx::array Decoder::embed(const mx::array& tokens) const {
-  return times(embed_tokens_(tokens), config_.embedding_scale);
+  const auto rows = times(embed_tokens_(tokens), config_.embedding_scale);
+  return embedding_norm_ ? (*embedding_norm_)(rows) : rows;
 }
 
 // By kind.
@@ -183,8 +225,9 @@ mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
     return add_branch(h, layer.recurrent->out_proj(),
                       (*layer.recurrent)(x, step.states, state.recurrent(i)),
                       layer.attention_output);
+  const auto& layout = state.in_window_pages(i) ? *step.window_layout : step.layout;
   return add_branch(h, layer.self_attn->o_proj,
-                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], step.layout,
+                    (*layer.self_attn)(x, rows[static_cast<std::size_t>(layer.kind)], layout,
                                        state.keys(i), state.values(i)),
                     layer.attention_output);
 }
@@ -195,8 +238,10 @@ mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& sta
     const auto& layer = layers_[i];
     const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
     const auto x = normed(layer.attention_input);
-    h = mix(h, x, i, step, rows, state);
-    h = add_branch(h, layer.mlp, config_.parallel ? x : normed(layer.mlp_input), layer.mlp_output);
+    if (layer.kind != no_mixer) h = mix(h, x, i, step, rows, state);
+    if (layer.mlp)
+      h = add_branch(h, *layer.mlp, config_.parallel ? x : normed(layer.mlp_input),
+                     layer.mlp_output);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return h;

@@ -14,6 +14,7 @@
 #include "nn/feed_forward.h"
 #include "nn/gated_delta.h"
 #include "nn/layers.h"
+#include "nn/mamba2.h"
 #include "nn/model_state.h"
 #include "nn/recurrent.h"
 
@@ -23,6 +24,13 @@ namespace pippin::nn {
 struct QueryScale {
   float beta;
   int context;
+};
+
+/// What attention gives may be multiplied by the sigmoid of a gate.
+enum class OutputGate {
+  none,
+  beside_queries,  ///< q_proj gives each head's query and its gate
+  apart,           ///< self_attn.gate_proj gives it
 };
 
 /// One kind of attention layer.
@@ -39,8 +47,8 @@ struct AttentionConfig {
   cpu::HeadNorms norms = cpu::HeadNorms::none;
   int rope = 0;  ///< which of DecoderConfig::ropes; -1: nothing turns
   std::optional<QueryScale> query_scale = {};
-  /// q_proj gives each head's query and a gate beside it; what attention gives is multiplied by the gate's sigmoid.
-  bool output_gate = false;
+  bool norm_weights = true;  ///< else q_norm and k_norm have none
+  OutputGate output_gate = OutputGate::none;
 };
 
 /// Which norm a family's blocks have.
@@ -57,8 +65,8 @@ struct NormNames {
   std::string mlp_output = {};
 };
 
-/// In DecoderConfig::layers: a layer whose mixer is recurrent.
-inline constexpr int recurrent_layer = -1;
+/// In DecoderConfig::layers: a layer whose mixer is recurrent, or that has an MLP (or experts) alone.
+inline constexpr int recurrent_layer = -1, no_mixer = -2;
 
 struct DecoderConfig {
   int hidden_size = 0;        ///< D
@@ -71,12 +79,16 @@ struct DecoderConfig {
       {};  ///< the output layer is the embedding; absent: where there is no lm_head
   float norm_eps = 1e-6f;
   NormKind norm_kind = NormKind::rms;
-  bool norm_adds_one = false;  ///< RMS norms multiply by 1 + weight
+  bool norm_adds_one = false;    ///< RMS norms multiply by 1 + weight
+  bool last_norm_plain = false;  ///< but for model.norm
+  float output_norm_eps = 0;     ///< of the norms after attention and MLP; 0: norm_eps
+  bool embedding_norm = false;   ///< rows of the table are divided by their root mean square
   /// The MLP reads what attention reads, and both join the residual: norms.mlp_input is empty.
   bool parallel = false;
   NormNames norms;
   Activation activation = Activation::silu;  ///< of the gate of the MLP or the experts
   bool mlp_bias = false;
+  bool mlp_gated = true;  ///< else the MLP and the experts have no gate
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_softcap = 0;  ///< logits x become softcap * tanh(x / softcap); 0: they stay
   std::vector<kernels::Rope> ropes;
@@ -84,7 +96,9 @@ struct DecoderConfig {
   // One of these at most: what recurrent layers are.
   std::optional<ShortConvConfig> short_conv;
   std::optional<GatedDeltaConfig> gated_delta;
-  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer
+  std::optional<Mamba2Config> mamba2;
+  std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer, or no_mixer
+  std::vector<bool> mixer_alone = {};  ///< by layer: no MLP follows; empty: one follows in all
 };
 
 /// What each layer keeps of the tokens before, in a model that is loaded so.
@@ -95,13 +109,15 @@ struct DecoderStep {
   const mx::array& positions;  ///< int32 [A, T], with as many axes as the ropes' sections want
   bool one_axis;               ///< the rows of `positions` are equal
   const kernels::PagedLayout& layout;
+  /// Of the layers whose pages are ModelState::window_pages(); null where no layer's are.
+  const kernels::PagedLayout* window_layout = nullptr;
   std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
 
 /// Tensors: model.embed_tokens, model.layers.N.self_attn.{q,k,v,o}_proj or model.layers.N.conv (recurrent.h) or .linear_attn
-/// (gated_delta.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
+/// (gated_delta.h) or .mamba (mamba2.h), model.layers.N.mlp (feed_forward.h), the norms by their names, model.norm, lm_head.
 class Decoder {
  public:
   Decoder(DecoderConfig config, Checkpoint& checkpoint);
@@ -127,7 +143,7 @@ class Decoder {
    private:
     JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh
     kernels::AttentionSpec spec_;
-    bool output_gate_;
+    OutputGate output_gate_;
   };
 
   struct Block {
@@ -138,7 +154,7 @@ class Decoder {
     std::optional<Attention> self_attn;         ///< or
     std::unique_ptr<RecurrentMixer> recurrent;  ///< if kind is recurrent_layer
     std::optional<Norm> attention_output, mlp_input;
-    FeedForward mlp;
+    std::optional<FeedForward> mlp;
     std::optional<Norm> mlp_output;
   };
 
@@ -153,6 +169,7 @@ class Decoder {
 
   DecoderConfig config_;
   Embedding embed_tokens_;
+  std::optional<RmsNorm> embedding_norm_;
   std::vector<Block> layers_;
   Norm norm_;
   Linear lm_head_;

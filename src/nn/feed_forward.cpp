@@ -5,12 +5,14 @@
 namespace pippin::nn {
 namespace {
 
-GatedLinear load_gate_up(const MlpConfig& c, Checkpoint& checkpoint, const std::string& name) {
+std::variant<GatedLinear, ActivatedLinear> load_up(const MlpConfig& c, Checkpoint& checkpoint,
+                                                   const std::string& name) {
   const auto part = [&](const char* which) {
     return Linear::load(checkpoint, name + which, c.hidden_size, c.width, c.bias);
   };
+  if (!c.gated) return ActivatedLinear{part(".up_proj"), c.activation};
   const auto gate = part(".gate_proj");
-  return {gate, part(".up_proj"), c.activation};
+  return GatedLinear{gate, part(".up_proj"), c.activation};
 }
 
 kernels::ExpertWeights load_experts(const MoeConfig& c, const MlpConfig& mlp,
@@ -19,14 +21,18 @@ kernels::ExpertWeights load_experts(const MoeConfig& c, const MlpConfig& mlp,
   const auto bank = [&](const char* which, int in, int out) {
     return load_bank(checkpoint, name, which, num_experts, in, out);
   };
-  auto gate = bank("gate_proj", mlp.hidden_size, c.width),
-       up = bank("up_proj", mlp.hidden_size, c.width),
-       down = bank("down_proj", c.width, mlp.hidden_size);
-  kernels::ExpertWeights weights{std::move(gate), std::move(up), std::move(down), mlp.activation};
+  const int size = c.latent_width > 0 ? c.latent_width : mlp.hidden_size;
+  const char* first = mlp.gated ? "gate_proj" : "up_proj";
+  kernels::ExpertWeights weights{
+      bank(first, size, c.width), {}, bank("down_proj", c.width, size), mlp.activation};
+  if (mlp.gated) weights.up = bank("up_proj", size, c.width);
   if (!c.bias) return weights;
-  weights.gate_bias = checkpoint.take(name + ".gate_proj.bias", {num_experts, c.width});
-  weights.up_bias = checkpoint.take(name + ".up_proj.bias", {num_experts, c.width});
-  weights.down_bias = checkpoint.take(name + ".down_proj.bias", {num_experts, mlp.hidden_size});
+  const auto bias = [&](const char* which, int width) {
+    return checkpoint.take(name + "." + which + ".bias", {num_experts, width});
+  };
+  weights.gate_bias = bias(first, c.width);
+  if (mlp.gated) weights.up_bias = bias("up_proj", c.width);
+  weights.down_bias = bias("down_proj", size);
   return weights;
 }
 
@@ -42,7 +48,7 @@ std::optional<mx::array> load_correction(const MoeConfig& c, Checkpoint& checkpo
 }  // namespace
 
 Mlp::Mlp(const MlpConfig& c, Checkpoint& checkpoint, const std::string& name)
-    : gate_up_proj_(load_gate_up(c, checkpoint, name)),
+    : up_(load_up(c, checkpoint, name)),
       down_proj_(Linear::load(checkpoint, name + ".down_proj", c.width, c.hidden_size, c.bias)) {}
 
 Moe::Moe(const MoeConfig& c, const MlpConfig& mlp, Checkpoint& checkpoint, const std::string& name)
@@ -52,6 +58,12 @@ Moe::Moe(const MoeConfig& c, const MlpConfig& mlp, Checkpoint& checkpoint, const
       correction_(load_correction(c, checkpoint, name + ".router.correction")),
       experts_(load_experts(c, mlp, checkpoint, name + ".experts")),
       cpu_(checkpoint.cpu()) {
+  const auto project = [&](const char* which, int in, int out) {
+    return Linear::load(checkpoint, name + which, in, out);
+  };
+  if (c.latent_width > 0)
+    latent_ = Latent{project(".latent_in", mlp.hidden_size, c.latent_width),
+                     project(".latent_out", c.latent_width, mlp.hidden_size)};
   if (c.shared_width == 0) return;
   auto shared = mlp;
   shared.width = c.shared_width;
@@ -68,7 +80,9 @@ mx::array Moe::sum(const std::optional<mx::array>& residual, const mx::array& x)
   else if (shared_)
     base = residual ? shared_->mlp.add_to(*residual, x) : shared_->mlp(x);
   const auto choice = kernels::route(router_.exact(x), options_, correction_, cpu_);
-  return kernels::experts(x, choice, experts_, base);
+  if (!latent_) return kernels::experts(x, choice, experts_, base);
+  const auto y = kernels::experts(latent_->in(x), choice, experts_);
+  return base ? latent_->out.add_to(*base, y) : latent_->out(y);
 }
 
 }  // namespace pippin::nn

@@ -10,14 +10,6 @@ namespace {
 // The references' l2norm adds it to the sum of squares.
 constexpr float key_norm_eps = 1e-6f;
 
-// Columns [begin, end) of the last axis.
-mx::array columns(const mx::array& x, int begin, int end) {
-  mx::Shape from(x.ndim(), 0), to = x.shape();
-  from.back() = begin;
-  to.back() = end;
-  return mx::slice(x, from, to);
-}
-
 class GatedDeltaMixer final : public RecurrentMixer {
  public:
   GatedDeltaMixer(const GatedDeltaConfig& c, int hidden_size, Checkpoint& checkpoint,
@@ -67,8 +59,16 @@ class GatedDeltaMixer final : public RecurrentMixer {
     const auto part = [&](const char* which, int out) {
       return Linear::load(checkpoint, name + ".in_proj_" + which, hidden_size, out);
     };
-    return JoinedLinear({part("qkv", channels(c)), part("z", c.value_heads * c.value_dim),
-                         part("b", c.value_heads), part("a", c.value_heads)});
+    const int keys = c.key_heads * c.key_dim, values = c.value_heads * c.value_dim;
+    std::vector<Linear> parts;
+    if (checkpoint.has(name + ".in_proj_qkv.weight"))
+      parts = {part("qkv", channels(c))};
+    else
+      parts = {part("q", keys), part("k", keys), part("v", values)};
+    parts.push_back(part("z", values));
+    parts.push_back(part("b", c.value_heads));
+    parts.push_back(part("a", c.value_heads));
+    return JoinedLinear(parts);
   }
 
   // A head's own numbers stay float32, as in the references.
@@ -108,8 +108,7 @@ class GatedDeltaMixer final : public RecurrentMixer {
 
   mx::array by_cpu_kernels(const mx::array& all, std::span<const kernels::StateRows> parts,
                            const LayerSlots& slots) const {
-    const auto convolved =
-        kernels::short_conv(columns(all, 0, z_begin()), conv_, parts, slots.pool(0), *cpu_);
+    const auto convolved = kernels::short_conv(all, conv_, parts, slots.pool(0), *cpu_);
     const auto in = inputs(convolved, all);
     return kernels::gated_delta({in.q, in.k, in.v, in.decay, in.beta}, parts, slots.pool(1), *cpu_);
   }
@@ -125,6 +124,10 @@ class GatedDeltaMixer final : public RecurrentMixer {
 
   // norm(out) * silu(z), [T, Hv * Dv].
   mx::array gated(const mx::array& out, const mx::array& all) const {
+    if (cpu_)
+      return kernels::gated_norm(
+          out, all, z_begin(),
+          {config_.value_heads, config_.value_dim, norm_.weight(), false, norm_.eps()}, cpu_);
     const auto z = columns(all, z_begin(), b_begin());
     const auto rows = mx::reshape(out, {-1, config_.value_dim});
     const auto y =

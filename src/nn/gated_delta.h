@@ -19,7 +19,7 @@ struct GatedDeltaConfig {
 RecurrentState gated_delta_state(const GatedDeltaConfig& config, mx::Dtype dtype,
                                  bool for_cpu_kernels);
 
-/// Tensors: NAME.in_proj_{qkv,z,b,a}, NAME.conv1d.weight, NAME.dt_bias, NAME.A_log, NAME.norm.weight [Dv], NAME.out_proj.
+/// Tensors: NAME.in_proj_{qkv,z,b,a} or NAME.in_proj_{q,k,v,z,b,a}, NAME.conv1d.weight, NAME.dt_bias, NAME.A_log, NAME.norm.weight [Dv], NAME.out_proj.
 std::unique_ptr<RecurrentMixer> load_gated_delta(const GatedDeltaConfig& config, int hidden_size,
                                                  Checkpoint& checkpoint, const std::string& name);
 

@@ -1,5 +1,7 @@
 #include "nn/layer_state.h"
 
+#include <algorithm>
+
 #include "kernels/kv_codes.h"
 
 namespace pippin::nn {
@@ -10,13 +12,34 @@ int kv_row_bytes(const KvStorage& storage, int head_dim) {
   return cpu::kv_row_bytes(format, head_dim);
 }
 
+namespace {
+
+std::int64_t row_bytes(const PagedKv& kv, const KvStorage& storage) {
+  return std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
+         kv.num_heads;
+}
+
+}  // namespace
+
 std::int64_t page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
                         int page_size) {
   std::int64_t bytes = 0;
-  for (const auto& kv : paged_layers(layers))
-    bytes += std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
-             kv.num_heads * page_size;
+  for (const auto& kv : paged_layers(layers)) bytes += row_bytes(kv, storage) * page_size;
   return bytes;
+}
+
+std::int64_t window_page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
+                               int page_size) {
+  std::int64_t bytes = 0;
+  for (const auto& kv : paged_layers(layers))
+    if (kv.window > 0) bytes += row_bytes(kv, storage) * page_size;
+  return bytes;
+}
+
+int largest_window(std::span<const LayerState> layers) {
+  int window = 0;
+  for (const auto& kv : paged_layers(layers)) window = std::max(window, kv.window);
+  return window;
 }
 
 std::int64_t slot_bytes(std::span<const LayerState> layers) {

@@ -55,6 +55,13 @@ using LayerState = std::variant<NoState, PagedKv, SharedKv, RecurrentState>;
 std::int64_t page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
                         int page_size);
 
+/// The same over the layers with a window alone.
+std::int64_t window_page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
+                               int page_size);
+
+/// The largest window of any layer; 0 without one.
+int largest_window(std::span<const LayerState> layers);
+
 /// Bytes of one sequence's recurrent state over all layers; 0 without recurrent layers.
 std::int64_t slot_bytes(std::span<const LayerState> layers);
 

@@ -189,6 +189,12 @@ RmsNorm RmsNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, 
   return RmsNorm(std::move(weight), eps, checkpoint.cpu());
 }
 
+RmsNorm RmsNorm::plain(const Checkpoint& checkpoint, int dim, float eps) {
+  auto ones = mx::ones({dim}, checkpoint.dtype());
+  ones.eval();
+  return RmsNorm(std::move(ones), eps, checkpoint.cpu());
+}
+
 LayerNorm LayerNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
                           bool bias) {
   auto weight = checkpoint.take(name + ".weight", {dim});

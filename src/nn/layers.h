@@ -105,6 +105,8 @@ class RmsNorm {
  public:
   static RmsNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
                       bool adds_one = false);
+  /// The norm without weights.
+  static RmsNorm plain(const Checkpoint& checkpoint, int dim, float eps);
   mx::array operator()(const mx::array& x) const {
     return kernels::rms_norm(x, weight_, eps_, cpu_);
   }

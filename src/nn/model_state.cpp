@@ -10,15 +10,37 @@
 namespace pippin::nn {
 namespace {
 
-std::vector<PoolRow> kv_rows(std::span<const LayerState> layers, const KvStorage& kv) {
+// Whether the layer's pages are those of windows, where such are kept apart.
+bool has_window(const LayerState& layer) {
+  const auto* kv = std::get_if<PagedKv>(&layer);
+  return kv && kv->window > 0;
+}
+
+// By layer.
+std::vector<bool> window_layers(std::span<const LayerState> layers, bool apart) {
+  std::vector<bool> in_window;
+  for (const auto& layer : layers) {
+    const auto* shared = std::get_if<SharedKv>(&layer);
+    const auto own = shared ? static_cast<std::size_t>(shared->layer) : in_window.size();
+    in_window.push_back(apart && own < layers.size() && has_window(layers[own]));
+  }
+  return in_window;
+}
+
+// Of the layers that are in windows, or of those that are not.
+std::vector<PoolRow> kv_rows(std::span<const LayerState> layers, const KvStorage& kv,
+                             const std::vector<bool>& in_window, bool windows) {
   const auto dtype = kv.bits ? mx::uint8 : kv.dtype;
   const auto numbers = [&](int dim) {
     return kv_row_bytes(kv, dim) / static_cast<int>(mx::size_of(dtype));
   };
   std::vector<PoolRow> rows;
-  for (const auto& layer : paged_layers(layers))
-    for (const int dim : {layer.key_dim, layer.value_dim})
-      rows.push_back({{layer.num_heads, numbers(dim)}, dtype});
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto* layer = std::get_if<PagedKv>(&layers[i]);
+    if (!layer || in_window[i] != windows) continue;
+    for (const int dim : {layer->key_dim, layer->value_dim})
+      rows.push_back({{layer->num_heads, numbers(dim)}, dtype});
+  }
   return rows;
 }
 
@@ -40,10 +62,12 @@ std::size_t shared_pool(std::span<const LayerState> layers, std::size_t layer,
   return first_pool[shared];
 }
 
-std::vector<std::size_t> first_pools(std::span<const LayerState> layers) {
+std::vector<std::size_t> first_pools(std::span<const LayerState> layers,
+                                     const std::vector<bool>& in_window) {
   std::vector<std::size_t> first;
-  std::size_t num_kv = 0, num_tensors = 0;
+  std::size_t num_full = 0, num_window = 0, num_tensors = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
+    auto& num_kv = in_window[i] ? num_window : num_full;
     const auto* state = std::get_if<RecurrentState>(&layers[i]);
     if (std::holds_alternative<SharedKv>(layers[i]))
       first.push_back(shared_pool(layers, i, first));
@@ -59,23 +83,30 @@ std::vector<std::size_t> first_pools(std::span<const LayerState> layers) {
 
 ModelState::ModelState(std::span<const LayerState> layers, const StateSize& size,
                        const KvStorage& kv, bool for_cpu_kernels)
-    : first_pool_(first_pools(layers)),
-      pages_(kv_rows(layers, kv), size.num_pages, size.page_size, for_cpu_kernels, kv.preallocated),
+    : in_window_pages_(window_layers(layers, size.num_window_pages > 0)),
+      first_pool_(first_pools(layers, in_window_pages_)),
+      pages_(kv_rows(layers, kv, in_window_pages_, false), size.num_pages, size.page_size,
+             for_cpu_kernels, kv.preallocated),
+      window_pages_(kv_rows(layers, kv, in_window_pages_, true), size.num_window_pages,
+                    size.page_size, for_cpu_kernels, kv.preallocated),
       slots_(slot_rows(layers), size.num_slots, 1, for_cpu_kernels) {}
 
 void ModelState::take_over_pools() {
   pages_.take_over_pools();
+  window_pages_.take_over_pools();
   slots_.take_over_pools();
 }
 
 void ModelState::finish_writes() {
   pages_.finish_writes();
+  window_pages_.finish_writes();
   slots_.finish_writes();
 }
 
 std::vector<mx::array> ModelState::arrays() const {
   auto all = pages_.arrays();
-  all.insert(all.end(), slots_.arrays().begin(), slots_.arrays().end());
+  for (const auto* pools : {&window_pages_, &slots_})
+    all.insert(all.end(), pools->arrays().begin(), pools->arrays().end());
   return all;
 }
 

@@ -15,6 +15,8 @@ struct StateSize {
   int num_pages = 0;
   int page_size = 16;
   int num_slots = 0;  ///< of recurrent states; a model without recurrent layers needs none
+  /// Pages that the layers with a window have for themselves; 0: they have the same pages as all others.
+  int num_window_pages = 0;
 };
 
 /// A recurrent layer's part of the slots. Tensor i is the i-th that the layer declares.
@@ -48,12 +50,17 @@ class ModelState {
              bool for_cpu_kernels = false);
 
   /// The pools that the layer attends to: its own, or the shared layer's.
-  mx::array& keys(std::size_t layer) { return pages_[kv_pool(layer)]; }
-  mx::array& values(std::size_t layer) { return pages_[kv_pool(layer) + 1]; }
+  mx::array& keys(std::size_t layer) { return kv_pools(layer)[first_pool_[layer]]; }
+  mx::array& values(std::size_t layer) { return kv_pools(layer)[first_pool_[layer] + 1]; }
+  /// Whether the layer attends to window_pages(): a step's rows have other pages there.
+  bool in_window_pages(std::size_t layer) const { return in_window_pages_[layer]; }
   LayerSlots recurrent(std::size_t layer) { return {slots_, first_pool_[layer]}; }
 
   PagePools& pages() { return pages_; }
   const PagePools& pages() const { return pages_; }
+  /// Those of the layers with a window, where they have pages of their own; else empty.
+  PagePools& window_pages() { return window_pages_; }
+  const PagePools& window_pages() const { return window_pages_; }
   PagePools& slots() { return slots_; }
   const PagePools& slots() const { return slots_; }
 
@@ -64,10 +71,13 @@ class ModelState {
   std::vector<mx::array> arrays() const;
 
  private:
-  std::size_t kv_pool(std::size_t layer) const { return first_pool_[layer]; }
+  PagePools& kv_pools(std::size_t layer) {
+    return in_window_pages_[layer] ? window_pages_ : pages_;
+  }
 
-  std::vector<std::size_t> first_pool_;  ///< by layer: among pages_ or slots_
-  PagePools pages_;                      ///< keys, then values, layer by layer
+  std::vector<bool> in_window_pages_;    ///< by layer
+  std::vector<std::size_t> first_pool_;  ///< by layer: among pages_, window_pages_ or slots_
+  PagePools pages_, window_pages_;       ///< keys, then values, layer by layer
   PagePools slots_;                      ///< tensor by tensor, layer by layer; a page is one row
 };
 

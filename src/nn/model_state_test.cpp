@@ -43,6 +43,26 @@ TEST_P(States, TakeTheBytesThatTheBudgetCounts) {
   EXPECT_EQ(page_bytes(mixed(), {mx::float16}, 4), 4 * 2 * (2 * 8 + 2 * 4 + 16 + 16));
 }
 
+TEST_P(States, LayersWithAWindowHavePagesOfTheirOwnWhereAsked) {
+  auto layers = mixed();
+  layers.emplace_back(SharedKv{2});
+  const KvStorage kv{mx::float16};
+  ModelState state(layers, {3, 4, 2, 5}, kv, GetParam());
+  EXPECT_EQ(state.keys(0).shape(), mx::Shape({12, 2, 8}));
+  EXPECT_EQ(state.keys(2).shape(), mx::Shape({20, 1, 16}));
+  EXPECT_EQ(&state.values(6), &state.values(2));
+  EXPECT_EQ(&state.values(4), &state.values(0));
+  for (const std::size_t layer : {0, 1, 2, 3, 4, 6})
+    EXPECT_EQ(state.in_window_pages(layer), layer == 2 || layer == 6) << layer;
+  EXPECT_EQ(state.arrays().size(), 7u);
+  const auto window = window_page_bytes(layers, kv, 4);
+  EXPECT_EQ(window, 4 * 2 * (16 + 16));
+  EXPECT_EQ(static_cast<std::int64_t>(state.window_pages().page_bytes()), window);
+  EXPECT_EQ(static_cast<std::int64_t>(state.pages().page_bytes()),
+            page_bytes(layers, kv, 4) - window);
+  EXPECT_EQ(largest_window(layers), 9);
+}
+
 TEST_P(States, SlotsAreReadAsWritten) {
   ModelState state(mixed(), {1, 4, 4}, {mx::float32}, GetParam());
   state.slots().clear_pages(std::vector<std::int32_t>{0, 1, 2, 3});

@@ -94,6 +94,13 @@ mx::array by_groups(const mx::array& x, std::span<const kernels::StateRows> part
   return results.size() == 1 ? results.front() : mx::concatenate(results, 0);
 }
 
+mx::array columns(const mx::array& x, int begin, int end) {
+  mx::Shape from(x.ndim(), 0), to = x.shape();
+  from.back() = begin;
+  to.back() = end;
+  return mx::slice(x, from, to);
+}
+
 RecurrentState short_conv_state(const ShortConvConfig& c, mx::Dtype dtype) {
   return {{{"conv", {c.taps - 1, c.width}, dtype}}};
 }

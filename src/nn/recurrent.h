@@ -36,6 +36,9 @@ using GroupBody = std::function<mx::array(const mx::array& x, std::vector<mx::ar
 mx::array by_groups(const mx::array& x, std::span<const kernels::StateRows> parts,
                     const LayerSlots& slots, std::size_t num_tensors, const GroupBody& body);
 
+/// Columns [begin, end) of the last axis.
+mx::array columns(const mx::array& x, int begin, int end);
+
 /// LFM2's operator: out_proj(after * conv(before * input)), with [before, after, input] = in_proj(x).
 struct ShortConvConfig {
   int width = 0;  ///< channels

@@ -115,5 +115,41 @@ TEST(GatedDeltaRule, IsTheSameByBothWays) {
   mx::set_default_device(device);
 }
 
+// Also over the 64 rows that MLX's operations take at once.
+TEST(StateScan, IsTheSameByBothWays) {
+  mx::random::seed(3);
+  const auto device = mx::default_device();
+  mx::set_default_device(mx::Device::cpu);
+  kernels::CpuBackend backend({.threads = 2});
+  constexpr int H = 6, G = 2, Dh = 20, N = 12, inner = H * Dh + 2 * G * N;
+  const auto positive = mx::random::uniform(0.2f, 1.5f, {H});
+  const kernels::StateScan scan{
+      H, G, Dh, N, mx::random::normal({H}), positive, mx::random::normal({H}), 0.01f, 1.5f};
+  const std::vector<LayerState> layers = {RecurrentState{{{"scan", {H, N, Dh}, mx::float32}}}};
+  std::vector<StateRows> long_parts = parts;
+  long_parts.push_back({1, num_rows, 150, 3});
+  const int count = num_rows + 150;
+  const auto all = mx::random::normal({count, inner + H});
+  std::vector<int> all_slots;
+  for (int i = 0; i < num_slots; ++i) all_slots.push_back(i);
+  const auto start = mx::random::normal({num_slots, H, N, Dh});
+  ModelState by_mlx(layers, {1, 16, num_slots}, {}), by_cpu(layers, {1, 16, num_slots}, {}, true);
+  for (auto* state : {&by_mlx, &by_cpu}) state->recurrent(0).write(0, all_slots, start);
+  const auto wanted =
+      by_groups(all, long_parts, by_mlx.recurrent(0), 1, [&](const auto& rows, auto& states) {
+        auto [y, state] = kernels::state_scan_rows(
+            columns(rows, 0, inner), columns(rows, inner, inner + H), states[0], scan);
+        states[0] = state;
+        return y;
+      });
+  const auto got = kernels::state_scan(mx::contiguous(columns(all, 0, inner)), all, inner, scan,
+                                       long_parts, by_cpu.recurrent(0).pool(0), backend);
+  EXPECT_LT(max_abs_difference(to_vector(got), to_vector(wanted)), 1e-4f);
+  EXPECT_LT(max_abs_difference(to_vector(by_cpu.recurrent(0).pool(0)),
+                               to_vector(by_mlx.recurrent(0).pool(0))),
+            1e-4f);
+  mx::set_default_device(device);
+}
+
 }  // namespace
 }  // namespace pippin::nn

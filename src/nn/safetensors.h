@@ -11,27 +11,27 @@
 #include <vector>
 
 #include "base/files.h"
+#include "nn/tensor_file.h"
 
 namespace pippin::nn {
 
-namespace mx = mlx::core;
-
 /// One mapped file. Immutable; the mapping lives until the last array made from it is gone.
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
  public:
   /// Throws Error(invalid_argument) on a malformed header or a range outside the file,
   /// Error(not_found) when unreadable.
   explicit SafetensorsFile(const std::filesystem::path& file);
 
-  const std::filesystem::path& path() const { return path_; }
-  /// Tensor names in the header's order.
-  const std::vector<std::string>& names() const { return names_; }
-  /// The tensor, over the mapped bytes where the device can use them in place, else a copy. `name`
-  /// must be one of names().
-  mx::array tensor(const std::string& name) const;
-  std::size_t tensor_bytes(const std::string& name) const { return entries_.at(name).size; }
-  mx::Dtype dtype(const std::string& name) const { return entries_.at(name).dtype; }
-  const mx::Shape& shape(const std::string& name) const { return entries_.at(name).shape; }
+  const std::filesystem::path& path() const override { return path_; }
+  /// In the header's order.
+  const std::vector<std::string>& names() const override { return names_; }
+  /// Over the mapped bytes where the device can use them in place, else a copy.
+  mx::array tensor(const std::string& name) const override;
+  std::size_t tensor_bytes(const std::string& name) const override {
+    return entries_.at(name).size;
+  }
+  mx::Dtype dtype(const std::string& name) const override { return entries_.at(name).dtype; }
+  const mx::Shape& shape(const std::string& name) const override { return entries_.at(name).shape; }
 
  private:
   struct Entry {

@@ -20,12 +20,14 @@ Api::Api(Engine& engine, ApiOptions options, ThreadPool& workers, ThreadPool& lo
       openai_(engine, service_, options_.sampling),
       responses_(service_, options_.sampling, options_.responses),
       anthropic_(service_, options_.sampling),
+      ollama_(engine, service_, options_.sampling),
       utilities_(engine, service_) {}
 
 void Api::add_routes(Router& router) {
   openai_.add_routes(router);
   responses_.add_routes(router);
   anthropic_.add_routes(router);
+  ollama_.add_routes(router);
   if (options_.page) add_page_routes(router);
   utilities_.add_routes(router);
   router.add("DELETE", "/v1/cache", {.summary = "Empty the caches"},

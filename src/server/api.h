@@ -1,4 +1,4 @@
-// All that the server answers: OpenAI's and Anthropic's APIs, and what is asked about the server itself.
+// All that the server answers: OpenAI's, Anthropic's and Ollama's APIs, and what is asked about the server itself.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include "server/http/exchange.h"
 #include "server/http/router.h"
 #include "server/observe/body_stats.h"
+#include "server/ollama/ollama.h"
 #include "server/openai/openai.h"
 #include "server/responses/responses.h"
 #include "server/utilities/utilities.h"
@@ -33,7 +34,7 @@ struct ApiOptions : ChatServiceOptions {
   bool page = true;
 };
 
-/// What OpenAi, Responses, Anthropic and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache, and the chat page. Holds no state of
+/// What OpenAi, Responses, Anthropic, Ollama and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache, and the chat page. Holds no state of
 /// a request: each lives in a ChatSession. Thread-safe. Engine and pools must outlive it, and it the server whose routes it gave.
 class Api {
  public:
@@ -58,6 +59,7 @@ class Api {
   OpenAi openai_;
   Responses responses_;
   Anthropic anthropic_;
+  Ollama ollama_;
   Utilities utilities_;
 };
 

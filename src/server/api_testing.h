@@ -123,6 +123,12 @@ class FakeEngine final : public Engine {
     if (error_) throw *error_;
     return answers(num_choices);
   }
+  void prepare(const ChatRequest& request, Ready ready) const override {
+    note_prepared(request.client, std::move(ready));
+  }
+  void prepare(const CompletionRequest& request, Ready ready) const override {
+    note_prepared(request.client, std::move(ready));
+  }
   // As a tokenizer whose tokens are bytes.
   std::vector<std::int32_t> tokenize(const std::string& text, bool add_special) const override {
     std::vector<std::int32_t> tokens(text.begin(), text.end());
@@ -166,6 +172,16 @@ class FakeEngine final : public Engine {
     return {.pages = 3, .media = 2, .grammars = 4, .resident_before = 5000, .resident_after = 4000};
   }
 
+  // Ready at once, or when the test says so.
+  void note_prepared(const Client& client, Ready ready) const {
+    {
+      std::lock_guard lock(mutex_);
+      prepared_.push_back(client);
+      if (holds_grammars_) return held_.push_back(std::move(ready));
+    }
+    ready(nullptr);
+  }
+
   ChatStreams answers(int num_choices) {
     ChatStreams streams;
     for (int i = 0; i < num_choices; ++i) {
@@ -182,6 +198,9 @@ class FakeEngine final : public Engine {
 
   mutable std::mutex mutex_;
   mutable ChatRequest last_;
+  mutable std::vector<Client> prepared_;  ///< for whom grammars were asked for
+  mutable std::vector<Ready> held_;       ///< grammars that are being compiled
+  bool holds_grammars_ = false;
   std::vector<CompletionRequest> completions_;
   std::optional<Error> error_;
   std::shared_ptr<Script> next_;

@@ -71,11 +71,21 @@ constexpr Asked requests[] = {
      R"({"model": "tiny", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
       "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
       "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}})"},
+    {"/api/chat",
+     R"({"model": "tiny", "stream": false, "options": {"temperature": 0, "num_ctx": 512},
+      "messages": [
+        {"role": "user", "content": "hi", "images": ["PICTURE"]},
+        {"role": "assistant", "content": "", "thinking": "so", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+        {"role": "tool", "tool_name": "f", "content": "done"}],
+      "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]})"},
+    {"/api/generate",
+     R"({"model": "tiny", "stream": false, "prompt": "hi", "system": "s", "options": {"seed": 1}})"},
 };
 
 // What is passed on as it is, and read by nobody here.
 bool is_free(const std::string& key) {
-  return key == "parameters" || key == "input_schema" || key == "schema" || key == "input";
+  return key == "parameters" || key == "input_schema" || key == "schema" || key == "input" ||
+         key == "arguments";
 }
 
 // The paths of all objects; "" is the body.

@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "gguf/model_files.h"
 #include "pippin/error.h"
 #include "text/rust.h"
 #include "text/special_tokens.h"
@@ -49,8 +50,8 @@ void add_from_json(const json::object& object, const fs::path& file, Sources& so
 Sources find_sources(const fs::path& model_dir) {
   Sources sources;
   for (const auto* name : {"tokenizer_config.json", "chat_template.json"}) {
-    const auto file = model_dir / name;
-    if (fs::exists(file)) add_from_json(read_json_object(file), file, sources);
+    if (const auto config = gguf::model_json(model_dir, name))
+      add_from_json(*config, model_dir / name, sources);
   }
   const auto main_file = model_dir / "chat_template.jinja";
   if (fs::exists(main_file)) sources[kDefault] = {read_text(main_file), main_file.string()};

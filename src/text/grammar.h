@@ -1,22 +1,19 @@
 // Grammars that answers must keep to: which tokens may come next, which must (llguidance, in rust/).
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "pippin/error.h"
+#include "pippin/client.h"
 #include "pippin/memory.h"
 #include "text/tokenizer.h"
 
-struct PippinGrammars;
 struct PippinMatcher;
 
 namespace pippin::text {
@@ -83,7 +80,7 @@ class Matcher {
 };
 
 /// Compiles grammars for one tokenizer and keeps the latest. Thread-safe. Compiling has threads of its own, a bounded queue before
-/// them, and limits on time, fuel and memory; bytes are those that the Rust library has allocated for it.
+/// them in which clients take turns, and limits on time, fuel and memory; bytes are those that the Rust library has allocated for it.
 class GrammarCompiler {
  public:
   struct Options {
@@ -93,12 +90,15 @@ class GrammarCompiler {
     std::size_t max_kept_text_bytes = 4 << 20;   ///< of their texts
     std::size_t max_bytes = 256 << 20;           ///< of all grammars, running answers' included
     std::size_t max_grammar_bytes = 64 << 20;    ///< of one, and of what one answer learns of it
-    std::size_t max_waiting = 64;                ///< to be compiled
-    /// That compile. A server's client has two grammars compiled at a time, so one is left to others.
+    std::size_t max_waiting = 256;  ///< to be compiled; an owner has a quarter of these places
+    /// That compile. What takes long holds all but one of them, one owner's holds all but two; the others give short turns, so
+    /// what is compiled in a tenth of a second waits for no such grammar.
     std::size_t threads = 3;
   };
   /// False: nobody waits for the grammar any longer.
   using Wanted = std::function<bool()>;
+  /// Told a matcher at the answer's beginning, of which copies may be taken, or why there is none. Must only pass the word on.
+  using Done = std::function<void(std::shared_ptr<const Matcher>, std::exception_ptr)>;
 
   /// `end_tokens` end an answer. Throws Error(invalid_argument) where the tokenizer's tokens can't be read as bytes.
   GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
@@ -106,14 +106,19 @@ class GrammarCompiler {
   GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
                   std::span<const std::int32_t> end_tokens)
       : GrammarCompiler(std::move(tokenizer), end_tokens, Options()) {}
+  /// Tells those that wait Error(unavailable).
   ~GrammarCompiler();
   GrammarCompiler(const GrammarCompiler&) = delete;
   GrammarCompiler& operator=(const GrammarCompiler&) = delete;
 
-  /// A matcher at the answer's beginning. Throws Error(invalid_argument) naming what of the grammar is wrong or can't be
-  /// kept to, or that it takes too much time or memory; Error(resource_exhausted) where too many wait or all memory for grammars is
-  /// taken; Error(cancelled) where it is not `wanted` (asked every few milliseconds; empty: always).
-  Matcher compile(const Grammar& grammar, const Wanted& wanted = {});
+  /// Calls `done` once, on this thread or on one that compiles. Failures: Error(invalid_argument) naming what of the grammar is wrong
+  /// or can't be kept to, or that it takes too much time or memory; Error(resource_exhausted) where too many wait or all memory for
+  /// grammars is taken; Error(unavailable) where the system has no memory; Error(cancelled) where it is not `wanted` (asked on any
+  /// thread; empty: always). Who asks for the same grammar meanwhile is told with the first.
+  void post(const Grammar& grammar, const Client& client, Wanted wanted, Done done);
+
+  /// The same, but waits. Throws as above. `wanted` is asked on this thread, every few milliseconds.
+  Matcher compile(const Grammar& grammar, const Wanted& wanted = {}, const Client& client = {});
 
   /// Drops those that are kept and returns their number. Running answers keep theirs.
   std::size_t clear();
@@ -121,24 +126,8 @@ class GrammarCompiler {
   GrammarStats stats() const;
 
  private:
-  struct Kept {
-    Grammar grammar;
-    std::shared_ptr<const Matcher> matcher;  ///< at the beginning
-  };
-  std::shared_ptr<const Matcher> find(const Grammar& grammar);
-  std::shared_ptr<const Matcher> keep(const Grammar& grammar, Matcher matcher);
-  void make_room();
-  void drop_last();
-  Matcher compile_anew(const Grammar& grammar, const Wanted& wanted) const;
-  Matcher compile_or_find(const Grammar& grammar, const Wanted& wanted);
-  void count(const Error& error);
-
-  const Options options_;
-  PippinGrammars* handle_ = nullptr;
-  mutable std::mutex mutex_;
-  std::list<Kept> kept_;             // guarded by mutex_; the latest used first
-  std::size_t kept_text_bytes_ = 0;  // guarded by mutex_
-  std::atomic<std::int64_t> compiled_ = 0, refused_ = 0, busy_ = 0;
+  class State;
+  const std::shared_ptr<State> state_;  // outlives this while something is compiled
 };
 
 }  // namespace pippin::text

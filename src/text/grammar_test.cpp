@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <chrono>
+#include <exception>
+#include <future>
 #include <thread>
 
 #include "pippin/error.h"
@@ -105,6 +109,66 @@ TEST(Grammar, ManyThreadsCompileAtOnce) {
       }
     });
   for (auto& thread : threads) thread.join();
+}
+
+// What post() tells.
+struct Told {
+  std::promise<std::shared_ptr<const Matcher>> promise;
+
+  GrammarCompiler::Done done() {
+    return [this](std::shared_ptr<const Matcher> matcher, const std::exception_ptr& failure) {
+      failure ? promise.set_exception(failure) : promise.set_value(std::move(matcher));
+    };
+  }
+  std::shared_ptr<const Matcher> get() { return promise.get_future().get(); }
+  Code code() {
+    try {
+      get();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return Code::internal;
+  }
+};
+
+TEST(Grammar, IsCompiledOnceForAllWhoWaitForIt) {
+  GrammarCompiler compiler(tokenizer(), std::vector{end_of_turn});
+  const Grammar grammar{Kind::regex, "[a-z]{40}"};
+  std::array<Told, 5> told;
+  for (auto& one : told) compiler.post(grammar, {"a", ""}, {}, one.done());
+  const auto first = told[0].get();
+  for (std::size_t i = 1; i < told.size(); ++i) EXPECT_NE(told[i].get(), nullptr);
+  EXPECT_EQ(compiler.stats().compiled, 1);
+  Told later;
+  compiler.post(grammar, {"b", ""}, {}, later.done());
+  EXPECT_EQ(later.get(), first);
+}
+
+TEST(Grammar, FailuresAreToldWhoeverWaits) {
+  GrammarCompiler compiler(tokenizer(), std::vector{end_of_turn});
+  Told wrong, unwanted, wanted;
+  compiler.post({Kind::regex, "("}, {}, {}, wrong.done());
+  EXPECT_EQ(wrong.code(), Code::invalid_argument);
+  // One who is gone takes nothing from another who waits for the same grammar.
+  const Grammar grammar{Kind::regex, "[a-z]{41}"};
+  compiler.post(grammar, {}, [] { return false; }, unwanted.done());
+  compiler.post(grammar, {}, [] { return true; }, wanted.done());
+  EXPECT_NE(wanted.get(), nullptr);
+  EXPECT_EQ(compiler.stats().refused, 1);
+}
+
+TEST(Grammar, WhoWaitsWhenItEndsIsTold) {
+  std::array<Told, 8> told;
+  {
+    GrammarCompiler compiler(tokenizer(), std::vector{end_of_turn});
+    for (std::size_t i = 0; i < told.size(); ++i)
+      compiler.post({Kind::regex, "[a-z]{" + std::to_string(100 + i) + "}"}, {}, {},
+                    told[i].done());
+  }
+  for (auto& one : told) {
+    auto future = one.promise.get_future();
+    ASSERT_EQ(future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  }
 }
 
 }  // namespace

@@ -30,10 +30,10 @@ Code code_of(PippinStatus status) {
 
 }  // namespace
 
-void check(PippinStatus status, const Buffer& error, std::string_view where,
+void check(PippinStatus status, std::string_view error, std::string_view where,
            const std::string& field) {
   if (status == PIPPIN_OK) return;
-  throw Error(code_of(status), "[" + std::string(where) + "] " + without_nul(error.view()), field);
+  throw Error(code_of(status), "[" + std::string(where) + "] " + without_nul(error), field);
 }
 
 }  // namespace pippin::text::rust

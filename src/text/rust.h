@@ -30,7 +30,11 @@ inline const std::uint8_t* bytes(std::string_view text) {
 
 /// Throws where a call did not succeed: Error(invalid_argument) for bad input, Error(internal) for a bug in the library,
 /// Error(resource_exhausted), Error(unavailable) and Error(cancelled) as PippinStatus says; reading "[where] message".
-void check(PippinStatus status, const Buffer& error, std::string_view where,
+void check(PippinStatus status, std::string_view error, std::string_view where,
            const std::string& field = {});
+inline void check(PippinStatus status, const Buffer& error, std::string_view where,
+                  const std::string& field = {}) {
+  check(status, error.view(), where, field);
+}
 
 }  // namespace pippin::text::rust

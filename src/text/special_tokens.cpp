@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "gguf/model_files.h"
 
 namespace pippin::text {
 namespace {
@@ -39,10 +40,8 @@ void add(const json::object& config, std::map<std::string, std::string>& tokens)
 
 std::map<std::string, std::string> read_special_tokens(const std::filesystem::path& model_dir) {
   std::map<std::string, std::string> tokens;
-  for (const auto* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const auto file = model_dir / name;
-    if (std::filesystem::exists(file)) add(read_json_object(file), tokens);
-  }
+  for (const auto* name : {"tokenizer_config.json", "special_tokens_map.json"})
+    if (const auto config = gguf::model_json(model_dir, name)) add(*config, tokens);
   return tokens;
 }
 

@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
-#include "base/files.h"
+#include "gguf/model_files.h"
+#include "pippin/error.h"
 #include "text/rust.h"
 #include "text/special_tokens.h"
 
@@ -8,11 +9,11 @@ namespace pippin::text {
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& model_dir) {
   const auto file = model_dir / "tokenizer.json";
-  const MappedFile mapped(file);
+  const auto json = gguf::model_file(model_dir, "tokenizer.json");
+  if (!json) throw Error(Code::not_found, "cannot open " + file.string());
   PippinTokenizer* handle = nullptr;
   rust::Buffer error;
-  const auto bytes = mapped.bytes();
-  const auto status = pippin_tokenizer_load(bytes.data(), bytes.size(), &handle, error.out());
+  const auto status = pippin_tokenizer_load(rust::bytes(*json), json->size(), &handle, error.out());
   rust::check(status, error, "tokenizer: " + file.string());
   std::shared_ptr<Tokenizer> tokenizer(new Tokenizer(handle, {}));  // owns the handle from here on
   tokenizer->special_tokens_ = read_special_tokens(model_dir);

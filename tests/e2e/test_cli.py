@@ -91,7 +91,7 @@ def test_an_unknown_command_is_named():
 
 def test_without_arguments_the_help_is_printed():
     result = run_program()
-    assert result.returncode == 0 and "serve" in result.stdout and "Examples" in result.stdout
+    assert result.returncode == 0 and "serve" in result.stdout and "examples" in result.stdout
 
 
 def test_an_unsupported_family_is_told_before_its_missing_files(tmp_path):

@@ -1,7 +1,6 @@
 """Grammars that would take all time and memory harm nobody but who sends them."""
 import http.client
 import json
-import os
 import re
 import resource
 import threading
@@ -11,6 +10,7 @@ from typing import Iterator
 import pytest
 
 from e2e_harness import SLOWDOWN, Reply, Server
+from hostile_harness import FIRST_TOKEN_S, Attack, Beside, cpu_seconds
 
 QUESTION = [{"role": "user", "content": "Hello"}]
 REPEATS = ["(a{1000}){1000}", "a{1000000}", "((a{100}){100}){100}"]
@@ -27,17 +27,6 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def resident(server: Server) -> int:
-    with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def cpu_seconds(server: Server) -> float:
-    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as stat:
-        user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def schema_format(schema: dict) -> dict:
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
 
@@ -51,28 +40,24 @@ def hostile_requests() -> list[dict]:
     return steps + [{"guided_regex": regex} for regex in REPEATS]
 
 
-def test_compiling_is_bounded_and_others_go_on(server: Server) -> None:
+def test_compiling_is_bounded_and_others_go_on(server: Server, record_property) -> None:
     ask(server)  # what the first answer takes anyway
-    before = resident(server)
-    replies: list[Reply] = []
-    threads = [threading.Thread(target=lambda fields=fields: replies.append(ask(server, **fields)))
-               for fields in hostile_requests()]
-    for thread in threads:
-        thread.start()
-    highest = before
+    beside = Beside(server, record_property, "19 regular expressions that explode")
+    attack = Attack(server, [{"messages": QUESTION, "max_tokens": 30, **fields} for fields in hostile_requests()])
     others = []
-    while any(thread.is_alive() for thread in threads):
+    while attack.runs():
         others.append(ask(server, **schema_format({"type": "object", "properties": {f"x{len(others)}": {"type": "integer"}}})))
-        highest = max(highest, resident(server))
-    for reply in replies:
+        beside.ask()
+    for reply in attack.wait():
         assert reply.status == 400 or reply.status in RETRY and reply.headers["Retry-After"], reply.body
-    assert len(replies) == len(threads)
+    assert len(attack.replies) == len(attack.threads)
     for reply in others:
         assert reply.status == 200, reply.body
-    assert highest - before < MAX_GROWTH
+    assert beside.growth < MAX_GROWTH
     started = cpu_seconds(server)
     time.sleep(1)
     assert cpu_seconds(server) - started < 0.2 * max(1, SLOWDOWN / 4), "its cores are not idle"
+    beside.report()
 
 
 def test_kept_grammars_are_counted_and_freed(server: Server) -> None:
@@ -146,6 +131,36 @@ def test_a_client_with_many_schemas_leaves_turns_to_others(server: Server) -> No
         thread.join()
     assert set(ended) <= {200, 429}, ended
     assert meanwhile <= 8, f"{meanwhile} of the other's grammars came before"
+
+
+def test_two_clients_with_the_worst_schemas_hold_up_no_third_one(server: Server, record_property) -> None:
+    """Together they can hold all threads that compile what takes long; what takes little has turns of its own."""
+    worst = [schema_format({"enum": [f"{number} {i}" for i in range(16000)]}) for number in range(8)] \
+        + [{"guided_regex": f"(a{{1000}}){{{2000 + number}}}"} for number in range(8)]
+    beside = Beside(server, record_property, "two clients with 16 schemas of the worst each")
+    over = threading.Event()
+
+    def send(address: str, fields: dict) -> None:
+        while not over.is_set():
+            post_as(server, address, **fields)
+
+    threads = [threading.Thread(target=send, args=(address, fields)) for address in ("127.0.0.2", "127.0.0.4") for fields in worst]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    waits = []
+    for number in range(8):
+        schema = {"type": "object", "properties": {f"cheap{number}": {"type": "boolean"}}}
+        started = time.monotonic()
+        assert post_as(server, "127.0.0.3", **schema_format(schema)) == 200
+        waits.append(time.monotonic() - started)
+        beside.ask()
+    over.set()
+    for thread in threads:
+        thread.join()
+    beside.name += f" (a third one's new schema: {max(waits) * 1000:.0f} ms at most)"
+    beside.report()
+    assert max(waits) < FIRST_TOKEN_S, waits
 
 
 @pytest.mark.parametrize("schema", [

@@ -3,8 +3,6 @@ import base64
 import contextlib
 import http.client
 import json
-import os
-import re
 import resource
 import signal
 import socket
@@ -17,10 +15,9 @@ from typing import Callable, Iterator
 import pytest
 
 from e2e_harness import ROOT, SLOWDOWN, Reply, Server
+from hostile_harness import FIRST_TOKEN_S, MB, Attack, Beside, cpu_seconds, first_token
 
-MB = 1 << 20
 ADDRESS_SPACE = 6_000_000_000
-FIRST_TOKEN_S = 1 * SLOWDOWN
 SIDE = 8000  # pixels: 64 megapixels
 
 
@@ -83,32 +80,6 @@ def question(urls: list[str], **fields) -> dict:
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 1, **fields}
 
 
-def first_token(server: Server) -> float:
-    """Seconds that a text waits for its first token."""
-    connection = server.connect()
-    started = time.monotonic()
-    body = {"messages": [{"role": "user", "content": f"Hello {time.monotonic()}"}], "max_tokens": 4, "stream": True}
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    assert response.status == 200, response.read()
-    while not re.search(rb'"(content|reasoning)":"[^"]', line := response.readline()):
-        assert line, "the stream ended without a token"
-    seconds = time.monotonic() - started
-    connection.close()
-    return seconds
-
-
-def resident(server: Server) -> int:
-    with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def cpu_seconds(server: Server) -> float:
-    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as stat:
-        user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def wait_until(holds: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds * SLOWDOWN
     while not holds():
@@ -122,32 +93,17 @@ def is_at_rest(server: Server) -> bool:
         and decoded["bytes"] == decoded["kept_bytes"]
 
 
+def is_idle(server: Server) -> bool:
+    started = cpu_seconds(server)
+    time.sleep(0.5)
+    return cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4)
+
+
 def comes_to_rest(server: Server, seconds: float) -> None:
     """Nothing is fetched, decoded or waited for any more, and the cores are idle."""
     wait_until(lambda: is_at_rest(server), seconds)
     server.wait_until_idle()
-    started = cpu_seconds(server)
-    time.sleep(0.5)
-    assert cpu_seconds(server) - started < 0.1 * max(1, SLOWDOWN / 4), "its cores are not idle"
-
-
-class Attack:
-    """Requests that are sent at once, each on a connection of its own; what comes of them."""
-
-    def __init__(self, server: Server, requests: list[dict]):
-        self.replies: list[Reply] = []
-        self.threads = [threading.Thread(target=lambda body=body: self.replies.append(server.post(body)))
-                        for body in requests]
-        for thread in self.threads:
-            thread.start()
-
-    def runs(self) -> bool:
-        return any(thread.is_alive() for thread in self.threads)
-
-    def wait(self) -> list[Reply]:
-        for thread in self.threads:
-            thread.join()
-        return self.replies
+    wait_until(lambda: is_idle(server), seconds)
 
 
 def leave_behind(server: Server, bodies: list[dict]) -> list[http.client.HTTPConnection]:
@@ -184,62 +140,59 @@ def many_scans(count: int, number: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg[:size] + struct.pack(">HH", SIDE, SIDE) + jpeg[size + 4:]).decode()
 
 
-def texts_go_on(server: Server, attack: Attack, name: str, at_least: int = 5) -> int:
-    """The most memory that the server took meanwhile."""
-    before = resident(server)
-    waits, most = [], before
-    while attack.runs() or len(waits) < at_least:
-        waits.append(first_token(server))
-        most = max(most, resident(server))
+def texts_go_on(attack: Attack, beside: Beside, at_least: int = 5) -> list[Reply]:
+    """The attack's answers."""
+    while attack.runs() or len(beside.waits) < at_least:
+        beside.ask()
         time.sleep(0.05)
-    print(f"{name}: a text's first token after {max(waits) * 1000:.0f} ms at most of {len(waits)}, "
-          f"{(most - before) / MB:.0f} MB more at most")
-    assert max(waits) < FIRST_TOKEN_S
-    return most - before
+    return attack.wait()
 
 
-def test_pictures_that_drip_hold_up_no_text(server: Server) -> None:
+def test_pictures_that_drip_hold_up_no_text(server: Server, record_property) -> None:
+    beside = Beside(server, record_property, "12 URLs that drip, 6 times")
     with Drip() as drip:
         attack = Attack(server, [question(drip.urls(12), timeout=4) for _ in range(6)])
-        texts_go_on(server, attack, "12 URLs that drip, 6 times")
-        for reply in attack.wait():
+        for reply in texts_go_on(attack, beside):
             assert reply.status == 504, reply.body
             assert 3.9 < reply.seconds < 5.5 * SLOWDOWN
     comes_to_rest(server, 3)
+    beside.report()
 
 
-def test_large_pictures_wait_for_memory_and_hold_up_no_text(server: Server) -> None:
+def test_large_pictures_wait_for_memory_and_hold_up_no_text(server: Server, record_property) -> None:
     limit = server.get("/v1/cache").body["decoded"]["limit_bytes"]
+    beside = Beside(server, record_property, "16 pictures of 64 megapixels")
     attack = Attack(server, [question([url]) for url in large_pngs(16)])
-    most = texts_go_on(server, attack, "16 pictures of 64 megapixels")
-    for reply in attack.wait():
+    for reply in texts_go_on(attack, beside):
         assert reply.status == 200, reply.body
-    assert most < limit + 600 * MB
+    assert beside.growth < limit + 600 * MB
     comes_to_rest(server, 10)
     server.request("DELETE", "/v1/cache")
+    beside.report()
 
 
-def test_pictures_of_one_request_take_no_more_than_there_is(server: Server) -> None:
+def test_pictures_of_one_request_take_no_more_than_there_is(server: Server, record_property) -> None:
     """Four of them are within the limit of pixels, and only one request has them at a time."""
     urls = large_pngs(4)
+    beside = Beside(server, record_property, "two requests of 4 pictures of 64 megapixels")
     attack = Attack(server, [question(urls), question(list(reversed(urls)))])
-    texts_go_on(server, attack, "two requests of 4 pictures of 64 megapixels")
-    for reply in attack.wait():
+    for reply in texts_go_on(attack, beside):
         assert reply.status == 200, reply.body
     server.request("DELETE", "/v1/cache")
+    beside.report()
 
 
-def test_jpegs_have_as_many_scans_as_their_size_allows(server: Server) -> None:
+def test_jpegs_have_as_many_scans_as_their_size_allows(server: Server, record_property) -> None:
+    beside = Beside(server, record_property, "8 JPEGs of 190 scans, then 2 of 20")
     attack = Attack(server, [question([many_scans(190, number)]) for number in range(8)])
-    texts_go_on(server, attack, "8 JPEGs of 190 scans")
-    for reply in attack.wait():
+    for reply in texts_go_on(attack, beside):
         assert reply.status == 413 and "scans" in reply.error["message"], reply.body
         assert reply.error["param"] == "messages.0.content.0.image_url"
     allowed = Attack(server, [question([many_scans(20, number)]) for number in range(2)])
-    texts_go_on(server, allowed, "2 JPEGs of 20 scans")
-    for reply in allowed.wait():
+    for reply in texts_go_on(allowed, beside, 10):
         assert reply.status in (200, 400, 413), reply.body  # the coded data is short
     comes_to_rest(server, 10)
+    beside.report()
 
 
 def test_who_leaves_stops_his_work(server: Server) -> None:
@@ -252,6 +205,13 @@ def test_who_leaves_stops_his_work(server: Server) -> None:
         comes_to_rest(server, 3)
     assert first_token(server) < FIRST_TOKEN_S
     server.request("DELETE", "/v1/cache")
+
+
+def test_who_waits_for_memory_gets_what_others_let_go_of() -> None:
+    """The memory holds one picture. Each is kept for later, as long as nobody waits for its place."""
+    with start_server("--decoded-mb", "330") as small:
+        attack = Attack(small, [question([url], timeout=20 * SLOWDOWN) for url in large_pngs(2) * 3])
+        assert [reply.status for reply in attack.wait()] == [200] * 6, [reply.body for reply in attack.replies]
 
 
 def test_a_picture_larger_than_the_memory_is_refused(server: Server) -> None:

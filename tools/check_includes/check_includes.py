@@ -20,15 +20,17 @@ MAX_LINES = 600
 # Folder -> the folders that it may include (besides itself).
 FOLDERS = {
     "base": set(),
-    "text": {"base"},
+    "hub": {"base"},
+    "gguf": {"base"},
+    "text": {"base", "gguf"},
     "media": {"base"},
     "kernels": {"base"},
-    "nn": {"base", "kernels"},
-    "models": {"base", "kernels", "nn", "media"},
-    "engine": {"base", "kernels", "nn", "models", "text", "media"},
+    "nn": {"base", "gguf", "kernels"},
+    "models": {"base", "gguf", "kernels", "nn", "media"},
+    "engine": {"base", "gguf", "kernels", "nn", "models", "text", "media"},
     "server": {"base", "text", "media", "engine"},
     "load": {"base", "media", "server"},
-    "main": {"base", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
+    "main": {"base", "hub", "gguf", "text", "media", "kernels", "nn", "models", "engine", "server", "load"},  # files of src/ itself
 }
 # All of media/ that models may see: patches and the numbers they are made by. No decoding, no fetching.
 MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_processor.h"}
@@ -53,6 +55,7 @@ PARTS = {
     "server/openai": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/responses": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/anthropic": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/ollama": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/page": ["server/http/*", "server/schema/*"],
     "server/utilities": ["server/openai/*", "server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
 }
@@ -64,19 +67,20 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu"}
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],
     "spdlog/fmt/*": ["*"],  # formatting alone
     "spdlog/*": ["base/log*"],
     "CLI/*": ["main.cpp", "main/*"],
-    "curl/*": ["media/fetch*", "server/http/client*"],
+    "curl/*": ["hub/curl_http*", "hub/url*", "media/fetch*", "server/http/client*"],
+    "openssl/*": ["hub/hash*", "hub/pull_test.cpp"],
     "prometheus/*": ["server/observe/metrics*"],
     "jpeglib.h": ["media/*"], "jerror.h": ["media/*"], "turbojpeg.h": ["media/*"], "png.h": ["media/*"],
     "webp/*": ["media/*"], "gif_lib.h": ["media/*"],
     "libav*/*": ["media/ffmpeg.h", "media/video_*"], "libswscale/*": ["media/ffmpeg.h"],
-    "pippin_rust.h": ["base/*", "text/*"],
+    "pippin_rust.h": ["base/*", "text/*", "main/line_editor.cpp"],
     "gtest/*": ["*_test.cpp", "*testing.h"], "gmock/*": ["*_test.cpp"],
     "pippin/engine.h": ["engine/*", "server/*", "main.cpp", "main/*"],
     "pippin/*": ["*"],
@@ -85,6 +89,7 @@ LIBRARIES = {
     # What the processor has, and what the process takes: each system its own way.
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
+    "spawn.h": ["main/process.cpp"],
     "ucontext.h": ["kernels/gpu/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/gpu/fibers.cpp"],
     "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.

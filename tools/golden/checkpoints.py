@@ -22,6 +22,8 @@ import weights
 from configs import EOS
 from families import FAMILIES
 from family_weights import Layout, family_weights
+from hybrid_weights import qwen3_5_vision_text_weights
+from hybrids import HYBRIDS
 from safetensors_io import save, save_json
 
 PREPROCESSOR = {  # as Qwen3-VL publishes it, with a budget of pixels that suits tiny pictures
@@ -66,7 +68,7 @@ class Checkpoint:
 
     @property
     def is_vision(self) -> bool:
-        return self.config["model_type"].startswith("qwen3_vl")
+        return "vision_config" in self.config
 
 
 CHECKPOINTS = [
@@ -343,10 +345,52 @@ CHECKPOINTS = [
         },
         dtype=mx.bfloat16,
     ),
+    Checkpoint(
+        "qwen3_5_vision-bf16",
+        configs.qwen3_5_vision({"intermediate_size": 24}, {}),
+        dtype=mx.bfloat16,
+    ),
+    Checkpoint(
+        "qwen3_5_vision-mlx-4bit",
+        configs.qwen3_5_vision(
+            {
+                "hidden_size": 64,
+                "intermediate_size": 32,
+                "linear_num_value_heads": 3,
+                "linear_num_key_heads": 1,
+                "linear_key_head_dim": 16,
+                "linear_value_head_dim": 32,
+            },
+            {},
+            tied=True,
+        ),
+        dtype=mx.bfloat16,
+        group_size=32,
+    ),
+    Checkpoint(
+        "qwen3_5_moe-bf16",
+        configs.qwen3_5_vision(
+            {
+                "num_experts": 3,
+                "num_experts_per_tok": 2,
+                "moe_intermediate_size": 12,
+                "shared_expert_intermediate_size": 12,
+            },
+            {"hidden_size": 8, "num_heads": 1, "intermediate_size": 16},
+            kind="qwen3_5_moe",
+        ),
+        dtype=mx.bfloat16,
+    ),
 ] + [
     Checkpoint(name, config, mx.bfloat16, layout=layout, **options)
-    for name, config, layout, options in FAMILIES
+    for name, config, layout, options in FAMILIES + HYBRIDS
 ]
+
+
+def _language_weights(config: dict) -> dict:
+    if config["model_type"].startswith("qwen3_5"):
+        return qwen3_5_vision_text_weights(config, "model.language_model")
+    return weights.text_weights(config, "model.language_model")
 
 
 def hf_weights(checkpoint: Checkpoint) -> dict[str, mx.array]:
@@ -354,7 +398,7 @@ def hf_weights(checkpoint: Checkpoint) -> dict[str, mx.array]:
     if checkpoint.layout is not None:
         arrays = family_weights(checkpoint.config, checkpoint.layout)
     elif checkpoint.is_vision:
-        arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")
+        arrays = _language_weights(checkpoint.config["text_config"])
         arrays |= weights.vision_weights(checkpoint.config["vision_config"])
     elif "text_config" in checkpoint.config:
         arrays = weights.text_weights(checkpoint.config["text_config"], "model.language_model")

@@ -218,3 +218,54 @@ def qwen3_vl(text: dict, vision: dict, tied: bool, dtype: str) -> dict:
         "text_config": text_config,
         "vision_config": vision_config,
     }
+
+
+def qwen3_5_vision(text: dict, vision: dict, kind: str = "qwen3_5", tied: bool = False) -> dict:
+    """Qwen3.5 with Qwen3-VL's tower, which has no DeepStack here."""
+    text_config = qwen3_5(
+        model_type=f"{kind}_text",
+        hidden_size=40,
+        num_hidden_layers=2,
+        full_attention_interval=2,
+        num_attention_heads=2,
+        head_dim=16,
+        linear_num_value_heads=4,
+        linear_key_head_dim=8,
+        linear_value_head_dim=10,
+        tie_word_embeddings=tied,
+        rope_parameters={
+            "rope_type": "default",
+            "mrope_section": [1, 1, 1],
+            "mrope_interleaved": True,
+            "partial_rotary_factor": 0.375,
+            "rope_theta": 100000.0,
+        },
+    ) | text
+    vision_config = {
+        "model_type": kind,
+        "depth": 2,
+        "hidden_size": 16,
+        "num_heads": 2,
+        "intermediate_size": 24,
+        "in_channels": 3,
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "spatial_merge_size": 2,
+        "num_position_embeddings": 49,
+        "out_hidden_size": text_config["hidden_size"],
+        "deepstack_visual_indexes": [],
+        "hidden_act": "gelu_pytorch_tanh",
+    } | vision
+    return {
+        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        "model_type": kind,
+        "image_token_id": IMAGE,
+        "video_token_id": VIDEO,
+        "vision_start_token_id": VISION_START,
+        "vision_end_token_id": VISION_END,
+        "tie_word_embeddings": tied,
+        "eos_token_id": EOS,
+        "torch_dtype": "bfloat16",
+        "text_config": text_config,
+        "vision_config": vision_config,
+    }

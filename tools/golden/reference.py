@@ -58,6 +58,10 @@ VISION_CASES = [
 
 # Cases of qwen3_vl_moe, whose tower is Qwen3-VL's.
 VISION_MOE_CASES = [case for case in VISION_CASES if case.names[0] in ("text_5", "image_one", "video_one")]
+# Cases of qwen3_5, whose tower is that, too.
+HYBRID_VISION_CASES = [
+    case for case in VISION_CASES if case.names[0] in ("text_5", "image_two", "video_image", "image_turns")
+]
 
 
 @dataclass
@@ -160,8 +164,27 @@ class VisionReference:
         return np.array(out.logits[0])
 
 
+class HybridVisionReference(VisionReference):
+    """mlx-vlm's Qwen3.5, whose own way to embeddings takes pictures or clips, not both."""
+
+    def prepare(self, tokens: np.ndarray, pictures: list[dict]) -> Features:
+        if not pictures:
+            return super().prepare(tokens, pictures)
+        ids, language = mx.array(tokens)[None], self.model.language_model
+        features, _ = self.model.vision_tower(*_joined(pictures))
+        embeddings, _ = self.model.merge_input_ids_with_image_features(
+            features, language.model.embed_tokens(ids), ids, IMAGE, VIDEO
+        )
+        grids = [_joined([p for p in pictures if is_clip(p) == clips])[1] for clips in (False, True)]
+        positions, delta = language.get_rope_index(ids, *grids)
+        return Features(embeddings, positions, delta.item(), features=features)
+
+
 def reference_for(checkpoint: Checkpoint, model):
-    return VisionReference(model) if checkpoint.is_vision else TextReference(model)
+    if not checkpoint.is_vision:
+        return TextReference(model)
+    hybrid = checkpoint.config["model_type"].startswith("qwen3_5")
+    return HybridVisionReference(model) if hybrid else VisionReference(model)
 
 
 def _tokens(parts: tuple, pictures: dict, attempt: int) -> np.ndarray:
@@ -199,7 +222,8 @@ def run_case(reference, tokens: np.ndarray, pictures: list[dict]) -> tuple[dict,
         out["positions"] = np.array(given.positions[:, 0]).astype(np.int32)
         if given.features is not None:
             out["features"] = np.array(given.features)
-            out["deepstack"] = np.stack([np.array(d) for d in given.deepstack])
+            if given.deepstack:
+                out["deepstack"] = np.stack([np.array(d) for d in given.deepstack])
     return out, given.rope_delta if isinstance(given, Features) else 0
 
 
@@ -226,8 +250,10 @@ def _run_variants(reference, case: Case, pictures: dict, attempt: int) -> list |
 
 
 def cases_of(checkpoint: Checkpoint) -> list[Case]:
-    if checkpoint.config["model_type"] == "qwen3_vl_moe":
+    if checkpoint.config["model_type"] in ("qwen3_vl_moe", "qwen3_5_moe"):
         return VISION_MOE_CASES
+    if checkpoint.is_vision and checkpoint.config["model_type"] == "qwen3_5":
+        return HYBRID_VISION_CASES
     if checkpoint.is_vision:
         return VISION_CASES
     if checkpoint.layout is not None:

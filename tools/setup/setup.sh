@@ -4,6 +4,7 @@
 #   tools/setup/setup.sh build          what `make build` needs
 #   tools/setup/setup.sh test           that, the tests' virtual environment, build/venv, and a browser
 #   tools/setup/setup.sh fuzz           what `make build` needs and clang with libFuzzer (Linux)
+#   tools/setup/setup.sh package        what `make build` needs and what builds packages (Debian 12)
 #   tools/setup/setup.sh portability    what `make build` needs and clang with libc++, and what runs programs for Arm (Linux)
 #
 # Repeatable. What was found complete once is not looked at again until this folder, the lists of packages or the
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/../.."
 
 readonly MIN_RUST=87 # 1.87
 readonly RUSTUP="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal"
-export PATH="$PATH:$HOME/.cargo/bin"
+export PATH="$PWD/build/rust-toolchain/bin:$PATH:$HOME/.cargo/bin" # the first one: fetched here, where no other would do
 
 say() { echo "-- $*"; }
 fail() {
@@ -22,7 +23,7 @@ fail() {
 }
 
 stamp_key() { # level -> what its result depends on
-  { cat tools/setup/setup.sh tools/setup/Brewfile tools/setup/page.json tools/portability/compiler.sh tests/requirements.txt /etc/os-release \
+  { cat tools/setup/setup.sh tools/setup/Brewfile tools/setup/page.json tools/setup/rust.json tools/portability/compiler.sh tests/requirements.txt /etc/os-release \
     2>/dev/null || true; } | cksum
   uname -sm
 }
@@ -49,7 +50,11 @@ debian_packages() { # level -> names
   case "$1" in
     portability) clang_packages --packages ;;
     fuzz) clang_packages --fuzz-packages ;;
-    test) [ "$ID" != debian ] || echo chromium ;; # Ubuntu's is a snap
+    test)
+      echo patchelf
+      [ "$ID" != debian ] || echo chromium # Ubuntu's is a snap
+      ;;
+    package) echo patchelf dpkg-dev nasm make zlib1g-dev libdav1d-dev ;;
   esac
 }
 
@@ -125,20 +130,13 @@ rust_minor() { # the x of rustc 1.x; 0 where there is none
 }
 
 set_up_rust() {
-  local minor command answer
+  local minor
   minor=$(rust_minor)
   if [ "$minor" -ge "$MIN_RUST" ] && command -v cargo >/dev/null; then return; fi
-  command=$RUSTUP
-  if command -v rustup >/dev/null; then command="rustup update stable && rustup default stable"; fi
-  if [ -t 0 ]; then
-    echo "Pippin's text library needs Rust 1.$MIN_RUST or newer (found: $(rustc --version 2>/dev/null || echo none))."
-    read -r -p "Run this now?  $command  [y/N] " answer
-    if [ "$answer" = y ] || [ "$answer" = Y ]; then eval "$command"; fi
-    if [ "$(rust_minor)" -ge "$MIN_RUST" ]; then return; fi
-  fi
-  fail "Rust 1.$MIN_RUST or newer is needed (found: $(rustc --version 2>/dev/null || echo none)); please run, then try again:
+  say "Pippin's text library needs Rust 1.$MIN_RUST or newer (found: $(rustc --version 2>/dev/null || echo none))"
+  python3 tools/setup/fetch_rust.py --out build/rust-toolchain || fail "Rust could not be fetched; please install it (https://rustup.rs), then try again:
 
-    $command
+    $RUSTUP
 "
 }
 
@@ -175,7 +173,7 @@ set_up_browser() { # Chromium or Chrome of the system, else the one that Playwri
 # ----------------------------------------------------------------------------------------------------------------------
 
 level=${1:-build}
-case "$level" in build | test | fuzz | portability) ;; *) fail "unknown level '$level' (build, test, fuzz or portability)" ;; esac
+case "$level" in build | test | fuzz | package | portability) ;; *) fail "unknown level '$level' (build, test, fuzz, package or portability)" ;; esac
 stamp=build/setup/$level
 key=$(stamp_key)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && command -v cargo >/dev/null && command -v cmake >/dev/null &&

@@ -35,3 +35,9 @@ if sys.platform == "linux":  # where the loader has a RUNPATH, which LD_LIBRARY_
         other = shutil.copy(installed / "lib/pippin/mlx/lib/libmlx.so", tmp_path)
         found = libraries(installed / "bin/pippin", {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
         assert f"libmlx.so => {other}" in found
+
+
+def test_what_shells_and_man_read_is_there(installed):
+    assert (installed / "share/man/man1/pippin.1").read_text().startswith(".TH PIPPIN 1")
+    for file in ("bash-completion/completions/pippin", "zsh/site-functions/_pippin", "fish/vendor_completions.d/pippin.fish"):
+        assert "__complete" in (installed / "share" / file).read_text()

@@ -20,6 +20,9 @@ constexpr double default_fraction = 0.8;
 constexpr std::int64_t most_media = std::int64_t{512} << 20;
 constexpr std::int64_t most_decoded = std::int64_t{1280} << 20;
 constexpr std::int64_t contexts = 4;
+// Of the page cache, for each window that is kept beside those of running sequences: some percent of a long context's memory.
+constexpr int tokens_of_kept_window = 32'768;
+constexpr int least_share = 64;
 // Without these not even a few plain schemas could be compiled.
 constexpr std::int64_t least_grammars = std::int64_t{16} << 20;
 constexpr std::int64_t most_grammars = std::int64_t{256} << 20;
@@ -110,36 +113,66 @@ double MemoryBudget::bytes_per_page(const CacheNeeds& needs) const {
   return bytes + static_cast<double>(needs.slot_bytes) * options_.page_size / needs.snapshot_tokens;
 }
 
-MemoryBudget::CacheGrant MemoryBudget::grant_cache(const CacheNeeds& needs) {
+std::int64_t MemoryBudget::cache_bytes() const {
+  if (options_.kv_pool_bytes > 0) return options_.kv_pool_bytes;
+  return named_ ? left() : std::min(left(), split_.limit / 4);
+}
+
+std::int64_t MemoryBudget::num_pages(const CacheNeeds& needs, double first, double each) const {
   const auto pages_for = [&](std::int64_t tokens) {
     return (tokens + options_.page_size - 1) / options_.page_size;
   };
-  const auto running = running_slots(needs);
-  const double page = bytes_per_page(needs);
-  const auto pages_in = [&](std::int64_t bytes) {
-    return static_cast<std::int64_t>(static_cast<double>(bytes - running * needs.slot_bytes) /
-                                     page);
-  };
+  if (options_.kv_pool_tokens > 0) return pages_for(options_.kv_pool_tokens);
+  const auto pages = static_cast<std::int64_t>((static_cast<double>(cache_bytes()) - first) / each);
   const auto most = pages_for(contexts * needs.context);
+  if (options_.kv_pool_bytes > 0) return std::min(most, std::max<std::int64_t>(pages, 1));
+  return named_ ? pages : std::min(pages, most);
+}
+
+// No pages where they would take more apart than together.
+MemoryBudget::CacheGrant MemoryBudget::pages_with_windows(const CacheNeeds& needs) const {
+  if (needs.window_page_bytes == 0 || needs.slot_bytes > 0) return {};
+  const std::int64_t of_sequence = needs.window.of_context(needs.context) + 1,
+                     of_steps = needs.window.of_steps();
+  const auto bytes = options_.kv_pool_tokens > 0 ? left() : cache_bytes();
+  const auto running = std::clamp<std::int64_t>(
+      (bytes / 2 / needs.window_page_bytes - of_steps) / of_sequence, 1, options_.max_sequences);
+  const auto fixed = running * of_sequence + of_steps;
+  const double kept =
+      options_.prefix_cache
+          ? static_cast<double>(of_sequence * options_.page_size) / tokens_of_kept_window
+          : 0;
+  const auto window = static_cast<double>(needs.window_page_bytes);
   CacheGrant grant;
-  if (options_.kv_pool_tokens > 0) {
-    grant.pages = pages_for(options_.kv_pool_tokens);
-  } else if (options_.kv_pool_bytes > 0) {
-    grant.pages = std::min(most, std::max<std::int64_t>(pages_in(options_.kv_pool_bytes), 1));
-  } else {
-    grant.pages = pages_in(left());
-    if (!named_) grant.pages = std::min({grant.pages, most, pages_in(split_.limit / 4)});
-    if (grant.pages < 1)
-      throw Error(Code::invalid_argument,
-                  fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}), "
-                              "encoded pictures ({}) and decoded ones ({}) leave no room for a "
-                              "page of the attention cache",
-                              gb(split_.budget), gb(split_.weights), gb(split_.activations),
-                              gb(split_.grammars), gb(split_.media),
-                              gb(split_.decoded_apart ? 0 : split_.decoded)),
-                  "memory_bytes");
-  }
-  split_.pages = grant.pages * needs.page_bytes;
+  // Where all layers have a window a page itself takes nothing, but what the caches note of it.
+  const auto all = static_cast<double>(needs.page_bytes);
+  grant.pages = num_pages(needs, window * static_cast<double>(fixed),
+                          std::max(all - window * (1 - kept), all / least_share));
+  grant.window_pages = fixed + static_cast<std::int64_t>(kept * static_cast<double>(grant.pages));
+  return grant.window_pages < grant.pages ? grant : CacheGrant{};
+}
+
+void MemoryBudget::refuse_cache() const {
+  throw Error(Code::invalid_argument,
+              fmt::format("of {} of memory, weights ({}), activations ({}), grammars ({}), "
+                          "encoded pictures ({}) and decoded ones ({}) leave no room for a "
+                          "page of the attention cache",
+                          gb(split_.budget), gb(split_.weights), gb(split_.activations),
+                          gb(split_.grammars), gb(split_.media),
+                          gb(split_.decoded_apart ? 0 : split_.decoded)),
+              "memory_bytes");
+}
+
+MemoryBudget::CacheGrant MemoryBudget::grant_cache(const CacheNeeds& needs) {
+  auto grant = pages_with_windows(needs);
+  const auto running = running_slots(needs);
+  if (grant.pages == 0)
+    grant.pages =
+        num_pages(needs, static_cast<double>(running * needs.slot_bytes), bytes_per_page(needs));
+  if (grant.pages < 1) refuse_cache();
+  const bool apart = grant.window_pages > 0;
+  split_.pages = grant.pages * (needs.page_bytes - (apart ? needs.window_page_bytes : 0)) +
+                 grant.window_pages * needs.window_page_bytes;
   if (needs.slot_bytes > 0) {
     const auto snapshots = grant.pages * options_.page_size / needs.snapshot_tokens;
     grant.slots = running + (options_.prefix_cache ? snapshots : 0);

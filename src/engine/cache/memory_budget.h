@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "engine/cache/window_pages.h"
 #include "pippin/memory.h"
 #include "pippin/options.h"
 
@@ -44,13 +45,19 @@ class MemoryBudget {
     std::int64_t slot_bytes = 0;  ///< of one sequence's recurrent state; 0 without recurrent layers
     int snapshot_tokens = 0;      ///< see StateCache; of no matter without recurrent layers
     std::int64_t context = 0;     ///< the longest sequence, in tokens
+    std::int64_t window_page_bytes = 0;  ///< of page_bytes, those of layers with a window
+    WindowNeeds window = {};             ///< of no matter without such layers
   };
   struct CacheGrant {
     std::int64_t pages = 0;  ///< of the pool, at least one
     std::int64_t slots = 0;  ///< of recurrent states: running sequences' and snapshots'
+    /// Of the layers with a window, whose pages are then apart; 0: they have all others' pages.
+    std::int64_t window_pages = 0;
   };
   /// Shares what is left out between pages, the states of running sequences (half of it at most) and as many snapshots as lie at
-  /// even distances in the pages' tokens. Throws Error(invalid_argument) with the numbers where not even one page and one state fit.
+  /// even distances in the pages' tokens. Pages of layers with a window are apart where that takes less memory: for the sequences that
+  /// may run (half of the attention cache at most), and a window for every 32,768 tokens of the pages, where a later prompt may go on. A model
+  /// with recurrent layers has all in the same pages. Throws Error(invalid_argument) with the numbers where not even one page and one state fit.
   CacheGrant grant_cache(const CacheNeeds& needs);
 
   const MemorySplit& split() const { return split_; }
@@ -59,6 +66,12 @@ class MemoryBudget {
   std::int64_t left() const { return split_.budget - split_.used(); }
   std::int64_t running_slots(const CacheNeeds& needs) const;
   double bytes_per_page(const CacheNeeds& needs) const;
+  /// That pages and states may take where no number of tokens is named.
+  std::int64_t cache_bytes() const;
+  /// The pages that the named options, or else the memory, allow: bytes = first + each * pages.
+  std::int64_t num_pages(const CacheNeeds& needs, double first, double each) const;
+  CacheGrant pages_with_windows(const CacheNeeds& needs) const;
+  [[noreturn]] void refuse_cache() const;
   void check_left(const char* field) const;
 
   const EngineOptions options_;

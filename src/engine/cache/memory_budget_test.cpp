@@ -140,6 +140,103 @@ TEST(MemoryBudget, RefusesAModelWhoseStateLeavesNoPage) {
   EXPECT_THROW(budget.grant_cache({page_bytes, 2 * gb, 2048, 1000}), Error);
 }
 
+// Gemma 3 1B in 16 bits: of 26 layers 22 have a window of 512 tokens. Bytes of a page of 16 tokens.
+constexpr std::int64_t gemma_layer = 16 * 2 * 256 * 2, gemma_window = 22 * gemma_layer;
+MemoryBudget::CacheNeeds gemma_needs() {
+  MemoryBudget::CacheNeeds needs;
+  needs.page_bytes = 26 * gemma_layer;
+  needs.context = 32768;
+  needs.window_page_bytes = gemma_window;
+  needs.window = {512, 16, 512};
+  return needs;
+}
+
+TEST(MemoryBudget, ALongContextTakesWhatItsLayersNeed) {
+  auto one = options(0, 8 * gb);
+  one.kv_pool_tokens = 32768;
+  one.max_sequences = 1;
+  one.prefix_cache = false;
+  MemoryBudget budget(16 * gb, one);
+  budget.take_model(gb, 0);
+  const auto grant = budget.grant_cache(gemma_needs());
+  EXPECT_EQ(grant.pages, 2048);
+  // Four layers keep all tokens, the others 512; and the rows of two steps.
+  const double layers = 2048.0 * 4 * gemma_layer + (512 + 2 * 512) / 16.0 * gemma_window;
+  EXPECT_LT(static_cast<double>(budget.split().pages), 1.05 * layers);
+  EXPECT_LT(static_cast<double>(budget.split().pages), 0.2 * 2048 * 26 * gemma_layer);
+}
+
+TEST(MemoryBudget, WindowsShareANamedBudgetWithPages) {
+  for (const std::int64_t size : {2, 4, 8}) {
+    MemoryBudget budget(16 * gb, options(0, size * gb));
+    budget.take_model(gb, 0);
+    auto needs = gemma_needs();
+    needs.context = 1'000'000;
+    const auto grant = budget.grant_cache(needs);
+    const auto fixed = 64 * needs.window.of_sequence() + needs.window.of_steps();
+    EXPECT_LE(grant.window_pages, fixed + grant.pages * needs.window.of_sequence() / 2048);
+    EXPECT_GE(grant.window_pages, needs.window.of_sequence() + needs.window.of_steps());
+    EXPECT_LE(budget.split().used(), budget.split().budget);
+    EXPECT_GT(budget.split().used(), budget.split().budget - mb);
+  }
+}
+
+// What is named, or a quarter of the memory, is shared, however much more is left.
+TEST(MemoryBudget, WindowsTakeHalfOfTheAttentionCacheAtMost) {
+  auto named = options(0, 64 * gb);
+  named.kv_pool_bytes = gb;
+  auto automatic = options();
+  for (const auto& each : {named, automatic}) {
+    MemoryBudget budget(each.kv_pool_bytes > 0 ? 64 * gb : 4 * gb, each);
+    budget.take_model(gb, 0);
+    auto needs = gemma_needs();
+    needs.context = 1'000'000;
+    const auto grant = budget.grant_cache(needs);
+    EXPECT_GT(grant.window_pages, 0);
+    EXPECT_LT(grant.window_pages * gemma_window, gb / 2 + grant.pages * gemma_window / 50);
+    EXPECT_LE(budget.split().pages, gb);
+    EXPECT_GT(budget.split().pages, gb - mb);
+  }
+}
+
+// Pages themselves hold nothing then.
+TEST(MemoryBudget, AModelWhoseLayersAllHaveAWindowKeepsWithinItsBudget) {
+  for (const bool reuse : {true, false}) {
+    auto each = options(0, 8 * gb);
+    each.prefix_cache = reuse;
+    MemoryBudget budget(16 * gb, each);
+    budget.take_model(gb, 0);
+    auto needs = gemma_needs();
+    needs.page_bytes = needs.window_page_bytes;
+    const auto grant = budget.grant_cache(needs);
+    EXPECT_GT(grant.window_pages, 0);
+    EXPECT_GT(grant.pages, grant.window_pages);
+    EXPECT_LT(grant.pages, 64 * 8 * gb / needs.page_bytes);
+    EXPECT_LE(budget.split().used(), budget.split().budget);
+  }
+}
+
+TEST(MemoryBudget, AWindowIsNoLongerThanTheContext) {
+  auto needs = gemma_needs();
+  needs.window.window = 1 << 20;
+  needs.context = 4096;
+  MemoryBudget budget(64 * gb, options(0, 60 * gb));
+  budget.take_model(gb, 0);
+  const auto grant = budget.grant_cache(needs);
+  EXPECT_GT(grant.window_pages, 0);
+  EXPECT_LE(grant.window_pages, 64 * (4096 / 16 + 1) + needs.window.of_steps() + grant.pages / 4);
+}
+
+TEST(MemoryBudget, WindowsAreNotApartWhereThatWouldTakeMore) {
+  auto few = options(0, 8 * gb);
+  few.kv_pool_tokens = 2048;
+  MemoryBudget budget(16 * gb, few);
+  budget.take_model(gb, 0);
+  const auto grant = budget.grant_cache(gemma_needs());
+  EXPECT_EQ(grant.window_pages, 0);
+  EXPECT_EQ(budget.split().pages, 128 * 26 * gemma_layer);
+}
+
 // LFM2-1.2B's convolutions, and Qwen3-Next-80B's gated delta layers.
 TEST(SnapshotTokens, FollowTheirSize) {
   EXPECT_EQ(default_snapshot_tokens(16 * 12288, 163840, 16), 512);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
+#include <memory>
 #include <string_view>
 
 #include "engine/constrain/maker.h"
@@ -58,7 +60,7 @@ constexpr std::string_view fresh = "<|im_start|>assistant\n",
 
 TEST(AnswerConstraint, NothingAskedIsNone) {
   EXPECT_EQ(maker().make(ChatRequest(), fresh), nullptr);
-  EXPECT_EQ(maker().make(ResponseFormat()), nullptr);
+  EXPECT_EQ(maker().make(CompletionRequest()), nullptr);
 }
 
 TEST(AnswerConstraint, AnAnswerMayBeginWithReasoning) {
@@ -310,6 +312,37 @@ TEST(AnswerConstraint, ABudgetIsForWhatTheModelThinksItself) {
   EXPECT_EQ(constraint->forced(), std::vector{end_of_think});
   request.thinking_budget = 0;
   EXPECT_EQ(maker().make(request, fresh, "<think>\na")->forced(), std::vector{end_of_think});
+}
+
+std::shared_ptr<const Grammars> prepared(const ChatRequest& request) {
+  std::promise<std::shared_ptr<const Grammars>> ready;
+  maker().prepare(request, [&](auto grammars) { ready.set_value(std::move(grammars)); });
+  return ready.get_future().get();
+}
+
+TEST(AnswerConstraint, WhatWasPreparedIsNotCompiledAgain) {
+  EXPECT_EQ(prepared(ChatRequest()), nullptr);
+  ChatRequest request;
+  request.format = {ResponseFormat::Kind::regex, "prepared[0-9]{3}", "guided_regex"};
+  request.grammars = prepared(request);
+  ASSERT_NE(request.grammars, nullptr);
+  maker().clear();
+  const auto compiled = maker().stats().compiled;
+  EXPECT_NE(maker().make(request, fresh), nullptr);
+  EXPECT_EQ(maker().stats().compiled, compiled);
+}
+
+TEST(AnswerConstraint, WhatCouldNotBePreparedIsToldLater) {
+  ChatRequest request;
+  request.format = {ResponseFormat::Kind::regex, "(", "guided_regex"};
+  request.grammars = prepared(request);
+  ASSERT_NE(request.grammars, nullptr);
+  try {
+    maker().make(request, fresh);
+    ADD_FAILURE() << "it was compiled";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.field(), "guided_regex");
+  }
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_text(const ChatRequest& req
   AnswerConstraint::Options options{start_of(prompt), marks_, {}, {}, end_tokens_};
   if (limits) options.budget = budget;
   if (grammar) {
-    options.matcher = compile(*grammar, request.cache_salt, field_of(*grammar, request), wanted);
+    options.matcher = compile(*grammar, field_of(*grammar, request), asking(request, wanted));
     report_ignored(*options.matcher, request);
     if (budget == 0 && begun.empty() && options.start == Start::undecided)
       options.start = Start::answer;
@@ -161,7 +161,7 @@ std::unique_ptr<Constraint> ConstraintMaker::make_in_channels(const ChatRequest&
   std::optional<text::Matcher> matcher;
   if (grammar) {
     const auto field = field_of(*grammar, request);
-    matcher = compile(*grammar, request.cache_salt, field, wanted);
+    matcher = compile(*grammar, field, asking(request, wanted));
     report_ignored(*matcher, request);
     for (const auto token : tokenizer_->encode(begun_by(prompt))) {
       if (!matcher->allows(token)) refuse_beginning(field);
@@ -182,16 +182,70 @@ std::optional<ChannelConstraint::Budget> ConstraintMaker::budget_in_channels(
                                    tokenizer_->encode(text::channels::next_message),
                                    tokenizer_->encode(text::channels::final_header)};
   if (const auto grammar = grammar_behind_thoughts(request))
-    budget.answer = compile(*grammar, request.cache_salt, field_of(*grammar, request), wanted);
+    budget.answer = compile(*grammar, field_of(*grammar, request), asking(request, wanted));
   return budget;
 }
 
-std::unique_ptr<Constraint> ConstraintMaker::make(const ResponseFormat& format,
-                                                  const Wanted& wanted, const std::string& salt) {
+std::unique_ptr<Constraint> ConstraintMaker::make(const CompletionRequest& request,
+                                                  const Wanted& wanted) {
+  const ResponseFormat& format = request.format;
   if (!restricts(format)) return nullptr;
   AnswerConstraint::Options options;
-  options.matcher = compile(engine::grammar_of(format), salt, format.field, wanted);
+  options.matcher = compile(engine::grammar_of(format), format.field, asking(request, wanted));
   return std::make_unique<AnswerConstraint>(std::move(options));
+}
+
+void ConstraintMaker::prepare(const ChatRequest& request, Ready ready) {
+  std::vector<text::Grammar> grammars;
+  try {
+    grammars = grammars_of(request);
+  } catch (const Error&) {
+    // make() says so, behind whatever is wrong with the prompt
+  }
+  prepare(request, std::move(grammars), std::move(ready));
+}
+
+void ConstraintMaker::prepare(const CompletionRequest& request, Ready ready) {
+  std::vector<text::Grammar> grammars;
+  if (restricts(request.format)) grammars.push_back(engine::grammar_of(request.format));
+  prepare(request, std::move(grammars), std::move(ready));
+}
+
+template <class Request>
+void ConstraintMaker::prepare(const Request& request, std::vector<text::Grammar> grammars,
+                              Ready ready) {
+  if (grammars.empty()) return ready(nullptr);
+  struct Preparing {
+    std::mutex mutex;
+    std::size_t left;
+    std::shared_ptr<Grammars> compiled = std::make_shared<Grammars>();
+    Ready ready;
+  };
+  const auto preparing = std::make_shared<Preparing>();
+  preparing->left = grammars.size();
+  preparing->ready = std::move(ready);
+  for (text::Grammar& grammar : grammars) {
+    grammar.salt = request.cache_salt;
+    compiler().post(grammar, request.client, request.hooks.wanted,
+                    [preparing, grammar](Grammars::Found matcher, std::exception_ptr failure) {
+                      std::unique_lock lock(preparing->mutex);
+                      if (preparing->left > 0) {  // else it is told again, for want of memory
+                        preparing->compiled->add(grammar, std::move(matcher), std::move(failure));
+                        if (--preparing->left > 0) return;
+                      }
+                      lock.unlock();
+                      preparing->ready(preparing->compiled);
+                    });
+  }
+}
+
+// All that make() compiles.
+std::vector<text::Grammar> ConstraintMaker::grammars_of(const ChatRequest& request) const {
+  std::vector<text::Grammar> grammars;
+  if (auto grammar = grammar_of(request)) grammars.push_back(std::move(*grammar));
+  if (!request.thinking_budget || format_.reasoning_parser() != harmony) return grammars;
+  if (auto grammar = grammar_behind_thoughts(request)) grammars.push_back(std::move(*grammar));
+  return grammars;
 }
 
 std::optional<text::Grammar> ConstraintMaker::grammar_of(const ChatRequest& request) const {
@@ -258,11 +312,13 @@ GrammarStats ConstraintMaker::stats() const {
   return stats;
 }
 
-text::Matcher ConstraintMaker::compile(text::Grammar grammar, const std::string& salt,
-                                       const std::string& field, const Wanted& wanted) {
-  grammar.salt = salt;
+text::Matcher ConstraintMaker::compile(text::Grammar grammar, const std::string& field,
+                                       const Asking& asking) {
+  grammar.salt = asking.salt;
   try {
-    auto matcher = compiler().compile(grammar, wanted);
+    const auto prepared = asking.grammars ? asking.grammars->find(grammar) : nullptr;
+    auto matcher =
+        prepared ? prepared->copy() : compiler().compile(grammar, asking.wanted, asking.client);
     matcher.blame(field);
     return matcher;
   } catch (const Error& error) {

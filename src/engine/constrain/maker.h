@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "engine/constrain/answer_constraint.h"
 #include "engine/constrain/channel_constraint.h"
+#include "engine/constrain/grammars.h"
 #include "pippin/request.h"
 #include "text/grammar.h"
 #include "text/parsers/call_grammar.h"
@@ -19,7 +21,7 @@
 
 namespace pippin::engine {
 
-/// For one model. Thread-safe. Compiles on the calling thread, which waits: not the engine's.
+/// For one model. Thread-safe. make() waits where its grammar was not prepared: not on the engine's thread.
 class ConstraintMaker {
  public:
   using Wanted = text::GrammarCompiler::Wanted;
@@ -35,22 +37,40 @@ class ConstraintMaker {
   std::unique_ptr<Constraint> make(const ChatRequest& request, std::string_view prompt,
                                    std::string_view begun = {}, const Wanted& wanted = {});
 
-  /// The constraint of a text that is completed: there is no reasoning. salt: the request's cache_salt.
-  std::unique_ptr<Constraint> make(const ResponseFormat& format, const Wanted& wanted = {},
-                                   const std::string& salt = {});
+  /// The constraint of a text that is completed: there is no reasoning.
+  std::unique_ptr<Constraint> make(const CompletionRequest& request, const Wanted& wanted = {});
+
+  /// Compiles what make() will ask for: see Engine::prepare. What is refused before it is compiled make() refuses.
+  using Ready = std::function<void(std::shared_ptr<const Grammars>)>;
+  void prepare(const ChatRequest& request, Ready ready);
+  void prepare(const CompletionRequest& request, Ready ready);
 
   /// Drops the grammars that are kept and returns their number.
   std::size_t clear();
   GrammarStats stats() const;
 
  private:
+  /// For whom a grammar is compiled. Refers to a request.
+  struct Asking {
+    const Client& client;
+    const std::string& salt;
+    const Grammars* grammars;
+    const Wanted& wanted;
+  };
+  template <class Request>
+  static Asking asking(const Request& request, const Wanted& wanted) {
+    return {request.client, request.cache_salt, request.grammars.get(), wanted};
+  }
+
+  std::vector<text::Grammar> grammars_of(const ChatRequest& request) const;
+  template <class Request>
+  void prepare(const Request& request, std::vector<text::Grammar> grammars, Ready ready);
   std::optional<text::Grammar> grammar_of(const ChatRequest& request) const;
   text::Grammar grammar_of_calls(const ChatRequest& request, text::Thoughts thoughts) const;
   text::Grammar grammar_of_answer(const ResponseFormat& format, text::Thoughts thoughts) const;
   /// The grammar of what may follow thoughts that were closed by force, in a format of messages.
   std::optional<text::Grammar> grammar_behind_thoughts(const ChatRequest& request) const;
-  text::Matcher compile(text::Grammar grammar, const std::string& salt, const std::string& field,
-                        const Wanted& wanted);
+  text::Matcher compile(text::Grammar grammar, const std::string& field, const Asking& asking);
   text::GrammarCompiler& compiler();
 
   std::unique_ptr<Constraint> make_in_text(const ChatRequest& request, std::string_view prompt,

@@ -21,6 +21,7 @@ void update(Hasher& hasher, const std::string& text) {
 }
 
 std::vector<fs::path> files_of(const fs::path& model_dir) {
+  if (!fs::is_directory(model_dir)) return {model_dir};  // one file that is all
   std::vector<fs::path> files;
   for (const auto& item : fs::directory_iterator(model_dir))
     if (item.path().filename() == "config.json" || item.path().extension() == ".safetensors")

@@ -94,7 +94,15 @@ bool DiskPages::load(const PageKey& key, const PageKey& parent, const PageConten
   if (it == reads_.end() || it->second.state != State::here) return false;
   if (it->second.entry.description != describe(parent, content)) return false;
   bytes_.write(page, it->second.entry.payload);
+  note_bytes(key, page);
   return true;
+}
+
+void DiskPages::note_bytes(const PageKey& key, PageId page) {
+  if (is_whole(page))
+    in_part_.erase(key);
+  else if (in_part_.size() < max_unwritten)
+    in_part_.insert(key);
 }
 
 void DiskPages::forget(const PageKey& key) {
@@ -131,13 +139,17 @@ bool DiskPages::write_behind(const Find& find, std::chrono::steady_clock::time_p
 
 bool DiskPages::write(const Find& find, const PageKey& key, bool& copied) {
   const auto page = find(key);
-  if (!page || !store_->wants(kind_, key)) return true;
+  if (!page) return true;
+  const bool again = in_part_.contains(key) && is_whole(page->page);
+  if (!again && !store_->wants(kind_, key)) return true;
   Entry entry{describe(*page->parent, *page->content), {}};
   if (!store_->has_room(file_size_of(entry) + static_cast<std::int64_t>(bytes_.size))) return false;
   entry.payload.resize(bytes_.size);
   bytes_.read(page->page, entry.payload);
   copied = true;
-  return store_->put(kind_, key, std::move(entry), *page->parent);
+  const bool taken = store_->put(kind_, key, std::move(entry), *page->parent, again);
+  if (taken) note_bytes(key, page->page);
+  return taken;
 }
 
 }  // namespace pippin::engine

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/cache/cold_pages.h"
@@ -24,6 +25,8 @@ struct PageBytes {
   std::size_t size = 0;
   std::function<void(PageId, std::span<std::uint8_t>)> read;
   std::function<void(PageId, std::span<const std::uint8_t>)> write;
+  /// Whether the page has all of its bytes now: an entry that was written without some is written again once there are. Null: always.
+  std::function<bool(PageId)> is_whole = {};
 };
 
 /// Owned by the engine's thread. A page to be written waits as its key alone: it is copied when the store has room, and passed over
@@ -64,6 +67,8 @@ class DiskPages final : public ColdPages {
   void start_reads();
   void take_arrived();
   RawBytes take_spare();
+  bool is_whole(PageId page) const { return !bytes_.is_whole || bytes_.is_whole(page); }
+  void note_bytes(const PageKey& key, PageId page);
   /// Copies the page; false where it has to wait for the store. `copied` says that there was something to do.
   bool write(const Find& find, const PageKey& key, bool& copied);
 
@@ -77,6 +82,7 @@ class DiskPages final : public ColdPages {
   std::size_t num_held_ = 0;       ///< reads started and neither taken nor failed
   std::vector<RawBytes> spare_;    ///< memory of pages that were taken, while others are wanted
   std::deque<PageKey> unwritten_;  ///< in order of publishing: parents first
+  std::unordered_set<PageKey, DigestHash> in_part_;  ///< on disk without some of their bytes
 };
 
 }  // namespace pippin::engine

@@ -27,7 +27,8 @@ struct Machine {
       : store(std::move(s)),
         disk(store,
              {page_bytes, [this](PageId page, auto out) { copy(pools[page], out.begin()); },
-              [this](PageId page, auto bytes) { pools[page].assign(bytes.begin(), bytes.end()); }},
+              [this](PageId page, auto bytes) { pools[page].assign(bytes.begin(), bytes.end()); },
+              [this](PageId) { return whole; }},
              EntryKind::page, max_bytes_coming) {}
 
   static void copy(const std::vector<std::uint8_t>& from, auto to) {
@@ -59,6 +60,7 @@ struct Machine {
 
   std::shared_ptr<DiskStore> store;
   std::map<PageId, std::vector<std::uint8_t>> pools;
+  bool whole = true;  ///< pages have all of their bytes
   PageCache cache{64, 4};
   DiskPages disk;
 };
@@ -179,6 +181,41 @@ TEST(DiskPages, AreWrittenOnePageAtLeastEachTime) {
     EXPECT_EQ(m.store->stats().writes, i);
   }
   EXPECT_FALSE(m.disk.write_behind(m.cache, {}));
+}
+
+// By the process that wrote it in part, and by one that found it so.
+TEST(DiskPages, WhatWasWrittenInPartIsWrittenAgainOnceItIsWhole) {
+  const Folder folder;
+  const auto write = [](Machine& m) {
+    while (m.disk.write_behind(m.cache, for_ever)) continue;
+    m.store->flush();
+    return m.store->stats().writes;
+  };
+  {
+    Machine m(std::make_shared<DiskStore>(options_in(folder.path())));
+    m.whole = false;
+    const auto keys = m.publish(2);
+    EXPECT_EQ(write(m), 2);
+    m.disk.published(keys[0]);
+    EXPECT_EQ(write(m), 2) << "as it was";
+    m.whole = true;
+    m.disk.published(keys[0]);
+    EXPECT_EQ(write(m), 3);
+    m.disk.published(keys[0]);
+    EXPECT_EQ(write(m), 3);
+    EXPECT_EQ(m.store->stats().entries, 2);
+  }
+  Machine m(std::make_shared<DiskStore>(options_in(folder.path())));
+  const auto keys = m.publish(2);
+  EXPECT_EQ(write(m), 0) << "nobody knows yet";
+  m.whole = false;
+  ASSERT_TRUE(m.disk.request(keys[1]));
+  ASSERT_EQ(m.wait_for(keys[1]), ColdPages::State::here);
+  ASSERT_TRUE(m.disk.load(keys[1], keys[0], Machine::content(1), 9));
+  m.disk.forget(keys[1]);
+  m.whole = true;
+  m.disk.published(keys[1]);
+  EXPECT_EQ(write(m), 1);
 }
 
 }  // namespace

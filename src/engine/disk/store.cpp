@@ -106,12 +106,13 @@ bool DiskStore::takes(std::int64_t size) const {
 }
 
 bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
-                    const std::optional<Digest>& parent) {
+                    const std::optional<Digest>& parent, bool replace) {
   const auto name = name_of(kind, key);
   const auto size = file_size_of(entry);
   {
     std::lock_guard lock(mutex_);
-    if (!wants(name) || size > options_.max_bytes) return true;
+    const bool wanted = replace ? queued_.count(name) == 0 : wants(name);
+    if (!wanted || size > options_.max_bytes) return true;
     if (!takes(size)) return false;
     stats_.queued_bytes += size;
     queued_.insert(name);

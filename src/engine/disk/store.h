@@ -64,9 +64,10 @@ class DiskStore {
 
   /// Queues an entry to be written. It counts as used when it is; as used just before `parent`, where it is of no use without that
   /// one. false, and `entry` is left as it was, where the queue has no room
-  /// or writing pauses: offer it again later. An entry that is there already, or larger than the limit, is dropped.
+  /// or writing pauses: offer it again later. An entry that is there already, or larger than the limit, is dropped. replace: one that
+  /// is there makes way.
   bool put(EntryKind kind, const Digest& key, Entry&& entry,
-           const std::optional<Digest>& parent = {});
+           const std::optional<Digest>& parent = {}, bool replace = false);
 
   /// Reads an entry, into the memory of `room` as far as that reaches, and counts it as used; calls `done` once, from a reader's
   /// thread: it must only pass the result on.

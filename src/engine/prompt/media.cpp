@@ -50,7 +50,7 @@ MediaItem Shown::item(const models::MediaSpan& span) const {
     return media::make_patches(frames, size, processor);
   };
   return {span, media::patches_digest(frames, size, *processor),
-          std::make_shared<LazyPatches>(std::move(cut))};
+          std::make_shared<LazyPatches>(std::move(cut)), field};
 }
 
 PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input)
@@ -59,8 +59,8 @@ PromptMedia::PromptMedia(const ChatRequest& request, const VisionInput* input)
     for (const ContentPart& part : message.content) {
       const std::size_t pictures = pictures_.size(), temporal_patches = temporal_patches_.size();
       blaming(part.field, [&] {
-        if (part.image) add(part.image);
-        if (part.video) add(part.video);
+        if (part.image) add(part.image, part.field);
+        if (part.video) add(part.video, part.field);
       });
       measure(part, pictures, temporal_patches);
     }
@@ -87,14 +87,14 @@ void PromptMedia::check_count(std::ptrdiff_t places, std::size_t shown, const st
               field_that_spells(request_, spelling));
 }
 
-void PromptMedia::add(const std::shared_ptr<const Pixels>& picture) {
+void PromptMedia::add(const std::shared_ptr<const Pixels>& picture, const std::string& field) {
   if (!input_) throw Error(Code::invalid_argument, "this model takes no pictures", "messages");
   const media::ImageProcessorConfig& processor = input_->image_processor;
   const auto size = media::target_size({picture->height, picture->width}, processor);
-  pictures_.push_back({{picture.get(), 1}, picture, size, &processor});
+  pictures_.push_back({{picture.get(), 1}, picture, size, &processor, field});
 }
 
-void PromptMedia::add(const std::shared_ptr<const Video>& shown) {
+void PromptMedia::add(const std::shared_ptr<const Video>& shown, const std::string& field) {
   const Video& video = *shown;
   if (!input_ || !input_->video_processor)
     throw Error(Code::invalid_argument, "this model takes no videos", "messages");
@@ -106,7 +106,7 @@ void PromptMedia::add(const std::shared_ptr<const Video>& shown) {
       num_frames, {video.frames[0].height, video.frames[0].width}, processor);
   for (std::size_t i = 0; i < media::num_temporal_patches(num_frames, processor); ++i)
     temporal_patches_.push_back(
-        {media::temporal_patch(video.frames, i, processor), shown, size, &processor.frames});
+        {media::temporal_patch(video.frames, i, processor), shown, size, &processor.frames, field});
   videos_.push_back(&video);
 }
 

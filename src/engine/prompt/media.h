@@ -37,6 +37,7 @@ struct Shown {
   std::shared_ptr<const void> owner;  ///< of the frames
   media::ImageSize size;              ///< at which they are cut up
   const media::ImageProcessorConfig* processor;
+  std::string field = {};  ///< ContentPart::field
 
   /// The rows that it will take, known without cutting it up.
   media::PatchGrid merged_grid() const;
@@ -75,8 +76,8 @@ class PromptMedia {
   const Shown* next(std::int32_t token);
 
  private:
-  void add(const std::shared_ptr<const Pixels>& picture);
-  void add(const std::shared_ptr<const Video>& video);
+  void add(const std::shared_ptr<const Pixels>& picture, const std::string& field);
+  void add(const std::shared_ptr<const Video>& video, const std::string& field);
   std::string expand(const std::string& rendered, std::span<const Video* const> videos) const;
   void check_count(std::ptrdiff_t places, std::size_t shown, const std::string& what,
                    const std::string& spelling) const;

@@ -39,14 +39,16 @@ double ms_of(Clock::duration time) {
 
 constexpr const char* stopped = "the engine has stopped; see its log";
 
-ClearedCaches clear(Runner& runner, PageCache& pages, StateCache& states) {
+ClearedCaches clear(Runner& runner, PageCache& pages, StateCache& states,
+                    std::optional<WindowPages>& windows) {
   ClearedCaches cleared;
   cleared.resident_before = resident_bytes();
   cleared.pages = pages.num_cached();
   cleared.media = static_cast<std::int64_t>(runner.encoder().cache().size());
   pages.forget_cached();
   states.forget();
-  runner.clear_caches(pages.free_pages());
+  if (windows) windows->forget_cached();
+  runner.clear_caches(pages.free_pages(), windows ? windows->free_pages() : std::vector<PageId>());
   trim_heap();
   cleared.resident_after = resident_bytes();
   return cleared;
@@ -140,6 +142,8 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
     shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
     shared_->stats.memory = options_.memory;
     shared_->stats.page_bytes = runner->bytes_per_page();
+    shared_->stats.window_pages = options_.num_window_pages;
+    shared_->stats.window_page_bytes = runner->bytes_per_window_page();
     shared_->stats.state_slots = options_.num_slots;
     shared_->stats.state_bytes = runner->bytes_per_slot();
     shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
@@ -154,10 +158,16 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
 
 void Loop::serve(Runner& runner) {
   Caches caches{{options_.num_pages, options_.page_size, options_.prefix_cache},
-                {options_.num_slots, options_.snapshot_tokens}};
+                {options_.num_slots, options_.snapshot_tokens},
+                {}};
+  if (options_.num_window_pages > 0) {
+    caches.windows.emplace(options_.num_window_pages, options_.num_pages, options_.window);
+    runner.use_windows(*caches.windows);
+  }
   Scheduler scheduler(options_.scheduler, caches.pages, &runner.encoder(),
                       options_.prefix_cache ? runner.cold_pages() : nullptr,
-                      options_.num_slots > 0 ? &caches.states : nullptr, runner.cold_states());
+                      options_.num_slots > 0 ? &caches.states : nullptr, runner.cold_states(),
+                      caches.windows ? &*caches.windows : nullptr);
   std::optional<InFlightStep> in_flight;
   bool busy = false, sound = false;
   try {
@@ -229,7 +239,7 @@ void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches&
     asked.swap(shared_->to_clear);
   }
   for (auto& promise : asked) {
-    const auto cleared = clear(runner, caches.pages, caches.states);
+    const auto cleared = clear(runner, caches.pages, caches.states, caches.windows);
     publish_stats(runner, scheduler, caches);  // first: whoever is answered sees them
     promise.set_value(cleared);
   }
@@ -314,6 +324,7 @@ bool Loop::finish_step(Runner& runner, Scheduler& scheduler, Caches& caches,
     if (next) scheduler.abandon(next->batch);
     scheduler.preempt_all();
     caches.pages.forget_cached();
+    if (caches.windows) caches.windows->forget_cached();
     restore(runner);
     record.computed = Clock::now();
   }
@@ -355,7 +366,7 @@ std::string Loop::reset(Runner& runner) {
 bool Loop::restore(Runner& runner) {
   auto trouble = reset(runner);
   if (!trouble.empty()) {
-    runner.clear_caches({});
+    runner.clear_caches({}, {});
     trim_heap();
     trouble = reset(runner);
   }
@@ -378,6 +389,8 @@ void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const Cache
   stats.pages_free = caches.pages.num_free();
   stats.pages_cached = caches.pages.num_cached();
   stats.pages_evicted = caches.pages.num_evicted();
+  if (caches.windows) stats.window_pages_free = caches.windows->num_free();
+  if (caches.windows) stats.window_pages_cached = caches.windows->num_cached();
   stats.snapshots = static_cast<std::int64_t>(caches.states.num_snapshots());
   stats.snapshots_evicted = caches.states.num_evicted();
   const auto& encoder = runner.encoder();

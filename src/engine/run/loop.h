@@ -30,6 +30,8 @@ class Loop {
     int page_size = 16;
     int num_slots = 0;         ///< of recurrent states; 0 for a model without recurrent layers
     int snapshot_tokens = 16;  ///< see StateCache
+    int num_window_pages = 0;  ///< 0: layers with a window have the pages of all others
+    WindowNeeds window = {};   ///< of no matter without such pages
     bool prefix_cache = true;
     bool overlap = false;  ///< see EngineOptions; on any device
     SchedulerOptions scheduler;
@@ -90,6 +92,7 @@ class Loop {
   struct Caches {
     PageCache pages;
     StateCache states;
+    std::optional<WindowPages> windows;  ///< absent where no layer's pages are apart
   };
 
   void serve(Runner& runner);

@@ -43,7 +43,7 @@ mx::array part_of(const mx::array& memory, int begin, mx::Shape shape) {
 
 }  // namespace
 
-std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size) {
+std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size, bool windows) {
   // Recurrent layers keep their states by MLX's operations.
   const auto& layers = model.traits().layers;
   if (std::any_of(layers.begin(), layers.end(), [](const auto& layer) {
@@ -52,12 +52,14 @@ std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size
     return nullptr;
   auto player = gpu::make_player(gpu::executor());
   if (!player || part_tokens % page_size) return nullptr;
-  return std::unique_ptr<Replays>(new Replays(model, page_size, std::move(player)));
+  return std::unique_ptr<Replays>(new Replays(model, page_size, windows, std::move(player)));
 }
 
-Replays::Replays(const models::Model& model, int page_size, std::unique_ptr<gpu::Player> player)
+Replays::Replays(const models::Model& model, int page_size, bool windows,
+                 std::unique_ptr<gpu::Player> player)
     : model_(model),
       page_size_(page_size),
+      windows_(windows),
       player_(std::move(player)),
       input_(zeros(1 << 14)),
       tokens_(zeros(max_rows)) {}
@@ -83,6 +85,10 @@ Replays::Shape Replays::shape_of(const Batch& batch, bool chooses) const {
           std::max(least_parts, static_cast<int>(std::bit_ceil(parts))), chooses, text};
 }
 
+int Replays::table_width(const Shape& shape) const {
+  return shape.parts * (part_tokens / page_size_);
+}
+
 Replays::Sections Replays::sections_of(const Shape& shape) const {
   const int each = in_eights(shape.rows), axes = model_.traits().position_axes;
   Sections s{};
@@ -91,13 +97,16 @@ Replays::Sections Replays::sections_of(const Shape& shape) const {
   s.lengths = s.positions + in_eights(axes * shape.rows);
   s.slots = s.lengths + each;
   s.table = s.slots + each;
-  s.end = s.table + shape.rows * shape.parts * (part_tokens / page_size_);
+  const int table = shape.rows * table_width(shape);
+  s.window_slots = s.table + table;
+  s.window_table = s.window_slots + (windows_ ? each : 0);
+  s.end = s.window_table + (windows_ ? table : 0);
   return s;
 }
 
 std::vector<std::int32_t> Replays::input_of(const Batch& batch, const Shape& shape) const {
   const auto s = sections_of(shape);
-  const int axes = model_.traits().position_axes, width = shape.parts * (part_tokens / page_size_);
+  const int axes = model_.traits().position_axes, width = table_width(shape);
   std::vector<std::int32_t> input(static_cast<std::size_t>(s.end));
   const auto set = [&](int at, std::int64_t value) {
     input[static_cast<std::size_t>(at)] = static_cast<std::int32_t>(value);
@@ -112,49 +121,66 @@ std::vector<std::int32_t> Replays::input_of(const Batch& batch, const Shape& sha
     for (int axis = 0; axis < axes; ++axis)
       set(s.positions + axis * shape.rows + row, sequence.positions.at(axis, at));
     set(s.lengths + row, at + 1);
-    const auto page = sequence.pages[static_cast<std::size_t>(at / page_size_)];
-    set(s.slots + row, std::int64_t{page} * page_size_ + at % page_size_);
-    const auto used = std::min<std::int64_t>(at / page_size_ + 1, width);
-    std::copy_n(sequence.pages.begin(), used, input.begin() + s.table + row * width);
+    const auto set_pages = [&](const std::vector<PageId>& pages, int slots, int table) {
+      const auto page = pages[static_cast<std::size_t>(at / page_size_)];
+      set(slots + row, std::int64_t{page} * page_size_ + at % page_size_);
+      const auto used = std::min<std::int64_t>(at / page_size_ + 1, width);
+      std::copy_n(pages.begin(), used, input.begin() + table + row * width);
+    };
+    set_pages(sequence.pages, s.slots, s.table);
+    if (windows_) set_pages(chunk.window_pages, s.window_slots, s.window_table);
   }
   return input;
 }
 
 std::vector<void*> Replays::places_of(const nn::ModelState& state) const {
   std::vector<void*> places;
-  for (const auto& pool : state.pages().arrays()) places.push_back(player_->place_of(pool));
+  for (const auto* pools : {&state.pages(), &state.window_pages()})
+    for (const auto& pool : pools->arrays()) places.push_back(player_->place_of(pool));
   return places;
 }
 
-// Known, from, positions, lengths, slots and table.
+// Known, from, positions, lengths, slots and table, and of windows the last two again.
 std::vector<mx::array> Replays::views_of(const Shape& shape) const {
   const auto s = sections_of(shape);
   const int each = in_eights(shape.rows);
-  return {part_of(input_, s.known, {each}),
-          part_of(input_, s.from, {each}),
-          part_of(input_, s.positions, {model_.traits().position_axes, shape.rows}),
-          part_of(input_, s.lengths, {each}),
-          part_of(input_, s.slots, {each}),
-          part_of(input_, s.table, {shape.rows, shape.parts * (part_tokens / page_size_)})};
+  const mx::Shape table = {shape.rows, table_width(shape)};
+  std::vector<mx::array> views = {
+      part_of(input_, s.known, {each}),
+      part_of(input_, s.from, {each}),
+      part_of(input_, s.positions, {model_.traits().position_axes, shape.rows}),
+      part_of(input_, s.lengths, {each}),
+      part_of(input_, s.slots, {each}),
+      part_of(input_, s.table, table)};
+  if (!windows_) return views;
+  views.push_back(part_of(input_, s.window_slots, {each}));
+  views.push_back(part_of(input_, s.window_table, table));
+  return views;
 }
 
 models::StepInput Replays::step_input(gpu::Executor& recorder, const Shape& shape,
                                       const std::vector<mx::array>& views) const {
   const auto tokens = gpu::pick_tokens(recorder, views[0], views[1], tokens_, shape.rows);
-  kernels::PagedLayout layout{views[4], {}};
-  layout.padded_write_slots = views[4];
-  layout.groups.push_back({0, shape.rows, 1, views[5]});
-  layout.groups.back().contexts =
-      gpu::Contexts{views[5], views[3], shape.rows, page_size_, shape.parts * part_tokens};
-  return {tokens, views[2], shape.text_positions, std::nullopt, std::move(layout), {}};
+  const auto layout_of = [&](const mx::array& slots, const mx::array& table) {
+    kernels::PagedLayout layout{slots, {}};
+    layout.padded_write_slots = slots;
+    layout.groups.push_back({0, shape.rows, 1, table});
+    layout.groups.back().contexts =
+        gpu::Contexts{table, views[3], shape.rows, page_size_, shape.parts * part_tokens};
+    return layout;
+  };
+  models::StepInput input{
+      tokens, views[2], shape.text_positions, std::nullopt, layout_of(views[4], views[5]), {}};
+  if (windows_) input.window_layout = layout_of(views[6], views[7]);
+  return input;
 }
 
 std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState& state) {
   const auto views = views_of(shape);
   auto varying = views;
   varying.insert(varying.end(), {input_, tokens_});
-  const auto& pools = state.pages().arrays();
-  varying.insert(varying.end(), pools.begin(), pools.end());
+  for (const auto* pools : {&state.pages(), &state.window_pages()})
+    varying.insert(varying.end(), pools->arrays().begin(), pools->arrays().end());
   auto owned = std::make_unique<gpu::Recorder>(gpu::executor()->writes_inputs(), varying);
   auto& recorder = *owned;
   const gpu::UseExecutor use(std::move(owned));

@@ -31,7 +31,9 @@ struct Replayed {
 class Replays {
  public:
   /// Null where the GPU's kernels can't be replayed. Neither may go before the object.
-  static std::unique_ptr<Replays> make(const models::Model& model, int page_size);
+  /// windows: layers with a window have pages of their own.
+  static std::unique_ptr<Replays> make(const models::Model& model, int page_size,
+                                       bool windows = false);
 
   /// Whether the batch is decode rows alone, each sampled.
   bool takes(const Batch& batch) const;
@@ -57,14 +59,16 @@ class Replays {
   };
   /// Where a step's numbers lie in input_.
   struct Sections {
-    int known, from, positions, lengths, slots, table, end;
+    int known, from, positions, lengths, slots, table, window_slots, window_table, end;
   };
   struct Step {
     std::vector<void*> pools;  ///< where they lay
     std::unique_ptr<kernels::gpu::Playback> playback;
     std::optional<mx::array> logits;
   };
-  Replays(const models::Model& model, int page_size, std::unique_ptr<kernels::gpu::Player> player);
+  Replays(const models::Model& model, int page_size, bool windows,
+          std::unique_ptr<kernels::gpu::Player> player);
+  int table_width(const Shape& shape) const;
   Shape shape_of(const Batch& batch, bool chooses) const;
   Sections sections_of(const Shape& shape) const;
   std::vector<std::int32_t> input_of(const Batch& batch, const Shape& shape) const;
@@ -77,6 +81,7 @@ class Replays {
 
   const models::Model& model_;
   int page_size_;
+  bool windows_;
   std::unique_ptr<kernels::gpu::Player> player_;
   mx::array input_;   ///< int32: a step's
   mx::array tokens_;  ///< int32: what the last step chose

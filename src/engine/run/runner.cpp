@@ -75,9 +75,9 @@ StepTokens hand_out(const Batch& batch, const std::int32_t* ids,
   return tokens;
 }
 
-std::vector<nn::PagePools::PageCopy> page_copies(const Batch& batch) {
+std::vector<nn::PagePools::PageCopy> page_copies(const std::vector<PageCopy>& planned) {
   std::vector<nn::PagePools::PageCopy> copies;
-  for (const auto& [from, to] : batch.copies) copies.push_back({from, to});
+  for (const auto& [from, to] : planned) copies.push_back({from, to});
   return copies;
 }
 
@@ -102,11 +102,12 @@ Runner::Runner(std::unique_ptr<models::Model> model, const RunnerOptions& option
       options_(options),
       encoder_(*model_, options.encoder, options.disk) {
   make_state();
-  if (options.disk) disk_pages_.emplace(options.disk, bytes_of(&nn::ModelState::pages));
+  if (options.disk) disk_pages_.emplace(options.disk, bytes_of_pages());
   if (options.disk && options.num_slots > 0)
     disk_states_.emplace(options.disk, bytes_of(&nn::ModelState::slots), EntryKind::state);
   const bool by_kernels = !options.cpu && nn::by_gpu_kernels(model_->traits().layers, options.kv);
-  if (by_kernels) replays_ = Replays::make(*model_, options.page_size);
+  if (by_kernels)
+    replays_ = Replays::make(*model_, options.page_size, options.num_window_pages > 0);
   take_memory_ahead();
   if (ahead_ && options.disk) take_memory_for(options.disk->count(EntryKind::page));
 }
@@ -115,7 +116,8 @@ void Runner::make_state() {
   // What MLX keeps is of the host's in part, since loading the weights leaves it, and a GPU's pools shall not take it.
   if (!options_.cpu) mx::clear_cache();
   state_.emplace(model_->traits().layers,
-                 nn::StateSize{options_.num_pages, options_.page_size, options_.num_slots},
+                 nn::StateSize{options_.num_pages, options_.page_size, options_.num_slots,
+                               options_.num_window_pages},
                  options_.kv, options_.cpu != nullptr);
 }
 
@@ -150,6 +152,37 @@ PageBytes Runner::bytes_of(nn::PagePools& (nn::ModelState::*pools)()) {
           }};
 }
 
+// A page's bytes, its window page's behind them, and whether there was one.
+PageBytes Runner::bytes_of_pages() {
+  const auto all = bytes_of(&nn::ModelState::pages);
+  if (options_.num_window_pages == 0) return all;
+  const auto size = all.size, window = state_->window_pages().page_bytes();
+  return {size + window + 1,
+          [=, this](PageId page, std::span<std::uint8_t> out) {
+            all.read(page, out.first(size));
+            read_window(page, out.subspan(size));
+          },
+          [=, this](PageId page, std::span<const std::uint8_t> bytes) {
+            all.write(page, bytes.first(size));
+            write_window(page, bytes.subspan(size));
+          },
+          [this](PageId page) { return windows_->has(page); }};
+}
+
+void Runner::read_window(PageId page, std::span<std::uint8_t> out) {
+  out.back() = windows_->has(page);
+  const auto content = out.first(out.size() - 1);
+  if (out.back())
+    state_->window_pages().read_page(windows_->at(page), content);
+  else
+    std::fill(content.begin(), content.end(), std::uint8_t{0});
+}
+
+void Runner::write_window(PageId page, std::span<const std::uint8_t> bytes) {
+  if (bytes.back() == 0 || !windows_->add_cached(page)) return;
+  state_->window_pages().write_page(windows_->at(page), bytes.first(bytes.size() - 1));
+}
+
 // A snapshot after pages that are not written yet waits with them in the same queue of the store, and is of no use before.
 bool Runner::write_behind(const PageCache& pages, const StateCache& states,
                           std::chrono::steady_clock::time_point end) {
@@ -168,7 +201,8 @@ bool Runner::write_behind(const PageCache& pages, const StateCache& states,
 
 void Runner::reset() {
   mx::synchronize();
-  if (replays_) replays_ = Replays::make(*model_, options_.page_size);
+  if (replays_)
+    replays_ = Replays::make(*model_, options_.page_size, options_.num_window_pages > 0);
   sampled_.reset();
   ahead_.reset();
   // The old pools go first: memory may be what the step ran out of.
@@ -178,17 +212,21 @@ void Runner::reset() {
   take_memory_ahead();
 }
 
-void Runner::clear_caches(const std::vector<PageId>& free_pages) {
+void Runner::clear_caches(const std::vector<PageId>& free_pages,
+                          const std::vector<PageId>& free_window_pages) {
   encoder_.clear_cache();
   if (ahead_) ahead_->forget();
   state_->pages().drop_pages(free_pages);
+  state_->window_pages().drop_pages(free_window_pages);
   mx::clear_cache();
 }
 
 LaunchedStep Runner::launch(const Batch& batch) {
   if (ahead_) use_pages(batch, options_.page_size, *ahead_);
   state_->finish_writes();
-  if (!batch.copies.empty()) state_->pages().copy_pages(page_copies(batch));
+  if (!batch.copies.empty()) state_->pages().copy_pages(page_copies(batch.copies));
+  if (!batch.window_copies.empty())
+    state_->window_pages().copy_pages(page_copies(batch.window_copies));
   restore_states(batch);
   encoder_.run(batch.encode);
   LaunchedStep step;
@@ -247,7 +285,7 @@ void Runner::compute(const Batch& batch, LaunchedStep& step) {
   // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.
   if (step.rows.empty()) results.push_back(logits);
   sample_step(logits, masks, step, std::move(results));
-  for (const auto* pools : {&state_->pages(), &state_->slots()})
+  for (const auto* pools : {&state_->pages(), &state_->window_pages(), &state_->slots()})
     if (pools->size() > 0) step.done.push_back(pools->arrays().back());
 }
 
@@ -299,7 +337,7 @@ models::StepInput Runner::lay_out(const Batch& batch) {
   std::vector<std::int32_t> tokens, device_token_indices, logit_rows;
   const int axes = model_->traits().position_axes;
   std::vector<std::vector<std::int32_t>> positions(static_cast<std::size_t>(axes));
-  std::vector<kernels::ContextRows> contexts;
+  std::vector<kernels::ContextRows> contexts, window_contexts;
   std::vector<models::MediaRows> media;
   std::vector<kernels::StateRows> states;
   bool text_positions = true;
@@ -321,20 +359,26 @@ models::StepInput Runner::lay_out(const Batch& batch) {
       logit_rows.push_back(last + static_cast<std::int32_t>(i));
     if (chunk.sample) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
     contexts.push_back({sequence.pages, static_cast<int>(end), chunk.count});
+    if (!chunk.window_pages.empty())
+      window_contexts.push_back({chunk.window_pages, static_cast<int>(end), chunk.count});
     add_states(chunk, static_cast<int>(tokens.size()) - chunk.count, states);
   }
   // A step in the middle of a long prompt wants no logits; the last row stands in, since arrays are never empty.
   if (logit_rows.empty()) logit_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+  const auto layout_of = [&](const std::vector<kernels::ContextRows>& rows) {
+    return kernels::make_layout(rows, options_.page_size, options_.cpu,
+                                nn::by_gpu_kernels(model_->traits().layers, options_.kv));
+  };
   std::vector<std::int32_t> flat;
   for (const auto& axis : positions) flat.insert(flat.end(), axis.begin(), axis.end());
   return {token_array(tokens, device_token_indices),
           mx::reshape(int_array(flat), {axes, static_cast<int>(tokens.size())}),
           text_positions,
           int_array(logit_rows),
-          kernels::make_layout(contexts, options_.page_size, options_.cpu,
-                               nn::by_gpu_kernels(model_->traits().layers, options_.kv)),
+          layout_of(contexts),
           std::move(media),
-          std::move(states)};
+          std::move(states),
+          window_contexts.empty() ? std::nullopt : std::optional(layout_of(window_contexts))};
 }
 
 // Adds the part of each picture that lies within the chunk; the scheduler has seen to it that they are encoded.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/cache/window_pages.h"
 #include "engine/disk/pages.h"
 #include "engine/run/encoder.h"
 #include "engine/run/masks.h"
@@ -26,8 +27,9 @@ struct RunnerOptions {
   nn::KvStorage kv = {};
   kernels::CpuBackendPtr cpu = {};  ///< the model's; null on GPUs
   std::shared_ptr<DiskStore> disk =
-      {};             ///< null: pages, states and encoder outputs are kept in memory alone
-  int num_slots = 0;  ///< of recurrent states; 0 for a model without recurrent layers
+      {};                    ///< null: pages, states and encoder outputs are kept in memory alone
+  int num_slots = 0;         ///< of recurrent states; 0 for a model without recurrent layers
+  int num_window_pages = 0;  ///< 0: layers with a window have the pages of all others
 };
 
 /// A launched step and its results, which may not be computed yet.
@@ -65,8 +67,13 @@ class Runner {
   /// Allocates new, empty pools. Throws without memory for them, and may be called again.
   void reset();
 
-  /// Drops encoded images that no sequence needs, and returns the memory of `free_pages` to the system.
-  void clear_caches(const std::vector<PageId>& free_pages);
+  /// Drops encoded images that no sequence needs, and returns the memory of free pages to the system.
+  void clear_caches(const std::vector<PageId>& free_pages,
+                    const std::vector<PageId>& free_window_pages);
+
+  /// Tells which window pages belong to which pages, for the disk store; where the model has such. They live longer than the runner's
+  /// next steps.
+  void use_windows(WindowPages& windows) { windows_ = &windows; }
 
   const models::Model& model() const { return *model_; }
   Encoder& encoder() { return encoder_; }
@@ -74,6 +81,9 @@ class Runner {
   std::int64_t replayed_steps() const { return replays_ ? replays_->count() : 0; }
   std::int64_t bytes_per_page() const {
     return static_cast<std::int64_t>(state_->pages().page_bytes());
+  }
+  std::int64_t bytes_per_window_page() const {
+    return static_cast<std::int64_t>(state_->window_pages().page_bytes());
   }
   std::int64_t bytes_per_slot() const {
     return static_cast<std::int64_t>(state_->slots().page_bytes());
@@ -92,6 +102,9 @@ class Runner {
   void make_state();
   void restore_states(const Batch& batch);
   PageBytes bytes_of(nn::PagePools& (nn::ModelState::*pools)());
+  PageBytes bytes_of_pages();
+  void read_window(PageId page, std::span<std::uint8_t> out);
+  void write_window(PageId page, std::span<const std::uint8_t> bytes);
   void take_memory_ahead();
   void take_memory_for(std::int64_t num_pages);
   void compute(const Batch& batch, LaunchedStep& step);
@@ -110,6 +123,7 @@ class Runner {
       ahead_;  ///< present if the pools are plain memory, which it refers to
   Encoder encoder_;
   std::optional<DiskPages> disk_pages_, disk_states_;
+  WindowPages* windows_ = nullptr;  ///< null where no layer's pages are apart
   MaskThreads mask_threads_;
   std::unique_ptr<Replays> replays_;  ///< null where steps can't be replayed
   std::optional<mx::array> sampled_;  ///< int32: the tokens that the last launched step samples

@@ -30,6 +30,8 @@ struct Chunk {
   std::uint32_t
       placement_epoch;  ///< the sequence's at planning; if it has changed, the rows are unwanted
   std::vector<StateSave> saves = {};  ///< snapshots, in order, at ends in (begin, end()]
+  /// By page of the sequence: its window page. Any where no row sees it; empty where layers with a window have the sequence's pages.
+  std::vector<PageId> window_pages = {};
 
   std::int64_t end() const { return begin + count; }
 };
@@ -69,6 +71,7 @@ struct Batch {
   int num_decode = 0;  ///< decode rows among the tokens
   int num_scored = 0;  ///< scored rows among the tokens
   std::vector<PageCopy> copies;
+  std::vector<PageCopy> window_copies;  ///< the same, of window pages
   std::vector<StateRestore> restores;
   /// Images of running sequences that prompts wait for, most urgent first.
   std::vector<MediaItem*> encode;

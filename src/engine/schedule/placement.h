@@ -15,6 +15,7 @@
 #include "engine/cache/state_cache.h"
 #include "engine/schedule/batch.h"
 #include "engine/schedule/sequence.h"
+#include "engine/schedule/window_placement.h"
 
 namespace pippin::engine {
 
@@ -40,14 +41,16 @@ struct PrefixCounters {
 class Placement {
  public:
   /// cold: null without a disk cache. states: null without recurrent layers. cold_states: snapshots on disk, by the key of the
-  /// full page that ends with their prefix; null without either.
+  /// full page that ends with their prefix; null without either. windows: null where no layer's pages are apart; not with states.
   Placement(const PlacementOptions& options, PageCache& pages, ColdPages* cold, StateCache* states,
-            ColdPages* cold_states)
+            ColdPages* cold_states, WindowPages* windows)
       : options_(options),
         pages_(pages),
         cold_(cold),
         states_(states),
-        cold_states_(cold ? cold_states : nullptr) {}
+        cold_states_(cold ? cold_states : nullptr),
+        has_windows_(windows != nullptr),
+        windows_(pages, windows) {}
 
   void begin_step() { num_loads_ = 0; }
 
@@ -66,9 +69,14 @@ class Placement {
   bool finish_loading(Sequence& sequence, Batch& batch, bool beside);
   /// Grows the sequence's pages to that many tokens. Returns false, and takes nothing, without room.
   bool ensure_pages(Sequence& sequence, std::int64_t num_tokens);
-  /// Adds to the chunk the snapshots that are due in it.
-  void plan_snapshots(Chunk& chunk);
+  /// Before the chunk is computed: what its rows need beside pages.
+  void prepare(Chunk& chunk) {
+    windows_.cover(chunk);
+    plan_snapshots(chunk);
+  }
   void publish_full_pages(Sequence& sequence);
+  /// After the chunk's tokens were computed.
+  void advance(Sequence& sequence) { windows_.advance(sequence); }
   /// After the chunk's pages have been published: its snapshots may be found from now on.
   void publish_snapshots(const Chunk& chunk);
   /// The chunk's sequence has lost its pages meanwhile.
@@ -79,7 +87,8 @@ class Placement {
   void free_pages(Sequence& sequence);
 
   // Steps.
-  void step_done(const Batch& batch);
+  /// The step is planned. The pages that it copies from need not be kept until it is done: whoever gets them computes after it.
+  void step_planned(const Batch& batch);
   void step_failed(const Batch& batch);
   /// Forgets all snapshots of recurrent states.
   void forget_states();
@@ -94,6 +103,15 @@ class Placement {
     PageKey key;
   };
 
+  /// Adds to the chunk the snapshots that are due in it.
+  void plan_snapshots(Chunk& chunk);
+  PageId allocate();
+  std::optional<PageId> publish(PageId page, const PageKey& parent, const PageKey& key,
+                                PageContent content, std::int64_t begin);
+  void cut_to_window(Sequence& sequence);
+  void note_parting(Sequence& sequence);
+  void give_up_last_page(Sequence& sequence);
+  bool swap_last_page(Sequence& sequence);
   bool place_with_state(Sequence& sequence, Batch& batch, std::size_t num_running);
   std::optional<StateStart> find_rest(Sequence& sequence);
   std::size_t pages_to_load(Sequence& sequence);
@@ -129,13 +147,14 @@ class Placement {
   }
   std::optional<PageKey> publish_rest(Sequence& sequence);
   double page_cost(std::int64_t begin) const;
-  void release_sources(const Batch& batch);
 
   PlacementOptions options_;
   PageCache& pages_;
   ColdPages* cold_;
   StateCache* states_;
   ColdPages* cold_states_;
+  bool has_windows_;
+  WindowPlacement windows_;
   int num_loads_ = 0;  ///< pages loaded in this step
   /// Pages that running sequences compute. Sequences with the same prefix wait for them.
   std::unordered_set<PageKey, DigestHash> announced_;

@@ -1,5 +1,5 @@
 // What must hold whatever happens in whatever order: ten thousand random schedules of arrivals, steps (half of the time planned ahead),
-// slow readers, cancellations, deadlines and failures, on pools that are too small.
+// slow readers, cancellations, deadlines, failures, cleared caches and disks that fail, on pools that are too small.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,10 +20,15 @@ constexpr auto num_schedules = static_cast<unsigned>(rounds(10'000, 1'000));
 
 class Schedule {
  public:
-  explicit Schedule(unsigned seed)
+  // disk: what an earlier schedule has left there is found again; null: none.
+  explicit Schedule(unsigned seed, Disk* disk = nullptr)
       : random_(seed),
-        machine_(num_pages_, options(), random_() % 4 != 0, up_to(3) == 0 ? 6 + up_to(6) : 0) {
+        disk_(reuse_ ? disk : nullptr),
+        machine_(num_pages_, options_, reuse_, num_states_, disk_, window_, num_window_pages()) {
     machine_.overlap = up_to(2) == 0;
+    if (!disk_) return;
+    disk->behind = up_to(2) == 0;
+    disk->latency = up_to(3);
   }
 
   void run() {
@@ -35,6 +40,8 @@ class Schedule {
     }
     machine_.land();
     ASSERT_EQ(machine_.pages.num_available(), num_pages_);
+    ASSERT_EQ(machine_.windows.num_free() + machine_.windows.num_cached(),
+              machine_.windows.num_pages());
     for (auto& one : all_) {
       read(one, 100);
       // What it got is right; all of it, unless it was ended.
@@ -44,6 +51,9 @@ class Schedule {
       ASSERT_LE(one.answer.size(), expected.size());
       if (one.ended) expected.resize(one.answer.size());
       ASSERT_EQ(one.answer, expected);
+      const auto& asked = *one.sequence;
+      if (one.ended || asked.sampling.prompt_logprobs < 0) continue;
+      ASSERT_EQ(asked.num_scored(), asked.num_prompt - 1);
     }
   }
 
@@ -58,6 +68,14 @@ class Schedule {
 
   int up_to(int count) { return static_cast<int>(random_() % static_cast<unsigned>(count)); }
 
+  // Not many more than some sequences need.
+  int num_window_pages() {
+    if (window_ == 0) return 0;
+    const WindowNeeds needs{window_, page_size, options_.max_batch_tokens};
+    const int sequences = 1 + up_to(2) * up_to(max_sequences_);
+    return std::min(num_pages_, sequences * needs.of_sequence() + needs.of_steps() + up_to(6));
+  }
+
   SchedulerOptions options() {
     SchedulerOptions options{4 + up_to(30), max_sequences_};
     options.now_ms = [this] { return now_ms_; };
@@ -68,6 +86,7 @@ class Schedule {
     const int what = up_to(20);
     if (what < 7) return arrive();
     if (what < 15) return step();
+    if (what < 17 && up_to(4) == 0) return up_to(2) == 0 ? clear_caches() : change_disk();
     if (all_.empty()) return;
     auto& one = all_[static_cast<std::size_t>(up_to(static_cast<int>(all_.size())))];
     if (what < 17) return read(one, 1 + up_to(8));
@@ -87,13 +106,43 @@ class Schedule {
     if (up_to(3) == 0)
       one.sequence->end_tokens = {expected_answer(one.prompt, 1 + up_to(15)).back()};
     if (up_to(6) == 0) one.sequence->sampling.presence_penalty = 1;  // its tokens must be read
+    if (up_to(10) == 0) one.sequence->sampling.prompt_logprobs = 0;
+    if (up_to(10) == 0) add_picture(*one.sequence);
     machine_.scheduler.add(one.sequence);
     all_.push_back(std::move(one));
+  }
+
+  void add_picture(Sequence& sequence) {
+    const int begin = up_to(static_cast<int>(sequence.num_tokens()));
+    const int length = 1 + up_to(static_cast<int>(sequence.num_tokens()) - begin);
+    MediaItem item{{begin, length, {}}, {}, {}};
+    item.digest[0] = static_cast<std::uint8_t>(up_to(2));
+    sequence.media.push_back(item);
+  }
+
+  // As the loop does between steps.
+  void clear_caches() {
+    machine_.pages.forget_cached();
+    machine_.states.forget();
+    machine_.windows.forget_cached();
+  }
+
+  // Another process takes entries away, or some can't be read any more, or have lost their windows.
+  void change_disk() {
+    if (!disk_ || disk_->pages.empty()) return;
+    auto at = disk_->pages.begin();
+    std::advance(at, up_to(static_cast<int>(disk_->pages.size())));
+    const int what = up_to(3);
+    if (what == 0) disk_->broken.insert(at->first);
+    if (what == 1) at->second.resize(page_size);
+    if (what == 2) disk_->pages.erase(at);
   }
 
   void step() {
     ++now_ms_;
     const auto batch = machine_.step();  // checks the pages, too
+    if (disk_) machine_.cold->write_behind();
+    if (disk_) machine_.cold_states->write_behind();
     ASSERT_LE(machine_.scheduler.num_running(), static_cast<std::size_t>(max_sequences_));
     for (const auto& chunk : batch.chunks) ASSERT_FALSE(chunk.sequence->output->cancelled());
     for (auto& one : all_) {
@@ -135,20 +184,30 @@ class Schedule {
     }
     machine_.scheduler.preempt_all();
     machine_.pages.forget_cached();
+    machine_.windows.forget_cached();
+    ASSERT_EQ(machine_.windows.num_free(), machine_.windows.num_pages());
     ASSERT_EQ(machine_.pages.num_free(), num_pages_);
   }
 
   std::mt19937 random_;
   double now_ms_ = 0;
   const int num_pages_ = 12 + up_to(30), max_sequences_ = 1 + up_to(5);
+  const bool reuse_ = up_to(4) != 0;
+  const int num_states_ = up_to(3) == 0 ? 6 + up_to(6) : 0;
+  const int window_ = num_states_ == 0 && up_to(2) == 0 ? 1 + up_to(12) : 0;
+  const SchedulerOptions options_ = options();
+  Disk* disk_;
   Machine machine_;
   std::vector<One> all_;
 };
 
 TEST(ScheduleProperties, HoldInTenThousandSchedules) {
   std::int64_t ahead = 0, in_vain = 0;
+  std::optional<Disk> disk;
   for (unsigned seed = 0; seed < num_schedules; ++seed) {
-    Schedule schedule(seed);
+    if (seed % 4 == 0) disk.reset();
+    if (seed % 8 == 4) disk.emplace();
+    Schedule schedule(seed, disk ? &*disk : nullptr);
     schedule.run();
     ASSERT_FALSE(::testing::Test::HasFailure()) << "schedule " << seed;
     ahead += schedule.machine().num_ahead;

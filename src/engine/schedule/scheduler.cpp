@@ -28,7 +28,7 @@ std::int64_t end_of(const MediaItem& item) { return item.span.begin + item.span.
 // Why a sequence can't go on, where it can't.
 std::optional<Error> failure_of(const Sequence& sequence, double now_ms) {
   for (const auto& item : sequence.media)
-    if (!item.failure.empty()) return Error(Code::unavailable, item.failure);
+    if (!item.failure.empty()) return Error(Code::unavailable, item.failure, item.field);
   if (sequence.deadline_ms <= now_ms)
     return Error(Code::deadline_exceeded,
                  "the answer did not end in the time that the request may take");
@@ -68,6 +68,7 @@ Batch Scheduler::next(bool ahead) {
   admit(batch);
   plan_prefill(batch);
   number_sampled_rows(batch);
+  placement_.step_planned(batch);
   encoding_ = !batch.encode.empty();
   return batch;
 }
@@ -255,7 +256,7 @@ void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequ
   sequence->num_under_way += count;
   sequence->num_unread += sample;
   sequence->planned_in = step_;
-  placement_.plan_snapshots(batch.chunks.back());
+  placement_.prepare(batch.chunks.back());
 }
 
 // With as many scored rows as the step has room for, or one, so that every prompt gets on.
@@ -355,7 +356,6 @@ void Scheduler::take(const std::shared_ptr<Sequence>& sequence, std::int32_t tok
 void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& tokens,
                        const std::vector<TokenLogprobs>& logprobs) {
   std::size_t sampled = 0;
-  placement_.step_done(batch);
   for (const auto& chunk : batch.chunks) {
     Sequence& sequence = *chunk.sequence;
     const auto row = sampled;
@@ -372,6 +372,7 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
       if (end_of(item) <= sequence.num_computed) item.features.reset();
     placement_.publish_full_pages(sequence);
     placement_.publish_snapshots(chunk);
+    placement_.advance(sequence);
     if (!chunk.sample) continue;
     if (sequence.num_generated() == 0) tell_prompt(sequence);
     take(chunk.sequence, tokens[row], logprobs.empty() ? nullptr : logprobs[row]);
@@ -411,6 +412,14 @@ std::vector<PageId> Scheduler::pages_in_use() const {
   for (const auto& sequence : running_)
     pages.insert(pages.end(), sequence->pages.begin(), sequence->pages.end());
   return pages;
+}
+
+std::vector<PageId> Scheduler::window_owners_in_use() const {
+  std::vector<PageId> owners;
+  for (const auto& sequence : running_)
+    for (auto i = sequence->window_begin; i < sequence->window_end; ++i)
+      owners.push_back(sequence->pages[i]);
+  return owners;
 }
 
 }  // namespace pippin::engine

@@ -66,13 +66,13 @@ struct SchedulerCounters {
 class Scheduler {
  public:
   /// media: null if no sequence has media. cold: null without a disk cache. states: null without recurrent layers; a sequence
-  /// waits for a slot. cold_states: see Placement.
+  /// waits for a slot. cold_states, windows: see Placement.
   Scheduler(const SchedulerOptions& options, PageCache& pages, MediaSource* media = nullptr,
             ColdPages* cold = nullptr, StateCache* states = nullptr,
-            ColdPages* cold_states = nullptr)
+            ColdPages* cold_states = nullptr, WindowPages* windows = nullptr)
       : options_(options),
         budget_(options.max_batch_tokens, options.max_itl_ms),
-        placement_(options.placement, pages, cold, states, cold_states),
+        placement_(options.placement, pages, cold, states, cold_states, windows),
         media_(media) {}
 
   /// Queues a sequence. Its prompt and answer must fit the page pool if it runs alone.
@@ -117,6 +117,8 @@ class Scheduler {
   const SchedulerCounters& counters() const { return counters_; }
   /// The running sequences' pages, one entry a reference.
   std::vector<PageId> pages_in_use() const;
+  /// Those whose window pages running sequences use, likewise.
+  std::vector<PageId> window_owners_in_use() const;
 
  private:
   void drop_dead();

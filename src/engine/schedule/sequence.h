@@ -65,6 +65,7 @@ struct MediaItem {
   /// The digest of the decoded pixels, of what is made of them (media::patches_digest), and of the salt where there is one.
   Digest digest;
   std::shared_ptr<const LazyPatches> patches;
+  std::string field = {};  ///< of the request, for errors that the item is to blame for
 
   // Set by the engine's thread.
   /// The encoder's output, kept from its arrival until the item's last row is computed.
@@ -110,6 +111,9 @@ struct Sequence {
   int index_in_sampled_batch = 0;  ///< index of the sequence's token in the last sampled batch
   std::vector<PageId> pages;       ///< hold tokens [0, num_computed) and those of scheduled steps
   std::size_t num_published = 0;   ///< the first pages that are in the page cache
+  std::size_t window_begin = 0, window_end = 0;  ///< pages whose window pages it uses
+  int window_reserve = 0;          ///< window pages that it may use, since it has been placed
+  std::size_t window_parting = 0;  ///< pages after which other prompts may part from this one, too
   /// Log-probabilities of the prompt's tokens from the second on, as far as they are known, if sampling.prompt_logprobs asks for them. The runner appends.
   std::vector<TokenLogprobs> scores;
   std::optional<StateSlot> state;  ///< the state of the model's recurrent layers, if it has any

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,12 +40,19 @@ inline std::vector<std::int32_t> count_up(int length, int first = 1) {
 // which tokens were computed into them. As a device it remembers what it sampled, for the step behind.
 class FakeModel {
  public:
-  explicit FakeModel(int num_pages) : slots_(static_cast<std::size_t>(num_pages * page_size), 0) {}
+  // window: of a layer whose pages are apart; 0: there is none.
+  explicit FakeModel(int num_pages, int window = 0, int num_window_pages = 0)
+      : slots_(static_cast<std::size_t>(num_pages * page_size), 0),
+        window_(window),
+        window_slots_(static_cast<std::size_t>(num_window_pages * page_size), 0) {}
 
   std::vector<std::int32_t> run(const Batch& batch) {
     std::vector<std::int32_t> out;
     for (const auto& [from, to] : batch.copies)
       for (int i = 0; i < page_size; ++i) slots_[index(to, i)] = slots_[index(from, i)];
+    for (const auto& [from, to] : batch.window_copies)
+      for (int i = 0; i < page_size; ++i)
+        window_slots_[index(to, i)] = window_slots_[index(from, i)];
     for (auto* item : batch.encode) item->features = features_;
     for (const auto& [from, to] : batch.restores) states_[to] = from ? states_[*from] : 17;
     for (const auto& chunk : batch.chunks) {
@@ -53,11 +61,13 @@ class FakeModel {
       for (std::int64_t i = chunk.begin; i < chunk.end(); ++i) {
         const auto token = tokens[static_cast<std::size_t>(i)];
         slot(s, i) = token;
+        if (window_ > 0) attend_in_window(chunk, i, tokens);
         if (!s.state) continue;
         states_[*s.state] = mix(states_[*s.state], token);
         for (const auto& save : chunk.saves)
           if (save.end == i + 1) states_[save.to] = states_[*s.state];
       }
+      score(chunk);
       if (!chunk.sample) continue;
       std::vector<std::int32_t> read;
       for (std::int64_t i = 0; i < chunk.end(); ++i) read.push_back(slot(s, i));
@@ -71,14 +81,21 @@ class FakeModel {
     return out;
   }
 
-  // A page's slots, as the cold pages keep them.
-  std::vector<std::int32_t> read_page(PageId page) const {
-    const auto begin = slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
-    return {begin, begin + page_size};
+  // A page's slots, as the cold pages keep them, and its window page's behind them where it has one.
+  std::vector<std::int32_t> read_page(PageId page, const WindowPages& windows) const {
+    auto slots = page_of(slots_, page);
+    if (!windows.has(page)) return slots;
+    const auto window = page_of(window_slots_, windows.at(page));
+    slots.insert(slots.end(), window.begin(), window.end());
+    return slots;
   }
-  void write_page(PageId page, const std::vector<std::int32_t>& slots) {
-    std::copy(slots.begin(), slots.end(),
-              slots_.begin() + static_cast<std::ptrdiff_t>(index(page, 0)));
+  void write_page(PageId page, const std::vector<std::int32_t>& slots, WindowPages& windows) {
+    const auto write = [](const std::int32_t* from, std::vector<std::int32_t>& to, PageId at) {
+      std::copy_n(from, page_size, to.begin() + static_cast<std::ptrdiff_t>(index(at, 0)));
+    };
+    write(slots.data(), slots_, page);
+    if (slots.size() > page_size && windows.add_cached(page))
+      write(slots.data() + page_size, window_slots_, windows.at(page));
   }
 
   std::vector<std::int32_t> read_state(StateSlot slot) const { return {states_.at(slot)}; }
@@ -110,7 +127,36 @@ class FakeModel {
   std::int32_t& slot(const Sequence& s, std::int64_t i) {
     return slots_[index(s.pages[static_cast<std::size_t>(i / page_size)], i % page_size)];
   }
+  static std::vector<std::int32_t> page_of(const std::vector<std::int32_t>& slots, PageId page) {
+    const auto begin = slots.begin() + static_cast<std::ptrdiff_t>(index(page, 0));
+    return {begin, begin + page_size};
+  }
+  // The runner's part.
+  static void score(const Chunk& chunk) {
+    for (auto scored = scored_rows(chunk).size(); scored > 0; --scored)
+      chunk.sequence->scores.push_back(nullptr);
+  }
+  // Writes row i, which sees what was computed into the window before it. What a row holds follows from all tokens up to its own.
+  void attend_in_window(const Chunk& chunk, std::int64_t i,
+                        const std::vector<std::int32_t>& tokens) {
+    const auto at = [&](std::int64_t j) -> std::int32_t& {
+      return window_slots_[index(chunk.window_pages[static_cast<std::size_t>(j / page_size)],
+                                 j % page_size)];
+    };
+    const auto first = std::max<std::int64_t>(0, i + 1 - window_);
+    std::int32_t hash = 17;
+    for (std::int64_t j = 0; j <= i; ++j) {
+      hash = mix(hash, tokens[static_cast<std::size_t>(j)]);
+      if (j == i) at(i) = hash;
+      if (j >= first) {
+        EXPECT_EQ(at(j), hash) << "row " << i << " sees token " << j;
+      }
+    }
+  }
+
   std::vector<std::int32_t> slots_;
+  int window_;
+  std::vector<std::int32_t> window_slots_;
   std::vector<std::int32_t> sampled_;         ///< by the last step
   std::map<StateSlot, std::int32_t> states_;  ///< of a recurrent layer that hashes what it sees
   // The scheduler asks only whether there are any.
@@ -130,6 +176,7 @@ struct Disk {
   Entries pages, states;
   std::set<PageKey> broken;  ///< seem to be there, but can't be read
   int latency = 0;           ///< times that one is asked whether a page has come before it has
+  bool behind = false;       ///< written by write_behind() alone, where not there by then
 };
 
 class FakeColdPages final : public ColdPages {
@@ -149,12 +196,13 @@ class FakeColdPages final : public ColdPages {
   }
   State state(const PageKey& key) override {
     if (reads_.at(key).left-- > 0) return State::coming;
-    return disk_.broken.count(key) > 0 ? State::absent : State::here;
+    return is_readable(key) ? State::here : State::absent;
   }
   bool load(const PageKey& key, const PageKey&, const PageContent& content, PageId page) override {
-    if (disk_.broken.count(key) > 0) return false;
+    if (!is_readable(key)) return false;
     if (&entries_ == &disk_.pages) {
-      EXPECT_EQ(entries_.at(key), content.tokens);
+      const auto& slots = entries_.at(key);
+      EXPECT_TRUE(std::equal(content.tokens.begin(), content.tokens.end(), slots.begin()));
     }
     write_(page, entries_.at(key));
     ++num_loads;
@@ -164,8 +212,15 @@ class FakeColdPages final : public ColdPages {
     if (--reads_.at(key).users == 0) reads_.erase(key);
   }
   void published(const PageKey& key) override {
-    entries_[key] = read_(key);
-    disk_.broken.erase(key);
+    if (disk_.behind)
+      unwritten_.push_back(key);
+    else
+      write_entry(key);
+  }
+  void write_behind() {
+    if (unwritten_.empty()) return;
+    if (!contains(unwritten_.front())) write_entry(unwritten_.front());
+    unwritten_.pop_front();
   }
   void used(std::span<const PageKey> keys) override { last_used.assign(keys.begin(), keys.end()); }
 
@@ -178,11 +233,21 @@ class FakeColdPages final : public ColdPages {
   struct Outstanding {
     int users = 0, left = 0;
   };
+  bool is_readable(const PageKey& key) const {
+    return contains(key) && disk_.broken.count(key) == 0;
+  }
+  void write_entry(const PageKey& key) {
+    auto content = read_(key);
+    if (content.empty()) return;  // gone by now
+    entries_[key] = std::move(content);
+    disk_.broken.erase(key);
+  }
   Disk& disk_;
   Disk::Entries& entries_;
   Read read_;
   Write write_;
   std::map<PageKey, Outstanding> reads_;
+  std::deque<PageKey> unwritten_;
 };
 
 inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> tokens,
@@ -196,27 +261,36 @@ inline std::vector<std::int32_t> expected_answer(std::vector<std::int32_t> token
 }
 
 struct Machine {
+  // window, num_window_pages: of a layer whose pages are apart; 0: there is none.
   Machine(int num_pages, SchedulerOptions options, bool reuse = true, int num_states = 0,
-          Disk* disk = nullptr)
+          Disk* disk = nullptr, int window = 0, int num_window_pages = 0)
       : pages(num_pages, page_size, reuse),
         states(num_states, 2 * page_size),
-        model(num_pages),
+        windows(num_window_pages, num_pages, {window, page_size, options.max_batch_tokens}),
+        model(num_pages, window, num_window_pages),
         cold(disk ? std::make_unique<FakeColdPages>(
                         *disk, disk->pages,
                         [this](const PageKey& key) {
-                          return model.read_page(pages.published(key)->page);
+                          const auto found = pages.published(key);
+                          return found ? model.read_page(found->page, windows)
+                                       : std::vector<std::int32_t>();
                         },
-                        [this](PageId page, const auto& slots) { model.write_page(page, slots); })
+                        [this](PageId page, const auto& slots) {
+                          model.write_page(page, slots, windows);
+                        })
                   : nullptr),
         cold_states(
             disk
                 ? std::make_unique<FakeColdPages>(
                       *disk, disk->states,
-                      [this](const PageKey& key) { return model.read_state(*states.peek(key)); },
+                      [this](const PageKey& key) {
+                        const auto slot = states.peek(key);
+                        return slot ? model.read_state(*slot) : std::vector<std::int32_t>();
+                      },
                       [this](StateSlot slot, const auto& state) { model.write_state(slot, state); })
                 : nullptr),
         scheduler(options, pages, &media, cold.get(), num_states > 0 ? &states : nullptr,
-                  cold_states.get()),
+                  cold_states.get(), window > 0 ? &windows : nullptr),
         budget(options.max_batch_tokens) {}
 
   Batch step() {
@@ -226,11 +300,12 @@ struct Machine {
     land();
     flight = {batch, std::move(tokens)};
     if (!overlap) land();
-    auto used = scheduler.pages_in_use();
-    if (flight)
-      for (const auto& copy : flight->first.copies) used.push_back(copy.from);
-    EXPECT_EQ(pages.check(used), "");
+    check_pages();
     return batch;
+  }
+  void check_pages() const {
+    EXPECT_EQ(pages.check(scheduler.pages_in_use()), "");
+    EXPECT_EQ(windows.check(scheduler.window_owners_in_use()), "");
   }
   /// Commits the step under way.
   void land() {
@@ -260,6 +335,7 @@ struct Machine {
   PageCache pages;
   NoMediaCache media;
   StateCache states;
+  WindowPages windows;
   FakeModel model;
   std::unique_ptr<FakeColdPages> cold, cold_states;
   Scheduler scheduler;

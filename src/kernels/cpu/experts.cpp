@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace pippin::cpu {
 namespace {
@@ -39,13 +40,16 @@ class Operation {
         slots_(sort_by_expert(args)),
         num_slots_(args.rows * args.top_k),
         k_(args.gate.front().k()),
-        n_(args.gate.front().n()) {
+        n_(args.gate.front().n()),
+        alike_(!args.up || args.gate.front().same_layout(args.up->front())) {
     const auto slots = static_cast<std::size_t>(num_slots_);
     const auto wide = slots * static_cast<std::size_t>(k_);
+    const auto hidden = slots * static_cast<std::size_t>(n_);
     x_ = reinterpret_cast<float*>(
-        scratch.rows.grow_to((2 * wide + slots * static_cast<std::size_t>(n_)) * sizeof(float)));
+        scratch.rows.grow_to((2 * wide + (alike_ ? 1 : 2) * hidden) * sizeof(float)));
     y_ = x_ + wide;
     hidden_ = y_ + wide;
+    up_ = hidden_ + hidden;
   }
 
   void run() {
@@ -94,10 +98,29 @@ class Operation {
   void gate_and_up() {
     std::vector<RowsOfMatrix> runs;
     for_chosen([&](std::size_t e, int first, int count) {
-      runs.push_back({first, count, &args_.gate[e], &args_.up[e], row_of(args_.gate_bias, e, n_),
-                      row_of(args_.up_bias, e, n_)});
+      runs.push_back({first, count, &args_.gate[e], args_.up ? &(*args_.up)[e] : nullptr,
+                      row_of(args_.gate_bias, e, n_), row_of(args_.up_bias, e, n_)});
     });
+    if (alike_) return multiply(x_, k_, hidden_, n_, args_.activation, runs);
+    auto ups = runs;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      ups[i].w = std::exchange(runs[i].times, nullptr);
+      ups[i].bias = std::exchange(runs[i].times_bias, nullptr);
+      ups[i].times = nullptr;
+      ups[i].times_bias = nullptr;
+    }
     multiply(x_, k_, hidden_, n_, args_.activation, runs);
+    multiply(x_, k_, up_, n_, Activation::none, ups);
+    multiply_up();
+  }
+
+  // hidden *= what the kernels multiply an activation by.
+  void multiply_up() {
+    const bool clipped = args_.activation == Activation::clipped_swiglu;
+    team_.parallel_for(num_slots_, 8, [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = begin * n_; i < end * n_; ++i)
+        hidden_[i] *= clipped ? std::clamp(up_[i], -7.0f, 7.0f) + 1.0f : up_[i];
+    });
   }
 
   void down() {
@@ -129,7 +152,8 @@ class Operation {
   const ExpertsArgs& args_;
   Slots slots_;
   int num_slots_, k_, n_;
-  float *x_, *y_, *hidden_;  // [slots, K], [slots, K], [slots, N]
+  bool alike_;                     // gates and ups are stored alike, so that one product makes both
+  float *x_, *y_, *hidden_, *up_;  // [slots, K], [slots, K], [slots, N], [slots, N] where not alike
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ struct ExpertsArgs {
   const float* weights;        ///< [rows, top_k]
   int top_k;
   const PackedBank& gate;  ///< [N, K] each
-  const PackedBank& up;    ///< [N, K] each
+  const PackedBank* up;    ///< [N, K] each; null: activation(gate x) alone passes on
   const PackedBank& down;  ///< [K, N] each
   /// [E, N], [E, N] and [E, K], or none.
   const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -25,6 +26,19 @@ struct Bank {
                           DenseSource{values.back().data(), outputs, inputs, Format::f32});
     }
   }
+
+  // The same cut to bf16, and stored so.
+  void store_in_bf16(int outputs, int inputs, Team& team, Arena& arena) {
+    packed.clear();
+    for (auto& matrix : values) {
+      std::vector<std::uint16_t> halves;
+      for (auto& x : matrix) {
+        halves.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16));
+        x = std::bit_cast<float>(std::uint32_t{halves.back()} << 16);
+      }
+      packed.emplace_back(team, arena, DenseSource{halves.data(), outputs, inputs, Format::bf16});
+    }
+  }
 };
 
 class ExpertsTest : public ::testing::TestWithParam<Isa> {
@@ -32,10 +46,11 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
   std::vector<float> run(const std::vector<float>& x, const std::vector<std::int32_t>& chosen,
                          const std::vector<float>& weights, const float* residual = nullptr) {
     std::vector<float> out(x.size(), NAN);
-    experts(team_, kernels_of(GetParam()), scratch_,
-            {x.data(), static_cast<int>(x.size()) / k, chosen.data(), weights.data(), top_k,
-             gate_.packed, up_.packed, down_.packed, gate_bias_.data(), up_bias_.data(),
-             down_bias_.data(), Activation::relu_squared, true, residual, out.data()});
+    experts(
+        team_, kernels_of(GetParam()), scratch_,
+        {x.data(), static_cast<int>(x.size()) / k, chosen.data(), weights.data(), top_k,
+         gate_.packed, gated_ ? &up_.packed : nullptr, down_.packed, gate_bias_.data(),
+         up_bias_.data(), down_bias_.data(), Activation::relu_squared, true, residual, out.data()});
     return out;
   }
 
@@ -45,6 +60,8 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
     return sum;
   }
 
+  void expect_the_reference();
+
   // One expert's output for x [K].
   std::vector<double> expert(std::size_t e, const std::vector<double>& x) const {
     std::vector<double> hidden, y;
@@ -53,7 +70,7 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
                           at(gate_bias_, e, i, n);
       const double up =
           dot(&up_.values[e][static_cast<std::size_t>(i * k)], x.data(), k) + at(up_bias_, e, i, n);
-      hidden.push_back(gate > 0 ? gate * gate * up : 0);
+      hidden.push_back(gate > 0 ? gate * gate * (gated_ ? up : 1) : 0);
     }
     for (int i = 0; i < k; ++i)
       y.push_back(dot(&down_.values[e][static_cast<std::size_t>(i * n)], hidden.data(), n) +
@@ -66,6 +83,7 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
         bias[e * static_cast<std::size_t>(width) + static_cast<std::size_t>(i)]);
   }
 
+  bool gated_ = true;
   Team team_{3};
   Arena arena_;
   ExpertsScratch scratch_;
@@ -93,8 +111,9 @@ struct Tokens {
   }
 };
 
-TEST_P(ExpertsTest, AgreeWithTheReference) {
-  for (const int rows : {1, 2, 41}) {
+void ExpertsTest::expect_the_reference() {
+  for (const auto& [rows, gated] : {std::pair{1, true}, {2, true}, {41, true}, {17, false}}) {
+    gated_ = gated;
     const Tokens t(rows, random_);
     const auto out = run(t.x, t.chosen, t.weights, t.residual.data());
     for (int row = 0; row < rows; ++row) {
@@ -113,6 +132,14 @@ TEST_P(ExpertsTest, AgreeWithTheReference) {
             << rows << " rows, row " << row;
     }
   }
+}
+
+TEST_P(ExpertsTest, AgreeWithTheReference) { expect_the_reference(); }
+
+// As files of mixed quantizations have it.
+TEST_P(ExpertsTest, GatesAndUpsMayBeStoredDifferently) {
+  up_.store_in_bf16(n, k, team_, arena_);
+  expect_the_reference();
 }
 
 TEST_P(ExpertsTest, ATokensBitsDoNotDependOnTheOthers) {

@@ -386,6 +386,7 @@ inline constexpr int unpack_rows = 0;
 template <class F>
 inline void with_layout(const QuantizedPanels& w, const F& f) {
   if (w.scheme == Scheme::mxfp4) return f(Layout<4, 32, Scheme::mxfp4>());
+  if (w.group == 16) return f(Layout<8, 16>());
   const auto with_bits = [&](auto bits) {
     constexpr int b = decltype(bits)::value;
     if (w.group == 32)

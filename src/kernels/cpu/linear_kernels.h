@@ -35,7 +35,7 @@ enum class Scheme {
 struct QuantizedPanels {
   const std::uint8_t* data;
   int n, k;
-  int group;            ///< 32, 64 or 128; 16 for nvfp4
+  int group;            ///< 32, 64 or 128; 16 for nvfp4, and affine where bits are 8
   int bits;             ///< 4 or 8: others are stored in the next larger
   Format scale_format;  ///< where affine
   Scheme scheme = Scheme::affine;

@@ -164,6 +164,7 @@ std::vector<Shape> shapes() {
   for (const Format format : {Format::f32, Format::f16}) {
     all.push_back({16, 128, 64, 4, format});
     all.push_back({1, 64, 32, 8, format});
+    all.push_back({37, 80, 16, 6, format});
   }
   all.push_back({400, 1024, 64, 4, Format::bf16});
   return all;

@@ -37,4 +37,19 @@ void gated_delta(Team& team, const Kernels& kernels, const GatedDelta& delta) {
                     });
 }
 
+void state_scan(Team& team, const Kernels& kernels, const StateScan& scan) {
+  const auto grain = grain_of(48 * (rows_of(scan) + scan.num_parts) * scan.state_dim);
+  team.parallel_for(std::int64_t{scan.num_heads} * blocks_of(scan.head_dim), grain,
+                    [&](std::int64_t first, std::int64_t last, int) {
+                      kernels.recurrent.state_scan(scan, first, last);
+                    });
+}
+
+void gated_norm(Team& team, const Kernels& kernels, const GatedNorm& norm, std::int64_t rows) {
+  team.parallel_for(rows * norm.groups, grain_of(8 * norm.width),
+                    [&](std::int64_t first, std::int64_t last, int) {
+                      kernels.recurrent.gated_norm(norm, first, last);
+                    });
+}
+
 }  // namespace pippin::cpu

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/norm_impl.h"
 #include "kernels/cpu/recurrent_kernels.h"
+#include "kernels/cpu/state_scan_impl.h"
 
 namespace pippin::cpu::PIPPIN_ISA {
 
@@ -97,6 +98,39 @@ inline void gated_delta(const GatedDelta& d, std::int64_t first, std::int64_t la
   }
 }
 
-inline constexpr RecurrentKernels recurrent_kernels = {short_conv, gated_delta};
+// One group; sums run in an order that depends on the width alone.
+inline void gated_norm_group(const GatedNorm& g, const float* x, const float* gate,
+                             const float* weight, float* out) {
+  Vf squares[4] = {zero(), zero(), zero(), zero()};
+  for_pieces(g.width, [&](int i, int n, int chain) {
+    Vf v = load_piece(x + i, n);
+    if (g.gate_first) {
+      v = v * silu(load_piece(gate + i, n));
+      store_piece(out + i, v, n);
+    }
+    squares[chain] = fma(v, v, squares[chain]);
+  });
+  const float* h = g.gate_first ? out : x;
+  const float width = static_cast<float>(g.width);
+  const Vf scale = set1(weight ? 1.0f / __builtin_sqrtf(sum_of(squares) / width + g.eps) : 1.0f);
+  for_pieces(g.width, [&](int i, int n, int) {
+    Vf v = load_piece(h + i, n) * scale;
+    if (weight) v = v * load_piece(weight + i, n);
+    if (!g.gate_first) v = v * silu(load_piece(gate + i, n));
+    store_piece(out + i, v, n);
+  });
+}
+
+inline void gated_norm(const GatedNorm& g, std::int64_t first, std::int64_t last) {
+  for (std::int64_t i = first; i < last; ++i) {
+    const std::int64_t row = i / g.groups, group = i % g.groups, at = i * g.width;
+    const float* gate = g.gate + row * g.gate_stride + group * g.width;
+    const float* weight = g.weight && g.weight_by_group ? g.weight + group * g.width : g.weight;
+    gated_norm_group(g, g.x + at, gate, weight, g.out + at);
+  }
+}
+
+inline constexpr RecurrentKernels recurrent_kernels = {short_conv, gated_delta, state_scan,
+                                                       gated_norm};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

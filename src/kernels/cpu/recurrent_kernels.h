@@ -14,6 +14,7 @@ struct StatePart {
 
 constexpr int max_conv_taps = 8;
 constexpr int max_delta_key_dim = 256;
+constexpr int max_scan_state = 256;
 
 /// A causal convolution of each channel by itself: out = sum over t of weight[t] * u[row - taps + 1 + t] + bias, where u is x, or,
 /// gated, before * input; then silu, or, gated, times after. All is float32.
@@ -44,6 +45,36 @@ struct GatedDelta {
   float* out;  ///< [rows, Hv, Dv]
 };
 
+/// Mamba-2's scan, by head: dt = softplus(step + step_bias), kept within the bounds; S = exp(-rate * dt) * S + b (dt * x);
+/// out = c S + skip * x. All is float32.
+struct StateScan {
+  const float* x;                        ///< [rows, H, Dh]
+  const float *b, *c;                    ///< [rows, G, N]
+  const float* step;                     ///< [rows, H]
+  std::int64_t row_stride;               ///< of x, b and c
+  std::int64_t step_stride;              ///< of step
+  const float *step_bias, *rate, *skip;  ///< [H]
+  float min_step, max_step;              ///< of dt
+  int num_heads, num_groups;             ///< G divides H: heads share b and c in order
+  int head_dim, state_dim;               ///< Dh; N at most max_scan_state
+  const StatePart* parts;                ///< state [H, N, Dh]
+  int num_parts;
+  float* out;  ///< [rows, H, Dh]
+};
+
+/// out = norm(x) * silu(gate), or norm(x * silu(gate)): RMS norms of groups of numbers. All is float32.
+struct GatedNorm {
+  const float* x;            ///< [rows, groups, width]
+  const float* gate;         ///< the same, but for its rows' stride
+  std::int64_t gate_stride;  ///< of a row
+  const float* weight;       ///< [width] of every group, or [groups, width]; null: no norm
+  bool weight_by_group;
+  bool gate_first;  ///< the norm follows the gate
+  int groups, width;
+  float eps;
+  float* out;  ///< as x
+};
+
 /// Blocks of 16 channels or values that a head has.
 constexpr int blocks_of(int width) { return (width + 15) / 16; }
 
@@ -53,6 +84,10 @@ struct RecurrentKernels {
   void (*short_conv)(const ShortConv& conv, std::int64_t first, std::int64_t last);
   /// Blocks [first, last) of values: head * blocks_of(Dv) + block.
   void (*gated_delta)(const GatedDelta& delta, std::int64_t first, std::int64_t last);
+  /// Blocks [first, last) of values: head * blocks_of(Dh) + block.
+  void (*state_scan)(const StateScan& scan, std::int64_t first, std::int64_t last);
+  /// Groups [first, last): row * groups + group.
+  void (*gated_norm)(const GatedNorm& norm, std::int64_t first, std::int64_t last);
 };
 
 }  // namespace pippin::cpu

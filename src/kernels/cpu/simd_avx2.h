@@ -245,7 +245,7 @@ inline __attribute__((always_inline)) void add_plane(const Line& line, int group
   const std::int8_t* x = Bits == 4 ? a + Plane * (group / 2) : a;
   constexpr short factor = Bits == 8 && Plane == 1 ? 16 : 1;
   const int lines = lines_of_plane<Bits>(group);
-  if (Bits == 4 && lines == 4) return add_lines<4>(line, x, group, factor, acc);
+  if (lines == 4) return add_lines<4>(line, x, group, factor, acc);
   constexpr int each = Fp4 ? 4 : 8;
   for (int first = 0; first < lines; first += each)
     add_lines<each>([&](int v) { return line(first + v); }, x + 4 * first, group, factor, acc);

@@ -198,7 +198,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     file.cost = media::image_cost(bytes, image_limits_);
     file.pixels = file.cost.kept / 3;
     file.key = media::salted_key(media::picture_key(bytes), call_->request.cache_salt);
-    file.picture = supply_.decoded.picture(file.key);
+    file.picture = in_use(supply_.decoded.picture(file.key));
     if (file.picture) know(file);
   }
 
@@ -206,7 +206,7 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     const auto& bytes = file.content.bytes;
     const VideoSampling sampling = file.source->sampling.over(*sampling_);
     file.key = media::salted_key(media::video_key(bytes, sampling), call_->request.cache_salt);
-    file.video = supply_.decoded.video(file.key);
+    file.video = in_use(supply_.decoded.video(file.key));
     if (file.video && pixels_of(*file.video) <= video_limits_.max_pixels) {
       file.pixels = pixels_of(*file.video);
       return know(file);
@@ -315,12 +315,26 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
     Pixels pixels = decode_image(file.content.bytes, image_limits_);
     file.picture = with_lease(std::move(pixels), part(file.cost.kept));
     supply_.decoded.keep(file.key, file.picture);
+    file.picture = in_use(std::move(file.picture));
   }
 
   void decode_clip(File& file) {
     Video video = file.clip->decode();
     file.video = with_lease(std::move(video), part(file.cost.kept));
     supply_.decoded.keep(file.key, file.video);
+    file.video = in_use(std::move(file.video));
+  }
+
+  // What nobody uses any more may be dropped for those that wait for memory: they are told when the request lets go of it.
+  template <class T>
+  std::shared_ptr<const T> in_use(std::shared_ptr<const T> kept) const {
+    if (!kept) return kept;
+    const T* content = kept.get();
+    return {content,
+            [kept = std::move(kept), look_again = supply_.memory.looks_again()](const T*) mutable {
+              kept.reset();
+              look_again();
+            }};
   }
 
   Lease part(std::int64_t bytes) {

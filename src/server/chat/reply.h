@@ -9,6 +9,15 @@
 
 namespace pippin::server {
 
+/// How a stream is sent.
+struct StreamForm {
+  std::string content_type;
+  std::string keep_alive;  ///< sent where nothing else is for a while; says nothing
+};
+
+/// Server-sent events.
+StreamForm event_stream();
+
 /// One answer in an API's words: takes the engine's events, gives the bytes that the client gets. An answer may have several
 /// choices (OpenAI's `n`), numbered from 0, whose events come mixed, each choice's in order.
 /// A stream is open(), add() for each event, close(); or fail() at any point after open(). What they return is sent as it is
@@ -17,6 +26,7 @@ class Reply {
  public:
   virtual ~Reply() = default;
 
+  virtual StreamForm form() const { return event_stream(); }
   /// Sent at once, before the prompt has been read.
   virtual std::string open() = 0;
   virtual std::string add(std::size_t choice, const ChatEvent& event) = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <mutex>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -25,13 +26,6 @@ constexpr std::size_t max_ignored_bytes = 1000;
 // Files take one part in so many of the memory for decoded pictures and videos, while they are fetched and until they are decoded.
 constexpr std::int64_t fetched_part = 5;
 
-// Threads that wait while the engine compiles grammars: more than compile at once, so that known grammars pass.
-constexpr std::size_t grammar_threads = 8;
-// A client holds so many of them, fewer than threads compile (text::GrammarCompiler::Options::threads), whatever it sends.
-constexpr std::size_t grammar_threads_per_owner = 2;
-// Requests that wait for one, of all clients and of one.
-constexpr std::size_t max_waiting_for_grammars = 1024, max_waiting_for_grammars_per_owner = 256;
-
 media::FetchOptions fetch_options(const ChatServiceOptions& options, std::int64_t memory) {
   media::FetchOptions fetch = options.fetch;
   fetch.max_held_bytes = memory / fetched_part;
@@ -52,11 +46,6 @@ bool wants_grammar(const ChatRequest& request) {
          (choice.strict && !request.tools_json.empty());
 }
 
-bool wants_grammar(const CompletionCall& call) {
-  return std::any_of(call.requests.begin(), call.requests.end(),
-                     [](const CompletionRequest& request) { return restricts(request.format); });
-}
-
 // What is left of the time goes to the engine, which counts it for itself.
 void hand_over_time(const RequestScope& scope, StopOptions& stop) {
   if (const auto left = scope.seconds_left()) stop.timeout_s = *left;
@@ -65,11 +54,7 @@ void hand_over_time(const RequestScope& scope, StopOptions& stop) {
 // Does `work` for a request when its client's turn on `threads` comes.
 void post_turn(ThreadPool& threads, const std::shared_ptr<RequestScope>& scope,
                std::function<void()> work) {
-  const bool posted =
-      threads.try_post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
-  if (!posted)
-    scope->fail(Error(Code::resource_exhausted,
-                      "too many requests wait for their grammars to be compiled; try again later"));
+  threads.post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
 }
 
 // The engine's errors name parts of tools by its own paths.
@@ -110,6 +95,12 @@ std::string join_ignored(const std::vector<std::string>& names) {
 
 }  // namespace
 
+// Closed when the service goes, whatever the engine still compiles for it.
+struct ChatService::Door {
+  std::mutex mutex;
+  bool open = true;  // guarded
+};
+
 void report_ignored(const std::vector<std::string>& ignored, const std::string& request_id,
                     Headers& headers) {
   if (ignored.empty()) return;
@@ -129,13 +120,14 @@ ChatService::ChatService(Engine& engine, ChatServiceOptions options, ThreadPool&
                       [this](std::int64_t bytes) { decoded_.drop_unused(bytes); }),
       workers_(workers),
       loaders_(loaders),
-      grammar_threads_(
-          ThreadPool::Options{.num_threads = grammar_threads,
-                              .max_per_owner = grammar_threads_per_owner,
-                              .max_waiting = max_waiting_for_grammars,
-                              .max_waiting_per_owner = max_waiting_for_grammars_per_owner}),
+      door_(std::make_shared<Door>()),
       media_threads_(media_threads()),
       fetcher_(fetch_options(options_, engine.stats().memory.decoded)) {}
+
+ChatService::~ChatService() {
+  const std::lock_guard lock(door_->mutex);
+  door_->open = false;
+}
 
 std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> exchange,
                                                     double timeout_s) const {
@@ -163,11 +155,15 @@ void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall ca
   for (const CompletionRequest& request : call.requests)
     timeout_s = std::max(timeout_s, request.stop.timeout_s);
   auto scope = scope_of(std::move(exchange), timeout_s);
-  ThreadPool& threads = wants_grammar(call) ? grammar_threads_ : loaders_;
-  post_turn(threads, scope,
-            [this, scope, call = std::move(call), make_reply = std::move(make_reply)] {
-              complete_now(scope, call, make_reply);
-            });
+  auto shared = std::make_shared<CompletionCall>(std::move(call));
+  for (CompletionRequest& request : shared->requests)
+    request.cache_salt = cache_salt(scope->exchange(), request.cache_salt);
+  auto work = [this, scope, shared, make_reply = std::move(make_reply)] {
+    complete_now(scope, *shared, make_reply);
+  };
+  CompletionRequest& first = shared->requests.front();  // all have one format
+  if (!restricts(first.format)) return post_turn(loaders_, scope, std::move(work));
+  when_prepared(scope, first, loaders_, std::move(work));
 }
 
 void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
@@ -181,7 +177,7 @@ void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
   ChatStreams streams;
   for (CompletionRequest request : call.requests) {
-    request.cache_salt = cache_salt(*exchange, request.cache_salt);
+    request.grammars = call.requests.front().grammars;
     request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
     hand_over_time(*scope, request.stop);
     for (auto& stream : engine_.complete(std::move(request), call.num_choices))
@@ -237,10 +233,22 @@ void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()>
   loaders_.post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
 }
 
-// Where a call is worked on once its media are there: where nobody waits for it who has less to do.
-ThreadPool& ChatService::threads_for(const ChatCall& call, bool answers) {
-  if (answers && wants_grammar(call.request)) return grammar_threads_;
-  return call.media.empty() ? loaders_ : media_threads_;
+// Does `work` when the request's grammars are compiled as well; nobody waits for them meanwhile. `work` holds the request.
+template <class Request>
+void ChatService::when_prepared(const std::shared_ptr<RequestScope>& scope, Request& request,
+                                ThreadPool& threads, std::function<void()> work) {
+  request.client = scope->client();
+  request.hooks.wanted = scope->asks_if_wanted();
+  auto go_on = [scope, door = door_, &request, &threads,
+                work](std::shared_ptr<const Grammars> grammars) {
+    const std::lock_guard lock(door->mutex);
+    if (!door->open) return;
+    request.grammars = std::move(grammars);
+    post_turn(threads, scope, work);
+  };
+  post_turn(loaders_, scope, [this, &request, work = std::move(work), go_on = std::move(go_on)] {
+    engine_.prepare(request, go_on);
+  });
 }
 
 // Gets the media of a call that will be answered (or only looked at), then has `then` called with it.
@@ -248,13 +256,17 @@ void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bo
                           Prepared then) {
   auto shared = std::make_shared<ChatCall>(std::move(call));
   shared->request.cache_salt = cache_salt(scope->exchange(), shared->request.cache_salt);
-  ThreadPool& threads = threads_for(*shared, answers);
-  auto go_on = [this, scope, shared, &threads, then = std::move(then)](int audio_tracks) {
-    post_turn(threads, scope, [this, shared, then, audio_tracks] {
+  // Texts wait for no pictures that are cut up.
+  ThreadPool& threads = shared->media.empty() ? loaders_ : media_threads_;
+  const bool compiles = answers && wants_grammar(shared->request);
+  auto go_on = [this, scope, shared, compiles, &threads, then = std::move(then)](int audio_tracks) {
+    auto work = [this, shared, then, audio_tracks] {
       if (options_.canonical_prompts)
         volatile_lines_ += remove_volatile_lines(shared->request.messages);
       then(*shared, audio_tracks);
-    });
+    };
+    if (!compiles) return post_turn(threads, scope, std::move(work));
+    when_prepared(scope, shared->request, threads, std::move(work));
   };
   if (shared->media.empty()) return go_on(0);
   const ModelInfo info = engine_.info();

@@ -59,9 +59,10 @@ using MakeReply = std::function<std::unique_ptr<Reply>(const ReplyFacts&)>;
 class ChatService {
  public:
   /// Answers are formatted on `workers`; `loaders` render and tokenize texts, in clients' turns. What may take longer has threads of
-  /// its own: one for the network, some for decoding pictures and videos, and some that wait for grammars. So none of it holds up a
+  /// its own: one for the network, some for decoding pictures and videos, and the engine's for grammars. So none of it holds up a
   /// running answer or a text.
   ChatService(Engine& engine, ChatServiceOptions options, ThreadPool& workers, ThreadPool& loaders);
+  ~ChatService();
 
   /// Answers as `call` asks, streamed or whole, with what `make_reply` gives; the answer has `headers`. Throws Error for a model that is not served and,
   /// where told to, for unknown fields; all later errors go to the exchange.
@@ -100,7 +101,9 @@ class ChatService {
                                          double timeout_s) const;
   using Prepared = std::function<void(ChatCall& call, int audio_tracks)>;
   void prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers, Prepared then);
-  ThreadPool& threads_for(const ChatCall& call, bool answers);
+  template <class Request>
+  void when_prepared(const std::shared_ptr<RequestScope>& scope, Request& request,
+                     ThreadPool& threads, std::function<void()> work);
   std::string cache_salt(const Exchange& exchange, const std::string& sent) const;
   void truncate(ChatRequest& request) const;
   void begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call, int audio_tracks,
@@ -116,7 +119,8 @@ class ChatService {
   ThreadPool& workers_;
   ThreadPool& loaders_;
   mutable Timer timer_;
-  ThreadPool grammar_threads_;  // that wait for those of the engine
+  struct Door;
+  const std::shared_ptr<Door> door_;  // through which the engine's threads come back
   ThreadPool media_threads_;
   const media::MediaFetcher fetcher_;
   std::atomic<std::int64_t> volatile_lines_ = 0;  // removed from prompts

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "server/http/errors.h"
-#include "server/http/sse.h"
 
 namespace pippin::server {
 namespace {
@@ -53,11 +52,12 @@ void ChatSession::begin(ChatStreams streams) {
   }
   if (options_.stream) {
     Headers headers = options_.headers;
-    headers.add("Content-Type", "text/event-stream; charset=utf-8");
+    StreamForm form = reply_->form();
+    headers.add("Content-Type", std::move(form.content_type));
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
     // First, so that no client that has only stopped sending is taken for one that has left as the stream starts.
-    exchange_->keep_alive_with(sse_comment("keep-alive"));
+    exchange_->keep_alive_with(std::move(form.keep_alive));
     exchange_->start_stream(std::move(headers));
     pieces_ = reply_->open();
   }

@@ -55,8 +55,8 @@ HttpConnection::HttpConnection(std::shared_ptr<HttpCore> core, std::uint64_t num
     : core_(std::move(core)),
       number_(number),
       transport_(std::move(transport)),
-      strand_(transport_->executor()),
-      changed_(strand_),
+      executor_(transport_->executor()),
+      changed_(executor_),
       peer_(std::move(peer)),
       max_input_(core_->options().max_header_bytes + 2 * max_read) {}
 
@@ -68,7 +68,7 @@ HttpConnection::~HttpConnection() {
 void HttpConnection::start(bool full) {
   auto self = shared_from_this();
   asio::co_spawn(
-      strand_, [self, full] { return self->run(full); },
+      executor_, [self, full] { return self->run(full); },
       [self](std::exception_ptr error) {
         self->close();
         try {
@@ -81,7 +81,7 @@ void HttpConnection::start(bool full) {
 
 void HttpConnection::stop(bool now) {
   insist([&] {
-    asio::post(strand_, [self = shared_from_this(), now] {
+    asio::post(executor_, [self = shared_from_this(), now] {
       self->stopping_ = self->stopping_ || now;
       self->changed_.cancel();
     });
@@ -89,7 +89,7 @@ void HttpConnection::stop(bool now) {
 }
 
 void HttpConnection::evict() {
-  asio::post(strand_, [self = shared_from_this()] {
+  asio::post(executor_, [self = shared_from_this()] {
     if (!self->waiting_) return;  // its request has come meanwhile
     spdlog::debug("[http] {}: closed, others need its place", self->peer_.name);
     self->close();
@@ -101,7 +101,7 @@ void HttpConnection::update(std::uint64_t serial, std::shared_ptr<const Change> 
   // Held weakly: what is posted after the last I/O thread has ended must not keep the connection
   // (and with it the io_context that holds the post) alive for ever.
   insist([&] {
-    asio::post(strand_, [weak = weak_from_this(), serial, change] {
+    asio::post(executor_, [weak = weak_from_this(), serial, change] {
       const auto self = weak.lock();
       if (self) self->make(serial, *change);
     });
@@ -148,8 +148,7 @@ asio::awaitable<void> HttpConnection::talk(bool full) {
 asio::awaitable<void> HttpConnection::give_up() {
   spdlog::warn("[http] {}: no memory is left for its request", peer_.name);
   const bool silent = out_ ? !out_->sent : waiting_ != WaitingConnections::Stage::idle;
-  admission_ = {};
-  body_room_ = {};
+  drop_request();
   if (silent && !writing_ && !broken_) co_await write_rest(no_memory_answer);
   if (!out_) co_return;
   leave_answer();

@@ -13,8 +13,7 @@
 
 namespace pippin::server {
 
-/// The answer of the request in progress, as far as it has been produced and not yet sent. Strand
-/// only.
+/// The answer of the request in progress, as far as it has been produced and not yet sent. I/O thread only.
 struct Outgoing {
   std::uint64_t serial = 0;  ///< which request of the connection it answers
   bool head_only = false;    ///< HEAD: the body is counted but not sent
@@ -33,8 +32,8 @@ struct Outgoing {
   std::shared_ptr<std::atomic<bool>> gone;  ///< shared with the exchange
 };
 
-/// Owns the transport and with it the socket. Everything runs on the connection's strand, most of it in the coroutine run(),
-/// which also keeps the connection alive; other threads only post to the strand. One read is
+/// Owns the transport and with it the socket. Everything runs on the I/O thread, most of it in the coroutine run(),
+/// which also keeps the connection alive; other threads only post to it. One read is
 /// pending at any time while there is room for what it brings, so that a client's leaving is
 /// noticed at once, and at most one write. The coroutine waits in one place only, for "something
 /// changed or it is time" (see changed()): reads and writes are plain callbacks that note their
@@ -54,7 +53,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void evict();
 
   using Change = std::function<void(HttpConnection&, Outgoing&)>;
-  /// Waits where there is no memory to pass it on. Runs `change` on the strand with the answer numbered `serial`, if that is still the current
+  /// Waits where there is no memory to pass it on. Runs `change` on the I/O thread with the answer numbered `serial`, if that is still the current
   /// one. Any thread.
   void update(std::uint64_t serial, std::shared_ptr<const Change> change);
 
@@ -99,6 +98,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool grow_body_room();
   void check_memory() const;
   void wait_for(WaitingConnections::Stage stage);
+  void drop_request();
   void judge();
   bool wants_body() const;
   void begin_exchange();
@@ -107,7 +107,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const std::shared_ptr<HttpCore> core_;
   const std::uint64_t number_;
   const std::unique_ptr<Transport> transport_;
-  const asio::any_io_executor strand_;  // the transport's
+  const asio::any_io_executor executor_;  // the transport's
   asio::steady_timer changed_;
   const Peer peer_;
   const std::size_t max_input_;  // bytes that may wait in input_

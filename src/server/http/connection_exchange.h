@@ -10,7 +10,7 @@
 
 namespace pippin::server {
 
-/// Forwards what any thread says to the connection's strand. Holds the connection weakly: one that
+/// Forwards what any thread says to the I/O thread. Holds the connection weakly: one that
 /// outlives the server does nothing any more.
 class HttpExchange final : public Exchange {
  public:

@@ -129,12 +129,18 @@ void HttpConnection::set_on_disconnect(Outgoing& out, std::function<void()> gone
     out.on_disconnect = std::move(gone);
 }
 
-// Answers what could not be read as a request.
-asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
+// What has come of a request that is not answered as one. Its body goes before the room for it, which others wait for.
+void HttpConnection::drop_request() {
+  parser_.reset();
   admission_ = {};
   body_room_ = {};
+}
+
+// Answers what could not be read as a request.
+asio::awaitable<void> HttpConnection::refuse(ParserFailure failure) {
   const std::string id = core_->make_id();
   const ErrorShape shape = core_->error_shape(parser_ ? parser_->path() : "");
+  drop_request();
   const HttpResponse response = error_response({shape, id}, failure.status, failure.message,
                                                failure.status == 413 ? "body" : "");
   ResponseHead head;

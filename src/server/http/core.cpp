@@ -27,9 +27,6 @@ namespace {
 
 using boost::system::error_code;
 
-// Strands of connections: as many run at once as there are threads.
-constexpr int strands_per_thread = 16;
-
 // Connections past the limit that are still told so; past these they are closed without a word.
 constexpr std::size_t max_refusals = 64;
 // Where the system has no file descriptor left, accepting again at once would only spin.
@@ -117,16 +114,13 @@ HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)
       pool_(pool),
       bodies_(
           static_cast<std::int64_t>(std::max(options.max_bodies_bytes, options.max_body_bytes))),
-      io_(options.num_io_threads),
-      control_(asio::make_strand(io_)),
-      acceptor_(control_),
-      file_acceptor_(control_),
-      drain_timer_(control_),
-      accept_timer_(control_),
-      signals_(control_),
+      io_(1),
+      acceptor_(io_),
+      file_acceptor_(io_),
+      drain_timer_(io_),
+      accept_timer_(io_),
+      signals_(io_),
       waiting_(max_per_address(options)) {
-  for (int i = 0; i < strands_per_thread * options.num_io_threads; ++i)
-    strands_.push_back(asio::make_strand(io_));
   std::random_device random;
   id_seed_ = (std::uint64_t{random()} << 32) | random();
   bind();
@@ -185,14 +179,8 @@ void HttpCore::start(Router router, RequestObserver observer, Gate gate) {
   observer_ = std::move(observer);
   gate_ = std::move(gate);
   listen();
-  asio::post(control_, [this] { accept_next(); });
-  try {
-    for (int i = 0; i < options_.num_io_threads; ++i) threads_.emplace_back([this] { run_io(); });
-  } catch (...) {
-    io_.stop();
-    wait();
-    throw;
-  }
+  asio::post(io_, [this] { accept_next(); });
+  thread_ = std::thread([this] { run_io(); });
 }
 
 BodyStats HttpCore::body_stats() const {
@@ -219,15 +207,14 @@ void HttpCore::run_io() {
       io_.run();
       return;
     } catch (const std::exception& bug) {
-      spdlog::error("[http] an event failed: {}", bug.what());
-      insist([this] { asio::post(control_, [this] { accept_again(); }); });
+      insist([&] { spdlog::error("[http] an event failed: {}", bug.what()); });
+      insist([this] { asio::post(io_, [this] { accept_again(); }); });
     }
   }
 }
 
 void HttpCore::wait() {
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
+  if (thread_.joinable()) thread_.join();
 }
 
 void HttpCore::accept_next() {
@@ -249,7 +236,7 @@ void HttpCore::accept_again() {
 template <class Acceptor>
 void HttpCore::accept_from(Acceptor& acceptor) {
   using Socket = typename Acceptor::protocol_type::socket;
-  acceptor.async_accept(next_strand(), [this](error_code error, Socket socket) {
+  acceptor.async_accept([this](error_code error, Socket socket) {
     if (draining_ || error == asio::error::operation_aborted) return;
     if (!error) {
       try_admit(std::move(socket));
@@ -260,9 +247,6 @@ void HttpCore::accept_from(Acceptor& acceptor) {
     }
   });
 }
-
-// Boost.Asio (1.81) reads what it has not set where it finds no memory for a new strand: they are made at the start.
-HttpCore::Strand HttpCore::next_strand() { return strands_[next_connection_ % strands_.size()]; }
 
 // A connection that there is no memory for is closed.
 template <class Socket>
@@ -297,7 +281,7 @@ bool HttpCore::make_room() {
 void HttpCore::waits(std::uint64_t number, const std::string& address,
                      WaitingConnections::Stage stage) {
   const auto too_many = waiting_.add(number, address, stage);
-  if (too_many) asio::post(control_, [this, number = *too_many] { evict(number); });
+  if (too_many) asio::post(io_, [this, number = *too_many] { evict(number); });
 }
 
 void HttpCore::evict(std::uint64_t number) {
@@ -332,7 +316,7 @@ void HttpCore::await_signal(std::chrono::milliseconds drain) {
 }
 
 void HttpCore::shutdown(std::chrono::milliseconds drain) {
-  asio::post(control_, [this, drain] { begin_drain(drain); });
+  asio::post(io_, [this, drain] { begin_drain(drain); });
 }
 
 void HttpCore::begin_drain(std::chrono::milliseconds drain) {
@@ -360,7 +344,7 @@ void HttpCore::stop_connections(bool now) {
 
 void HttpCore::remove(std::uint64_t number) {
   insist([&] {
-    asio::post(control_, [this, number] {
+    asio::post(io_, [this, number] {
       connections_.erase(number);
       leaving_.erase(number);
       finish_if_empty();
@@ -368,7 +352,7 @@ void HttpCore::remove(std::uint64_t number) {
   });
 }
 
-// With the last connection gone nothing may keep the I/O threads waiting.
+// With the last connection gone nothing may keep the I/O thread waiting.
 void HttpCore::finish_if_empty() {
   if (!draining_ || !connections_.empty()) return;
   drain_timer_.cancel();

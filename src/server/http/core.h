@@ -6,7 +6,6 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -51,9 +50,10 @@ class ExchangeCount {
   int count_ = 0;  // guarded by mutex_
 };
 
-/// Owns the io_context, the listening socket and the I/O threads. Connections hold it, so that
+/// Owns the io_context, the listening socket and the I/O thread. Connections hold it, so that
 /// whatever still holds a connection keeps it valid; it keeps no connection alive (each lives by
-/// its own coroutine). What is marked "control" is touched on the control strand only.
+/// its own coroutine). What is marked "I/O" is touched on that thread only. There are no strands: one hands its queue on in a
+/// destructor, which ends the process where there is no memory for that (Boost.Asio 1.81).
 class HttpCore : public std::enable_shared_from_this<HttpCore> {
  public:
   HttpCore(const HttpOptions& options, ThreadPool& pool);
@@ -92,9 +92,6 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   std::string make_id();
 
  private:
-  using Strand = asio::strand<asio::io_context::executor_type>;
-
-  Strand next_strand();
   void bind();
   void bind_port();
   void bind_file();
@@ -117,9 +114,9 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
 
   const HttpOptions options_;
   const std::unique_ptr<asio::ssl::context> tls_;  // null: HTTP
-  Router router_;                                  // set by start(), before the threads
-  RequestObserver observer_;                       // set by start(), before the threads
-  Gate gate_;                                      // set by start(), before the threads
+  Router router_;                                  // set by start(), before the thread
+  RequestObserver observer_;                       // set by start(), before the thread
+  Gate gate_;                                      // set by start(), before the thread
   ThreadPool& pool_;
   std::uint16_t port_ = 0;
   bool on_loopback_ = false;
@@ -131,19 +128,16 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   const std::shared_ptr<ExchangeCount> exchanges_ = std::make_shared<ExchangeCount>();
 
   asio::io_context io_;
-  Strand control_;
-  std::vector<Strand> strands_;                           // that connections share
-  tcp::acceptor acceptor_;                                // control
-  asio::local::stream_protocol::acceptor file_acceptor_;  // control; open in place of the other
-  asio::steady_timer drain_timer_;                        // control
-  asio::steady_timer accept_timer_;                       // control
-  asio::signal_set signals_;                              // control
-  std::map<std::uint64_t, std::weak_ptr<HttpConnection>>
-      connections_;                  // control; each removes itself
-  std::set<std::uint64_t> leaving_;  // control; of those, the ones that were evicted
+  tcp::acceptor acceptor_;                                // I/O
+  asio::local::stream_protocol::acceptor file_acceptor_;  // I/O; open in place of the other
+  asio::steady_timer drain_timer_;                        // I/O
+  asio::steady_timer accept_timer_;                       // I/O
+  asio::signal_set signals_;                              // I/O
+  std::map<std::uint64_t, std::weak_ptr<HttpConnection>> connections_;  // I/O; each removes itself
+  std::set<std::uint64_t> leaving_;  // I/O; of those, the ones that were evicted
   WaitingConnections waiting_;
-  std::uint64_t next_connection_ = 0;  // control
-  std::vector<std::thread> threads_;   // start() and wait() only
+  std::uint64_t next_connection_ = 0;  // I/O
+  std::thread thread_;                 // start() and wait() only
 };
 
 }  // namespace pippin::server

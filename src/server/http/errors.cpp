@@ -108,6 +108,10 @@ std::string anthropic_error_body(const Error& error, std::string_view request_id
   return anthropic_error_body(status_of(error.code()), message_naming_field(error), request_id);
 }
 
+std::string ollama_error_body(std::string_view message) {
+  return json::serialize(json::object{{"error", valid_utf8(message)}});
+}
+
 std::string message_naming_field(const Error& error) { return naming(error.field(), error.what()); }
 
 ErrorPlace place_of(const HttpRequest& request) { return {request.error_shape, request.id}; }
@@ -115,11 +119,19 @@ ErrorPlace place_of(const Exchange& exchange) { return place_of(exchange.request
 
 HttpResponse error_response(const ErrorPlace& place, int status, std::string_view message,
                             std::string_view param, std::string_view code) {
-  const bool anthropic = place.shape == ErrorShape::anthropic;
-  HttpResponse response = json_response(
-      status, anthropic ? anthropic_error_body(status, naming(param, message), place.request_id)
-                        : error_body(status, message, param, code));
-  if (anthropic) response.headers.add("Request-Id", std::string(place.request_id));
+  const auto body = [&] {
+    switch (place.shape) {
+      case ErrorShape::anthropic:
+        return anthropic_error_body(status, naming(param, message), place.request_id);
+      case ErrorShape::ollama:
+        return ollama_error_body(naming(param, message));
+      default:
+        return error_body(status, message, param, code);
+    }
+  };
+  HttpResponse response = json_response(status, body());
+  if (place.shape == ErrorShape::anthropic)
+    response.headers.add("Request-Id", std::string(place.request_id));
   if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
   return response;
 }

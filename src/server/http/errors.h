@@ -24,7 +24,7 @@ std::string error_body(int status, std::string_view message, std::string_view pa
 /// The body alone, for an error in mid-stream.
 std::string error_body(const Error& error);
 
-/// The request that an error answers. Anthropic's shape has no member for the field to blame, so the message begins with the
+/// The request that an error answers. Anthropic's and Ollama's shapes have no member for the field to blame, so the message begins with the
 /// field where the message doesn't name it.
 struct ErrorPlace {
   ErrorShape shape = ErrorShape::openai;
@@ -42,6 +42,9 @@ HttpResponse error_response(const ErrorPlace& place, const Error& error);
 /// Anthropic's: {"type": "error", "error": {"type", "message"}, "request_id"}. `type` follows from the status.
 std::string anthropic_error_body(int status, std::string_view message, std::string_view request_id);
 std::string anthropic_error_body(const Error& error, std::string_view request_id);
+
+/// Ollama's: {"error": message}.
+std::string ollama_error_body(std::string_view message);
 
 /// The error's message, for where no member names the field that is to blame.
 std::string message_naming_field(const Error& error);

@@ -61,13 +61,11 @@ struct HttpOptions {
   /// Connections of one address whose request's header is not whole yet; past it the oldest of them is closed. 0: half of all,
   /// but at least 8.
   int max_headers_per_address = 0;
-  /// Threads that move bytes.
-  int num_io_threads = 1;
 };
 
 /// Listens, reads requests, routes them to handlers and sends their answers. Handlers run on the
 /// thread pool, except the routes of Where::io_thread. An Error that leaves a handler is answered
-/// in one place (server/http/errors). Owns its I/O threads; the pool must outlive it. All methods are
+/// in one place (server/http/errors). Owns its I/O thread; the pool must outlive it. All methods are
 /// thread-safe except as said.
 class HttpServer {
  public:

@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 /// The connected socket of a port or of a socket file.
 using StreamSocket = asio::generic::stream_protocol::socket;
 
-/// Owns a connected socket. Used on the socket's strand, on which callbacks run, too; at most one read and one write are pending.
+/// Owns a connected socket. Used on the I/O thread, on which callbacks run, too; at most one read and one write are pending.
 /// What a callback holds is let go of when it has run: close() makes every one run.
 class Transport {
  public:

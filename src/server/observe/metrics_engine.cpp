@@ -124,6 +124,15 @@ constexpr Labelled page_states[] = {
     {"free", [](const EngineStats& s) { return number(s.pages_free); }},
 };
 
+constexpr Labelled window_page_states[] = {
+    {"used",
+     [](const EngineStats& s) {
+       return number(s.window_pages - s.window_pages_free - s.window_pages_cached);
+     }},
+    {"cached", [](const EngineStats& s) { return number(s.window_pages_cached); }},
+    {"free", [](const EngineStats& s) { return number(s.window_pages_free); }},
+};
+
 constexpr Labelled prefix_results[] = {
     {"whole", [](const EngineStats& s) { return number(s.prefix_whole); }},
     {"extended", [](const EngineStats& s) { return number(s.prefix_extended); }},
@@ -207,6 +216,8 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   Collector collector(stats, model_name);
   for (const auto& scalar : scalars) collector.add(scalar);
   collector.add("pippin:kv_pages", "KV pages by what they hold.", gauge, "state", page_states);
+  collector.add("pippin:window_pages", "Pages of layers with a window, where these are apart.",
+                gauge, "state", window_page_states);
   collector.add("pippin:memory_budget_bytes", "What the engine's memory is set aside for.", gauge,
                 "part", memory_parts);
   collector.add("pippin:prefix_lookups_total",

@@ -117,6 +117,9 @@ TEST(Metrics, ShowTheEnginesCounters) {
   stats.pages_total = 10;
   stats.pages_free = 3;
   stats.pages_cached = 2;
+  stats.window_pages = 7;
+  stats.window_pages_free = 1;
+  stats.window_pages_cached = 2;
   stats.prompt_tokens = 70;
   stats.cached_tokens = 48;
   StepRecord step;
@@ -133,6 +136,9 @@ TEST(Metrics, ShowTheEnginesCounters) {
   const std::string text = Metrics("a \"model\"\n").text(stats);
   const std::string label = R"({model_name="a \"model\"\n"})";
   EXPECT_EQ(value_of(text, "pippin:kv_cache_usage_perc" + label), 0.5);
+  const std::string used = R"({model_name="a \"model\"\n",state="used"})";
+  EXPECT_EQ(value_of(text, "pippin:kv_pages" + used), 5);
+  EXPECT_EQ(value_of(text, "pippin:window_pages" + used), 4);
   EXPECT_EQ(value_of(text, "pippin:prefix_cache_queries_total" + label), 70);
   EXPECT_EQ(value_of(text, "pippin:prefix_cache_hits_total" + label), 48);
   EXPECT_EQ(value_of(text, "pippin:iteration_tokens_total_sum" + label), 43);

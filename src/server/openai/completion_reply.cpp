@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/json.h"
+#include "server/chat/token_reply.h"
 #include "server/http/errors.h"
 #include "server/http/sse.h"
-#include "server/openai/token_reply.h"
 #include "server/schema/finish_reason.h"
 #include "server/schema/utf8.h"
 

@@ -21,7 +21,7 @@ constexpr ErrorCase errors[] = {
     {413, "payload_too_large", "The body, a picture or a video is over its limit"},
     {415, "unsupported_media_type", "The body is compressed, or its Content-Type is not application/json"},
     {417, "expectation_failed", "An Expect header other than 100-continue"},
-    {429, "queue_full", "As many requests wait as may, as many wait for their grammars (256 of one client, its API key or address), or grammars take all memory that they may; try again after Retry-After"},
+    {429, "queue_full", "As many requests wait as may, as many wait for their grammars (64 of one client, its API key or address), or grammars take all memory that they may; try again after Retry-After"},
     {429, "rate_limit_exceeded", "The API key has used up its requests a minute, or its requests at once; try again after Retry-After"},
     {431, "header_too_large", "The request's header is over its limit"},
     {500, "internal_error", "A fault of the server's own; the log says more under the request's id"},

@@ -85,6 +85,17 @@ constexpr FieldSchema schemas[] = {
     {"", "output_config", R"({"type": "object"})", "The effort, and the form of the answer"},
     {"", "output_format", R"({"type": "object"})", "The form of the answer, by the name that it had before"},
     {"", "context_management", R"({"type": "object"})", "Edits of the conversation"},
+    // Ollama's API.
+    {"/api/chat", "messages", R"({"type": "array", "items": {"$ref": "#/components/schemas/OllamaMessage"}})", "The conversation; none: the model is loaded"},
+    {"/api/chat", "stream", R"({"type": "boolean", "default": true})", "Answer by lines of JSON, as the words are generated"},
+    {"/api/generate", "stream", R"({"type": "boolean", "default": true})", "Answer by lines of JSON, as the words are generated"},
+    {"", "options", R"({"type": "object", "properties": {"temperature": {"type": "number", "minimum": 0, "maximum": 2}, "num_predict": {"type": "integer"}}})", "How the answer is sampled: temperature, top_k, top_p, min_p, seed, stop, num_predict, penalties"},
+    {"", "format", R"({"anyOf": [{"enum": ["", "json"]}, {"type": "object"}]})", "\"json\", or a JSON Schema that the answer keeps to"},
+    {"", "think", R"({"anyOf": [{"type": "boolean"}, {"enum": ["low", "medium", "high"]}]})", "Whether, and how much, the model thinks"},
+    {"", "images", R"({"type": "array", "items": {"type": "string"}, "maxItems": 0})", "Pictures in base64"},
+    {"/api/generate", "system", R"({"type": "string"})", "What comes before the prompt"},
+    {"", "raw", R"({"type": "boolean"})", "The prompt is taken as it is, without the model's template"},
+    {"", "keep_alive", R"({"type": ["string", "number"]})", "Without influence: the model stays loaded"},
     // The Responses API.
     {"", "input", R"({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})", "A question, or the items of a conversation"},
     {"", "instructions", R"({"type": "string"})", "What comes before the conversation"},

@@ -14,6 +14,7 @@ namespace pippin::server {
 enum class ErrorShape {
   openai,     ///< {"error": {"message", "type", "param", "code"}}
   anthropic,  ///< {"type": "error", "error": {"type", "message"}, "request_id"}
+  ollama,     ///< {"error": message}
 };
 
 struct Operation {
@@ -24,7 +25,7 @@ struct Operation {
   std::vector<std::string_view> required = {};
   /// The JSON Schema of the answer's body; or the media type of a text. Empty: the body is plain text.
   std::string_view answer = R"({"type": "object"})";
-  /// Whether a model answers, on wish as server-sent events.
+  /// Whether a model answers, on wish as a stream.
   bool streams = false;
   ErrorShape errors = ErrorShape::openai;
 };

@@ -24,7 +24,7 @@ An error is answered as OpenAI's API does:
 
 `message` is for people, `code` for programs, and `param` names the field to blame: `messages.0.content.1.image_url`, `...video.3` of a frame
 in a list, `messages.2` (`input.2` in Responses) where the chat template refuses that message, or `body` where there is no single one. Below
-/v1/messages errors have Anthropic's shape instead. In a stream that has begun an error is its last event: no finish reason, no `[DONE]` and no
+/v1/messages errors have Anthropic's shape instead, below /api Ollama's: {"error": message}. In a stream that has begun an error is its last event: no finish reason, no `[DONE]` and no
 `message_stop` follow, and its status stays 200. `response.failed` has the codes `invalid_prompt` (where the status would be 4xx),
 `rate_limit_exceeded` and `server_error`.
 This file is written from the server's own tables (src/server/schema/error_table.cpp): a test fails where it is not current.

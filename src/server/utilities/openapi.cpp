@@ -25,6 +25,9 @@ constexpr std::string_view components = R"({
       {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string", "minLength": 1}}}}]}}},
   "AnthropicError": {"type": "object", "required": ["type", "error"], "properties": {"type": {"const": "error"},
     "error": {"type": "object", "required": ["type", "message"]}}},
+  "OllamaMessage": {"type": "object", "required": ["role", "content"], "properties": {
+    "role": {"type": "string", "enum": ["system", "user", "assistant", "tool"]}, "content": {"type": "string"}}},
+  "OllamaError": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
   "Part": {"anyOf": [
     {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}},
     {"type": "object", "required": ["type", "image_url"], "properties": {"type": {"const": "image_url"},
@@ -53,15 +56,23 @@ json::object answer_content(const Operation& operation) {
   if (!answer.starts_with('{'))
     return content(answer.empty() ? "text/plain" : answer, {{"type", "string"}});
   json::object types = content("application/json", parse_json(answer, "answer").as_object());
-  if (operation.streams)
-    // No type: for some readers a stream is a text, for others its events are what the schema describes.
+  // No type: for some readers a stream is a text, for others its events are what the schema describes.
+  if (operation.streams && operation.errors == ErrorShape::ollama)
+    types["application/x-ndjson"] = json::object{{"schema", {{"description", "Lines of JSON"}}}};
+  else if (operation.streams)
     types["text/event-stream"] = json::object{{"schema", {{"description", "Server-sent events"}}}};
   return types;
 }
 
 std::string_view error_schema(const Operation& operation) {
-  return operation.errors == ErrorShape::anthropic ? "#/components/schemas/AnthropicError"
-                                                   : "#/components/schemas/Error";
+  switch (operation.errors) {
+    case ErrorShape::anthropic:
+      return "#/components/schemas/AnthropicError";
+    case ErrorShape::ollama:
+      return "#/components/schemas/OllamaError";
+    default:
+      return "#/components/schemas/Error";
+  }
 }
 
 json::object responses(const Operation& operation) {

@@ -6,6 +6,7 @@
 #include "server/schema/utf8.h"
 #include "server/utilities/calls.h"
 #include "server/utilities/openapi.h"
+#include "server/utilities/probes.h"
 
 namespace pippin::server {
 namespace {
@@ -70,6 +71,7 @@ void Utilities::add_routes(Router& router) {
   const std::string version = json::serialize(json::object{{"version", PIPPIN_VERSION}});
   router.add("GET", "/version", {.summary = "The server's version", .answer = version_schema},
              [version](auto exchange) { exchange->respond(json_response(200, version)); });
+  add_probes(router, engine_, service_);
   // Both tell of all routes, these two among them.
   const auto abilities = std::make_shared<std::string>(),
              document = std::make_shared<std::string>();

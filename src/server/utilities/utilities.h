@@ -14,7 +14,7 @@
 namespace pippin::server {
 
 /// POST /tokenize, /detokenize (both as vLLM has them, and with llama.cpp's "content"), /apply-template; GET /v1/capabilities,
-/// /version, /openapi.json. Thread-safe. Engine and service must outlive it.
+/// /version, /openapi.json; and what probes.h adds. Thread-safe. Engine and service must outlive it.
 class Utilities {
  public:
   Utilities(Engine& engine, ChatService& service) : engine_(engine), service_(service) {}

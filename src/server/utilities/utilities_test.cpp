@@ -47,6 +47,20 @@ TEST_F(UtilitiesTest, DetokenizesAndAppliesTheTemplate) {
   EXPECT_EQ(ask("/apply-template", "{" + hi + "}").at("prompt"), "hi");
 }
 
+TEST_F(UtilitiesTest, ClientsOfOtherServersFindTheModel) {
+  start();
+  const auto props = parse_json(get("/props").body, "body");
+  EXPECT_EQ(props.at("default_generation_settings").at("n_ctx"), 512);
+  EXPECT_EQ(props.at("modalities").at("vision"), true);
+  const auto models = parse_json(get("/api/v0/models").body, "body").at("data").as_array();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0].at("id"), "tiny");
+  EXPECT_EQ(models[0].at("type"), "vlm");
+  EXPECT_EQ(models[0].at("max_context_length"), 512);
+  EXPECT_EQ(parse_json(get("/api/v0/models/tiny").body, "body"), models[0]);
+  EXPECT_EQ(get("/api/v0/models/other").status, 404);
+}
+
 TEST_F(UtilitiesTest, TakeWhereThePromptEnds) {
   start();
   const std::string both = R"(, "add_generation_prompt": true, "continue_final_message": true})";

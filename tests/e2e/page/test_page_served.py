@@ -23,7 +23,7 @@ def endless(route: Route) -> None:
 
 
 def test_a_question_about_a_picture(browser: Browser, server: Server):
-    with window(browser, url_of(server), viewport={"width": 1280, "height": 720}) as tab:
+    with window(browser, url_of(server), viewport={"width": 1280, "height": 980}) as tab:
         tab.page.locator("#files").set_input_files(PICTURE)
         expect(tab.page.get_by_role("list", name="Attached files").get_by_role("listitem")).to_have_count(1)
         tab.page.get_by_role("button", name="Settings").click()
