@@ -4,7 +4,7 @@ add_compile_options(-Wall -Wextra)
 set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives of GCC 12 in the standard library's own headers (GCC bugs 105329, 105651).
-  add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized)
+  add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds -Wno-maybe-uninitialized)
 endif()
 if(PIPPIN_SANITIZE)
   # The standard library's own checks come along: they see what a sanitizer can't, such as operator[] within the capacity.

@@ -45,8 +45,9 @@ export class Store {
    */
   async #in(store, mode, action) {
     const transaction = this.database.transaction(store, mode);
-    const [value] = await Promise.all([result(action(transaction.objectStore(store))), finished(transaction)]);
-    return value;
+    const done = Promise.all([result(action(transaction.objectStore(store))), finished(transaction)]);
+    transaction.commit(); // now: a page that is closing does not live to commit when the request has succeeded
+    return (await done)[0];
   }
 
   /** @returns {Promise<Conversation[]>} the one changed last comes first */

@@ -79,6 +79,16 @@ def test_a_tab_closed_in_mid_answer_leaves_what_had_come(tab: Tab, played: Playe
     expect(tab.answers.last.locator(".markdown")).to_have_text("Yes.")
 
 
+def test_a_reload_at_the_first_words_leaves_them(tab: Tab, played: PlayedServer):
+    for words in ("Half an answer", "Another half", "A third"):  # shown before the first of the savings on a clock
+        played.play(words, threading.Event())
+        tab.send("go")
+        expect(tab.answers.last.locator(".markdown")).to_have_text(words)
+        tab.reload()
+        expect(tab.answers.last.locator(".markdown")).to_have_text(words)
+        expect(tab.answers.last.locator(".ending")).to_have_text("Stopped.")
+
+
 def long_conversation(count: int) -> str:
     text = "Some **words** with `code`.\n\n```python\nx = 1\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
     messages = [{"id": str(i), "parent": str(i - 1) if i else None, "role": ("user", "assistant")[i % 2], "created": i,
