@@ -91,9 +91,13 @@ impl LineEditor {
         let mut editor = Editor::with_config(config)?;
         let commands = commands.lines().map(str::to_string).collect();
         editor.set_helper(Some(Manners { commands, files: FilenameCompleter::new() }));
-        // Not Ctrl-J, too: a terminal sends that for an Enter which is typed while an answer still comes.
-        let newline = EventHandler::Simple(Cmd::Newline);
-        editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), newline);
+        // A terminal sends Ctrl-J for an Enter that is typed while an answer still comes: Alt-Ctrl-J is Alt-Enter, and Ctrl-J is no newline.
+        for key in [
+            KeyEvent(KeyCode::Enter, Modifiers::ALT),
+            KeyEvent(KeyCode::Char('J'), Modifiers::CTRL_ALT),
+        ] {
+            editor.bind_sequence(key, EventHandler::Simple(Cmd::Newline));
+        }
         if !history.is_empty() {
             let _ = editor.load_history(history); // there is none the first time
         }

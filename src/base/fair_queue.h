@@ -67,13 +67,16 @@ class FairQueue {
   }
 
  private:
+  // Constructors: GCC 12 destroys the parts of a braced temporary twice where memory for its place in a list is missing.
   struct Flow {
+    explicit Flow(std::string name) : name(std::move(name)) {}
     std::string name;
-    std::deque<Task> tasks = {};
+    std::deque<Task> tasks;
   };
   struct Owner {
+    explicit Owner(std::string name) : name(std::move(name)) {}
     std::string name;
-    std::list<Flow> flows = {};  ///< those with tasks; the next one first
+    std::list<Flow> flows;  ///< those with tasks; the next one first
     std::size_t running = 0;
   };
 
@@ -81,7 +84,7 @@ class FairQueue {
   static Named& find_or_add(std::list<Named>& all, const std::string& name) {
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const Named& each) { return each.name == name; });
-    return found != all.end() ? *found : all.emplace_back(Named{name});
+    return found != all.end() ? *found : all.emplace_back(name);
   }
 
   void drop_empty(Owner& owner) {

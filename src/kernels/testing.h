@@ -9,9 +9,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/gpu/kernel.h"
+
 namespace pippin::testing {
 
 namespace mx = mlx::core;
+
+/// Tests have MLX as the engine has it.
+inline const bool environment_is_prepared = (kernels::gpu::prepare_environment(), true);
 
 /// The array's values, row-major, as floats.
 inline std::vector<float> to_vector(const mx::array& x) {

@@ -47,13 +47,10 @@ constexpr const char* help =
 
 std::atomic<bool> interrupted{false};  // set by Ctrl-C; a signal handler has nothing else
 
-// While an answer comes, Ctrl-C ends that and not the program.
+// Ctrl-C ends an answer and not the program.
 class Interruptible {
  public:
-  Interruptible() {
-    interrupted = false;
-    before_ = std::signal(SIGINT, [](int) { interrupted = true; });
-  }
+  Interruptible() : before_(std::signal(SIGINT, [](int) { interrupted = true; })) {}
   ~Interruptible() { std::signal(SIGINT, before_); }
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
@@ -118,7 +115,11 @@ class Chat {
     LineEditor editor(names, history_file(!command_.no_history));
     std::cerr << source_.name << " on the " << engine_.info().device
               << ". /help lists the commands; Ctrl-D ends.\n";
+    // A terminal sends a key while a line is read, and from the line's end on a signal: none comes before there is a handler.
+    std::optional<Interruptible> on_terminal;
+    if (isatty(STDIN_FILENO) == 1) on_terminal.emplace();
     while (!ended_) {
+      interrupted = false;
       const LineEditor::Read read = editor.read("> ");
       if (read.kind == LineEditor::Kind::end) return;
       if (read.kind == LineEditor::Kind::interrupted)
@@ -185,7 +186,11 @@ class Chat {
     request.hooks.wanted = [] { return !interrupted.load(); };
     const auto begun = std::chrono::steady_clock::now();
     AnswerPrinter printer({std::cout, isatty(STDOUT_FILENO) == 1}, remarks_);
-    print(*engine_.chat(std::move(request)), printer);
+    try {
+      print(*engine_.chat(std::move(request)), printer);
+    } catch (const Error& error) {  // Ctrl-C came before the prompt was ready
+      if (!interrupted || error.code() != Code::cancelled) throw;
+    }
     printer.finish();
     remark((interrupted ? "[ended by Ctrl-C] " : "") + printer.stats(begun));
     conversation_.answer(printer.text(), printer.reasoning());

@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 from typing import Iterator
 
@@ -65,6 +66,29 @@ def test_ctrl_c_ends_the_answer_and_not_the_program(tmp_path):
         chat.wait_for("Ctrl-D or /quit ends")
         chat.enter("/quit")
         assert chat.end() == 0
+
+
+def test_ctrl_c_at_once_ends_an_answer_that_has_not_begun(tmp_path):
+    with Terminal("chat", MODEL, env={"HOME": str(tmp_path)}) as chat:
+        chat.wait_for("> ")
+        for _ in range(10):
+            chat.enter("What is Pippin?")
+            chat.wait_for("\r\n")  # the line is read: Ctrl-C is a signal from here on
+            chat.process.send_signal(signal.SIGINT)
+            chat.wait_for(STATS)
+        chat.enter("/quit")
+        assert chat.end() == 0
+
+
+def test_alt_enter_during_an_answer_is_a_new_line(chat, tmp_path):
+    chat.enter("What is Pippin?")
+    chat.wait_for("Pippin is")
+    chat.enter("What is\x1b\rPippin?")
+    chat.wait_for(STATS, times=2)
+    chat.enter(f"/save {tmp_path}/chat.json")
+    chat.wait_for("Saved in")
+    messages = json.loads((tmp_path / "chat.json").read_text())["messages"]
+    assert [message["content"] for message in messages if message["role"] == "user"] == ["What is Pippin?", "What is\nPippin?"]
 
 
 def test_several_lines_are_one_question(chat, tmp_path):

@@ -62,9 +62,20 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
 
   void expect_the_reference();
 
-  // One expert's output for x [K].
-  std::vector<double> expert(std::size_t e, const std::vector<double>& x) const {
-    std::vector<double> hidden, y;
+  // A sum, and that of its terms' magnitudes: its rounding goes by the terms, which may cancel out.
+  struct Sum {
+    double value, magnitude;
+
+    void add(double term) {
+      value += term;
+      magnitude += std::abs(term);
+    }
+  };
+
+  // Adds `weight` times one expert's output for x [K].
+  void add_expert(std::vector<Sum>& y, double weight, std::size_t e,
+                  const std::vector<double>& x) const {
+    std::vector<double> hidden;
     for (int i = 0; i < n; ++i) {
       const double gate = dot(&gate_.values[e][static_cast<std::size_t>(i * k)], x.data(), k) +
                           at(gate_bias_, e, i, n);
@@ -72,10 +83,13 @@ class ExpertsTest : public ::testing::TestWithParam<Isa> {
           dot(&up_.values[e][static_cast<std::size_t>(i * k)], x.data(), k) + at(up_bias_, e, i, n);
       hidden.push_back(gate > 0 ? gate * gate * (gated_ ? up : 1) : 0);
     }
-    for (int i = 0; i < k; ++i)
-      y.push_back(dot(&down_.values[e][static_cast<std::size_t>(i * n)], hidden.data(), n) +
-                  at(down_bias_, e, i, k));
-    return y;
+    for (int i = 0; i < k; ++i) {
+      Sum& sum = y[static_cast<std::size_t>(i)];
+      for (int j = 0; j < n; ++j)
+        sum.add(weight * hidden[static_cast<std::size_t>(j)] *
+                static_cast<double>(down_.values[e][static_cast<std::size_t>(i * n + j)]));
+      sum.add(weight * at(down_bias_, e, i, k));
+    }
   }
 
   static double at(const std::vector<float>& bias, std::size_t e, int i, int width) {
@@ -118,17 +132,17 @@ void ExpertsTest::expect_the_reference() {
     const auto out = run(t.x, t.chosen, t.weights, t.residual.data());
     for (int row = 0; row < rows; ++row) {
       const auto begin = t.x.begin() + row * k;
-      std::vector<double> wanted(t.residual.begin() + row * k, t.residual.begin() + (row + 1) * k);
+      std::vector<Sum> wanted(k, Sum{});
+      for (std::size_t j = 0; j < wanted.size(); ++j)
+        wanted[j].add(static_cast<double>(t.residual[static_cast<std::size_t>(row * k) + j]));
       for (int i = 0; i < top_k; ++i) {
         const auto pair = static_cast<std::size_t>(row * top_k + i);
-        const auto y =
-            expert(static_cast<std::size_t>(t.chosen[pair]), std::vector<double>(begin, begin + k));
-        for (std::size_t j = 0; j < wanted.size(); ++j)
-          wanted[j] += static_cast<double>(t.weights[pair]) * y[j];
+        add_expert(wanted, static_cast<double>(t.weights[pair]),
+                   static_cast<std::size_t>(t.chosen[pair]), std::vector<double>(begin, begin + k));
       }
       for (std::size_t j = 0; j < wanted.size(); ++j)
-        EXPECT_NEAR(static_cast<double>(out[static_cast<std::size_t>(row * k) + j]), wanted[j],
-                    1e-4 * std::max(1.0, std::abs(wanted[j])))
+        EXPECT_NEAR(static_cast<double>(out[static_cast<std::size_t>(row * k) + j]),
+                    wanted[j].value, 1e-6 * wanted[j].magnitude)
             << rows << " rows, row " << row;
     }
   }

@@ -272,19 +272,20 @@ TEST(Executor, RefusesWhatOneOfTheGpusWouldNotTake) {
 }
 
 TEST(Environment, TheUsersChoiceWins) {
-  const char* const name = "MLX_CUDA_USE_CUDNN_SDPA";
-  const char* const before = std::getenv(name);
-  const std::string kept = before ? before : "";
-  unsetenv(name);
-  prepare_environment();
-  EXPECT_STREQ(std::getenv(name), "0");
-  setenv(name, "1", 1);
-  prepare_environment();
-  EXPECT_STREQ(std::getenv(name), "1");
-  if (kept.empty())
+  for (const char* const name : {"MLX_CUDA_USE_CUDNN_SDPA", "MLX_ENABLE_TF32"}) {
+    const char* const before = std::getenv(name);
+    const std::string kept = before ? before : "";
     unsetenv(name);
-  else
-    setenv(name, kept.c_str(), 1);
+    prepare_environment();
+    EXPECT_STREQ(std::getenv(name), "0");
+    setenv(name, "1", 1);
+    prepare_environment();
+    EXPECT_STREQ(std::getenv(name), "1");
+    if (kept.empty())
+      unsetenv(name);
+    else
+      setenv(name, kept.c_str(), 1);
+  }
 }
 
 }  // namespace

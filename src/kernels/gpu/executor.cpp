@@ -208,6 +208,8 @@ void prepare_environment() {
   constexpr int keep = 0;  // what is there
   // cuDNN makes a plan for each new pair of lengths, which takes it up to a second, and prompts' chunks have new lengths at every step.
   setenv("MLX_CUDA_USE_CUDNN_SDPA", "0", keep);
+  // TF32 keeps 11 of the 24 bits of a float32 factor: too few for the rotation of 8-bit pages, and for a checkpoint in float32.
+  setenv("MLX_ENABLE_TF32", "0", keep);
 #ifdef __APPLE__
   // A command buffer ends after so many operations, or "MB", which are millions of the numbers of all inputs: by its own limits at each
   // operation that touches a pool of pages. CUDA's graphs are no faster with others.
