@@ -93,11 +93,12 @@ export class Answers {
     this.running.get(id)?.abort.abort();
   }
 
-  /** The page is closing. */
+  /** The page is closing: what becomes of the connection then is no failure. */
   stopAll() {
-    for (const {message} of this.running.values()) {
+    for (const {message, abort} of this.running.values()) {
       message.status = 'stopped';
       this.save(message);
+      abort.abort();
     }
   }
 

@@ -7,10 +7,10 @@
 
 namespace pippin {
 
-/// Runs `work`, again and again until it gets the memory that it needs. For steps that others wait for and that take little, as to
-/// hand a task over: what is large is refused elsewhere and gives its memory back.
+/// Runs `work`, again and again until it gets the memory that it needs, and returns what it returns. For steps that others wait for and
+/// that take little, as to hand a task over: what is large is refused elsewhere and gives its memory back.
 template <class Work>
-void insist(const Work& work) {
+auto insist(const Work& work) -> decltype(work()) {
   constexpr std::chrono::milliseconds pause{1};
   for (;;) {
     try {

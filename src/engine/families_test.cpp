@@ -2,6 +2,9 @@
 // cached pages.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <future>
+
 #include "engine/disk/testing.h"
 #include "engine/testing.h"
 
@@ -18,7 +21,8 @@ struct Family {
 };
 
 std::unique_ptr<Loop> loop_of(const Family& family, int max_batch_tokens, bool prefix_cache,
-                              const std::filesystem::path& cache_dir = {}, int num_pages = 64) {
+                              const std::filesystem::path& cache_dir = {}, int num_pages = 64,
+                              std::function<void()> before_step = {}) {
   return std::make_unique<Loop>([=] {
     const auto cpu = backend_of(family.how);
     const auto dir = std::filesystem::path(PIPPIN_SOURCE_DIR) / "tests/golden" / family.checkpoint;
@@ -33,6 +37,7 @@ std::unique_ptr<Loop> loop_of(const Family& family, int max_batch_tokens, bool p
           std::min(num_pages, 2 * loop.window.of_sequence() + loop.window.of_steps());
     }
     loop.num_pages = num_pages;
+    loop.before_step = before_step;
     loop.prefix_cache = prefix_cache;
     loop.scheduler.max_batch_tokens = max_batch_tokens;
     loop.scheduler.max_sequences = 16;
@@ -101,7 +106,10 @@ TEST_P(FamilyTest, ASecondTurnComputesItsNewTokensAndChangesNone) {
 }
 
 TEST_P(FamilyTest, PreemptionsChangeNoToken) {
-  const auto plain = loop_of(GetParam(), 512, false), tight = loop_of(GetParam(), 24, true, {}, 9);
+  std::promise<void> all_submitted;  // else a fast engine answers one before the next one comes
+  const auto begin = all_submitted.get_future().share();
+  const auto plain = loop_of(GetParam(), 512, false),
+             tight = loop_of(GetParam(), 24, true, {}, 9, [begin] { begin.wait(); });
   const int count = GetParam().pictures ? 45 : 30;  // two answers don't fit
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (unsigned i = 0; i < 4; ++i) {
@@ -109,6 +117,7 @@ TEST_P(FamilyTest, PreemptionsChangeNoToken) {
     sequences.back()->max_tokens = count;
     tight->submit(sequences.back());
   }
+  all_submitted.set_value();
   for (unsigned i = 0; i < 4; ++i) {
     auto alone = prompt(20 + static_cast<int>(i), i);
     alone->max_tokens = count;

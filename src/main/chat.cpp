@@ -83,6 +83,13 @@ class Waiter {
   };
 };
 
+// Whether Ctrl-C comes as a key while a line is read, and as a signal from the line's end on: a handler may stand all the time.
+bool ctrl_c_is_a_key() {
+  const char* const set = std::getenv("TERM");
+  const std::string term = set ? set : "";
+  return isatty(STDIN_FILENO) == 1 && term != "dumb" && term != "cons25" && term != "emacs";
+}
+
 fs::path history_file(bool wanted) {
   const fs::path folder = wanted ? state_folder() : fs::path();
   return folder.empty() ? folder : folder / "chat_history";
@@ -115,9 +122,8 @@ class Chat {
     LineEditor editor(names, history_file(!command_.no_history));
     std::cerr << source_.name << " on the " << engine_.info().device
               << ". /help lists the commands; Ctrl-D ends.\n";
-    // A terminal sends a key while a line is read, and from the line's end on a signal: none comes before there is a handler.
-    std::optional<Interruptible> on_terminal;
-    if (isatty(STDIN_FILENO) == 1) on_terminal.emplace();
+    std::optional<Interruptible> between_lines;
+    if (ctrl_c_is_a_key()) between_lines.emplace();
     while (!ended_) {
       interrupted = false;
       const LineEditor::Read read = editor.read("> ");
@@ -178,7 +184,8 @@ class Chat {
   }
 
   void answer() {
-    const Interruptible interruptible;
+    std::optional<Interruptible> interruptible;
+    if (!ctrl_c_is_a_key()) interruptible.emplace();
     ChatRequest request;
     request.messages = conversation_.messages();
     request.sampling = sampling_;

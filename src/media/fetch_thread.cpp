@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/insist.h"
+#include "base/log.h"
 #include "media/url.h"
 #include "pippin/error.h"
 
@@ -44,6 +46,15 @@ void set_limits(CURL* curl, const FetchOptions& options, std::int64_t max_bytes)
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options.total_timeout.count()));
   curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(max_bytes));
   if (!options.use_environment_proxy) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+}
+
+// The others' fetches go on, whatever becomes of one.
+void tell(const MediaFetcher::Done& done, MediaFetcher::Result result) noexcept {
+  try {
+    done(std::move(result));
+  } catch (const std::exception& error) {
+    spdlog::error("[fetch] an end could not be told: {}", error.what());
+  }
 }
 
 }  // namespace
@@ -221,7 +232,7 @@ void FetchThread::begin_waiting() {
   for (;;) {
     std::unique_lock lock(mutex_);
     if (stopping_ || num_running_ >= options_.max_at_once) return;
-    auto turn = waiting_.pop();
+    auto turn = insist([&] { return waiting_.pop(); });
     if (!turn) return;
     ++num_running_;
     lock.unlock();
@@ -231,15 +242,14 @@ void FetchThread::begin_waiting() {
 
 // What can't even begin is told so.
 void FetchThread::begin(FairQueue<FetchTask>::Turn turn) {
-  const std::string owner = turn.owner;
-  const MediaFetcher::Done done = turn.task.done;
+  const auto [owner, done] = insist([&] { return std::pair(turn.owner, turn.task.done); });
   try {
     running_.push_back(std::make_unique<Transfer>(std::move(turn), options_, rule_, held_.none()));
     if (curl_multi_add_handle(multi_.get(), running_.back()->curl()) == CURLM_OK) return;
     running_.pop_back();
     throw std::bad_alloc();
   } catch (...) {
-    done(std::current_exception());
+    tell(done, std::current_exception());
     const std::lock_guard lock(mutex_);
     waiting_.finished(owner);
     --num_running_;
@@ -263,15 +273,17 @@ void FetchThread::end_unwanted() {
   for (auto next = running_.begin(); next != running_.end();) {
     const auto transfer = next++;
     if ((*transfer)->wanted()) continue;
-    end(transfer,
-        std::make_exception_ptr(Error(Code::cancelled, "[fetch] nobody waits for it any more")));
+    end(transfer, insist([] {
+          return std::make_exception_ptr(
+              Error(Code::cancelled, "[fetch] nobody waits for it any more"));
+        }));
   }
 }
 
 // Its connection is closed, and its turn over, before its end is told.
 void FetchThread::end(Transfers::iterator transfer, MediaFetcher::Result result) {
-  const std::string owner = (*transfer)->owner();
-  const MediaFetcher::Done done = (*transfer)->done();
+  const auto [owner, done] =
+      insist([&] { return std::pair((*transfer)->owner(), (*transfer)->done()); });
   curl_multi_remove_handle(multi_.get(), (*transfer)->curl());
   running_.erase(transfer);
   {
@@ -279,7 +291,7 @@ void FetchThread::end(Transfers::iterator transfer, MediaFetcher::Result result)
     waiting_.finished(owner);
     --num_running_;
   }
-  done(std::move(result));
+  tell(done, std::move(result));
   curl_multi_wakeup(multi_.get());  // for the next one's turn
 }
 

@@ -70,12 +70,13 @@ def test_ctrl_c_ends_the_answer_and_not_the_program(tmp_path):
 
 def test_ctrl_c_at_once_ends_an_answer_that_has_not_begun(tmp_path):
     with Terminal("chat", MODEL, env={"HOME": str(tmp_path)}) as chat:
-        chat.wait_for("> ")
         for _ in range(10):
+            chat.wait_for("> ")
             chat.enter("What is Pippin?")
             chat.wait_for("\r\n")  # the line is read: Ctrl-C is a signal from here on
             chat.process.send_signal(signal.SIGINT)
-            chat.wait_for(STATS)
+            assert "ended by Ctrl-C" in chat.wait_for(STATS)
+        chat.wait_for("> ")
         chat.enter("/quit")
         assert chat.end() == 0
 

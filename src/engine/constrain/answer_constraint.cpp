@@ -55,9 +55,8 @@ bool AnswerConstraint::restricts() const {
 void AnswerConstraint::fill(std::span<std::uint32_t> words) noexcept {
   try {
     fill_section(words);
-  } catch (const std::exception& error) {
-    const auto* known = dynamic_cast<const Error*>(&error);
-    failure_ = known ? *known : Error(Code::unavailable, error.what());
+  } catch (...) {
+    failure_.keep();
     std::fill(words.begin(), words.end(), 0u);
   }
 }
@@ -83,9 +82,7 @@ std::int32_t AnswerConstraint::instead_of(std::int32_t token) const {
   return ends_early ? options_.marks.close.front() : token;
 }
 
-void AnswerConstraint::check() const {
-  if (failure_) throw Error(*failure_);
-}
+void AnswerConstraint::check() const { failure_.check(); }
 
 void AnswerConstraint::accept(std::int32_t token) {
   check();

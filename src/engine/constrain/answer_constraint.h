@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "engine/constrain/constraint.h"
-#include "pippin/error.h"
+#include "engine/constrain/fill_failure.h"
 #include "text/grammar.h"
 
 namespace pippin::engine {
@@ -74,7 +74,7 @@ class AnswerConstraint final : public Constraint {
   std::int64_t num_thought_ = 0;
   std::vector<std::int32_t> pending_;  ///< of a mark that is forced: what is still to come
   int num_breaks_ = 0;
-  std::optional<Error> failure_;  ///< of fill()
+  FillFailure failure_;  ///< of fill()
 };
 
 }  // namespace pippin::engine

@@ -16,9 +16,7 @@ ChannelConstraint::ChannelConstraint(std::optional<text::Matcher> matcher,
   end_thoughts();
 }
 
-void ChannelConstraint::check() const {
-  if (failure_) throw Error(*failure_);
-}
+void ChannelConstraint::check() const { failure_.check(); }
 
 void ChannelConstraint::fill(std::span<std::uint32_t> words) noexcept {
   try {
@@ -26,9 +24,8 @@ void ChannelConstraint::fill(std::span<std::uint32_t> words) noexcept {
     if (pending_.empty()) return matcher_->fill(words);
     const auto token = static_cast<std::size_t>(pending_.front());
     if (token / 32 < words.size()) words[token / 32] |= std::uint32_t{1} << (token % 32);
-  } catch (const std::exception& error) {
-    const auto* known = dynamic_cast<const Error*>(&error);
-    failure_ = known ? *known : Error(Code::unavailable, error.what());
+  } catch (...) {
+    failure_.keep();
     std::fill(words.begin(), words.end(), 0u);
   }
 }

@@ -13,7 +13,7 @@
 
 #include "engine/constrain/channel_tracker.h"
 #include "engine/constrain/constraint.h"
-#include "pippin/error.h"
+#include "engine/constrain/fill_failure.h"
 #include "text/grammar.h"
 
 namespace pippin::engine {
@@ -46,7 +46,7 @@ class ChannelConstraint final : public Constraint {
   std::optional<text::Matcher> matcher_;  ///< of what comes behind pending_
   std::optional<Budget> budget_;
   std::vector<std::int32_t> pending_;  ///< what must come first
-  std::optional<Error> failure_;       ///< of fill()
+  FillFailure failure_;                ///< of fill()
 };
 
 }  // namespace pippin::engine

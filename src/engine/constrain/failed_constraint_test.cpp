@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -43,6 +44,29 @@ std::unique_ptr<Constraint> of_answers() {
 
 std::unique_ptr<Constraint> of_channels() {
   return std::make_unique<ChannelConstraint>(growing_matcher(), std::nullopt);
+}
+
+TEST(FillFailure, IsToldAsAnErrorOfItsKind) {
+  const auto code_of = [](const auto& thrown) {
+    FillFailure failure;
+    failure.check();  // nothing has failed
+    try {
+      throw thrown;
+    } catch (...) {
+      failure.keep();
+    }
+    for (int i = 0; i < 2; ++i) {
+      try {
+        failure.check();
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const Error& error) {
+        if (i == 1) return error.code();
+      }
+    }
+    return Code::internal;
+  };
+  EXPECT_EQ(code_of(Error(Code::invalid_argument, "too complex")), Code::invalid_argument);
+  EXPECT_EQ(code_of(std::bad_alloc()), Code::unavailable);
 }
 
 class FailedConstraint : public ::testing::TestWithParam<std::unique_ptr<Constraint> (*)()> {};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #ifdef __linux__
 #include <sched.h>
@@ -86,15 +87,20 @@ std::int64_t Team::take_guided(std::int64_t& begin) {
   }
 }
 
-void Team::take_pieces(int thread) {
-  for (;;) {
-    std::int64_t begin, count = grain_;
-    if (guided_)
-      count = take_guided(begin);
-    else
-      begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= n_) return;
-    call_(body_, begin, std::min(begin + count, n_), thread);
+void Team::take_pieces(int thread) noexcept {
+  try {
+    for (;;) {
+      std::int64_t begin, count = grain_;
+      if (guided_)
+        count = take_guided(begin);
+      else
+        begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= n_) return;
+      call_(body_, begin, std::min(begin + count, n_), thread);
+    }
+  } catch (...) {
+    next_.store(n_, std::memory_order_relaxed);  // nobody begins a further piece
+    if (!failed_.exchange(true)) failure_ = std::current_exception();
   }
 }
 
@@ -114,6 +120,7 @@ void Team::run(std::int64_t n, std::int64_t grain, Call call, const void* body) 
     else
       state_.wait(state);
   }
+  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void Team::work(int thread) {

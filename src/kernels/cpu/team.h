@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -26,7 +27,8 @@ class Team {
 
   /// Calls body(begin, end, thread) for pieces of at most `grain` that cover [0, n), each handed to
   /// whichever thread is free; thread is in [0, size()). Returns when all are done. A worker that the
-  /// system keeps from running delays nothing, unless it holds a piece.
+  /// system keeps from running delays nothing, unless it holds a piece. Where a body throws, pieces that have not begun are left out, and
+  /// the first exception is thrown here when no thread is in the body any more.
   template <class Body>
   void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
     share(n, grain, false, body);
@@ -60,7 +62,7 @@ class Team {
 
   void run(std::int64_t n, std::int64_t grain, Call call, const void* body);
   void work(int thread);
-  void take_pieces(int thread);
+  void take_pieces(int thread) noexcept;
   std::int64_t take_guided(std::int64_t& begin);
 
   // The job; written by the caller while no worker is in it.
@@ -76,6 +78,9 @@ class Team {
   alignas(64) std::atomic<std::uint32_t> posted_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stopping_{false};
+  // The job's first exception; read by the caller when no worker is inside.
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;
   std::vector<std::thread> workers_;
 };
 

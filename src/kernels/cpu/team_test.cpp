@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -50,6 +51,37 @@ TEST(TeamTest, WritesOfThePiecesAreVisibleToTheCaller) {
       plain[static_cast<std::size_t>(begin)] = round;
     });
     for (const int value : plain) ASSERT_EQ(value, round);
+  }
+}
+
+// As where memory is gone: on the caller's thread, on a worker, or on all at once.
+TEST(TeamTest, WhatABodyThrowsIsTheCallers) {
+  Team team(3);
+  for (int round = 0; round < 300; ++round) {
+    std::atomic<int> inside{0};
+    const auto body = [&](std::int64_t begin, std::int64_t, int thread) {
+      ++inside;
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      --inside;
+      if (begin % 7 == 3 && (round % 3 == 0 || (thread == 0) == (round % 3 == 1)))
+        throw std::bad_alloc();
+    };
+    bool thrown = false;
+    try {
+      if (round % 2)
+        team.parallel_for(64, 1, body);
+      else
+        team.parallel_for_guided(64, 1, body);
+    } catch (const std::bad_alloc&) {
+      thrown = true;
+    }
+    ASSERT_EQ(inside, 0);
+    if (round % 3 == 0 && round % 2) {
+      ASSERT_TRUE(thrown);
+    }
+    std::atomic<int> made{0};
+    team.parallel_for(64, 1, [&](std::int64_t, std::int64_t, int) { ++made; });
+    ASSERT_EQ(made, 64);
   }
 }
 

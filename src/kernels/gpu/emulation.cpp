@@ -81,7 +81,7 @@ void gated_thread(const EmulatedCall& call, uint3 group, uint tid) {
 #include "kernels/gpu/gated.call.h"
 }
 
-template <class T, int BITS, int M, int R, int STAGE, int GATED>
+template <class T, class S, int BITS, int M, int R, int STAGE, int GATED>
 void product_thread(const EmulatedCall& call, uint3 group, uint tid) {
   const Argument x{call.in[0]}, scales{call.in[2]}, biases{call.in[3]}, norm{call.in[4]},
       residual{call.in[5]}, out{call.out[0]};
@@ -215,15 +215,21 @@ void add_golden_shapes(Instances& parts, Instances& merge, Instances& write, Ins
   add_rope<float, float, 24>(write, rows);
 }
 
+template <class T, class S, int BITS, int M, int R, int STAGE>
+void add_stage(Instances& instances) {
+  instances[instance<T, S>(BITS, M, R, STAGE, 0)] = product_thread<T, S, BITS, M, R, STAGE, 0>;
+  if constexpr (R == 2)
+    instances[instance<T, S>(BITS, M, R, STAGE, 1)] = product_thread<T, S, BITS, M, R, STAGE, 1>;
+}
+
 template <class T, int BITS, int M, int R>
 void add_product(Instances& instances) {
-  instances[instance<T>(BITS, M, R, 0, 0)] = product_thread<T, BITS, M, R, 0, 0>;
-  instances[instance<T>(BITS, M, R, 1, 0)] = product_thread<T, BITS, M, R, 1, 0>;
-  instances[instance<T>(BITS, M, R, 2, 0)] = product_thread<T, BITS, M, R, 2, 0>;
-  if constexpr (R == 2) {
-    instances[instance<T>(BITS, M, R, 0, 1)] = product_thread<T, BITS, M, R, 0, 1>;
-    instances[instance<T>(BITS, M, R, 1, 1)] = product_thread<T, BITS, M, R, 1, 1>;
-    instances[instance<T>(BITS, M, R, 2, 1)] = product_thread<T, BITS, M, R, 2, 1>;
+  add_stage<T, T, BITS, M, R, 0>(instances);
+  add_stage<T, T, BITS, M, R, 1>(instances);
+  add_stage<T, T, BITS, M, R, 2>(instances);
+  if constexpr (BITS > 0 && !std::is_same_v<T, float>) {
+    add_stage<T, float, BITS, M, R, 1>(instances);
+    add_stage<T, float, BITS, M, R, 2>(instances);
   }
 }
 

@@ -56,13 +56,22 @@ FN void numbers_of(const uint* words, float* to) {
   const T* numbers = reinterpret_cast<const T*>(words);
   UNROLL for (int i = 0; i < int(16 / sizeof(T)); ++i) to[i] = float(numbers[i]);
 }
-template <int BITS>
+// Four bits are four of the mantissa of 128: to put them there is all that it takes. Beside float32 numbers 128 would be too large: the
+// rounding of what is added goes by it.
+template <typename T, int BITS>
+FN constexpr float code_offset() {
+  return BITS == 4 && sizeof(T) < 4 ? 128.0f : 0.0f;
+}
+template <typename T, int BITS>
 FN void codes_of(uint word, float* to) {
   if (BITS == 4) {
+    constexpr bool keeps = code_offset<T, BITS>() > 0.0f;
     const uint low = word & 0x0f0f0f0fu, high = (word >> 4) & 0x0f0f0f0fu;
     UNROLL for (int i = 0; i < 4; ++i) {
-      to[2 * i] = __uint_as_float(__byte_perm(low, 0x4b000000u, 0x7540 + i)) - 8388608.0f;
-      to[2 * i + 1] = __uint_as_float(__byte_perm(high, 0x4b000000u, 0x7540 + i)) - 8388608.0f;
+      const uint place = 0x7044u + (uint(i) << 8);
+      to[2 * i] = __uint_as_float(__byte_perm(low, 0x43000000u, place)) - (keeps ? 0.0f : 128.0f);
+      to[2 * i + 1] =
+          __uint_as_float(__byte_perm(high, 0x43000000u, place)) - (keeps ? 0.0f : 128.0f);
     }
   } else {
     UNROLL for (int i = 0; i < 4; ++i) to[i] =

@@ -55,11 +55,15 @@ inline void numbers_of(const uint* words, float* to) {
   std::memcpy(numbers, words, 16);
   for (std::size_t i = 0; i < 16 / sizeof(T); ++i) to[i] = static_cast<float>(numbers[i]);
 }
-// A word's codes of BITS bits, the lowest first.
-template <int BITS>
+// A word's codes of BITS bits, the lowest first, each larger by code_offset().
+template <typename T, int BITS>
+constexpr float code_offset() {
+  return BITS == 4 && sizeof(T) < 4 ? 128.0f : 0.0f;
+}
+template <typename T, int BITS>
 inline void codes_of(uint word, float* to) {
   for (int i = 0; i < 32 / BITS; ++i)
-    to[i] = static_cast<float>((word >> (i * BITS)) & ((1u << BITS) - 1u));
+    to[i] = static_cast<float>((word >> (i * BITS)) & ((1u << BITS) - 1u)) + code_offset<T, BITS>();
 }
 
 }  // namespace pippin::kernels::gpu::emulated

@@ -31,7 +31,11 @@ inline void numbers_of(const thread uint* words, thread float* to) {
   const thread T* numbers = reinterpret_cast<const thread T*>(words);
   for (int i = 0; i < int(16 / sizeof(T)); ++i) to[i] = float(numbers[i]);
 }
-template <int BITS>
+template <typename T, int BITS>
+constexpr float code_offset() {
+  return 0.0f;
+}
+template <typename T, int BITS>
 inline void codes_of(uint word, thread float* to) {
   for (int i = 0; i < 32 / BITS; ++i) to[i] = float((word >> uint(i * BITS)) & ((1u << BITS) - 1u));
 }

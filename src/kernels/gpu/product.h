@@ -1,49 +1,62 @@
 // x [rows, K] times a matrix [N, K] of 4 or 8 bits, or plain (BITS 0): few rows, so that reading the matrix is what takes time. A warp makes units
 // of R outputs of M rows, one after the other; a lane reads 16 bytes of a row at a time, AHEAD steps before it multiplies them, and the first ones
 // before it waits for x, which the kernel before makes.
-// STAGE 1: x goes through shared memory, 2: and is normed there (RMS). GATED: the outputs are silu(gate) * up, gate's rows being the matrix's first half. Else a residual may be added.
+// STAGE 1: x goes through shared memory, as numbers S, 2: and is normed there (RMS). GATED: the outputs are silu(gate) * up, gate's rows being the matrix's first half. Else a residual may be added.
 struct ProductShape {
   int rows, outputs, inputs, group_bits, has_residual,
       num_groups;  // groups of 2^group_bits numbers; num_groups of threads
   float eps;
 };
 
-template <int BITS>
+template <typename T, int BITS>
 FN float dot_word(uint word, THREAD const float* x) {
   float codes[8], sum = 0.0f;
-  codes_of<BITS>(word, codes);
+  codes_of<T, BITS>(word, codes);
   UNROLL for (int i = 0; i < 32 / BITS; ++i) sum += codes[i] * x[i];
   return sum;
 }
 
-// Where number k of x lies in shared memory: the units that lanes read at once lie side by side.
-template <int EACH>
+// Where number k of x lies in shared memory: the units of 16 bytes that lanes read at once lie side by side.
+template <typename S, int EACH>
 FN int staged_at(int k) {
-  constexpr int UNIT = EACH < 8 ? EACH : 8, UNITS = EACH / UNIT;
+  constexpr int UNIT = EACH < 16 / SIZE_OF(S) ? EACH : 16 / SIZE_OF(S), UNITS = EACH / UNIT;
   const int unit = k / UNIT, step = unit / (32 * UNITS);
   return ((step * UNITS + unit % UNITS) * 32 + unit / UNITS % 32) * UNIT + k % UNIT;
 }
 
 // Brings x into shared memory [M, pitch]; where NORM, times the norm's weight, rounded to T, and with each row's 1 / RMS in `factor`.
-template <typename T, int EACH, int M, int NORM>
-FN void stage_rows(DEVICE const T* x, DEVICE const T* norm, SHARED T* staged, SHARED float* squares,
-                   THREAD float* factor, int pitch, ProductShape shape, uint tid) {
-  float sum[M];
-  UNROLL for (int m = 0; m < M; ++m) sum[m] = 0.0f;
-  for (int k = int(tid) * 4; k < shape.inputs; k += 256 * 4) {
+// `sums` [M, pitch / EACH] get the sum of what a lane multiplies by a step's codes.
+template <typename T, typename S, int BITS, int EACH, int M, int NORM>
+FN void stage_rows(DEVICE const T* x, DEVICE const T* norm, SHARED S* staged, SHARED float* sums,
+                   SHARED float* squares, THREAD float* factor, int pitch, ProductShape shape,
+                   uint tid) {
+  float square[M];
+  UNROLL for (int m = 0; m < M; ++m) square[m] = 0.0f;
+  for (int first = 0; first < shape.inputs; first += 256 * 4) {
+    const int k = first + int(tid) * 4;
+    const bool exists = k < shape.inputs;
     float weight[4], number[4];
-    if (NORM) load_numbers<T, 4>(norm + k, weight);
+    if (NORM && exists) load_numbers<T, 4>(norm + k, weight);
     UNROLL for (int m = 0; m < M; ++m) {
-      load_numbers<T, 4>(x + min(m, shape.rows - 1) * shape.inputs + k, number);
-      UNROLL for (int i = 0; i < 4; ++i) {
-        sum[m] += number[i] * number[i];
-        staged[m * pitch + staged_at<EACH>(k) + i] = T(NORM ? number[i] * weight[i] : number[i]);
+      float sum = 0.0f;
+      if (exists) {
+        load_numbers<T, 4>(x + min(m, shape.rows - 1) * shape.inputs + k, number);
+        UNROLL for (int i = 0; i < 4; ++i) {
+          square[m] += number[i] * number[i];
+          const float rounded = float(T(NORM ? number[i] * weight[i] : number[i]));
+          staged[m * pitch + staged_at<S, EACH>(k) + i] = S(rounded);
+          sum += rounded;
+        }
+      }
+      if (BITS > 0) {
+        const float all = lanes_sum<EACH / 4>(sum);
+        if (exists && k % EACH == 0) sums[m * (pitch / EACH) + k / EACH] = all;
       }
     }
   }
   if (NORM) {
     UNROLL for (int m = 0; m < M; ++m) {
-      const float all = lanes_sum<32>(sum[m]);
+      const float all = lanes_sum<32>(square[m]);
       if (tid % 32 == 0) squares[int(tid) / 32 * M + m] = all;
     }
   }
@@ -80,13 +93,14 @@ FN void fetch_step(DEVICE const uint* w, DEVICE const T* scales, DEVICE const T*
   }
 }
 
-template <typename T, int BITS, int M, int R, int STAGE, int GATED>
+template <typename T, typename S, int BITS, int M, int R, int STAGE, int GATED>
 FN void product(DEVICE const T* x, DEVICE const uint* w, DEVICE const T* scales,
                 DEVICE const T* biases, DEVICE const T* norm, DEVICE const T* residual,
-                DEVICE T* out, SHARED T* staged, SHARED float* squares, ProductShape shape,
-                uint3 group, uint tid) {
+                DEVICE T* out, SHARED S* staged, SHARED float* sums, SHARED float* squares,
+                ProductShape shape, uint3 group, uint tid) {
   constexpr int EACH = BITS == 0 ? 16 / SIZE_OF(T) : 128 / (BITS + (BITS == 0)), AHEAD = 4 / R,
-                STEP = 32 * EACH, UNIT = EACH < 8 ? EACH : 8, MADE = GATED ? 1 : R;
+                STEP = 32 * EACH, UNIT = EACH < 16 / SIZE_OF(S) ? EACH : 16 / SIZE_OF(S),
+                MADE = GATED ? 1 : R, CODE_BITS = BITS == 0 ? 8 : BITS;
   const int lane = int(tid) % 32, K = shape.inputs,
             made = GATED ? shape.outputs / 2 : shape.outputs, apart = GATED ? made : 1,
             units = (made + MADE - 1) / MADE, steps = (K + STEP - 1) / STEP,
@@ -107,7 +121,8 @@ FN void product(DEVICE const T* x, DEVICE const uint* w, DEVICE const T* scales,
   UNROLL for (int r = 0; r < R; ++r) UNROLL for (int m = 0; m < M; ++m) total[r][m] = 0.0f;
   const int pitch = steps * STEP;
   if (STAGE > 0)
-    stage_rows<T, EACH, M, STAGE == 2>(x, norm, staged, squares, factor, pitch, shape, tid);
+    stage_rows<T, S, BITS, EACH, M, STAGE == 2>(x, norm, staged, sums, squares, factor, pitch,
+                                                shape, tid);
   // Lane i writes output i % MADE of row i / MADE.
   const int mine = lane / MADE * made + lane % MADE;
   const bool writes = lane < MADE * M && lane / MADE < shape.rows;
@@ -121,16 +136,19 @@ FN void product(DEVICE const T* x, DEVICE const uint* w, DEVICE const T* scales,
           float numbers[M][EACH], sum[M];
           UNROLL for (int m = 0; m < M; ++m) {
             if (STAGE > 0) {
-              UNROLL for (int j = 0; j < EACH / UNIT; ++j) load_shared<T, UNIT>(
+              UNROLL for (int j = 0; j < EACH / UNIT; ++j) load_shared<S, UNIT>(
                   staged + m * pitch + ((step * (EACH / UNIT) + j) * 32 + lane) * UNIT,
                   numbers[m] + j * UNIT);
+              if (BITS > 0) sum[m] = sums[m * (pitch / EACH) + step * 32 + lane];
             } else {
               load_numbers<T, EACH>(x + min(m, shape.rows - 1) * K + k, numbers[m]);
+              sum[m] = 0.0f;
+              if (BITS > 0) UNROLL for (int i = 0; i < EACH; ++i) sum[m] += numbers[m][i];
             }
-            sum[m] = 0.0f;
-            if (BITS > 0) UNROLL for (int i = 0; i < EACH; ++i) sum[m] += numbers[m][i];
           }
           UNROLL for (int r = 0; r < R; ++r) {
+            const float bias =
+                BITS == 0 ? 0.0f : ahead[a].bias[r] - code_offset<T, BITS>() * ahead[a].scale[r];
             UNROLL for (int m = 0; m < M; ++m) {
               float dot = 0.0f;
               if (BITS == 0) {
@@ -140,10 +158,8 @@ FN void product(DEVICE const T* x, DEVICE const uint* w, DEVICE const T* scales,
                 total[r][m] += dot;
               } else {
                 UNROLL for (int i = 0; i < 4; ++i) dot +=
-                    dot_word < BITS == 0
-                        ? 8
-                        : BITS > (ahead[a].words[r][i], numbers[m] + i * (EACH / 4));
-                total[r][m] += ahead[a].scale[r] * dot + ahead[a].bias[r] * sum[m];
+                    dot_word<T, CODE_BITS>(ahead[a].words[r][i], numbers[m] + i * (EACH / 4));
+                total[r][m] += ahead[a].scale[r] * dot + bias * sum[m];
               }
             }
           }

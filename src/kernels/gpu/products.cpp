@@ -12,8 +12,9 @@ namespace {
 
 constexpr int threads = 256, warps = threads / 32;  // as product.h has them
 constexpr int max_rows = 4, max_normed_rows = 128;
-// A row more costs a large matrix as much again (an H200, 8B: 90 us a layer), where few_rows_linear's matrix units have room.
-constexpr int max_rows_of_large = 2, large_matrix = 1 << 23;
+// A row more costs a large matrix nearly as much again (an H200, 8B, a step of 1, 2 and 4 rows: 3.1, 5.8 and 12.9 ms), where
+// few_rows_linear's matrix units have room (4 rows: 4.2 ms).
+constexpr int max_rows_of_large = 1, large_matrix = 1 << 23;
 constexpr int staged_bytes = 24576;  // as product.call.h has it
 constexpr int narrow =
     8192;  // outputs up to which a warp makes one at a time: more warps share them evenly
@@ -46,9 +47,14 @@ int each(const Matrix& w, mx::Dtype dtype) {
 
 int tiled_rows(int rows) { return rows <= 2 ? rows : max_rows; }
 
-bool fits_shared(const mx::array& x, const Matrix& w) {
+bool fits_shared(const mx::array& x, const Matrix& w, mx::Dtype as) {
   const int step = 32 * each(w, x.dtype()), pitch = (x.shape(1) + step - 1) / step * step;
-  return tiled_rows(x.shape(0)) * pitch * static_cast<int>(x.itemsize()) <= staged_bytes;
+  return tiled_rows(x.shape(0)) * pitch * static_cast<int>(mx::size_of(as)) <= staged_bytes;
+}
+
+// What x is in shared memory: float32 where that fits, so that nothing has to be converted for each code.
+mx::Dtype staged_dtype(const mx::array& x, const Matrix& w) {
+  return w.bits && fits_shared(x, w, mx::float32) ? mx::float32 : x.dtype();
 }
 
 int group_bits(const Matrix& w) {
@@ -68,9 +74,10 @@ int groups_of(int outputs, int outputs_of_warp) {
   return (wanted + rounds - 1) / rounds;
 }
 
-std::vector<TemplateArgument> arguments_of(mx::Dtype dtype, int bits, int rows, int outputs_of_warp,
-                                           Stage stage, bool gates) {
+std::vector<TemplateArgument> arguments_of(mx::Dtype dtype, mx::Dtype staged, int bits, int rows,
+                                           int outputs_of_warp, Stage stage, bool gates) {
   return {{"T", dtype},
+          {"S", staged},
           {"BITS", bits},
           {"M", tiled_rows(rows)},
           {"R", outputs_of_warp},
@@ -78,10 +85,12 @@ std::vector<TemplateArgument> arguments_of(mx::Dtype dtype, int bits, int rows, 
           {"GATED", gates ? 1 : 0}};
 }
 
-int number_of(const Launch& launch, const std::string& name) {
-  for (const auto& argument : launch.arguments)
-    if (argument.name == name) return std::get<int>(argument.value);
-  return 0;
+template <class Value>
+Value argument_of(const Launch& launch, const std::string& name) {
+  const auto found =
+      std::find_if(launch.arguments.begin(), launch.arguments.end(),
+                   [&](const TemplateArgument& argument) { return argument.name == name; });
+  return std::get<Value>(found->value);
 }
 
 }  // namespace
@@ -98,7 +107,7 @@ bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w) {
 mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
                   const std::optional<mx::array>& residual) {
   const int rows = x.shape(0), inputs = x.shape(1), outputs = w.outputs();
-  const bool fits = fits_shared(x, w);
+  const bool fits = fits_shared(x, w, x.dtype());
   // Half numbers may be too large before they are divided by their size.
   const auto* norm = fits && x.dtype() != mx::float16 ? executor.made_by(norm_kernel, x) : nullptr;
   const auto& source = norm ? norm->inputs[0] : x;
@@ -116,7 +125,8 @@ mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
             {x.dtype()},
             {groups, 1, 1},
             threads,
-            arguments_of(x.dtype(), w.bits, rows, outputs_of_warp, stage, false)})
+            arguments_of(x.dtype(), fits ? staged_dtype(x, w) : x.dtype(), w.bits, rows,
+                         outputs_of_warp, stage, false)})
       .front();
 }
 
@@ -124,19 +134,19 @@ std::optional<mx::array> gated_product(Executor& executor, const mx::array& gate
   const auto* made = executor.made_by(product_kernel, gate_up);
   if (!made || gate_up.shape(1) % 2) return {};
   const int rows = gate_up.shape(0), outputs = gate_up.shape(1) / 2;
-  const auto stage = static_cast<Stage>(number_of(*made, "STAGE"));
+  const auto stage = static_cast<Stage>(argument_of<int>(*made, "STAGE"));
   const int groups = groups_of(outputs, 1);
   auto inputs = made->inputs;
   const auto* sizes = inputs[6].data<int>();
   inputs[6] = constants(std::vector<int>{rows, sizes[1], sizes[2], sizes[3], 0, groups});
   return executor
-      .run(product_kernel,
-           {std::move(inputs),
-            {{rows, outputs}},
-            {gate_up.dtype()},
-            {groups, 1, 1},
-            threads,
-            arguments_of(gate_up.dtype(), number_of(*made, "BITS"), rows, 2, stage, true)})
+      .run(product_kernel, {std::move(inputs),
+                            {{rows, outputs}},
+                            {gate_up.dtype()},
+                            {groups, 1, 1},
+                            threads,
+                            arguments_of(gate_up.dtype(), argument_of<mx::Dtype>(*made, "S"),
+                                         argument_of<int>(*made, "BITS"), rows, 2, stage, true)})
       .front();
 }
 

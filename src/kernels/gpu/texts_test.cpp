@@ -87,7 +87,8 @@ TEST(KernelTexts, ThePreludesHaveTheSameWords) {
        {"FN",           "DEVICE",        "SHARED",     "THREAD",     "SHARED_ARRAY",
         "UNROLL",       "group_barrier", "exp2_fast",  "rsqrt_fast", "lane_xor",
         "load_numbers", "SIZE_OF",       "INFINITE",   "cosine",     "sine",
-        "inputs_ready", "load_shared",   "load_words", "numbers_of", "codes_of"})
+        "inputs_ready", "load_shared",   "load_words", "numbers_of", "codes_of",
+        "code_offset"})
     for (const std::string text : {text::prelude_cuda, text::prelude_metal})
       EXPECT_TRUE(words_of(text).contains(word)) << word;
 }

@@ -155,10 +155,10 @@ void ChatSession::end() {
 
 void ChatSession::fail(const Error& error) {
   choices_.clear();
+  exchange_->record().error = error.what();
   if (!options_.stream || !exchange_->started())
     return exchange_->respond(error_response(place_of(*exchange_), error));
   // A stream that has begun can only say so in an event.
-  exchange_->record().error = error.what();
   exchange_->write(pieces_ + reply_->fail(error), {});
   exchange_->finish();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <new>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
@@ -126,6 +127,8 @@ std::shared_ptr<StoredResponse> ResponseFolder::read(const std::string& id,
     return parse(id, read_text(file_of(id)), previous);
   } catch (const Error& unreadable) {
     spdlog::warn("[responses] {}", unreadable.what());
+  } catch (const std::bad_alloc&) {  // no fault of the file's
+    throw;
   } catch (const std::exception& damage) {
     spdlog::warn("[responses] {} is of no use and removed: {}", file_of(id).string(),
                  damage.what());
