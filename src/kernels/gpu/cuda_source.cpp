@@ -70,10 +70,10 @@ std::string kernel_symbol(const Kernel& kernel) { return "pippin_" + kernel.name
 
 std::string cuda_source(const PlannedLaunch& launch) {
   const auto& kernel = *launch.kernel;
-  // A kernel that reads before it waits shall have three groups a processor, to read enough.
+  // A kernel that reads before it waits has registers for what it reads ahead: two groups a processor read more than three with less.
   return number_types + std::string(text::prelude_cuda) + text::prelude +
          without_includes(kernel.functions) + "extern \"C\" __global__ void __launch_bounds__(" +
-         std::to_string(launch.threads) + (kernel.waits ? ", 3) " : ") ") + kernel_symbol(kernel) +
+         std::to_string(launch.threads) + (kernel.waits ? ", 2) " : ") ") + kernel_symbol(kernel) +
          "(" + parameters(launch) + ") {\n" + template_arguments(launch) +
          "const uint3 group = {blockIdx.x, blockIdx.y, blockIdx.z}; const uint tid = threadIdx.x;\n"
          "(void)group; (void)tid;\n"

@@ -98,7 +98,7 @@ FN void product(DEVICE const T* x, DEVICE const uint* w, DEVICE const T* scales,
                 DEVICE const T* biases, DEVICE const T* norm, DEVICE const T* residual,
                 DEVICE T* out, SHARED S* staged, SHARED float* sums, SHARED float* squares,
                 ProductShape shape, uint3 group, uint tid) {
-  constexpr int EACH = BITS == 0 ? 16 / SIZE_OF(T) : 128 / (BITS + (BITS == 0)), AHEAD = 4 / R,
+  constexpr int EACH = BITS == 0 ? 16 / SIZE_OF(T) : 128 / (BITS + (BITS == 0)), AHEAD = 8 / R,
                 STEP = 32 * EACH, UNIT = EACH < 16 / SIZE_OF(S) ? EACH : 16 / SIZE_OF(S),
                 MADE = GATED ? 1 : R, CODE_BITS = BITS == 0 ? 8 : BITS;
   const int lane = int(tid) % 32, K = shape.inputs,

@@ -16,9 +16,9 @@ constexpr int max_rows = 4, max_normed_rows = 128;
 // few_rows_linear's matrix units have room (4 rows: 4.2 ms).
 constexpr int max_rows_of_large = 1, large_matrix = 1 << 23;
 constexpr int staged_bytes = 24576;  // as product.call.h has it
-constexpr int narrow =
-    8192;  // outputs up to which a warp makes one at a time: more warps share them evenly
-constexpr int most_groups = 396;  // three for each processor of an H200, which all read at once
+// Outputs up to which a warp makes one at a time, so that more warps share them; of more outputs it makes two, which share what is read of x.
+constexpr int narrow = 3168;
+constexpr int most_groups = 264;  // two for each processor of an H200, which all read at once
 
 const Kernel product_kernel = {
     "product",
