@@ -123,7 +123,7 @@ def test_two_thousand_messages(tab: Tab, played: PlayedServer):
     tab.wait_until_idle()
     expect(tab.messages).to_have_count(2002)
     tab.page.evaluate("document.getElementById('scroller').scrollTop = 0")
-    expect(tab.answers.first.locator("table")).to_be_in_viewport()
+    expect(tab.answers.first.locator("table")).to_be_in_viewport(timeout=30_000)  # a look at 2,000 messages takes Playwright seconds
     blocked = tab.page.evaluate("window.stopWatch()")
     assert len(played.requests[0]["messages"]) == 2001
     drawn = tab.page.locator("#thread .code").count()
