@@ -18,6 +18,15 @@ function finished(transaction) {
   });
 }
 
+/**
+ * Commits what was asked for by now: a page that is closing does not live to commit when its requests have succeeded.
+ * @param {IDBTransaction} transaction @returns {Promise<void>}
+ */
+function committed(transaction) {
+  transaction.commit();
+  return finished(transaction);
+}
+
 /** @returns {Promise<IDBDatabase>} */
 function open() {
   const request = indexedDB.open('pippin', 1);
@@ -45,9 +54,8 @@ export class Store {
    */
   async #in(store, mode, action) {
     const transaction = this.database.transaction(store, mode);
-    const done = Promise.all([result(action(transaction.objectStore(store))), finished(transaction)]);
-    transaction.commit(); // now: a page that is closing does not live to commit when the request has succeeded
-    return (await done)[0];
+    const [value] = await Promise.all([result(action(transaction.objectStore(store))), committed(transaction)]);
+    return value;
   }
 
   /** @returns {Promise<Conversation[]>} the one changed last comes first */
@@ -83,7 +91,7 @@ export class Store {
     const transaction = this.database.transaction(['conversations', 'messages'], 'readwrite');
     transaction.objectStore('conversations').put(conversation);
     for (const message of messages) transaction.objectStore('messages').put(message);
-    await finished(transaction);
+    await committed(transaction);
     this.channel.postMessage({kind: 'conversation', id: conversation.id});
   }
 

@@ -184,8 +184,7 @@ class Chat {
   }
 
   void answer() {
-    std::optional<Interruptible> interruptible;
-    if (!ctrl_c_is_a_key()) interruptible.emplace();
+    const Interruptible interruptible;
     ChatRequest request;
     request.messages = conversation_.messages();
     request.sampling = sampling_;

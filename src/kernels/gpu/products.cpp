@@ -125,8 +125,8 @@ mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
             {x.dtype()},
             {groups, 1, 1},
             threads,
-            arguments_of(x.dtype(), fits ? staged_dtype(x, w) : x.dtype(), w.bits, rows,
-                         outputs_of_warp, stage, false)})
+            arguments_of(x.dtype(), staged_dtype(x, w), w.bits, rows, outputs_of_warp, stage,
+                         false)})
       .front();
 }
 
