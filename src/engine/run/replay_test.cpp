@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/run/runner.h"
+#include "kernels/emulated/emulation.h"
 #include "kernels/gpu/kernel.h"
 #include "models/registry.h"
 
