@@ -178,7 +178,7 @@ constexpr const char* planned_call = R"(
 )";
 const gpu::Kernel planned = {"few_rows",   {"x", "w", "scales", "biases", "residual", "sizes"},
                              {"out"},      header,
-                             planned_call, nullptr};
+                             planned_call};
 
 constexpr int max_rows = 128;
 // One row: MLX's kernel for vectors is as fast up to this many numbers (measured on an H100).

@@ -50,7 +50,8 @@ std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size
         return std::holds_alternative<nn::RecurrentState>(layer);
       }))
     return nullptr;
-  auto player = gpu::make_player(gpu::executor());
+  const auto* executor = gpu::executor();
+  auto player = executor ? executor->make_player() : nullptr;
   if (!player || part_tokens % page_size) return nullptr;
   return std::unique_ptr<Replays>(new Replays(model, page_size, windows, std::move(player)));
 }

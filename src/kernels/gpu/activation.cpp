@@ -1,6 +1,5 @@
 #include "kernels/gpu/activation.h"
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/products.h"
 #include "kernels/gpu/texts.h"
 
@@ -10,7 +9,7 @@ namespace {
 constexpr int threads = 256, numbers_of_thread = 4;  // as gated.h has them
 
 const Kernel kernel = {"gated",     {"gate_up", "sizes"}, {"out"},
-                       text::gated, text::gated_call,     emulate_gated};
+                       text::gated, text::gated_call};
 
 }  // namespace
 

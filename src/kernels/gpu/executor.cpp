@@ -9,6 +9,7 @@
 #include "kernels/gpu/cuda_driver.h"
 #include "kernels/gpu/cuda_source.h"
 #include "kernels/gpu/kernel.h"
+#include "kernels/gpu/plan.h"
 #include "kernels/gpu/texts.h"
 #include "pippin/error.h"
 
@@ -62,6 +63,7 @@ class ByMlx final : public Executor {
         places_(places),
         writes_inputs_(writes_inputs) {}
   bool writes_inputs() const override { return writes_inputs_; }
+  std::unique_ptr<Player> make_player() const override { return cuda_player(); }
 
  private:
   using Key = std::tuple<const Kernel*, int, std::array<int, 3>, int, std::vector<int>>;

@@ -4,7 +4,6 @@
 #include <bit>
 #include <utility>
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -26,17 +25,15 @@ const Kernel product_kernel = {
     {"out"},
     text::product,
     text::product_call,
-    emulate_product,
     true};
 const Kernel norm_kernel = {"rms_norm",
                             {"x", "weight", "sizes", "numbers"},
                             {"out"},
                             text::rms_norm,
-                            text::rms_norm_call,
-                            emulate_rms_norm};
+                            text::rms_norm_call};
 const Kernel embed_kernel = {"embed",          {"ids", "table", "scales", "biases", "sizes"},
                              {"out"},          text::embed,
-                             text::embed_call, emulate_embed};
+                             text::embed_call};
 
 enum Stage { direct, staged, normed };
 

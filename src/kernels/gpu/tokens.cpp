@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -18,17 +17,16 @@ constexpr int max_rows = 128;
 const Kernel angles_kernel = {
     "rope_angles",          {"positions", "inverse", "axis", "sizes", "numbers"},
     {"cosines", "sines"},   text::rope_angles,
-    text::rope_angles_call, emulate_rope_angles};
+    text::rope_angles_call};
 const Kernel parts_kernel = {"argmax_parts", {"x", "sizes"},          {"found"},
-                             text::argmax,   text::argmax_parts_call, emulate_argmax_parts};
+                             text::argmax,   text::argmax_parts_call};
 const Kernel merge_kernel = {"argmax_merge", {"found", "sizes"},      {"out"},
-                             text::argmax,   text::argmax_merge_call, emulate_argmax_merge};
+                             text::argmax,   text::argmax_merge_call};
 const Kernel pick_kernel = {"pick_tokens",
                             {"known", "from", "sampled", "sizes"},
                             {"out"},
                             text::pick_tokens,
-                            text::pick_tokens_call,
-                            emulate_pick_tokens};
+                            text::pick_tokens_call};
 
 }  // namespace
 
