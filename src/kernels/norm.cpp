@@ -38,14 +38,21 @@ mx::array followed(const mx::array& y, const NormEpilogue& epilogue) {
   return epilogue.factor == 1 ? sum : sum * mx::array(epilogue.factor, sum.dtype());
 }
 
+mx::array gpu_norm(const mx::array& x, const mx::array& weight, float eps) {
+  const auto by_mlx = [&] { return mx::fast::rms_norm(x, weight, eps); };
+  auto* executor = gpu::executor();
+  if (!gpu::norms(executor, x, weight)) return by_mlx();
+  return gpu::proved_one(
+      gpu::use_of(gpu::Operation::norm, x, x.shape(1)),
+      [&] { return gpu::rms_norm(*executor, x, weight, eps); }, by_mlx);
+}
+
 }  // namespace
 
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
                    const CpuBackendPtr& backend, const NormEpilogue& epilogue) {
   if (backend) return on_host(*backend, cpu::rms_norm, x, weight, {}, eps, epilogue);
-  if (auto* executor = gpu::executor(); gpu::norms(executor, x, weight))
-    return followed(gpu::rms_norm(*executor, x, weight, eps), epilogue);
-  return followed(mx::fast::rms_norm(x, weight, eps), epilogue);
+  return followed(gpu_norm(x, weight, eps), epilogue);
 }
 
 mx::array layer_norm(const mx::array& x, const mx::array& weight, const mx::array& bias, float eps,

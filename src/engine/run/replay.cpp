@@ -186,6 +186,7 @@ std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState&
   auto& recorder = *owned;
   const gpu::UseExecutor use(std::move(owned));
   const auto logits = model_.forward(step_input(recorder, shape, views), state);
+  if (shape.chooses && !gpu::finds_largest(&recorder, logits)) return {};
   std::vector<gpu::PlanOutput> outputs = {{gpu::before_cast(logits)}};
   if (shape.chooses) outputs.push_back({gpu::argmax(recorder, logits), tokens_});
   auto plan = recorder.finish(outputs);

@@ -190,6 +190,11 @@ std::unique_ptr<Executor> metal_executor() {
                                  false);
 }
 
+std::unique_ptr<Executor> device_executor() {
+  if (mx::default_device() != mx::Device::gpu) return nullptr;
+  return is_nvidia() ? cuda_executor() : metal_executor();
+}
+
 Executor* executor() {
   auto& now = current();
   if (!now.chosen) {

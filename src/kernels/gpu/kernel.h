@@ -70,6 +70,8 @@ std::unique_ptr<Executor> metal_executor();
 /// Whose kernels a model's operations use; null: MLX's operations. At first the default device's where it is an NVIDIA GPU, else none: on
 /// Apple's nobody has run them yet.
 Executor* executor();
+/// What runs our kernels on the default device, whoever has run them there before; null where it is no GPU.
+std::unique_ptr<Executor> device_executor();
 /// Another, or none, until the object is destroyed. For tests and for options.
 class UseExecutor {
  public:
