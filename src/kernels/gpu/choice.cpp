@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -21,12 +20,10 @@ namespace {
 
 constexpr const char* names[] = {"attention", "product", "norm",    "gate",
                                  "embedding", "angles",  "largest", "step"};
-// A step of our kernels alone is launched at once (plan.h), which saves more than this part of a kernel's time.
-constexpr double worth_a_replay = 1.1;
 
 struct Choices {
   bool proved = false;  // what has no proof is MLX's
-  std::map<Use, bool> own;
+  std::set<Use> own;
 };
 Choices& choices() {
   static Choices choices;
@@ -115,25 +112,13 @@ std::string text_of(const Use& use) {
   return text.str();
 }
 
-bool prefers_own(const Proof& proof, Preference preference) {
-  return proof.right() &&
-         (preference == Preference::own || proof.own_us <= worth_a_replay * proof.mlx_us);
-}
-
 bool chosen(const Use& use) {
   if (const auto* trial = running()) return trial->turn_ != Trial::Turn::mlx;
   const auto& all = choices();
-  if (!all.proved) return true;
-  const auto found = all.own.find(use);
-  return found != all.own.end() && found->second;
+  return !all.proved || all.own.contains(use);
 }
 
-void use_proved(const std::vector<Proof>& proofs, Preference preference) {
-  auto& all = choices();
-  all.proved = true;
-  all.own.clear();
-  for (const auto& proof : proofs) all.own[proof.use] = prefers_own(proof, preference);
-}
+void use_only(const std::vector<Use>& uses) { choices() = {true, {uses.begin(), uses.end()}}; }
 
 void forget_proofs() { choices() = {}; }
 
@@ -146,7 +131,7 @@ Trial::~Trial() { running() = nullptr; }
 
 std::vector<Proof> Trial::proofs() const {
   std::vector<Proof> all;
-  for (const auto& [use, proof] : proofs_) all.push_back(proof);
+  for (const auto& use : met_) all.push_back(proofs_.at(use));
   return all;
 }
 
@@ -209,6 +194,7 @@ Proof Trial::proof_of(const Use& use, const Make& own, const Make& mlx) {
 }
 
 std::vector<mx::array> Trial::compare(const Use& use, const Make& own, const Make& mlx) {
+  met_.insert(use);
   if (!proofs_.contains(use)) proofs_.emplace(use, proof_of(use, own, mlx));
   return make(Turn::mlx, mlx);
 }

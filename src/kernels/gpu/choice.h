@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,16 +52,11 @@ struct Proof {
   bool right() const { return failure.empty() && error <= bound; }
 };
 
-/// What decides between a right kernel of ours and MLX's.
-enum class Preference { faster, own };
-
-/// Whether our kernel is used: where nobody has proved anything, always; else where the proof is for it.
+/// Whether our kernel is used: where nobody has proved anything, always; else where use_only() says so.
 bool chosen(const Use& use);
 
-/// From now on our kernels do what these proofs are for, and nothing else.
-void use_proved(const std::vector<Proof>& proofs, Preference preference);
-/// What use_proved decides.
-bool prefers_own(const Proof& proof, Preference preference);
+/// From now on our kernels are for these uses and nothing else.
+void use_only(const std::vector<Use>& uses);
 /// As before any proof.
 void forget_proofs();
 
@@ -74,7 +70,7 @@ class Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
-  /// All that was tried or known, by use.
+  /// Of the uses that came up, in their order.
   std::vector<Proof> proofs() const;
 
   using Make = std::function<std::vector<mx::array>()>;
@@ -93,7 +89,8 @@ class Trial {
   int calls_;
   Turn turn_ = Turn::both;
   bool timing_ = false;
-  std::map<Use, Proof> proofs_;
+  std::map<Use, Proof> proofs_;  ///< known or tried
+  std::set<Use> met_;
 };
 
 /// What `own` makes, for a use that is chosen(); within a Trial what `mlx` makes, compared with it.
