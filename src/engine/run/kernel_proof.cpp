@@ -272,6 +272,14 @@ ChosenKernels::ChosenKernels(const models::Model& model, const ProofOptions& opt
   }
   auto executor = gpu::device_executor();
   if (!executor) return;
+  const gpu::Attempt attempt(file);
+  if (attempt.died_before() && wanted == GpuKernels::automatic) {
+    spdlog::warn(
+        "[gpu] the program ended while it tried our kernels: MLX's operations run (`pippin "
+        "check-gpu` tries again)");
+    use_mlx();
+    return;
+  }
   executor_.emplace(std::move(executor));
   prove(model, options, wanted, file);
 }
