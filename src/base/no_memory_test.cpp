@@ -1,8 +1,11 @@
 // What every other folder relies on where memory runs out: each allocation fails in turn.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <thread>
@@ -11,6 +14,9 @@
 #include "base/byte_budget.h"
 #include "base/failing_memory_testing.h"
 #include "base/fair_queue.h"
+#include "base/files.h"
+#include "base/folder.h"
+#include "base/insist.h"
 #include "base/thread_pool.h"
 
 namespace pippin {
@@ -139,6 +145,28 @@ TEST(NoMemory, AThreadPoolDoesWhatItWasGiven) {
     return failed;
   });
   EXPECT_EQ(count, 0) << "its threads take no memory of their own";
+}
+
+TEST(NoMemory, AFolderIsListedOrNot) {
+  const auto folder =
+      std::filesystem::path(::testing::TempDir()) / ("pippin_listed_" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  const std::string name = "a name that is longer than what a string holds in itself";
+  for (const char* end : {"1", "2"}) write_file(folder / (name + end), "");
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    std::size_t seen = 0;
+    bool listed = false;
+    const FailingMemory memory(number);
+    listed = attempt([&] {
+      for_each_name(folder, [&](const std::string& each) { seen += each.starts_with(name); });
+    });
+    EXPECT_EQ(listed, !memory.has_failed());
+    EXPECT_TRUE(seen == 2 || !listed);
+    return memory.has_failed();
+  });
+  EXPECT_GE(count, 1);
+  std::filesystem::remove_all(folder);
+  for_each_name(folder, [](const std::string&) { ADD_FAILURE() << "it is not there"; });
 }
 
 }  // namespace
