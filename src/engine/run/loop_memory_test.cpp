@@ -69,8 +69,8 @@ void expect_others_unharmed(Loop& loop, Starving& starving) {
   const auto first = answer(loop, short_sequence(1)), second = answer(loop, short_sequence(2)),
              third = answer(loop, short_sequence(3, {5}));
   int refused = 0, rounds = 0, failures = 0;
-  for (std::int64_t number = 0;; number += 1 + number / 8, ++rounds) {
-    ASSERT_LT(rounds, 200);
+  for (std::int64_t number = 0;; number += 1 + number / 4, ++rounds) {
+    ASSERT_LT(rounds, 100);
     const ::testing::ScopedTrace trace(__FILE__, __LINE__,
                                        "allocation " + std::to_string(number) + " fails");
     loop.clear_caches().get();
