@@ -253,8 +253,10 @@ void GrammarCompiler::State::close() {
     std::lock_guard lock(mutex_);
     pending.swap(pending_);
   }
-  const auto failure =
-      std::make_exception_ptr(Error(Code::unavailable, "[grammar] the engine is shutting down"));
+  const auto failure = insist([] {
+    return std::make_exception_ptr(
+        Error(Code::unavailable, "[grammar] the engine is shutting down"));
+  });
   for (const auto& one : pending) {
     std::list<Waiter> waiters;
     {
