@@ -239,7 +239,8 @@ gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const Pa
 
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
                const mx::array& pool, const PagedLayout& layout) {
-  return layout.padded_write_slots && !is_quantized(pool) &&
+  return layout.padded_write_slots && !is_quantized(pool) && spec.kv == cpu::KeyValues::apart &&
+         !spec.norm.values &&
          gpu::decodes(gpu::executor(), spec.shape.head_dim, qkv.dtype(), pool.dtype()) &&
          gpu_norms(spec.norm, qkv.dtype()) && gpu_rotates(rows, spec.shape.head_dim) &&
          gpu::chosen(attention_use(qkv, spec, layout));
@@ -276,18 +277,17 @@ mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const R
 
 }  // namespace
 
-mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                          mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          const ScoreOptions& options) {
+mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
+                          const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
+                          const PagedLayout& layout, const ScoreOptions& options) {
   const bool rotates = is_quantized(k_pool);
   const auto turned = [&](const mx::array& x) { return rotates ? rotate_heads(x) : x; };
-  write(k_pool, layout.write_slots, turned(k));
-  write(v_pool, layout.write_slots, turned(v));
+  if (k) write(k_pool, layout.write_slots, turned(*k));
+  if (v) write(v_pool, layout.write_slots, turned(*v));
   const auto queries = turned(q);
   // Rows of another dtype, or before they were made codes, are not what a later chunk would read.
-  const bool exact = !rotates && k.dtype() == k_pool.dtype();
-  const Step step{queries, exact ? std::optional(k) : std::nullopt,
-                  exact ? std::optional(v) : std::nullopt, k_pool, v_pool};
+  const bool exact = !rotates && k && k->dtype() == k_pool.dtype();
+  const Step step{queries, exact ? k : std::nullopt, exact ? v : std::nullopt, k_pool, v_pool};
   const auto out = attend_groups(step, layout, options, false);
   if (!rotates) return out;
   return mx::reshape(rotate_heads_back(mx::reshape(out, q.shape())), out.shape());
@@ -326,6 +326,20 @@ mx::array turned(const mx::array& heads, const RowPositions& rows) {
   return rows.angles ? apply_rope(heads, *rows.angles) : heads;
 }
 
+// The heads [T, H or Hkv, D] of a projection's row.
+struct OwnHeads {
+  mx::array q;
+  std::optional<mx::array> k, v;
+};
+
+OwnHeads heads_of(const mx::array& qkv, const AttentionSpec& spec) {
+  const auto& [num_heads, num_kv_heads, head_dim] = spec.shape;
+  const auto heads = mx::reshape(qkv, {qkv.shape(0), -1, head_dim});
+  if (spec.kv == cpu::KeyValues::none) return {heads, {}, {}};
+  const auto parts = mx::split(heads, mx::Shape{num_heads, num_heads + num_kv_heads}, 1);
+  return {parts[0], parts[1], spec.kv == cpu::KeyValues::one ? parts[1] : parts[2]};
+}
+
 mx::array scaled(const mx::array& queries, const RowPositions& rows) {
   if (!rows.query_scales) return queries;
   return queries * mx::astype(mx::reshape(*rows.query_scales, {-1, 1, 1}), queries.dtype());
@@ -338,14 +352,13 @@ namespace {
 mx::array attention_by_mlx(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout) {
-  const auto& shape = spec.shape;
-  const int kv_end = shape.num_heads + shape.num_kv_heads;
-  const auto parts =
-      mx::split(mx::reshape(qkv, {qkv.shape(0), kv_end + shape.num_kv_heads, shape.head_dim}),
-                mx::Shape{shape.num_heads, kv_end}, 1);
-  const auto q = scaled(turned(normed(parts[0], spec.norm, spec.norm.q), rows), rows);
-  const auto k = turned(normed(parts[1], spec.norm, spec.norm.k), rows);
-  return paged_attention(q, k, parts[2], k_pool, v_pool, layout, spec.scores);
+  const auto [own_q, own_k, own_v] = heads_of(qkv, spec);
+  const auto q = scaled(turned(normed(own_q, spec.norm, spec.norm.q), rows), rows);
+  if (!own_k) return paged_attention(q, {}, {}, k_pool, v_pool, layout, spec.scores);
+  const auto k = turned(normed(*own_k, spec.norm, spec.norm.k), rows);
+  const auto v =
+      spec.norm.values ? mx::fast::rms_norm(*own_v, std::nullopt, spec.norm.eps) : *own_v;
+  return paged_attention(q, k, v, k_pool, v_pool, layout, spec.scores);
 }
 
 // What the rows attend to, and what they wrote; our kernels, which write in place, into a copy.

@@ -68,11 +68,11 @@ struct ScoreOptions {
 /// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
 /// operations. Scores are capped where options.softcap says so by operations that hold all of them.
 /// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D], or of codes (kv_codes.h), take
-/// the new rows (in place where MLX can donate the buffer: hold no other reference to them). Returns
-/// [T, H * D].
-mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                          mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          const ScoreOptions& options);
+/// the new rows (in place where MLX can donate the buffer: hold no other reference to them), unless k and v
+/// are absent: then they have them. Returns [T, H * D].
+mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
+                          const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
+                          const PagedLayout& layout, const ScoreOptions& options);
 
 /// Bidirectional attention within consecutive segments (the pictures of a vision batch).
 /// q, k, v [N, H, D]; segment_ends: cumulative row counts, the last is N. Returns [N, H * D].
@@ -90,6 +90,7 @@ struct QkNorm {
   std::optional<mx::array> q = {};  ///< [D], of whole rows [H * D]; absent: ones
   std::optional<mx::array> k = {};  ///< [D], of whole rows [Hkv * D]; absent: ones
   float eps = 0;
+  bool values = false;  ///< each head of values is divided by its root mean square, too
 };
 
 /// What one layer does between the projection to queries, keys and values, and the one of its output. Made at load.
@@ -97,6 +98,7 @@ struct AttentionSpec {
   AttentionShape shape;
   ScoreOptions scores;
   QkNorm norm = {cpu::HeadNorms::none};
+  cpu::KeyValues kv = cpu::KeyValues::apart;
 };
 
 /// A rotary embedding: which numbers of a head turn, and how fast. Made at load (nn/rope.h).
@@ -139,7 +141,7 @@ struct RowPositions {
   std::optional<mx::array> query_scales = {};  ///< float32 [T]: multiply a row's queries
 };
 
-/// From the projection qkv [T, (H + 2 Hkv) * D] to attention's output [T, H * D]: norms, rotation,
+/// From the projection qkv [T, (H + 2 Hkv) * D] (or what spec.kv says) to attention's output [T, H * D]: norms, rotation,
 /// the new keys' and values' way into the pools (as paged_attention says), and causal attention.
 mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,

@@ -239,6 +239,8 @@ constexpr Shape shapes[] = {
     {2, 2, 72, 48, KvFormat::int4, 1, true},
     {5, 1, 8, 1, KvFormat::int8},
     {2, 1, 256, 16, KvFormat::int4},
+    {6, 2, 512, 16, KvFormat::f16},
+    {3, 1, 512, 16, KvFormat::int8, 40},
 };
 
 // Chunks and decode rows mixed, short and long.
