@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "base/log.h"
@@ -66,7 +67,7 @@ class Steps {
     Batch batch;
     for (int row = 0; row < rows; ++row) {
       auto sequence = std::make_shared<Sequence>();
-      for (int i = 0; i < length_of(row); ++i) sequence->tokens.push_back(token(row));
+      sequence->tokens.assign(static_cast<std::size_t>(length_of(row)), token(row));
       sequence->num_prompt = sequence->num_tokens();
       sequence->positions = models::count_positions(sequence->num_prompt, {});
       sequence->pages = pages_of(row, length_of(row));
@@ -81,10 +82,10 @@ class Steps {
   int length_of(int row) const {
     return std::min(prompt_pages_ * options_.page_size, 1 + row * 149 % std::max(prompt_, 1));
   }
-  // The seeded tokens of a step.
+  // Of a step's row: any tokens, the same each time.
   std::int32_t token(int row) const {
-    std::mt19937 random(static_cast<unsigned>(row));
-    return static_cast<std::int32_t>(random() % static_cast<unsigned>(model_.traits().vocab_size));
+    return static_cast<std::int32_t>((static_cast<std::int64_t>(row) + 1) * 7919 %
+                                     model_.traits().vocab_size);
   }
   std::vector<std::int32_t> pages_of(int row, int length) const {
     std::vector<std::int32_t> pages(
@@ -127,24 +128,56 @@ class Steps {
   nn::ModelState state_;
 };
 
-// As a replay, where the model's steps can be replayed.
-mx::array decode_by_own(const models::Model& model, const ProofOptions& options, int rows) {
-  Steps steps(model, options);
-  steps.prompt(steps.longest_prompt());
-  if (const auto replays = Replays::make(model, options.page_size))
-    if (const auto replayed = replays->launch(steps.batch(rows), steps.state(), false, {})) {
-      auto logits = mx::astype(replayed->logits, mx::float32) + mx::array(0.0f);
-      logits.eval();
-      return logits;
+// Decode steps of one side, as the engine would run them.
+class Side {
+ public:
+  Side(const models::Model& model, const ProofOptions& options)
+      : steps_(model, options), replays_(Replays::make(model, options.page_size)) {
+    steps_.prompt(steps_.longest_prompt());
+  }
+
+  /// Logits of so many rows, [rows, V].
+  mx::array decode(int rows) { return decode(rows, steps_.batch(rows)); }
+
+  /// Microseconds a step, the best of `calls`.
+  double time(int rows, int calls) {
+    const auto batch = steps_.batch(rows);
+    double best = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < calls; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      decode(rows, batch);
+      const std::chrono::duration<double, std::micro> taken =
+          std::chrono::steady_clock::now() - start;
+      best = std::min(best, taken.count());
     }
-  return steps.decode(rows);
+    return calls > 0 ? best : 0;
+  }
+
+ private:
+  mx::array decode(int rows, const Batch& batch) {
+    if (replays_)
+      if (const auto replayed = replays_->launch(batch, steps_.state(), false, {})) {
+        auto logits = mx::astype(replayed->logits, mx::float32) + mx::array(0.0f);
+        logits.eval();
+        return logits;
+      }
+    return steps_.decode(rows);
+  }
+
+  Steps steps_;
+  std::unique_ptr<Replays> replays_;
+};
+
+// 1, 2, 4 ... and the largest.
+std::vector<int> row_counts(const ProofOptions& options) {
+  std::vector<int> counts;
+  for (int rows = 1; rows < options.max_sequences; rows *= 2) counts.push_back(rows);
+  counts.push_back(options.max_sequences);
+  return counts;
 }
 
-mx::array decode_by_mlx(const models::Model& model, const ProofOptions& options, int rows) {
-  const gpu::UseExecutor none(nullptr);
-  Steps steps(model, options);
-  steps.prompt(steps.longest_prompt());
-  return steps.decode(rows);
+gpu::Proof step_proof(const models::Model& model, const ProofOptions& options, int rows) {
+  return {gpu::step_use(model.traits().vocab_size, rows, options.kv.dtype), 0, 0, 0, 0, {}};
 }
 
 }  // namespace
@@ -155,22 +188,32 @@ std::vector<gpu::Proof> prove_kernels(const models::Model& model, const ProofOpt
   gpu::Trial trial(std::move(known), options.calls);
   for (int rows = 2; rows < steps.longest_prompt(); rows *= 2) steps.prompt(rows);
   steps.prompt(steps.longest_prompt());
-  for (int rows = 1; rows < options.max_sequences; rows *= 2) steps.decode(rows);
-  steps.decode(options.max_sequences);
+  for (const int rows : row_counts(options)) steps.decode(rows);
   return trial.proofs();
 }
 
-gpu::Proof prove_step(const models::Model& model, const ProofOptions& options) {
-  const int rows = std::min(3, options.max_sequences);
-  gpu::Proof proof{
-      gpu::step_use(model.traits().vocab_size, rows, options.kv.dtype), 0, 0, 0, 0, {}};
+std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptions& options) {
+  const int calls = (options.calls + 3) / 4;
+  std::vector<gpu::Proof> proofs;
   try {
-    gpu::measure_step(decode_by_own(model, options, rows), decode_by_mlx(model, options, rows),
-                      proof);
+    Side own(model, options);
+    auto mlx = [&] {
+      const gpu::UseExecutor none(nullptr);
+      return Side(model, options);
+    }();
+    for (const int rows : row_counts(options)) {
+      auto& proof = proofs.emplace_back(step_proof(model, options, rows));
+      const auto mine = own.decode(rows);
+      proof.own_us = own.time(rows, calls);
+      const gpu::UseExecutor none(nullptr);
+      gpu::measure_step(mine, mlx.decode(rows), proof);
+      proof.mlx_us = mlx.time(rows, calls);
+    }
   } catch (const std::exception& thrown) {
-    proof.failure = thrown.what();
+    if (proofs.empty()) proofs.push_back(step_proof(model, options, 1));
+    proofs.back().failure = thrown.what();
   }
-  return proof;
+  return proofs;
 }
 
 namespace {
@@ -188,7 +231,38 @@ void warn(const gpu::Proof& proof) {
     spdlog::warn("[gpu] our kernel failed: {}: {}", gpu::text_of(proof.use), proof.failure);
 }
 
+// Where steps are replayed, all of a decode step's operations must be ours, and MLX spends nothing on each of them: their time within MLX's
+// stream says little. Of all others it does.
+bool pays(const gpu::Proof& proof, const ProofOptions& options, bool replayed) {
+  const int rows = proof.use.numbers[0];  // 0: attention of prompts
+  return (replayed && rows > 0 && rows < 2 * options.max_sequences) || proof.own_us <= proof.mlx_us;
+}
+
+// Each number of rows counts alike.
+bool steps_pay(const std::vector<gpu::Proof>& steps) {
+  double ratios = 0;
+  for (const auto& step : steps) ratios += step.own_us / std::max(step.mlx_us, 1.0);
+  return ratios <= static_cast<double>(steps.size());
+}
+
+// Those of other models stay.
+void keep(const std::vector<gpu::Proof>& known, const std::vector<gpu::Proof>& proofs,
+          const std::filesystem::path& file) {
+  std::map<gpu::Use, gpu::Proof> all;
+  for (const auto* some : {&known, &proofs})
+    for (const auto& proof : *some) all.insert_or_assign(proof.use, proof);
+  if (all.size() == known.size()) return;
+  std::vector<gpu::Proof> list;
+  for (const auto& [use, proof] : all) list.push_back(proof);
+  gpu::write_proofs(file, list);
+}
+
 }  // namespace
+
+void ChosenKernels::report(const gpu::Proof& proof, bool used) {
+  if (!proof.right()) warn(proof);
+  proofs_.push_back(published(proof, used));
+}
 
 ChosenKernels::ChosenKernels(const models::Model& model, const ProofOptions& options,
                              GpuKernels wanted, const std::filesystem::path& file) {
@@ -198,9 +272,16 @@ ChosenKernels::ChosenKernels(const models::Model& model, const ProofOptions& opt
   }
   auto executor = gpu::device_executor();
   if (!executor) return;
+  const gpu::Attempt attempt(file);
+  if (attempt.died_before() && wanted == GpuKernels::automatic) {
+    spdlog::warn(
+        "[gpu] the program ended while it tried our kernels: MLX's operations run (`pippin "
+        "check-gpu` tries again)");
+    use_mlx();
+    return;
+  }
   executor_.emplace(std::move(executor));
-  prove(model, options, wanted == GpuKernels::own ? gpu::Preference::own : gpu::Preference::faster,
-        file);
+  prove(model, options, wanted, file);
 }
 
 ChosenKernels::~ChosenKernels() { gpu::forget_proofs(); }
@@ -211,21 +292,27 @@ void ChosenKernels::use_mlx() {
 }
 
 void ChosenKernels::prove(const models::Model& model, const ProofOptions& options,
-                          gpu::Preference preference, const std::filesystem::path& file) {
+                          GpuKernels wanted, const std::filesystem::path& file) {
   const auto start = std::chrono::steady_clock::now();
   const auto known = gpu::read_proofs(file);
   spdlog::info("[gpu] comparing our kernels with MLX's operations (half a minute for a new model)");
   const auto proofs = prove_kernels(model, options, known);
-  if (proofs.size() > known.size()) gpu::write_proofs(file, proofs);
-  gpu::use_proved(proofs, preference);
+  keep(known, proofs, file);
+  const bool replayed = gpu::executor()->make_player() != nullptr;
+  std::vector<gpu::Use> own;
   for (const auto& proof : proofs) {
-    if (!proof.right()) warn(proof);
-    proofs_.push_back(published(proof, gpu::prefers_own(proof, preference)));
+    const bool used =
+        proof.right() && (wanted == GpuKernels::own || pays(proof, options, replayed));
+    if (used) own.push_back(proof.use);
+    report(proof, used);
   }
-  const auto step = prove_step(model, options);
-  proofs_.push_back(published(step, step.right()));
-  if (!step.right()) {
-    warn(step);
+  gpu::use_only(own);
+  const auto steps = prove_steps(model, options);
+  const bool right =
+      std::all_of(steps.begin(), steps.end(), [](const auto& s) { return s.right(); });
+  const bool steps_used = right && (wanted == GpuKernels::own || steps_pay(steps));
+  for (const auto& step : steps) report(step, steps_used);
+  if (!steps_used) {
     use_mlx();
     for (auto& proof : proofs_) proof.used = false;
   }

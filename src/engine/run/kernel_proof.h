@@ -26,11 +26,16 @@ std::vector<kernels::gpu::Proof> prove_kernels(const models::Model& model,
                                                const ProofOptions& options,
                                                std::vector<kernels::gpu::Proof> known = {});
 
+/// Decode steps of 1, 2, 4 ... max_sequences rows, by our kernels as they are chosen now and by MLX's operations: what no single operation shows, such
+/// as a kernel that runs before another's result is there. Compiles what steps of so many rows want. Ends with the first that fails.
+std::vector<kernels::gpu::Proof> prove_steps(const models::Model& model,
+                                             const ProofOptions& options);
+
 /// The kernels that a model runs with, from now until the object is destroyed. One at a time, as one thread calls MLX.
 class ChosenKernels {
  public:
   /// On a GPU, unless `wanted` is mlx: what the file keeps is read, the rest is proved and kept, and what is right and, with
-  /// GpuKernels::automatic, no slower is used. Where a whole step is wrong then, or the proofs can't be had, MLX runs all.
+  /// GpuKernels::automatic, pays is used. Where whole steps are wrong then, or slower than MLX's, MLX runs all.
   ChosenKernels(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
                 const std::filesystem::path& file = kernels::gpu::proofs_file());
   ~ChosenKernels();
@@ -40,16 +45,13 @@ class ChosenKernels {
   const std::vector<KernelProof>& proofs() const { return proofs_; }
 
  private:
-  void prove(const models::Model& model, const ProofOptions& options,
-             kernels::gpu::Preference preference, const std::filesystem::path& file);
+  void prove(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
+             const std::filesystem::path& file);
+  void report(const kernels::gpu::Proof& proof, bool used);
   void use_mlx();
 
   std::optional<kernels::gpu::UseExecutor> executor_;
   std::vector<KernelProof> proofs_;
 };
-
-/// The largest difference of a decode step's logits between our kernels as they are chosen now and MLX's operations, by the row's largest; and its
-/// bound. What no single operation shows: one kernel that runs before another's result is there.
-kernels::gpu::Proof prove_step(const models::Model& model, const ProofOptions& options);
 
 }  // namespace pippin::engine

@@ -1,13 +1,16 @@
 #include "kernels/gpu/choice.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -21,12 +24,10 @@ namespace {
 
 constexpr const char* names[] = {"attention", "product", "norm",    "gate",
                                  "embedding", "angles",  "largest", "step"};
-// A step of our kernels alone is launched at once (plan.h), which saves more than this part of a kernel's time.
-constexpr double worth_a_replay = 1.1;
 
 struct Choices {
   bool proved = false;  // what has no proof is MLX's
-  std::map<Use, bool> own;
+  std::set<Use> own;
 };
 Choices& choices() {
   static Choices choices;
@@ -115,25 +116,13 @@ std::string text_of(const Use& use) {
   return text.str();
 }
 
-bool prefers_own(const Proof& proof, Preference preference) {
-  return proof.right() &&
-         (preference == Preference::own || proof.own_us <= worth_a_replay * proof.mlx_us);
-}
-
 bool chosen(const Use& use) {
   if (const auto* trial = running()) return trial->turn_ != Trial::Turn::mlx;
   const auto& all = choices();
-  if (!all.proved) return true;
-  const auto found = all.own.find(use);
-  return found != all.own.end() && found->second;
+  return !all.proved || all.own.contains(use);
 }
 
-void use_proved(const std::vector<Proof>& proofs, Preference preference) {
-  auto& all = choices();
-  all.proved = true;
-  all.own.clear();
-  for (const auto& proof : proofs) all.own[proof.use] = prefers_own(proof, preference);
-}
+void use_only(const std::vector<Use>& uses) { choices() = {true, {uses.begin(), uses.end()}}; }
 
 void forget_proofs() { choices() = {}; }
 
@@ -146,16 +135,16 @@ Trial::~Trial() { running() = nullptr; }
 
 std::vector<Proof> Trial::proofs() const {
   std::vector<Proof> all;
-  for (const auto& [use, proof] : proofs_) all.push_back(proof);
+  for (const auto& use : met_) all.push_back(proofs_.at(use));
   return all;
 }
 
-// Each layer rounds a few times, at random: sixteen times an operation's bound holds for hundreds of roundings. A kernel that is wrong changes
-// logits by as much as they are large.
+// Each layer rounds a few times, at random: eight times an operation's bound (an H200, bfloat16, 36 layers: a quarter of that). A kernel that is
+// wrong changes logits by as much as they are large.
 void measure_step(const mx::array& own, const mx::array& mlx, Proof& proof) {
-  constexpr double roundings = 16;
+  constexpr double roundings = 8;
   proof.error = error_of(own, mlx);
-  proof.bound = std::min(0.5, roundings * bound_of(dtype_of(proof.use.dtype)));
+  proof.bound = roundings * bound_of(dtype_of(proof.use.dtype));
 }
 
 std::vector<mx::array> Trial::make(Turn turn, const Make& make) {
@@ -209,6 +198,7 @@ Proof Trial::proof_of(const Use& use, const Make& own, const Make& mlx) {
 }
 
 std::vector<mx::array> Trial::compare(const Use& use, const Make& own, const Make& mlx) {
+  met_.insert(use);
   if (!proofs_.contains(use)) proofs_.emplace(use, proof_of(use, own, mlx));
   return make(Turn::mlx, mlx);
 }
@@ -272,6 +262,37 @@ void write_proofs(const std::filesystem::path& file, const std::vector<Proof>& p
     write_file(file, text.str());
   } catch (const std::exception&) {  // the next start tries all of it again
   }
+}
+
+namespace {
+
+std::filesystem::path attempt_file(const std::filesystem::path& proofs) {
+  return proofs.empty() ? proofs : std::filesystem::path(proofs.string() + ".trying");
+}
+
+}  // namespace
+
+Attempt::Attempt(const std::filesystem::path& proofs) : file_(attempt_file(proofs)) {
+  if (file_.empty()) return;
+  int process = 0;
+  if (std::ifstream(file_) >> process && process > 0 && process != getpid())
+    died_before_ = kill(process, 0) != 0 && errno == ESRCH;
+  if (died_before_) return;
+  try {
+    std::filesystem::create_directories(file_.parent_path());
+    write_file(file_, std::to_string(getpid()));
+  } catch (const std::exception&) {  // without a place for it nothing is remembered
+  }
+}
+
+Attempt::~Attempt() {
+  std::error_code ignored;
+  if (!died_before_ && !file_.empty()) std::filesystem::remove(file_, ignored);
+}
+
+void Attempt::forget(const std::filesystem::path& proofs) {
+  std::error_code ignored;
+  if (!proofs.empty()) std::filesystem::remove(attempt_file(proofs), ignored);
 }
 
 }  // namespace pippin::kernels::gpu

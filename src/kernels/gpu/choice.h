@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,16 +52,11 @@ struct Proof {
   bool right() const { return failure.empty() && error <= bound; }
 };
 
-/// What decides between a right kernel of ours and MLX's.
-enum class Preference { faster, own };
-
-/// Whether our kernel is used: where nobody has proved anything, always; else where the proof is for it.
+/// Whether our kernel is used: where nobody has proved anything, always; else where use_only() says so.
 bool chosen(const Use& use);
 
-/// From now on our kernels do what these proofs are for, and nothing else.
-void use_proved(const std::vector<Proof>& proofs, Preference preference);
-/// What use_proved decides.
-bool prefers_own(const Proof& proof, Preference preference);
+/// From now on our kernels are for these uses and nothing else.
+void use_only(const std::vector<Use>& uses);
 /// As before any proof.
 void forget_proofs();
 
@@ -74,7 +70,7 @@ class Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
-  /// All that was tried or known, by use.
+  /// Of the uses that came up, in their order.
   std::vector<Proof> proofs() const;
 
   using Make = std::function<std::vector<mx::array>()>;
@@ -93,7 +89,8 @@ class Trial {
   int calls_;
   Turn turn_ = Turn::both;
   bool timing_ = false;
-  std::map<Use, Proof> proofs_;
+  std::map<Use, Proof> proofs_;  ///< known or tried
+  std::set<Use> met_;
 };
 
 /// What `own` makes, for a use that is chosen(); within a Trial what `mlx` makes, compared with it.
@@ -119,6 +116,23 @@ void measure_step(const mx::array& own, const mx::array& mlx, Proof& proof);
 std::vector<Proof> read_proofs(const std::filesystem::path& file);
 /// What can't be written is left out.
 void write_proofs(const std::filesystem::path& file, const std::vector<Proof>& proofs);
+/// A trial under way, as a file beside the proofs says: a kernel may take the whole process with it, and the next start shall not try again.
+class Attempt {
+ public:
+  explicit Attempt(const std::filesystem::path& proofs);
+  ~Attempt();  ///< the trial came to its end
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+  /// Whether a process that is no more began a trial and did not end it. The file stays then.
+  bool died_before() const { return died_before_; }
+  /// Lets the next start try again.
+  static void forget(const std::filesystem::path& proofs);
+
+ private:
+  std::filesystem::path file_;
+  bool died_before_ = false;
+};
+
 /// Where they are kept: the user's cache folder, by GPU, MLX's version and our kernels' texts. Empty where there is no such folder.
 std::filesystem::path proofs_file();
 

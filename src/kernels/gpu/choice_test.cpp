@@ -1,6 +1,8 @@
 #include "kernels/gpu/choice.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -93,21 +95,10 @@ TEST(Choice, ASideIsItsOwnAllTheWayDown) {
 
 TEST(Choice, WhatIsNotProvedIsMlxs) {
   EXPECT_TRUE(chosen(use)) << "nobody has proved anything";
-  auto slow = use, wrong = use, unknown = use;
-  slow.numbers[0] = 8;
-  wrong.numbers[0] = 16;
+  auto unknown = use;
   unknown.numbers[0] = 32;
-  const std::vector<Proof> proofs = {{use, 0.01, 0.03, 10, 12, {}},
-                                     {slow, 0.01, 0.03, 20, 12, {}},
-                                     {wrong, 0.04, 0.03, 1, 12, {}}};
-  use_proved(proofs, Preference::faster);
+  use_only({use});
   EXPECT_TRUE(chosen(use));
-  EXPECT_FALSE(chosen(slow));
-  EXPECT_FALSE(chosen(wrong));
-  EXPECT_FALSE(chosen(unknown));
-  use_proved(proofs, Preference::own);
-  EXPECT_TRUE(chosen(slow));
-  EXPECT_FALSE(chosen(wrong));
   EXPECT_FALSE(chosen(unknown));
   forget_proofs();
   EXPECT_TRUE(chosen(unknown));
@@ -130,6 +121,30 @@ TEST(Choice, ProofsAreKept) {
   EXPECT_EQ(kept[0].mlx_us, 2.5);
   std::ofstream(file, std::ios::app) << "1 12 4 x\n";
   EXPECT_TRUE(read_proofs(file).empty()) << "damaged: proved again";
+  std::filesystem::remove_all(folder);
+}
+
+// A trial that ends its process is found by the next one; one that still runs is not taken for it.
+TEST(Choice, ATrialThatEndedTheProgramIsNotRepeated) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "pippin-attempts";
+  std::filesystem::remove_all(folder);
+  const auto file = folder / "proofs.txt";
+  {
+    EXPECT_FALSE(Attempt(file).died_before());
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "proofs.txt.trying")) << "it came to its end";
+  const auto child = fork();
+  if (child == 0) {
+    const Attempt attempt(file);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  for (int start = 0; start < 2; ++start) EXPECT_TRUE(Attempt(file).died_before());
+  Attempt::forget(file);
+  EXPECT_FALSE(Attempt(file).died_before());
+  std::ofstream(folder / "proofs.txt.trying") << getppid();
+  EXPECT_FALSE(Attempt(file).died_before()) << "it may still run";
   std::filesystem::remove_all(folder);
 }
 
