@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "base/sanitized.h"
 #include "kernels/cpu/isas_testing.h"
 #include "kernels/cpu/rope.h"
 #include "kernels/cpu/testing.h"
@@ -199,14 +198,11 @@ class Sequences {
   AttentionScratch scratch_;
 };
 
-// Heads that are rotated, and turned back, are rounded some forty times more. A score's rounding is that of a chain over D, which grows as
-// the root of D; heads of up to 256 numbers stay within the bound as it is.
-void expect_near(const std::vector<float>& got, const std::vector<float>& wanted,
-                 const Shape& shape) {
-  const double bound =
-      (is_quantized(shape.format) ? 2e-5 : 1e-5) * std::sqrt(std::max(1.0, shape.head_dim / 256.0));
+// Heads that are rotated, and turned back, are rounded some forty times more.
+void expect_near(const std::vector<float>& got, const std::vector<float>& wanted, bool rotated) {
   ASSERT_EQ(got.size(), wanted.size());
-  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], bound) << i;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], wanted[i], rotated ? 2e-5 : 1e-5) << i;
 }
 
 class AttentionTest : public ::testing::TestWithParam<Isa> {
@@ -242,8 +238,6 @@ constexpr Shape shapes[] = {
     {2, 2, 72, 48, KvFormat::int4, 1, true},
     {5, 1, 8, 1, KvFormat::int8},
     {2, 1, 256, 16, KvFormat::int4},
-    {6, 2, 512, 16, KvFormat::f16},
-    {3, 1, 512, 16, KvFormat::int8, 40},
 };
 
 // Chunks and decode rows mixed, short and long.
@@ -254,15 +248,14 @@ TEST_P(AttentionTest, EqualsTheDefinition) {
     Sequences sequences(shape, {1, 70, 33, 600, 1100}, kernels());
     const std::vector<Sequences::Part> parts = {
         {0, 1, 1}, {1, 70, 70}, {2, 33, 1}, {3, 600, 17}, {4, 1100, 1}};
-    expect_near(sequences.attend(parts, 2), sequences.wanted(parts), shape);
+    expect_near(sequences.attend(parts, 2), sequences.wanted(parts), is_quantized(shape.format));
   }
 }
 
 // The same bits from a whole prompt, its chunks, its rows one by one, and rows in a batch; for any
 // number of threads.
 TEST_P(AttentionTest, ChunksBatchAndThreadsChangeNoBit) {
-  for (std::size_t i = 0; i < std::size(shapes); i += rounds(1, 3)) {
-    const auto& shape = shapes[i];
+  for (const auto& shape : shapes) {
     SCOPED_TRACE(::testing::Message() << "heads " << shape.num_heads << " D " << shape.head_dim
                                       << " page " << shape.page_size);
     const int length = 1050;
