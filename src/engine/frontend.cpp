@@ -275,6 +275,11 @@ void Frontend::choose_kernels(const models::Model& model, const EngineOptions& o
   if (mx::default_device() != mx::Device::gpu) return;
   if (!options.warm_up && options.gpu_kernels == GpuKernels::automatic) return;
   ProofOptions proof{options.page_size, kv, options.max_sequences, options.max_batch_tokens};
+  // Each row has a recurrent state of its own, up to a hundred megabytes; steps of more rows are MLX's.
+  constexpr std::int64_t state_bytes = std::int64_t{1} << 29;
+  if (const auto each = nn::slot_bytes(model.traits().layers); each > 0)
+    proof.max_sequences =
+        static_cast<int>(std::clamp<std::int64_t>(state_bytes / each, 1, proof.max_sequences));
   kernels_.emplace(model, proof, options.gpu_kernels);
   info_.kernels = kernels_->proofs();
   mx::clear_cache();
