@@ -145,7 +145,11 @@ INSTANTIATE_TEST_SUITE_P(
         Family{"qwen3_5_vision-mlx-4bit", How::cpu_kv8, false, true},
         Family{"qwen3_5_moe-bf16", How::cpu_float32, false, true},
         Family{"qwen3_next-bf16", How::cpu_float32}, Family{"lfm2_moe-bf16", How::cpu_float32},
-        Family{"granitemoehybrid-bf16", How::cpu_float32}),
+        Family{"granitemoehybrid-bf16", How::cpu_float32}, Family{"glm4_moe_lite-bf16", How::mlx},
+        Family{"glm4_moe_lite-bf16", How::cpu_float32},
+        Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
+        Family{"deepseek_v2-bf16", How::cpu_float32}, Family{"deepseek_v3-bf16", How::cpu_float32},
+        Family{"mistral4-bf16", How::cpu_float32}),
     [](const auto& info) {
       std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0}) +
                          (info.param.windows ? "_windows" : "");

@@ -13,6 +13,7 @@
 #include "kernels/ops.h"
 #include "nn/feed_forward.h"
 #include "nn/gated_delta.h"
+#include "nn/latent_attention.h"
 #include "nn/layers.h"
 #include "nn/mamba2.h"
 #include "nn/model_state.h"
@@ -49,6 +50,9 @@ struct AttentionConfig {
   std::optional<QueryScale> query_scale = {};
   bool norm_weights = true;  ///< else q_norm and k_norm have none
   OutputGate output_gate = OutputGate::none;
+  /// Multi-head latent attention in place of q_proj, k_proj and v_proj: num_kv_heads and head_dim, biases of q, k and v, and norms of
+  /// heads say nothing then.
+  std::optional<LatentConfig> latent = {};
 };
 
 /// Which norm a family's blocks have.
@@ -141,7 +145,9 @@ class Decoder {
     Linear o_proj;  ///< H * Dh -> D
 
    private:
-    JoinedLinear qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh
+    std::optional<JoinedLinear>
+        qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh; or
+    std::optional<LatentProjections> latent_;
     kernels::AttentionSpec spec_;
     OutputGate output_gate_;
   };

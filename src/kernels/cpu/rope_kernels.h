@@ -12,9 +12,10 @@ namespace pippin::cpu {
 /// as a whole.
 enum class HeadNorms { none, each_head, whole_row };
 
-/// The rows of a step. T rows; H query heads, Hkv key/value heads of D numbers (both in `pools`).
+/// The rows of a step. T rows; H query heads, Hkv key heads of D numbers, Hkv value heads of Dv (all but H in `pools`).
 struct QkvRows {
-  const float* qkv;         ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v
+  const float*
+      qkv;  ///< [T, (H + Hkv) * D + Hkv * Dv]: all of q, then k, then v, if values are not in keys
   std::int64_t qkv_stride;  ///< floats from row to row
   int num_heads;            ///< H
   HeadNorms norms = HeadNorms::none;
@@ -25,6 +26,7 @@ struct QkvRows {
   const float* cos = nullptr;       ///< [T, rotary_dim / 2]
   const float* sin = nullptr;
   int rotary_dim = 0;         ///< even; the rest of a head stays as it is
+  int rotary_begin = 0;       ///< the first number of a head that turns
   bool interleaved = false;   ///< 2 i turns with 2 i + 1, else i with i + rotary_dim / 2
   const std::int32_t* slots;  ///< [T] where each row's key and value go; < 0: nowhere
   float* q;                   ///< [T, H * D], not scaled; may be qkv itself
