@@ -1,7 +1,7 @@
 # What makes a whole build fast and a single file's slow, so it is off under a ccache that was asked for (CMAKE_CXX_COMPILER_LAUNCHER), as
 # who works on Pippin does.
 #
-# PIPPIN_UNITY: sources of a library are compiled a dozen at a time, since their headers cost ten times what they do. See ALONE in Library.cmake.
+# PIPPIN_UNITY: sources of a target are compiled a dozen at a time, since their headers cost ten times what they do. See ALONE in Library.cmake.
 #
 # Precompiled headers: what many files include and none of us changes is read once, not two hundred times (a third of a build's time).
 #
@@ -15,12 +15,15 @@ set(pippin_precompiled_default ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR NOT (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR PIPPIN_OBJECTS_ONLY))
   set(pippin_precompiled_default OFF)
 endif()
-# Sanitized builds alone are joined by default: a name of one source may hide another's without an error, which no program that is used may risk.
-set(pippin_unity_default OFF)
+# Libraries are joined in sanitized builds alone by default: a name of one source may hide another's without an error, which no program that is
+# used may risk.
+set(pippin_unity_default none)
 if(pippin_precompiled_default AND PIPPIN_SANITIZE)
-  set(pippin_unity_default ON)
+  set(pippin_unity_default all)
+elseif(pippin_precompiled_default)
+  set(pippin_unity_default tests)
 endif()
-option(PIPPIN_UNITY "Compile sources a dozen at a time" ${pippin_unity_default})
+set(PIPPIN_UNITY ${pippin_unity_default} CACHE STRING "Whose sources are compiled a dozen at a time: all | tests | none")
 option(PIPPIN_PRECOMPILED "Precompile headers of other people's libraries" ${pippin_precompiled_default})
 
 set(pippin_headers_std
@@ -54,8 +57,8 @@ function(pippin_precompile target kind)
   endif()
 endfunction()
 
-function(pippin_unite target)
-  if(PIPPIN_UNITY)
+function(pippin_unite target kind)
+  if(PIPPIN_UNITY STREQUAL "all" OR (PIPPIN_UNITY STREQUAL "tests" AND kind MATCHES "_test$"))
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
   endif()
 endfunction()

@@ -30,6 +30,9 @@ struct Dispatch {
   int operator()(const pippin::LaunchCommand& command) const { return launch(command, program); }
   int operator()(const pippin::ConvertCommand& command) const { return convert(command, program); }
   int operator()(const pippin::BenchCommand& command) const { return bench(command, program); }
+  int operator()(const pippin::CheckGpuCommand& command) const {
+    return check_gpu(command, program);
+  }
   int operator()(const pippin::BenchServeCommand& command) const { return bench_serve(command); }
 
   const std::filesystem::path program;

@@ -96,6 +96,8 @@ struct EngineStats {
   /// Tokens computed ahead for answers that had ended by then (see EngineOptions::overlap).
   std::int64_t wasted_tokens = 0;
   std::int64_t steps = 0;
+  std::int64_t gpu_kernel_mismatches =
+      0;  ///< uses of our kernels that MLX's operations contradict, or that failed
   MemorySplit memory;
   DiskStats disk;
   GrammarStats grammars;
@@ -115,6 +117,18 @@ struct ClearedCaches {
   std::int64_t resident_after = 0;
 };
 
+/// How a kernel of ours did beside MLX's operation on this GPU.
+struct KernelProof {
+  std::string use;    ///< "product of 4 x 1024 by 4096, 4 bits, bfloat16"
+  double error = 0;   ///< largest difference, by the largest number of its row
+  double bound = 0;   ///< of a right kernel's error
+  double own_us = 0;  ///< microseconds a call; 0 where it was not timed
+  double mlx_us = 0;
+  std::string failure;  ///< what our kernel threw
+  bool right = true;
+  bool used = true;
+};
+
 struct ModelInfo {
   std::string name;        ///< the directory's name
   std::string model_type;  ///< as in config.json: "qwen3", "qwen3_vl"
@@ -125,6 +139,7 @@ struct ModelInfo {
   std::int64_t num_parameters = 0;
   std::int64_t weight_bytes = 0;
   std::string device;                         ///< "cpu" or "gpu"
+  std::vector<KernelProof> kernels;           ///< empty on a CPU, and with GpuKernels::mlx
   std::string tool_parser, reasoning_parser;  ///< the formats' names; "none" for none
   std::string
       tool_parser_warning;  ///< why calls stay text though nobody asked for that; empty: they don't

@@ -26,6 +26,13 @@ enum class CpuActivations {
   float32,  ///< exact but for the order of additions
 };
 
+/// Who computes on a GPU what both our kernels and MLX's operations can.
+enum class GpuKernels {
+  automatic,  ///< whoever is faster, of our kernels those that agree with MLX's operations on this machine
+  own,  ///< our kernels, where they agree
+  mlx,  ///< MLX's operations
+};
+
 struct EngineOptions {
   /// Arithmetic. float32 reproduces the reference implementations to rounding.
   DType dtype = DType::automatic;
@@ -46,6 +53,9 @@ struct EngineOptions {
 
   /// Run on "gpu" (Metal or CUDA) or "cpu"; empty takes the GPU where MLX has one.
   std::string device;
+
+  /// Our kernels are compared with MLX's operations at the start: half a minute for a new model, a second afterwards.
+  GpuKernels gpu_kernels = GpuKernels::automatic;
 
   /// Longest sequence (prompt + answer) in tokens; 0 takes the checkpoint's
   /// max_position_embeddings, but no more than the page pool holds.

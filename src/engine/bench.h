@@ -29,4 +29,7 @@ BenchResult bench(Engine& engine, int batch, int prompt_tokens, int new_tokens,
 BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture,
                           bool profile = false);
 
+/// The GPU's name and MLX's version, as "NVIDIA H200, MLX 0.32.4". On the CPU: "no GPU, MLX 0.32.4".
+std::string gpu_name();
+
 }  // namespace pippin::engine

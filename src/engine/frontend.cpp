@@ -269,6 +269,17 @@ std::int64_t Frontend::activation_bytes(const models::Model& model, const Engine
   return measure_activations(model, run);
 }
 
+// Kernels that are not to be compiled yet can't be proved.
+void Frontend::choose_kernels(const models::Model& model, const EngineOptions& options,
+                              const nn::KvStorage& kv) {
+  if (mx::default_device() != mx::Device::gpu) return;
+  if (!options.warm_up && options.gpu_kernels == GpuKernels::automatic) return;
+  ProofOptions proof{options.page_size, kv, options.max_sequences, options.max_batch_tokens};
+  kernels_.emplace(model, proof, options.gpu_kernels);
+  info_.kernels = kernels_->proofs();
+  mx::clear_cache();
+}
+
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
     const std::filesystem::path& model_dir, const EngineOptions& options,
     const Progress& progress) {
@@ -281,6 +292,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto kv = choose_kv_storage(options, dtype, cpu);
   auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
+  choose_kernels(*model, options, kv);
   const auto& traits = model->traits();
 
   check_heads(traits.layers, kv);
@@ -383,6 +395,9 @@ ClearedCaches Frontend::clear_caches() {
 
 EngineStats Frontend::stats() const {
   EngineStats stats = loop_->stats();
+  stats.gpu_kernel_mismatches =
+      std::count_if(info_.kernels.begin(), info_.kernels.end(),
+                    [](const KernelProof& proof) { return !proof.right; });
   stats.grammars = constraints_->stats();
   return stats;
 }

@@ -4,12 +4,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/answer/answer.h"
 #include "engine/bench.h"
 #include "engine/constrain/maker.h"
 #include "engine/prompt/prompt.h"
+#include "engine/run/kernel_proof.h"
 #include "engine/run/loop.h"
 #include "pippin/engine.h"
 #include "text/parsers/registry.h"
@@ -43,6 +45,8 @@ class Frontend final : public Engine {
                                                            const EngineOptions& options,
                                                            const Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
+  void choose_kernels(const models::Model& model, const EngineOptions& options,
+                      const nn::KvStorage& kv);
   std::int64_t activation_bytes(const models::Model& model, const EngineOptions& options,
                                 const nn::KvStorage& kv, const kernels::CpuBackendPtr& cpu) const;
   /// By the scheduler's clock, of an answer that is asked for now.
@@ -63,6 +67,8 @@ class Frontend final : public Engine {
   double request_timeout_s_ = 0;
   std::size_t max_unread_tokens_ = 0;
   std::vector<std::int32_t> end_tokens_;
+  std::optional<ChosenKernels>
+      kernels_;  ///< made and used by the loop's thread, whose end it outlives
   std::unique_ptr<Loop> loop_;
 };
 

@@ -94,4 +94,15 @@ BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture,
   return dynamic_cast<Frontend&>(engine).bench_picture(std::move(picture), profile);
 }
 
+std::string gpu_name() {
+  std::string name = "no GPU";
+  if (mx::default_device() == mx::Device::gpu) {
+    const auto& info = mx::device_info(mx::Device::gpu);
+    const auto found = info.find("device_name");
+    const auto* text = found == info.end() ? nullptr : std::get_if<std::string>(&found->second);
+    name = text ? *text : "a GPU";
+  }
+  return name + ", MLX " + mx::version();
+}
+
 }  // namespace pippin::engine

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/run/loop.h"
+#include "kernels/emulated/emulation.h"
 #include "kernels/gpu/kernel.h"
 #include "media/digest.h"
 #include "media/image_processor.h"

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/cpu_attention.h"
+#include "kernels/gpu/choice.h"
 #include "kernels/kv_codes.h"
 #include "kernels/ops.h"
 
@@ -170,16 +171,34 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
   return rows_first(attend_context(queries, keys, values, mask, options));
 }
 
-mx::array attend(const Step& step, const PagedLayout::Group& group, const ScoreOptions& options) {
-  if (!group.contexts) return attend_by_mlx(step, group, options);
-  auto* executor = gpu::executor();
-  const auto& [q, k, v, k_pool, v_pool, value_dim, values_in_keys] = step;
-  if (is_quantized(k_pool) || values_in_keys || value_dim != q.shape(2) ||
-      !gpu::decodes(executor, q.shape(2), q.dtype(), k_pool.dtype()))
-    return attend_by_mlx(step, by_slots(group), options);
-  return gpu::paged_decode(*executor, rows(q, group.first_row, group.num_sequences), k_pool, v_pool,
-                           *group.contexts,
+// Of all rows' attention, or, where the heads were made by others, of a group's alone.
+gpu::Use attention_use(mx::Dtype dtype, const AttentionShape& shape, int rows, bool alone) {
+  return {gpu::Operation::attention,
+          dtype.val(),
+          {rows, shape.num_heads, shape.num_kv_heads, shape.head_dim, alone ? 1 : 0}};
+}
+
+mx::array attend_by_kernel(const Step& step, const PagedLayout::Group& group,
+                           const ScoreOptions& options) {
+  return gpu::paged_decode(*gpu::executor(), rows(step.q, group.first_row, group.num_sequences),
+                           step.k_pool, step.v_pool, *group.contexts,
                            {options.scale, options.window, options.softcap, options.sinks});
+}
+
+// `decided`: that our kernels attend, for the step as a whole.
+mx::array attend(const Step& step, const PagedLayout::Group& group, const ScoreOptions& options,
+                 bool decided) {
+  if (!group.contexts) return attend_by_mlx(step, group, options);
+  if (decided) return attend_by_kernel(step, group, options);
+  const auto& q = step.q;
+  const auto& pool = step.k_pool;
+  const auto use = attention_use(q.dtype(), {q.shape(1), pool.shape(1), q.shape(2)},
+                                 gpu::rows(rows(q, group.first_row, group.num_sequences)), true);
+  const auto by_mlx = [&] { return attend_by_mlx(step, by_slots(group), options); };
+  if (is_quantized(pool) || step.values_in_keys || step.value_dim != q.shape(2) ||
+      !gpu::decodes(gpu::executor(), q.shape(2), q.dtype(), pool.dtype()) || !gpu::chosen(use))
+    return by_mlx();
+  return gpu::proved_one(use, [&] { return attend_by_kernel(step, group, options); }, by_mlx);
 }
 
 // heads [T, Hkv, D], rotated where the pool is quantized.
@@ -198,13 +217,10 @@ mx::array concatenate_rows(std::vector<mx::array> parts) {
   return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
 }
 
-}  // namespace
-
-namespace {
-
-mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options) {
+mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options,
+                        bool decided) {
   std::vector<mx::array> outputs;
-  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, options));
+  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, options, decided));
   return concatenate_rows(std::move(outputs));
 }
 
@@ -221,12 +237,17 @@ bool gpu_rotates(const RowPositions& rows, int head_dim) {
          2 * rows.angles->cos.shape(-1) == head_dim;
 }
 
+gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const PagedLayout& layout) {
+  return attention_use(qkv.dtype(), spec.shape, all_decode(layout) ? gpu::rows(qkv) : 0, false);
+}
+
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
                const mx::array& pool, const PagedLayout& layout) {
   if (spec.shape.value_dim() != spec.shape.head_dim || spec.shape.values_in_keys) return false;
   return layout.padded_write_slots && !is_quantized(pool) &&
          gpu::decodes(gpu::executor(), spec.shape.head_dim, qkv.dtype(), pool.dtype()) &&
-         gpu_norms(spec.norm, qkv.dtype()) && gpu_rotates(rows, spec.shape.head_dim);
+         gpu_norms(spec.norm, qkv.dtype()) && gpu_rotates(rows, spec.shape.head_dim) &&
+         gpu::chosen(attention_use(qkv, spec, layout));
 }
 
 gpu::HeadRows head_rows(const AttentionSpec& spec, const RopeAngles& angles) {
@@ -250,13 +271,14 @@ mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const R
   if (executor.writes_inputs() && all_decode(layout)) {
     const auto q =
         gpu::qk_norm_rope_write(executor, qkv, heads, *layout.padded_write_slots, k_pool, v_pool);
-    return attend_groups({q, {}, {}, k_pool, v_pool, spec.shape.head_dim}, layout, spec.scores);
+    return attend_groups({q, {}, {}, k_pool, v_pool, spec.shape.head_dim}, layout, spec.scores,
+                         true);
   }
   const auto made = gpu::qk_norm_rope(executor, qkv, heads, k_pool.dtype());
   write(k_pool, layout.write_slots, made.k);
   write(v_pool, layout.write_slots, made.v);
   return attend_groups({made.q, made.k, made.v, k_pool, v_pool, spec.shape.head_dim}, layout,
-                       spec.scores);
+                       spec.scores, true);
 }
 
 // Outputs [T, H * Dv] over values that were rotated.
@@ -281,13 +303,9 @@ mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::arra
   const auto queries = turned(q, key_block);
   // Rows of another dtype, or before they were made codes, are not what a later chunk would read.
   const bool exact = !rotates && k.dtype() == k_pool.dtype();
-  const Step step{queries,
-                  exact ? std::optional(k) : std::nullopt,
-                  exact ? std::optional(v) : std::nullopt,
-                  k_pool,
-                  v_pool,
-                  value_dim};
-  const auto out = attend_groups(step, layout, options);
+  const auto own = [&](const mx::array& x) { return exact ? std::optional(x) : std::nullopt; };
+  const Step step{queries, own(k), own(v), k_pool, v_pool, value_dim};
+  const auto out = attend_groups(step, layout, options, false);
   return rotates ? turned_back(out, value_dim, value_block) : out;
 }
 
@@ -301,7 +319,7 @@ mx::array latent_attention(const mx::array& q, const mx::array& k, int value_dim
   const bool exact = !rotates && k.dtype() == k_pool.dtype();  // as above
   const Step step{queries, exact ? std::optional(k) : std::nullopt, {}, k_pool, k_pool, value_dim,
                   true};
-  const auto out = attend_groups(step, layout, options);
+  const auto out = attend_groups(step, layout, options, false);
   return rotates ? turned_back(out, value_dim, block) : out;
 }
 
@@ -348,12 +366,11 @@ mx::array scaled(const mx::array& queries, const RowPositions& rows) {
 
 }  // namespace
 
-mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
+namespace {
+
+mx::array attention_by_mlx(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout) {
-  if (layout.cpu) return cpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
-  if (gpu_takes(qkv, spec, rows, k_pool, layout))
-    return gpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
   const auto& shape = spec.shape;
   const int q_end = shape.num_heads * shape.head_dim,
             k_end = q_end + shape.num_kv_heads * shape.head_dim;
@@ -370,6 +387,53 @@ mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
     return latent_attention(q, k, shape.value_dim(), k_pool, layout, spec.scores);
   return paged_attention(q, k, heads(k_end, qkv.shape(1), shape.value_dim()), k_pool, v_pool,
                          layout, spec.scores);
+}
+
+// What the rows attend to, and what they wrote; our kernels, which write in place, into a copy.
+mx::array proved_attention(const mx::array& qkv, const AttentionSpec& spec,
+                           const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout) {
+  const auto written = [&](const mx::array& out, const mx::array& k, const mx::array& v) {
+    const auto seen = [&](const mx::array& pool) { return mx::take(pool, layout.write_slots, 0); };
+    return std::vector{out, seen(k), seen(v)};
+  };
+  std::optional<mx::array> k_after, v_after;
+  auto made = gpu::proved(
+      attention_use(qkv, spec, layout),
+      [&] {
+        if (gpu::times()) {  // what it writes is right by now
+          auto k = k_pool, v = v_pool;
+          return std::vector{gpu_attention(qkv, spec, rows, k, v, layout)};
+        }
+        const auto zero = mx::array(0, k_pool.dtype());
+        auto k = k_pool + zero, v = v_pool + zero;
+        mx::eval(k, v);
+        const auto out = gpu_attention(qkv, spec, rows, k, v, layout);
+        mx::eval(out);  // MLX knows nothing of what is written
+        return written(out, k, v);
+      },
+      [&] {
+        auto k = k_pool, v = v_pool;
+        const auto out = attention_by_mlx(qkv, spec, rows, k, v, layout);
+        k_after = k;
+        v_after = v;
+        return written(out, k, v);
+      });
+  k_pool = *k_after;
+  v_pool = *v_after;
+  return made.front();
+}
+
+}  // namespace
+
+mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
+                           const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
+                           const PagedLayout& layout) {
+  if (layout.cpu) return cpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
+  if (!gpu_takes(qkv, spec, rows, k_pool, layout))
+    return attention_by_mlx(qkv, spec, rows, k_pool, v_pool, layout);
+  if (gpu::compares()) return proved_attention(qkv, spec, rows, k_pool, v_pool, layout);
+  return gpu_attention(qkv, spec, rows, k_pool, v_pool, layout);
 }
 
 mx::array vision_attention(const mx::array& qkv, int num_heads, const RopeAngles& angles,

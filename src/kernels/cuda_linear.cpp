@@ -176,9 +176,8 @@ constexpr const char* planned_call = R"(
   const int m0 = 32 * blockIdx.y, M = sizes[0] - m0, N = sizes[1], K = sizes[2];
   few_rows<T, BITS, GROUP, MT, NT>(x + size_t(m0) * K, w, scales, biases, sizes[3] ? residual + size_t(m0) * N : (const T*)0, out + size_t(m0) * N, M < 8 * NT ? M : 8 * NT, N, K);
 )";
-const gpu::Kernel planned = {"few_rows",   {"x", "w", "scales", "biases", "residual", "sizes"},
-                             {"out"},      header,
-                             planned_call, nullptr};
+const gpu::Kernel planned = {
+    "few_rows", {"x", "w", "scales", "biases", "residual", "sizes"}, {"out"}, header, planned_call};
 
 constexpr int max_rows = 128;
 // One row: MLX's kernel for vectors is as fast up to this many numbers (measured on an H100).

@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "kernels/emulated/emulation.h"
 #include "kernels/gpu/kernel.h"
 #include "kernels/layout.h"
 #include "kernels/ops.h"

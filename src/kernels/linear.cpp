@@ -64,18 +64,41 @@ gpu::Matrix matrix_of(const Weight& w) {
   return {*w.dense()};
 }
 
-mx::array product(const mx::array& x, const Weight& w) {
-  if (auto* executor = gpu::executor(); gpu::multiplies(executor, x, matrix_of(w)))
-    return gpu::product(*executor, x, matrix_of(w));
+mx::array product_by_mlx(const mx::array& x, const Weight& w) {
   if (w.quantized()) return quantized_linear(x, *w.quantized());
   return mx::matmul(x, mx::transpose(*w.dense()));
+}
+
+mx::array product(const mx::array& x, const Weight& w) {
+  const auto by_mlx = [&] { return product_by_mlx(x, w); };
+  auto* executor = gpu::executor();
+  const auto matrix = matrix_of(w);
+  if (!gpu::multiplies(executor, x, matrix)) return by_mlx();
+  return gpu::proved_one(
+      gpu::product_use(x, matrix, false), [&] { return gpu::product(*executor, x, matrix); },
+      by_mlx);
+}
+
+// Where adds_residual().
+mx::array product_plus(const mx::array& x, const Weight& w, const mx::array& residual) {
+  const auto by_mlx = [&] {
+    return w.quantized() && few_rows_kernel_takes(x, *w.quantized(), true)
+               ? few_rows_linear(x, *w.quantized(), residual)
+               : residual + product_by_mlx(x, w);
+  };
+  auto* executor = gpu::executor();
+  const auto matrix = matrix_of(w);
+  if (!gpu::multiplies(executor, x, matrix, true)) return by_mlx();
+  return gpu::proved_one(
+      gpu::product_use(x, matrix, true),
+      [&] { return gpu::product(*executor, x, matrix, residual); }, by_mlx);
 }
 
 // Whether the product's own kernel adds the residual.
 bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   return epilogue.residual && !epilogue.bias && epilogue.activation == Activation::none &&
          epilogue.residual->dtype() == x.dtype() &&
-         (gpu::multiplies(gpu::executor(), x, matrix_of(w)) ||
+         (gpu::multiplies(gpu::executor(), x, matrix_of(w), true) ||
           (w.quantized() && few_rows_kernel_takes(x, *w.quantized(), true)));
 }
 
@@ -85,6 +108,17 @@ bool expands_with_residual(const mx::array& x, const Weight& w, const LinearEpil
          epilogue.activation == Activation::none && w.quantized() &&
          epilogue.residual->dtype() == x.dtype() && !few_rows_kernel_takes(x, *w.quantized()) &&
          worth_expanding(x, *w.quantized());
+}
+
+mx::array embedding_by_mlx(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
+  const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
+  const auto* q = table.quantized();
+  if (!q) return rows(*table.dense());
+  auto chosen = *q;
+  chosen.weight = rows(q->weight);
+  chosen.scales = rows(q->scales);
+  if (q->biases) chosen.biases = rows(*q->biases);
+  return dequantized(chosen, dtype);
 }
 
 mx::array gelu(const mx::array& x) {
@@ -131,12 +165,7 @@ mx::array gate_times(const mx::array& gate, const mx::array& up, Activation acti
 mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   if (const auto packed = w.packed())
     return packed_linear("linear", x, {packed}, false, w.outputs(), epilogue);
-  if (adds_residual(x, w, epilogue)) {
-    auto* executor = gpu::executor();
-    return gpu::multiplies(executor, x, matrix_of(w))
-               ? gpu::product(*executor, x, matrix_of(w), epilogue.residual)
-               : few_rows_linear(x, *w.quantized(), epilogue.residual);
-  }
+  if (adds_residual(x, w, epilogue)) return product_plus(x, w, *epilogue.residual);
   if (expands_with_residual(x, w, epilogue))
     return mx::addmm(*epilogue.residual, x, expanded(*w.quantized(), x.dtype()));
   const bool plain_with_bias = epilogue.bias && w.dense();
@@ -182,30 +211,31 @@ mx::array gated_linear(const mx::array& x, const Weight& gate, const Weight& up,
 mx::array gated_linear(const mx::array& x, const Weight& gate_up, const Gate& options) {
   const auto both = linear(x, gate_up);
   const bool plain = options.activation == Activation::silu && !options.bias && !options.up_bias;
-  if (auto* executor = gpu::executor(); plain && gpu::gates(executor, both))
-    return gpu::gated(*executor, both);
-  const auto halves = mx::split(both, 2, -1);
-  const auto plus = [](const mx::array& y, const std::optional<mx::array>& bias) {
-    return bias ? y + *bias : y;
+  const auto by_mlx = [&] {
+    const auto halves = mx::split(both, 2, -1);
+    const auto plus = [](const mx::array& y, const std::optional<mx::array>& bias) {
+      return bias ? y + *bias : y;
+    };
+    return gate_times(plus(halves[0], options.bias), plus(halves[1], options.up_bias),
+                      options.activation);
   };
-  return gate_times(plus(halves[0], options.bias), plus(halves[1], options.up_bias),
-                    options.activation);
+  auto* executor = gpu::executor();
+  if (!plain || !gpu::gates(executor, both)) return by_mlx();
+  return gpu::proved_one(
+      gpu::use_of(gpu::Operation::gate, both, both.shape(1)),
+      [&] { return gpu::gated(*executor, both); }, by_mlx);
 }
 
 mx::array embedding(const Weight& table, const mx::array& ids, mx::Dtype dtype) {
   if (const auto packed = table.packed()) return packed_embedding(*packed, ids);
-  if (auto* executor = gpu::executor();
-      gpu::embeds(executor, matrix_of(table), table.quantized() ? dtype : table.dense()->dtype()))
-    return gpu::embed(*executor, ids, matrix_of(table),
-                      table.quantized() ? dtype : table.dense()->dtype());
-  const auto rows = [&](const mx::array& x) { return mx::take(x, ids, 0); };
-  const auto* q = table.quantized();
-  if (!q) return rows(*table.dense());
-  auto chosen = *q;
-  chosen.weight = rows(q->weight);
-  chosen.scales = rows(q->scales);
-  if (q->biases) chosen.biases = rows(*q->biases);
-  return dequantized(chosen, dtype);
+  const auto by_mlx = [&] { return embedding_by_mlx(table, ids, dtype); };
+  auto* executor = gpu::executor();
+  const auto matrix = matrix_of(table);
+  const auto made = table.quantized() ? dtype : table.dense()->dtype();
+  if (!gpu::embeds(executor, ids, matrix, made)) return by_mlx();
+  return gpu::proved_one(
+      gpu::embedding_use(ids, matrix, made),
+      [&] { return gpu::embed(*executor, ids, matrix, made); }, by_mlx);
 }
 
 }  // namespace pippin::kernels

@@ -5,11 +5,22 @@
 
 namespace pippin::kernels {
 
+namespace {
+
+mx::array gpu_norm(const mx::array& x, const mx::array& weight, float eps) {
+  const auto by_mlx = [&] { return mx::fast::rms_norm(x, weight, eps); };
+  auto* executor = gpu::executor();
+  if (!gpu::norms(executor, x, weight)) return by_mlx();
+  return gpu::proved_one(
+      gpu::use_of(gpu::Operation::norm, x, x.shape(1)),
+      [&] { return gpu::rms_norm(*executor, x, weight, eps); }, by_mlx);
+}
+
+}  // namespace
+
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps,
                    const CpuBackendPtr& backend) {
-  if (auto* executor = gpu::executor(); !backend && gpu::norms(executor, x, weight))
-    return gpu::rms_norm(*executor, x, weight, eps);
-  if (!backend) return mx::fast::rms_norm(x, weight, eps);
+  if (!backend) return gpu_norm(x, weight, eps);
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     cpu::rms_norm(backend->team, backend->kernels,
                   {.x = in[0].data<float>(),

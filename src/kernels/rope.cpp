@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/gpu/choice.h"
 #include "kernels/gpu/tokens.h"
 #include "kernels/ops.h"
 
@@ -76,12 +77,26 @@ RopeAngles angles_by_kernel(gpu::Executor& executor, const mx::array& positions,
   return {made.cosines, made.sines};
 }
 
+RopeAngles angles_of(const mx::array& positions, bool one_axis, const Rope& rope) {
+  auto* executor = gpu::executor();
+  const gpu::Use use = {
+      gpu::Operation::angles,
+      positions.dtype().val(),
+      {gpu::rows(mx::transpose(positions)), static_cast<int>(rope.inverse_frequencies.size()),
+       one_axis ? 0 : 1, 0, 0}};
+  if (!executor || !gpu::chosen(use)) return angles_by_mlx(positions, one_axis, rope);
+  if (!gpu::compares()) return angles_by_kernel(*executor, positions, one_axis, rope);
+  const auto both = [](const RopeAngles& angles) { return std::vector{angles.cos, angles.sin}; };
+  const auto made = gpu::proved(
+      use, [&] { return both(angles_by_kernel(*executor, positions, one_axis, rope)); },
+      [&] { return both(angles_by_mlx(positions, one_axis, rope)); });
+  return {made[0], made[1]};
+}
+
 }  // namespace
 
 RopeAngles rope_angles(const mx::array& positions, bool one_axis, const Rope& rope) {
-  auto* executor = gpu::executor();
-  auto result = executor ? angles_by_kernel(*executor, positions, one_axis, rope)
-                         : angles_by_mlx(positions, one_axis, rope);
+  auto result = angles_of(positions, one_axis, rope);
   result.interleaved = rope.interleaved;
   if (!one_axis || !rope.base) return result;
   result.base = *rope.base;

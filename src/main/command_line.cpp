@@ -144,6 +144,10 @@ class Parser {
       finish_engine(bench_.engine, bench_units_);
       return std::move(bench_);
     });
+    add(add_check_gpu(app_, check_gpu_, check_units_), [this] {
+      finish_engine(check_gpu_.engine, check_units_);
+      return std::move(check_gpu_);
+    });
     add(add_bench_serve(app_, bench_serve_, load_units_), [this] {
       finish_bench_serve(bench_serve_, load_units_);
       return std::move(bench_serve_);
@@ -216,9 +220,10 @@ class Parser {
   LaunchCommand launch_;
   ConvertCommand convert_;
   BenchCommand bench_;
+  CheckGpuCommand check_gpu_;
   BenchServeCommand bench_serve_;
   ServeUnits serve_units_;
-  EngineUnits run_units_, chat_units_, bench_units_;
+  EngineUnits run_units_, chat_units_, bench_units_, check_units_;
   BenchServeUnits load_units_;
   std::string shell_;
   const CLI::Option* log_level_ = nullptr;

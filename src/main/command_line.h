@@ -112,6 +112,13 @@ struct BenchCommand {
   EngineOptions engine;
 };
 
+/// pippin check-gpu [MODEL]
+struct CheckGpuCommand {
+  std::string model = "demo";
+  bool offline = false;  ///< ask no hub
+  EngineOptions engine;
+};
+
 /// pippin bench-serve [URL]
 struct BenchServeCommand {
   WorkloadOptions workload;
@@ -130,9 +137,9 @@ struct ConvertCommand {
 struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
-  using Command =
-      std::variant<ServeCommand, RunCommand, ChatCommand, PullCommand, ListCommand, RemoveCommand,
-                   InspectCommand, LaunchCommand, ConvertCommand, BenchCommand, BenchServeCommand>;
+  using Command = std::variant<ServeCommand, RunCommand, ChatCommand, PullCommand, ListCommand,
+                               RemoveCommand, InspectCommand, LaunchCommand, ConvertCommand,
+                               BenchCommand, CheckGpuCommand, BenchServeCommand>;
   Command command;
 };
 

@@ -38,4 +38,7 @@ int convert(const ConvertCommand& command, const std::filesystem::path& program)
 /// Prints speeds to standard output.
 int bench(const BenchCommand& command, const std::filesystem::path& program);
 
+/// Prints how our GPU kernels do beside MLX's operations, and two speeds. 1 where one of them is wrong.
+int check_gpu(const CheckGpuCommand& command, const std::filesystem::path& program);
+
 }  // namespace pippin

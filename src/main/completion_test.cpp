@@ -22,7 +22,7 @@ bool has(const Words& words, const std::string& word) {
 }
 
 TEST(Completion, OfCommandsAndOptions) {
-  EXPECT_EQ(completed({"ch"}).words, Words{"chat"});
+  EXPECT_EQ(completed({"cha"}).words, Words{"chat"});
   EXPECT_TRUE(has(completed({""}).words, "serve"));
   EXPECT_EQ(completed({"--vers"}).words, Words{"--version"});
   EXPECT_EQ(completed({"serve", "--no-p"}).words, (Words{"--no-page", "--no-prefix-cache"}));

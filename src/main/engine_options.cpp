@@ -31,6 +31,10 @@ void add_device_options(CLI::App& app, EngineOptions& engine, EngineUnits& units
   group.number("--threads", engine.threads, 0, 1024, "Threads of a CPU's kernels [all cores]");
   group.choice("--cpu-activations", units.cpu_activations, {"int8", "float32"},
                "Before quantized weights on a CPU: int8, or float32 (slower, exact) [int8]");
+  group.choice(
+      "--gpu-kernels", units.gpu_kernels, {"auto", "own", "mlx"},
+      "On a GPU: Pippin's kernels where they are right and faster, wherever they are right, "
+      "or MLX's [auto]");
   group.flag("--no-warmup", units.no_warmup,
              "Leave compiling a GPU's kernels to the first requests");
 }
@@ -103,6 +107,9 @@ void finish_engine(EngineOptions& engine, const EngineUnits& units) {
   engine.warm_up = !units.no_warmup;
   engine.dtype = dtypes.at(units.dtype);
   engine.kv_dtype = dtypes.at(units.kv_dtype);
+  engine.gpu_kernels = units.gpu_kernels == "mlx"   ? GpuKernels::mlx
+                       : units.gpu_kernels == "own" ? GpuKernels::own
+                                                    : GpuKernels::automatic;
   engine.cpu_activations =
       units.cpu_activations == "int8" ? CpuActivations::int8 : CpuActivations::float32;
 }

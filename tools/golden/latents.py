@@ -73,7 +73,7 @@ LATENTS = [
     ),
     (
         "glm4_moe_lite-mlx-4bit",
-        # Five experts, not three: a row of three is so nearly tied that pages of 8 bits send it to another one.
+        # Five experts: with three a row is so nearly tied that pages of 8 bits send it to another one.
         _latent("glm4_moe_lite", q_lora_rank=32, **NOAUX) | ROUND | {"n_routed_experts": 5},
         LATENT,
         {"group_size": 32},

@@ -50,7 +50,8 @@ std::unique_ptr<Replays> Replays::make(const models::Model& model, int page_size
         return std::holds_alternative<nn::RecurrentState>(layer);
       }))
     return nullptr;
-  auto player = gpu::make_player(gpu::executor());
+  const auto* executor = gpu::executor();
+  auto player = executor ? executor->make_player() : nullptr;
   if (!player || part_tokens % page_size) return nullptr;
   return std::unique_ptr<Replays>(new Replays(model, page_size, windows, std::move(player)));
 }
@@ -185,6 +186,7 @@ std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState&
   auto& recorder = *owned;
   const gpu::UseExecutor use(std::move(owned));
   const auto logits = model_.forward(step_input(recorder, shape, views), state);
+  if (shape.chooses && !gpu::finds_largest(&recorder, logits)) return {};
   std::vector<gpu::PlanOutput> outputs = {{gpu::before_cast(logits)}};
   if (shape.chooses) outputs.push_back({gpu::argmax(recorder, logits), tokens_});
   auto plan = recorder.finish(outputs);

@@ -5,10 +5,13 @@
 #include <map>
 #include <unordered_map>
 
+#include "kernels/gpu/choice.h"
 #include "kernels/gpu/tokens.h"
 
 namespace pippin::engine {
 namespace {
+
+namespace gpu = kernels::gpu;
 
 // splitmix64's finaliser (Steele, Lea, Flood 2014): every input bit reaches every output bit.
 std::uint64_t mix(std::uint64_t x) {
@@ -141,11 +144,17 @@ int most_logprobs(const std::vector<SampleRow>& rows) {
   return most;
 }
 
+mx::array largest(const mx::array& logits) {
+  const auto by_mlx = [&] { return mx::astype(mx::argmax(logits, -1), mx::int32); };
+  auto* executor = gpu::executor();
+  if (!gpu::finds_largest(executor, logits)) return by_mlx();
+  return gpu::proved_one(
+      gpu::use_of(gpu::Operation::largest, logits, logits.shape(1)),
+      [&] { return gpu::argmax(*executor, logits); }, by_mlx);
+}
+
 mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
-  auto* executor = kernels::gpu::executor();
-  const auto best = kernels::gpu::finds_largest(executor, logits)
-                        ? kernels::gpu::argmax(*executor, logits)
-                        : mx::astype(mx::argmax(logits, -1), mx::int32);
+  const auto best = largest(logits);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
   const auto temperature =

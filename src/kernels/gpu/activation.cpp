@@ -1,6 +1,5 @@
 #include "kernels/gpu/activation.h"
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/products.h"
 #include "kernels/gpu/texts.h"
 
@@ -9,14 +8,14 @@ namespace {
 
 constexpr int threads = 256, numbers_of_thread = 4;  // as gated.h has them
 
-const Kernel kernel = {"gated",     {"gate_up", "sizes"}, {"out"},
-                       text::gated, text::gated_call,     emulate_gated};
+const Kernel kernel = {"gated", {"gate_up", "sizes"}, {"out"}, text::gated, text::gated_call};
 
 }  // namespace
 
 bool gates(const Executor* executor, const mx::array& gate_up) {
   return executor && is_number(gate_up.dtype()) && gate_up.ndim() == 2 &&
-         gate_up.shape(1) % (2 * numbers_of_thread) == 0 && gate_up.size() >= 8;
+         gate_up.shape(1) % (2 * numbers_of_thread) == 0 && gate_up.size() >= 8 &&
+         chosen(use_of(Operation::gate, gate_up, gate_up.shape(1)));
 }
 
 mx::array gated(Executor& executor, const mx::array& gate_up) {

@@ -7,7 +7,7 @@
 
 namespace pippin::kernels::gpu {
 
-/// Whether there is a kernel for gate_up [T, 2 N].
+/// Whether there is a kernel for gate_up [T, 2 N], and it is chosen.
 bool gates(const Executor* executor, const mx::array& gate_up);
 
 /// silu(gate) * up of gate_up [T, 2 N], gate first: [T, N].

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -17,27 +16,23 @@ const Kernel decode_parts = {"paged_decode_parts",
                              {"q", "k_pool", "v_pool", "table", "lengths", "sizes", "numbers"},
                              {"sums", "stats"},
                              text::paged_decode,
-                             text::paged_decode_parts_call,
-                             emulate_paged_decode_parts};
+                             text::paged_decode_parts_call};
 const Kernel merge = {"merge_parts",
                       {"sums", "stats", "lengths", "sinks", "sizes", "numbers"},
                       {"out"},
                       text::paged_decode,
-                      text::merge_parts_call,
-                      emulate_merge_parts};
+                      text::merge_parts_call};
 const Kernel write_heads = {"qk_norm_rope_write",
                             {"qkv", "q_weight", "k_weight", "cosines", "sines", "slots", "k_pool",
                              "v_pool", "sizes", "numbers"},
                             {"q"},
                             text::qk_norm_rope_write,
-                            text::qk_norm_rope_write_call,
-                            emulate_qk_norm_rope_write};
+                            text::qk_norm_rope_write_call};
 const Kernel make_heads = {"qk_norm_rope_rows",
                            {"qkv", "q_weight", "k_weight", "cosines", "sines", "sizes", "numbers"},
                            {"q", "k_rows", "v_rows"},
                            text::qk_norm_rope_write,
-                           text::qk_norm_rope_rows_call,
-                           emulate_qk_norm_rope_rows};
+                           text::qk_norm_rope_rows_call};
 
 // Numbers of a head that a lane holds: D / N lanes, a power of two, share a head. 0 where there is no such number.
 int numbers_of_lane(int head_dim) {

@@ -9,6 +9,7 @@
 #include "kernels/gpu/cuda_driver.h"
 #include "kernels/gpu/cuda_source.h"
 #include "kernels/gpu/kernel.h"
+#include "kernels/gpu/plan.h"
 #include "kernels/gpu/texts.h"
 #include "pippin/error.h"
 
@@ -62,6 +63,7 @@ class ByMlx final : public Executor {
         places_(places),
         writes_inputs_(writes_inputs) {}
   bool writes_inputs() const override { return writes_inputs_; }
+  std::unique_ptr<Player> make_player() const override { return cuda_player(); }
 
  private:
   using Key = std::tuple<const Kernel*, int, std::array<int, 3>, int, std::vector<int>>;
@@ -186,6 +188,11 @@ std::unique_ptr<Executor> metal_executor() {
                                  "const uint3 group = threadgroup_position_in_grid; const uint tid "
                                  "= thread_index_in_threadgroup;\n",
                                  false);
+}
+
+std::unique_ptr<Executor> device_executor() {
+  if (mx::default_device() != mx::Device::gpu) return nullptr;
+  return is_nvidia() ? cuda_executor() : metal_executor();
 }
 
 Executor* executor() {

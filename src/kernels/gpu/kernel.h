@@ -1,4 +1,4 @@
-// Our own kernels for GPUs: written once, run by one of three executors.
+// Our own kernels for GPUs: written once, run by one of three executors. The third, on CPUs, is for tests: kernels/emulated.
 #pragma once
 
 #include <mlx/mlx.h>
@@ -13,7 +13,7 @@ namespace pippin::kernels::gpu {
 
 namespace mx = mlx::core;
 
-struct EmulatedCall;
+class Player;
 
 /// A kernel's text, in the vocabulary of the preludes. It names its inputs, outputs and template arguments, and `group` (uint3) and `tid` (uint).
 struct Kernel {
@@ -21,8 +21,6 @@ struct Kernel {
   std::vector<std::string> inputs, outputs;
   const char* functions;  ///< what the call needs
   const char* call;       ///< statements
-  void (*emulate)(
-      const EmulatedCall&);  ///< the same as C++; null where only one kind of GPU has it
   bool waits =
       false;  ///< says itself, by inputs_ready(), when it reads what kernels before it made
 };
@@ -56,6 +54,8 @@ class Executor {
   /// Whether launches are only written down (plan.h).
   virtual bool records() const { return false; }
   virtual bool is_emulated() const { return false; }
+  /// What runs plans of its launches (plan.h); null where there is none.
+  virtual std::unique_ptr<Player> make_player() const;
   /// The launch of this kernel that makes x, where that is known: another kernel may do its work, too.
   virtual const Launch* made_by(const Kernel&, const mx::array&) const { return nullptr; }
 
@@ -63,8 +63,6 @@ class Executor {
   virtual std::vector<mx::array> execute(const Kernel& kernel, const Launch& launch) = 0;
 };
 
-/// As tests and the CPU do: on this thread, at once.
-std::unique_ptr<Executor> emulated_executor();
 /// By MLX's fast::cuda_kernel and fast::metal_kernel, on the default device.
 std::unique_ptr<Executor> cuda_executor();
 std::unique_ptr<Executor> metal_executor();
@@ -72,6 +70,8 @@ std::unique_ptr<Executor> metal_executor();
 /// Whose kernels a model's operations use; null: MLX's operations. At first the default device's where it is an NVIDIA GPU, else none: on
 /// Apple's nobody has run them yet.
 Executor* executor();
+/// What runs our kernels on the default device, whoever has run them there before; null where it is no GPU.
+std::unique_ptr<Executor> device_executor();
 /// Another, or none, until the object is destroyed. For tests and for options.
 class UseExecutor {
  public:

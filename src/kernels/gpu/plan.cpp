@@ -232,9 +232,6 @@ std::optional<Plan> Recorder::finish(const std::vector<PlanOutput>& outputs) {
   return plan;
 }
 
-std::unique_ptr<Player> make_player(const Executor* executor) {
-  if (!executor) return nullptr;
-  return executor->is_emulated() ? emulated_player() : cuda_player();
-}
+std::unique_ptr<Player> Executor::make_player() const { return nullptr; }
 
 }  // namespace pippin::kernels::gpu

@@ -112,10 +112,6 @@ class Player {
   virtual void* place_of(const mx::array& x) const = 0;
 };
 
-/// The executor's; null where it has none.
-std::unique_ptr<Player> make_player(const Executor* executor);
-/// On this thread, at once.
-std::unique_ptr<Player> emulated_player();
 /// By CUDA's driver: a graph of launches for each plan, in MLX's stream. Null where MLX is not the version whose insides this knows, or the
 /// driver or its compiler is not there.
 std::unique_ptr<Player> cuda_player();

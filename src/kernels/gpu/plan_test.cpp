@@ -28,7 +28,7 @@ struct Layer {
   }
 };
 
-std::unique_ptr<Player> player() { return make_player(&testing::tested()); }
+std::unique_ptr<Player> player() { return testing::tested().make_player(); }
 
 mx::array input(std::uint64_t seed) {
   auto x = mx::contiguous(random_array({2, 64}, seed) + mx::array(0.0f));

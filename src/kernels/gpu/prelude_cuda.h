@@ -1,4 +1,4 @@
-// The vocabulary of our kernels in CUDA C++, as NVRTC compiles it behind MLX's own headers. prelude_emulated.h explains the words.
+// The vocabulary of our kernels in CUDA C++, as NVRTC compiles it behind MLX's own headers. kernels/emulated/prelude.h explains the words.
 #define FN __device__ inline
 #define DEVICE
 #define SHARED

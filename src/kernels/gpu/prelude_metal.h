@@ -1,4 +1,4 @@
-// The vocabulary of our kernels in Metal's language (MSL 3.1), behind MLX's utils.h. prelude_emulated.h explains the words.
+// The vocabulary of our kernels in Metal's language (MSL 3.1), behind MLX's utils.h. kernels/emulated/prelude.h explains the words.
 #define FN inline
 #define DEVICE device
 #define SHARED threadgroup

@@ -4,7 +4,6 @@
 #include <bit>
 #include <utility>
 
-#include "kernels/gpu/emulation.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -26,17 +25,11 @@ const Kernel product_kernel = {
     {"out"},
     text::product,
     text::product_call,
-    emulate_product,
     true};
-const Kernel norm_kernel = {"rms_norm",
-                            {"x", "weight", "sizes", "numbers"},
-                            {"out"},
-                            text::rms_norm,
-                            text::rms_norm_call,
-                            emulate_rms_norm};
-const Kernel embed_kernel = {"embed",          {"ids", "table", "scales", "biases", "sizes"},
-                             {"out"},          text::embed,
-                             text::embed_call, emulate_embed};
+const Kernel norm_kernel = {
+    "rms_norm", {"x", "weight", "sizes", "numbers"}, {"out"}, text::rms_norm, text::rms_norm_call};
+const Kernel embed_kernel = {
+    "embed", {"ids", "table", "scales", "biases", "sizes"}, {"out"}, text::embed, text::embed_call};
 
 enum Stage { direct, staged, normed };
 
@@ -67,6 +60,10 @@ bool format_taken(const Matrix& w, mx::Dtype dtype) {
          (w.group_size == 32 || w.group_size == 64 || w.group_size == 128);
 }
 
+int width_of(const Matrix& w) {
+  return w.bits ? w.weight.shape(1) * 32 / w.bits : w.weight.shape(1);
+}
+
 // Each takes as many rounds as any other, or one less.
 int groups_of(int outputs, int outputs_of_warp) {
   const int of_group = warps * outputs_of_warp, wanted = (outputs + of_group - 1) / of_group,
@@ -95,13 +92,19 @@ Value argument_of(const Launch& launch, const std::string& name) {
 
 }  // namespace
 
-bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w) {
+Use product_use(const mx::array& x, const Matrix& w, bool residual) {
+  return {Operation::product,
+          x.dtype().val(),
+          {rows(x), w.outputs(), x.shape(1), w.bits, residual ? 1 : 0}};
+}
+
+bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w, bool residual) {
   if (!executor || x.ndim() != 2) return false;
   const int inputs = x.shape(1);
   const bool large = w.outputs() > large_matrix / inputs;
   return x.shape(0) <= (large && w.bits ? max_rows_of_large : max_rows) && is_number(x.dtype()) &&
          format_taken(w, x.dtype()) && inputs % each(w, x.dtype()) == 0 && inputs % 8 == 0 &&
-         w.outputs() >= 8;
+         w.outputs() >= 8 && chosen(product_use(x, w, residual));
 }
 
 mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
@@ -152,7 +155,8 @@ std::optional<mx::array> gated_product(Executor& executor, const mx::array& gate
 
 bool norms(const Executor* executor, const mx::array& x, const mx::array& weight) {
   return executor && x.ndim() == 2 && x.shape(0) <= max_normed_rows && is_number(x.dtype()) &&
-         weight.dtype() == x.dtype() && weight.size() >= 8;
+         weight.dtype() == x.dtype() && weight.size() >= 8 &&
+         chosen(use_of(Operation::norm, x, x.shape(1)));
 }
 
 mx::array rms_norm(Executor& executor, const mx::array& x, const mx::array& weight, float eps) {
@@ -167,14 +171,18 @@ mx::array rms_norm(Executor& executor, const mx::array& x, const mx::array& weig
       .front();
 }
 
-bool embeds(const Executor* executor, const Matrix& table, mx::Dtype dtype) {
-  const int width = table.bits ? table.weight.shape(1) * 32 / table.bits : table.weight.shape(1);
-  return executor && is_number(dtype) && format_taken(table, dtype) && width % 4 == 0 && width >= 8;
+Use embedding_use(const mx::array& ids, const Matrix& table, mx::Dtype dtype) {
+  return {Operation::embedding, dtype.val(), {rows(ids), width_of(table), 0, table.bits, 0}};
+}
+
+bool embeds(const Executor* executor, const mx::array& ids, const Matrix& table, mx::Dtype dtype) {
+  const int width = width_of(table);
+  return executor && is_number(dtype) && format_taken(table, dtype) && width % 4 == 0 &&
+         width >= 8 && chosen(embedding_use(ids, table, dtype));
 }
 
 mx::array embed(Executor& executor, const mx::array& ids, const Matrix& table, mx::Dtype dtype) {
-  const int rows = ids.shape(0),
-            width = table.bits ? table.weight.shape(1) * 32 / table.bits : table.weight.shape(1);
+  const int rows = ids.shape(0), width = width_of(table);
   constexpr int of_group = threads * 4;
   return executor
       .run(embed_kernel, {{padded_input(ids), table.weight, table.scales.value_or(table.weight),

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "kernels/gpu/choice.h"
 #include "kernels/gpu/kernel.h"
 
 namespace pippin::kernels::gpu {
@@ -17,8 +18,11 @@ struct Matrix {
   int outputs() const { return weight.shape(0); }
 };
 
-/// Whether product() takes x [T, K]: up to 4 rows of a matrix of x's dtype, plain or of 4 or 8 bits in groups of 32 to 128.
-bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w);
+Use product_use(const mx::array& x, const Matrix& w, bool residual);
+
+/// Whether product() takes x [T, K], and is chosen: up to 4 rows of a matrix of x's dtype, plain or of 4 or 8 bits in groups of 32 to 128.
+bool multiplies(const Executor* executor, const mx::array& x, const Matrix& w,
+                bool residual = false);
 
 /// x W^T [T, N], + residual [T, N], in x's dtype; sums are float32. Where x is an rms_norm() that is only written down, its norm is part of it.
 mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
@@ -27,14 +31,16 @@ mx::array product(Executor& executor, const mx::array& x, const Matrix& w,
 /// Silu of the first half of a product [T, 2 N] that is only written down, times the second half: [T, N], in one kernel. Absent for other arrays.
 std::optional<mx::array> gated_product(Executor& executor, const mx::array& gate_up);
 
-/// Whether rms_norm() takes x [T, K] and weight [K].
+/// Whether rms_norm() takes x [T, K] and weight [K], and is chosen.
 bool norms(const Executor* executor, const mx::array& x, const mx::array& weight);
 
 /// x / rms(x) * weight.
 mx::array rms_norm(Executor& executor, const mx::array& x, const mx::array& weight, float eps);
 
-/// Whether embed() takes the table [V, K].
-bool embeds(const Executor* executor, const Matrix& table, mx::Dtype dtype);
+Use embedding_use(const mx::array& ids, const Matrix& table, mx::Dtype dtype);
+
+/// Whether embed() takes ids int32 [T] and the table [V, K], and is chosen.
+bool embeds(const Executor* executor, const mx::array& ids, const Matrix& table, mx::Dtype dtype);
 
 /// Rows ids int32 [T] of a table [V, K]: [T, K] in dtype, its scales' or a plain table's own.
 mx::array embed(Executor& executor, const mx::array& ids, const Matrix& table, mx::Dtype dtype);

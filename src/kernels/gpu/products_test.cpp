@@ -139,7 +139,7 @@ TEST(Embed, TakesRows) {
   const mx::array ids({3, 0, 4}, mx::int32);
   for (const auto& table : {quantized(5, 192, 4, 64, mx::float32),
                             quantized(5, 192, 8, 32, mx::float32), plain(5, 192, mx::float32)}) {
-    ASSERT_TRUE(embeds(&testing::tested(), table, mx::float32));
+    ASSERT_TRUE(embeds(&testing::tested(), ids, table, mx::float32));
     const auto numbers = numbers_of(table);
     std::vector<double> wanted;
     for (const int id : {3, 0, 4})

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "kernels/emulated/emulation.h"
 #include "kernels/gpu/kernel.h"
 
 namespace pippin::kernels::gpu::testing {

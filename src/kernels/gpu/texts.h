@@ -3,6 +3,7 @@
 
 namespace pippin::kernels::gpu::text {
 
+extern const char* const digest;  ///< of all texts
 extern const char* const prelude_cuda;
 extern const char* const prelude_metal;
 extern const char* const prelude;

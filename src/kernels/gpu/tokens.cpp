@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "kernels/gpu/emulation.h"
+#include "kernels/gpu/choice.h"
 #include "kernels/gpu/texts.h"
 
 namespace pippin::kernels::gpu {
@@ -15,20 +15,20 @@ constexpr int threads = 256, numbers_of_group = 4096;  // as argmax.h has them
 constexpr int max_width = 1 << 24;                     // places are floats on their way
 constexpr int max_rows = 128;
 
-const Kernel angles_kernel = {
-    "rope_angles",          {"positions", "inverse", "axis", "sizes", "numbers"},
-    {"cosines", "sines"},   text::rope_angles,
-    text::rope_angles_call, emulate_rope_angles};
-const Kernel parts_kernel = {"argmax_parts", {"x", "sizes"},          {"found"},
-                             text::argmax,   text::argmax_parts_call, emulate_argmax_parts};
-const Kernel merge_kernel = {"argmax_merge", {"found", "sizes"},      {"out"},
-                             text::argmax,   text::argmax_merge_call, emulate_argmax_merge};
+const Kernel angles_kernel = {"rope_angles",
+                              {"positions", "inverse", "axis", "sizes", "numbers"},
+                              {"cosines", "sines"},
+                              text::rope_angles,
+                              text::rope_angles_call};
+const Kernel parts_kernel = {
+    "argmax_parts", {"x", "sizes"}, {"found"}, text::argmax, text::argmax_parts_call};
+const Kernel merge_kernel = {
+    "argmax_merge", {"found", "sizes"}, {"out"}, text::argmax, text::argmax_merge_call};
 const Kernel pick_kernel = {"pick_tokens",
                             {"known", "from", "sampled", "sizes"},
                             {"out"},
                             text::pick_tokens,
-                            text::pick_tokens_call,
-                            emulate_pick_tokens};
+                            text::pick_tokens_call};
 
 }  // namespace
 
@@ -57,7 +57,8 @@ mx::array before_cast(const mx::array& x) {
 
 bool finds_largest(const Executor* executor, const mx::array& x) {
   return executor && x.ndim() == 2 && is_number(x.dtype()) && x.shape(0) <= max_rows &&
-         x.shape(1) >= 8 && x.shape(1) < max_width;
+         x.shape(1) >= 8 && x.shape(1) < max_width &&
+         chosen(use_of(Operation::largest, x, x.shape(1)));
 }
 
 mx::array argmax(Executor& executor, const mx::array& logits) {

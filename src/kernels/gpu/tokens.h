@@ -18,7 +18,7 @@ CosinesAndSines rope_angles(Executor& executor, const mx::array& positions,
                             const std::vector<float>& frequencies, const std::vector<int>& axes,
                             float factor);
 
-/// Whether argmax() takes x [T, V].
+/// Whether argmax() takes x [T, V], and is chosen.
 bool finds_largest(const Executor* executor, const mx::array& x);
 
 /// Where each row's largest number stands, the first of equal ones: int32 [T].

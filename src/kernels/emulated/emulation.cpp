@@ -1,9 +1,10 @@
-#include "kernels/gpu/emulation.h"
+#include "kernels/emulated/emulation.h"
 
 #include <map>
 #include <utility>
 
-#include "kernels/gpu/prelude_emulated.h"
+#include "kernels/emulated/prelude.h"
+#include "kernels/gpu/plan.h"
 #include "pippin/error.h"
 
 namespace pippin::kernels::gpu {
@@ -13,7 +14,6 @@ struct uint3 {
   uint x, y, z;
 };
 
-#include "kernels/gpu/prelude.h"
 // Files of one text each, in the order in which GPUs' compilers get them.
 #include "kernels/gpu/argmax.h"
 #include "kernels/gpu/embed.h"
@@ -243,9 +243,13 @@ void add_products(Instances& instances) {
   add_product<T, BITS, 4, 2>(instances);
 }
 
+// By kernel.
 struct Tables {
-  Instances parts, merge, write, rows, gated, product, norm, embed, angles, argmax_parts,
-      argmax_merge, pick;
+  std::map<std::string, Instances> all;
+  Instances &parts = all["paged_decode_parts"], &merge = all["merge_parts"],
+            &write = all["qk_norm_rope_write"], &rows = all["qk_norm_rope_rows"],
+            &gated = all["gated"], &product = all["product"], &norm = all["rms_norm"],
+            &embed = all["embed"], &argmax_parts = all["argmax_parts"];
   template <class T>
   void add_of() {
     add_products<T, 0>(product);
@@ -272,62 +276,37 @@ struct Tables {
     add_of<float>();
     add_of<bfloat16_t>();
     add_of<float16_t>();
-    angles[""] = rope_angles_thread;
-    argmax_merge[""] = argmax_merge_thread;
-    pick[""] = pick_tokens_thread;
+    all["rope_angles"][""] = rope_angles_thread;
+    all["argmax_merge"][""] = argmax_merge_thread;
+    all["pick_tokens"][""] = pick_tokens_thread;
     gated = {{instance<float>(), gated_thread<float>},
              {instance<bfloat16_t>(), gated_thread<bfloat16_t>},
              {instance<float16_t>(), gated_thread<float16_t>}};
   }
 };
 
-const Tables& tables() {
+Thread thread_of(const Kernel& kernel, const std::string& instance) {
   static const Tables tables;
-  return tables;
-}
-
-void run(const Instances& instances, const EmulatedCall& call) {
-  const auto found = instances.find(call.instance);
-  if (found == instances.end())
-    throw Error(Code::internal, "[gpu] a kernel is not emulated for " + call.instance);
-  const auto thread = found->second;
-  const auto [width, height, depth] = call.groups;
-  for (int z = 0; z < depth; ++z)
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x) {
-        const uint3 group{static_cast<uint>(x), static_cast<uint>(y), static_cast<uint>(z)};
-        Fibers::now().run(call.threads, [&](uint tid) { thread(call, group, tid); });
-      }
+  const auto instances = tables.all.find(kernel.name);
+  if (instances != tables.all.end())
+    if (const auto found = instances->second.find(instance); found != instances->second.end())
+      return found->second;
+  throw Error(Code::internal, "[gpu] " + kernel.name + " is not emulated for " + instance);
 }
 
 }  // namespace emulated
 
-void emulate_paged_decode_parts(const EmulatedCall& call) {
-  emulated::run(emulated::tables().parts, call);
+void emulate(const Kernel& kernel, const EmulatedCall& call) {
+  const auto thread = emulated::thread_of(kernel, call.instance);
+  const auto [width, height, depth] = call.groups;
+  for (int z = 0; z < depth; ++z)
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const emulated::uint3 group{static_cast<unsigned>(x), static_cast<unsigned>(y),
+                                    static_cast<unsigned>(z)};
+        emulated::Fibers::now().run(call.threads, [&](unsigned tid) { thread(call, group, tid); });
+      }
 }
-void emulate_merge_parts(const EmulatedCall& call) {
-  emulated::run(emulated::tables().merge, call);
-}
-void emulate_qk_norm_rope_write(const EmulatedCall& call) {
-  emulated::run(emulated::tables().write, call);
-}
-void emulate_qk_norm_rope_rows(const EmulatedCall& call) {
-  emulated::run(emulated::tables().rows, call);
-}
-void emulate_gated(const EmulatedCall& call) { emulated::run(emulated::tables().gated, call); }
-void emulate_product(const EmulatedCall& call) { emulated::run(emulated::tables().product, call); }
-void emulate_rms_norm(const EmulatedCall& call) { emulated::run(emulated::tables().norm, call); }
-void emulate_embed(const EmulatedCall& call) { emulated::run(emulated::tables().embed, call); }
-void emulate_rope_angles(const EmulatedCall& call) {
-  emulated::run(emulated::tables().angles, call);
-}
-void emulate_argmax_parts(const EmulatedCall& call) {
-  emulated::run(emulated::tables().argmax_parts, call);
-}
-void emulate_argmax_merge(const EmulatedCall& call) {
-  emulated::run(emulated::tables().argmax_merge, call);
-}
-void emulate_pick_tokens(const EmulatedCall& call) { emulated::run(emulated::tables().pick, call); }
 
 namespace {
 
@@ -353,6 +332,7 @@ class Emulated final : public Executor {
  public:
   bool is_emulated() const override { return true; }
   bool writes_inputs() const override { return true; }
+  std::unique_ptr<Player> make_player() const override { return emulated_player(); }
 
  private:
   std::vector<mx::array> execute(const Kernel& kernel, const Launch& launch) override {
@@ -373,7 +353,7 @@ class Emulated final : public Executor {
       outputs.back().eval();
       call.out.push_back(outputs.back().data<std::uint8_t>());
     }
-    kernel.emulate(call);
+    emulate(kernel, call);
     return outputs;
   }
 };

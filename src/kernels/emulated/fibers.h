@@ -27,6 +27,8 @@ class Fibers {
   // For the threads.
   void meet_group();
   float exchange(float x, int mask);
+  /// The sum over the `lanes` threads around this one, added in the order of log2(lanes) exchanges, at one meeting: the same bits sooner.
+  float sum(float x, int lanes);
   void* shared(std::size_t bytes);  ///< the same for each thread's nth call; NaNs at first
 
  private:
@@ -39,7 +41,6 @@ class Fibers {
     bool entered = false;        // its context lives and waits in meet(), perhaps for the next run
     bool done = false;           // with the body of this run
     void* fake_stack = nullptr;  // AddressSanitizer's
-    float values[2] = {};        // exchanged, in turns: a lane may be one exchange behind
     int exchanges = 0;
     std::size_t shared = 0;  // bytes it has asked for
   };
@@ -47,6 +48,7 @@ class Fibers {
   static void prepare(Fiber& fiber);
   static void make_context(Fiber& fiber);
   void resume(int fiber);
+  const float* gather(float x);
   void meet(Meeting meeting);
   void go_to(Fiber& fiber);
   void go_to_main(Fiber& fiber);
@@ -56,6 +58,7 @@ class Fibers {
 
   std::deque<Fiber> fibers_;  // grows only, and moves none: a fiber knows itself by its address
   std::vector<float> shared_;
+  std::vector<float> exchanged_[2];  // by thread, in turns: a lane may be one exchange behind
   [[maybe_unused]] ucontext_t main_;  ///< where contexts are swapped
   jmp_buf main_place_;
   // For AddressSanitizer.

@@ -1,6 +1,6 @@
 #undef _FORTIFY_SOURCE  // its longjmp refuses to enter another stack, which Ubuntu turns on by default
 
-#include "kernels/gpu/fibers.h"
+#include "kernels/emulated/fibers.h"
 
 #include <algorithm>
 #include <cmath>
@@ -122,12 +122,28 @@ Fibers::~Fibers() {
 
 void Fibers::meet_group() { meet(Meeting::group); }
 
-float Fibers::exchange(float x, int mask) {
+// What the threads of the warp have brought to this meeting, by thread.
+const float* Fibers::gather(float x) {
   auto& one = fibers_[static_cast<std::size_t>(current_)];
-  const int turn = one.exchanges++ % 2;
-  one.values[turn] = x;
+  auto& values = exchanged_[one.exchanges++ % 2];
+  values[static_cast<std::size_t>(current_)] = x;
   meet(Meeting::warp);
-  return fibers_[static_cast<std::size_t>(current_ ^ mask)].values[turn];
+  return values.data();
+}
+
+float Fibers::exchange(float x, int mask) {
+  const auto* values = gather(x);
+  return values[current_ ^ mask];
+}
+
+// An exchange adds the same two numbers in both lanes, so that all lanes have one tree.
+float Fibers::sum(float x, int lanes) {
+  const auto* values = gather(x);
+  float tree[warp_size];
+  std::copy_n(values + current_ / lanes * lanes, lanes, tree);
+  for (int i = lanes / 2; i > 0; i /= 2)
+    for (int lane = 0; lane < i; ++lane) tree[lane] += tree[lane + i];
+  return tree[0];
 }
 
 void* Fibers::shared(std::size_t bytes) {
@@ -176,6 +192,7 @@ void Fibers::prepare(Fiber& one) {
 void Fibers::run(int count, const std::function<void(unsigned)>& body) {
   body_ = &body;
   shared_.assign(shared_bytes / sizeof(float), std::numeric_limits<float>::quiet_NaN());
+  for (auto& values : exchanged_) values.resize(static_cast<std::size_t>(count));
   while (fibers_.size() < static_cast<std::size_t>(count)) fibers_.emplace_back();
   for (int i = 0; i < count; ++i) prepare(fibers_[static_cast<std::size_t>(i)]);
   try {

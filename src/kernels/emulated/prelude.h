@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/gpu/fibers.h"
+#include "kernels/emulated/fibers.h"
 
 #define FN inline  // a function
 #define DEVICE     // of a pointer: to device memory
@@ -29,6 +29,11 @@ inline float exp2_fast(float x) { return std::exp2(x); }
 inline float rsqrt_fast(float x) { return 1.0f / std::sqrt(x); }
 // x of the lane whose number differs in these bits; all 32 lanes of a warp must come here.
 inline float lane_xor(float x, int mask) { return Fibers::now().exchange(x, mask); }
+// As kernels/gpu/prelude.h has it for GPUs.
+template <int LANES>
+inline float lanes_sum(float x) {
+  return Fibers::now().sum(x, LANES);
+}
 // N numbers that lie one behind the other, N * sizeof(T) aligned.
 template <typename T, int N>
 inline void load_numbers(const T* from, float* to) {

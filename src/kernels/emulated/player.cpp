@@ -4,7 +4,7 @@
 #include <map>
 #include <utility>
 
-#include "kernels/gpu/emulation.h"
+#include "kernels/emulated/emulation.h"
 #include "kernels/gpu/plan.h"
 
 namespace pippin::kernels::gpu {
@@ -26,7 +26,7 @@ class EmulatedPlayback final : public Playback {
     }
   }
   void run() override {
-    for (std::size_t i = 0; i < calls_.size(); ++i) plan_.launches[i].kernel->emulate(calls_[i]);
+    for (std::size_t i = 0; i < calls_.size(); ++i) emulate(*plan_.launches[i].kernel, calls_[i]);
   }
   mx::array output(std::size_t i, mx::Shape shape, mx::Dtype dtype) const override {
     const auto& place = plan_.outputs[i];

@@ -1,10 +1,11 @@
-#include "kernels/gpu/fibers.h"
+#include "kernels/emulated/fibers.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
-#include "kernels/gpu/prelude_emulated.h"
+#include "kernels/emulated/prelude.h"
 #include "pippin/error.h"
 
 namespace pippin::kernels::gpu::emulated {
@@ -28,6 +29,29 @@ float sum_of_all(int threads, bool first_barrier, bool all_come) {
 TEST(Fibers, ExchangeAndMeet) {
   EXPECT_EQ(sum_of_all(256, true, true), 255 * 256 / 2);
   EXPECT_EQ(sum_of_all(64, true, true), 63 * 64 / 2);
+}
+
+template <int LANES>
+float sum_by_exchanges(float x) {
+  for (int i = LANES / 2; i > 0; i /= 2) x += lane_xor(x, i);
+  return x;
+}
+
+template <int LANES>
+void expect_equal_sums() {
+  Fibers::now().run(64, [&](uint tid) {
+    const float x = std::sin(static_cast<float>(tid * tid + LANES));
+    const float once = lanes_sum<LANES>(x), step_by_step = sum_by_exchanges<LANES>(x);
+    EXPECT_EQ(once, step_by_step) << "of " << LANES << " lanes, thread " << tid;
+    EXPECT_EQ(lanes_sum<LANES>(once), LANES * once);
+  });
+}
+
+TEST(Fibers, ASumAtOnceHasTheBitsOfExchanges) {
+  expect_equal_sums<1>();
+  expect_equal_sums<2>();
+  expect_equal_sums<8>();
+  expect_equal_sums<32>();
 }
 
 TEST(Fibers, AMissingBarrierShows) {

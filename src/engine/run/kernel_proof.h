@@ -1,0 +1,57 @@
+// Before a model serves on a GPU: each of our kernels that it would use, compared with MLX's operations and timed beside them.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "kernels/gpu/choice.h"
+#include "models/model.h"
+#include "nn/model_state.h"
+#include "pippin/engine.h"
+
+namespace pippin::engine {
+
+struct ProofOptions {
+  int page_size = 16;
+  nn::KvStorage kv = {};
+  int max_sequences = 64;      ///< decode rows at most
+  int max_batch_tokens = 512;  ///< of a step
+  int calls = 16;              ///< that are timed together; 0 times none
+};
+
+/// Runs steps of seeded tokens and ragged contexts: prompts of 2 to max_batch_tokens tokens, then decode rows of 1 to max_sequences. `known` proofs
+/// are not repeated. On the thread that calls MLX. Throws what MLX's operations throw.
+std::vector<kernels::gpu::Proof> prove_kernels(const models::Model& model,
+                                               const ProofOptions& options,
+                                               std::vector<kernels::gpu::Proof> known = {});
+
+/// Decode steps of 1, 2, 4 ... max_sequences rows, by our kernels as they are chosen now and by MLX's operations: what no single operation shows, such
+/// as a kernel that runs before another's result is there. Compiles what steps of so many rows want. Ends with the first that fails.
+std::vector<kernels::gpu::Proof> prove_steps(const models::Model& model,
+                                             const ProofOptions& options);
+
+/// The kernels that a model runs with, from now until the object is destroyed. One at a time, as one thread calls MLX.
+class ChosenKernels {
+ public:
+  /// On a GPU, unless `wanted` is mlx: what the file keeps is read, the rest is proved and kept, and what is right and, with
+  /// GpuKernels::automatic, pays is used. Where whole steps are wrong then, or slower than MLX's, MLX runs all.
+  ChosenKernels(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
+                const std::filesystem::path& file = kernels::gpu::proofs_file());
+  ~ChosenKernels();
+  ChosenKernels(const ChosenKernels&) = delete;
+  ChosenKernels& operator=(const ChosenKernels&) = delete;
+
+  const std::vector<KernelProof>& proofs() const { return proofs_; }
+
+ private:
+  void prove(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
+             const std::filesystem::path& file);
+  void report(const kernels::gpu::Proof& proof, bool used);
+  void use_mlx();
+
+  std::optional<kernels::gpu::UseExecutor> executor_;
+  std::vector<KernelProof> proofs_;
+};
+
+}  // namespace pippin::engine
