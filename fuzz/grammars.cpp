@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,17 @@ constexpr int max_steps = 48;
 
 const std::array<std::string, 6> kinds{"json_object", "json_schema", "regex",
                                        "choice",      "lark",        "calls"};
-const std::array<std::string, 10> formats{"hermes",  "llama3_json", "mistral", "nemotron",
-                                          "granite", "pythonic",    "gemma4",  "qwen3_coder",
-                                          "glm",     "harmony"};
+// All that calls can be forced in, also those that come later.
+const std::vector<std::string>& formats() {
+  static const auto names = [] {
+    std::vector<std::string> all;
+    std::istringstream list(text::call_grammar_formats());
+    for (std::string name; list >> name; all.push_back(name))
+      if (name.ends_with(',')) name.pop_back();
+    return all;
+  }();
+  return names;
+}
 
 const std::shared_ptr<const text::Tokenizer>& tokenizer() {
   static const auto loaded =
@@ -44,7 +53,7 @@ text::GrammarCompiler& compiler() {
 text::Grammar grammar_of(Input& input) {
   const auto kind = static_cast<Kind>(index_of(input.word(), kinds));
   if (kind != Kind::calls) return {kind, std::string(input.rest)};
-  const std::string& format = formats[index_of(input.word(), formats)];
+  const std::string& format = formats()[index_of(input.word(), formats())];
   const text::CallRules rules{{}, hash_of(input.line) % 2 == 0, !input.word().empty(), ""};
   if (format == "harmony") return text::channel_call_grammar(input.rest, rules);
   return text::call_grammar(format, input.rest, rules, false);

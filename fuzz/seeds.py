@@ -12,12 +12,15 @@ TEXT = ROOT / "src/text/testdata"
 MEDIA = ROOT / "src/media/testdata"
 sys.path.append(str(ROOT / "tests/e2e"))
 from e2e_schemas import REFUSED, make_schemas  # noqa: E402
+from late_clips import late_matroska, late_mp4  # noqa: E402
 
 PIXEL = "data:image/png;base64," + base64.b64encode((MEDIA / "gray1.png").read_bytes()).decode()
 TOOL = {"type": "function", "function": {"name": "add", "description": "Adds.", "strict": True, "parameters": {
     "type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "number"}}, "required": ["a", "b"],
     "additionalProperties": False}}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{\"a\": 1, \"b\": 2}"}}
+
+LATE = {"vp8.webm": late_matroska, "vp9.webm": late_matroska, "av1.mkv": late_matroska, "h264.mp4": late_mp4}
 
 # Arguments as a cut answer leaves them, and numbers that no double holds.
 BROKEN = ["[]", "5", "\"x\"", "null", "", "{\"a\": 1", "{\"a\": 1e400}", "{\"a\": 123456789012345678901234567890}", "{\"a\": NaN}"]
@@ -136,6 +139,9 @@ OLLAMA_CHATS = [
      "options": {"temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1, "seed": 1, "stop": ["a"], "num_predict": -1,
                  "repeat_penalty": 1.1, "num_ctx": 4096, "mirostat": 0, "foo": 1}},
     {"messages": [], "keep_alive": 0},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "", "images": ["aGk="], "thinking": ""}]},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{", "thinking": "hm"}], "format": "json"},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": ""}]},
 ]
 OLLAMA_PROMPTS = [
     {"model": "m", "prompt": "hi", "system": "x", "images": ["aGk="], "format": "json", "think": False, "context": []},
@@ -223,9 +229,18 @@ def grammars() -> Iterator[bytes]:
     for lark in ('start: "a"+ "b"', 'start: expr\nexpr: term ("+" term)*\nterm: NUMBER | "(" expr ")"\nNUMBER: /[0-9]+/\n%ignore " "',
                  'start: %json {"type": "integer"}', 'start: A | b\nA: /x{1,3}/i\nb: "y"? ["z"]', 'start[max_tokens=5]: /.*/'):
         yield headed("lark", lark)
-    for name in ("hermes", "llama3_json", "mistral", "nemotron", "granite", "harmony"):
-        for rules in ("", " text", " text one"):
+    for pattern in ("^(.{1,20}\n?){1,20}$", "^([a-z]{1,30} ?){1,30}$"):
+        yield headed("json_schema", json.dumps({"type": "string", "pattern": pattern}))
+    yield headed("json_schema", json.dumps({"properties": {"ab": {"type": "integer"}}, "patternProperties": {"^a": {"type": "number"}},
+                                            "additionalProperties": {"type": "boolean"}, "type": "object"}))
+    for name in call_formats():
+        for rules in ("", " text one"):
             yield headed(f"calls {name}{rules}", json.dumps([TOOL, {"type": "function", "function": {"name": "now"}}]))
+
+
+def call_formats() -> list[str]:
+    """Every format has transcripts (parsers_test)."""
+    return sorted(file.stem for file in (TEXT / "transcripts").glob("*.json") if file.stem != "tools")
 
 
 def images() -> Iterator[bytes]:
@@ -238,12 +253,17 @@ def videos() -> Iterator[bytes]:
     for file in sorted((MEDIA / "video").iterdir()):
         if file.suffix != ".ppm":
             yield file.read_bytes()
+    for name, late in LATE.items():
+        yield late((MEDIA / "video" / name).read_bytes(), 3600)
 
 
 def data_urls() -> Iterator[bytes]:
     yield PIXEL.encode()
     for url in ("data:,", "data:,a%20b%C3%A9", "data:text/plain;charset=utf-8;base64,aGVs bG8\n=", "DATA:;BASE64,aGVsbG8",
-                "data:;base64,aGVsbG8%3D", "data:image/jpeg;base64,/9j/4AAQ", "data:a;base64", "data:;base64,a===", "data:;base64,ab=c"):
+                "data:;base64,aGVsbG8%3D", "data:image/jpeg;base64,/9j/4AAQ", "data:a;base64", "data:;base64,a===", "data:;base64,ab=c",
+                # With spaces in the head, in base64url, and base64 without a head.
+                "data:image/png; base64,aGVsbG8=", "data: image/png ;\tBASE64 ,aGVsbG8", "data:;base64,-_-__g==", "data:;base64,+_-/_g",
+                PIXEL.split(",")[1], PIXEL.split(",")[1].rstrip("=").replace("+", "-").replace("/", "_")):
         yield url.encode()
 
 

@@ -1,10 +1,13 @@
 #include "base/byte_budget.h"
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
-#include <vector>
+
+#include "base/insist.h"
+#include "base/log.h"
 
 namespace pippin {
 
@@ -40,9 +43,18 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
     return true;
   }
 
-  // Callbacks run without the lock: they may drop leases, which comes back here.
-  void serve() {
-    while (auto request = take_next()) request->granted(Lease(shared_from_this(), request->bytes));
+  // Takes no memory and throws nothing: it runs in destructors. Callbacks run without the lock: they may drop leases, which comes
+  // back here.
+  void serve() noexcept {
+    while (auto request = take_next()) grant(*request);
+  }
+
+  void grant(Request& request) noexcept {
+    try {
+      request.granted(Lease(shared_from_this(), request.bytes));
+    } catch (const std::exception& bug) {  // the lease has come back, and others go on
+      insist([&] { spdlog::error("[byte_budget] who got bytes failed: {}", bug.what()); });
+    }
   }
 
   // The next request whose bytes are there, which are taken; null where there is none.
@@ -68,24 +80,25 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
 
   // Whether there is a next one that is still wanted.
   bool choose(std::unique_lock<std::mutex>& lock) {
-    std::vector<Request> dropped;  // destroyed without the lock
-    while (true) {
-      if (next && next->wanted && !next->wanted()) {
-        dropped.push_back(std::move(*next));
-        next.reset();
+    while (!next || (next->wanted && !next->wanted())) {
+      if (next) {
+        drop_next(lock);
+        continue;
       }
-      if (next) break;
       auto turn = waiting.pop();
-      if (!turn) break;
+      if (!turn) return false;
       waiting.finished(turn->owner);
-      next = std::move(turn->task);
+      next.emplace(std::move(turn->task));
     }
-    if (!dropped.empty()) {
-      lock.unlock();
-      dropped.clear();
-      lock.lock();
-    }
-    return next.has_value();
+    return true;
+  }
+
+  // What it holds is destroyed without the lock.
+  void drop_next(std::unique_lock<std::mutex>& lock) {
+    auto dropped = std::exchange(next, std::nullopt);
+    lock.unlock();
+    dropped.reset();
+    lock.lock();
   }
 
   const std::int64_t limit;

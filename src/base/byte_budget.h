@@ -13,7 +13,7 @@ namespace pippin {
 /// get theirs, too. Thread-safe; what was handed out may outlive it.
 class ByteBudget {
  public:
-  /// Bytes that were handed out; they return when it is destroyed. Used by one thread at a time.
+  /// Bytes that were handed out; they return when it is destroyed, which takes no memory. Used by one thread at a time.
   class Lease {
    public:
     Lease() = default;
@@ -53,8 +53,9 @@ class ByteBudget {
   /// A lease of none, to be grown.
   Lease none();
 
-  /// Calls `granted` once, on this thread or on the one that returned the bytes: it must only pass the word on. `wanted` is asked
-  /// before; where it says no, the place in the queue is given up. bytes: at most limit().
+  /// Calls `granted` once, on this thread or on the one that returned the bytes: it must only pass the word on,
+  /// and answer for its own errors. `wanted` is asked before; where it says no, the place in the queue is given up. bytes: at most limit().
+  /// Throws std::bad_alloc where there is no memory to wait; then nothing is called.
   void take(const Client& client, std::int64_t bytes, std::function<bool()> wanted,
             Granted granted);
 

@@ -8,6 +8,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "pippin/client.h"
@@ -15,12 +16,30 @@
 namespace pippin {
 
 /// The next task is of the owner that has the fewest running, of these the one whose last turn is longest ago; an owner's connections
-/// take turns in the same way, and a connection's tasks go in order. What throws std::bad_alloc changes nothing. Not thread-safe.
+/// take turns in the same way, and a connection's tasks go in order. Only push() takes memory; where it throws std::bad_alloc it has
+/// changed nothing. Not thread-safe.
 template <class Task>
 class FairQueue {
+  static_assert(std::is_nothrow_move_constructible_v<Task>);
+  // Constructors: GCC 12 destroys the parts of a braced temporary twice where memory for its place in a list is missing.
+  struct Flow {
+    explicit Flow(std::string name) : name(std::move(name)) {}
+    std::string name;
+    std::deque<Task> tasks;
+  };
+  struct Owner {
+    explicit Owner(std::string name) : name(std::move(name)) {}
+    std::string name;
+    std::list<Flow> flows;  ///< those with tasks; the next one first
+    std::size_t running = 0;
+  };
+
  public:
+  /// Whose turn it is; valid until finished() has been told as often as pop() has given it.
+  using Ticket = typename std::list<Owner>::iterator;
+
   struct Turn {
-    std::string owner;  ///< to be told to finished()
+    Ticket owner;  ///< to be told to finished()
     Task task;
   };
 
@@ -43,11 +62,11 @@ class FairQueue {
   }
 
   /// Nothing where there is no task, or only ones of owners that have as many running as they may.
-  std::optional<Turn> pop() {
+  std::optional<Turn> pop() noexcept {
     const auto owner = next_owner();
     if (owner == owners_.end()) return {};
     auto flow = owner->flows.begin();
-    Turn turn{owner->name, std::move(flow->tasks.front())};
+    Turn turn{owner, std::move(flow->tasks.front())};
     flow->tasks.pop_front();
     if (flow->tasks.empty())
       owner->flows.erase(flow);
@@ -60,26 +79,11 @@ class FairQueue {
   }
 
   /// A task that pop() gave has ended.
-  void finished(const std::string& name) {
-    const auto owner = std::find_if(owners_.begin(), owners_.end(),
-                                    [&](const Owner& each) { return each.name == name; });
+  void finished(Ticket owner) noexcept {
     if (--owner->running == 0 && owner->flows.empty()) owners_.erase(owner);
   }
 
  private:
-  // Constructors: GCC 12 destroys the parts of a braced temporary twice where memory for its place in a list is missing.
-  struct Flow {
-    explicit Flow(std::string name) : name(std::move(name)) {}
-    std::string name;
-    std::deque<Task> tasks;
-  };
-  struct Owner {
-    explicit Owner(std::string name) : name(std::move(name)) {}
-    std::string name;
-    std::list<Flow> flows;  ///< those with tasks; the next one first
-    std::size_t running = 0;
-  };
-
   template <class Named>
   static Named& find_or_add(std::list<Named>& all, const std::string& name) {
     const auto found =
@@ -93,7 +97,7 @@ class FairQueue {
       owners_.remove_if([&](const Owner& each) { return &each == &owner; });
   }
 
-  typename std::list<Owner>::iterator next_owner() {
+  Ticket next_owner() noexcept {
     auto next = owners_.end();
     for (auto owner = owners_.begin(); owner != owners_.end(); ++owner) {
       if (owner->flows.empty() || owner->running >= max_running_) continue;

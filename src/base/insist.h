@@ -1,4 +1,4 @@
-// Small work that must not be lost for want of memory.
+// What becomes of work that there is no memory for: it must not be lost, or it may.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,17 @@ auto insist(const Work& work) -> decltype(work()) {
     } catch (const std::bad_alloc&) {
       std::this_thread::sleep_for(pause);
     }
+  }
+}
+
+/// Runs `work`; false where it got no memory. For what may be left out then, and changes nothing where it throws.
+template <class Work>
+bool attempt(const Work& work) {
+  try {
+    work();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
 }
 

@@ -1,7 +1,6 @@
 #include "base/thread_pool.h"
 
 #include <exception>
-#include <optional>
 #include <utility>
 
 #include "base/insist.h"
@@ -53,9 +52,7 @@ void ThreadPool::work() {
   if (options_.background) run_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
-    std::optional<FairQueue<Task>::Turn> turn;
-    insist([&] { turn = tasks_.pop(); });
-    if (turn) {
+    if (auto turn = tasks_.pop()) {
       lock.unlock();
       run(turn->task);
       turn->task = nullptr;  // and all that it holds, before its turn ends

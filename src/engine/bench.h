@@ -32,4 +32,7 @@ BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture,
 /// The GPU's name and MLX's version, as "NVIDIA H200, MLX 0.32.4". On the CPU: "no GPU, MLX 0.32.4".
 std::string gpu_name();
 
+/// Has our GPU kernels tried again at the next load, where the last trial ended the program.
+void try_gpu_kernels_again();
+
 }  // namespace pippin::engine

@@ -5,6 +5,7 @@
 #include <functional>
 #include <future>
 
+#include "engine/disk/index.h"
 #include "engine/disk/testing.h"
 #include "engine/testing.h"
 
@@ -126,6 +127,23 @@ TEST_P(FamilyTest, PreemptionsChangeNoToken) {
   EXPECT_GT(idle_stats(*tight).preemptions, 0);
 }
 
+// The last two layers read what two others keep.
+TEST(SharedKv, PagesOnDiskHoldTheLayersThatKeepThem) {
+  const Folder folder;
+  {
+    const auto loop = loop_of({"gemma4_text-bf16", How::cpu_float32}, 512, true, folder.path());
+    answer(*loop, make_sequence(45, 7));
+  }
+  const auto entries = list_entries(folder.path());
+  EXPECT_GE(entries.size(), 3u);
+  // Keys and values of 16 tokens, heads of 8, 8 and 16 numbers; then what the entry says of itself.
+  constexpr std::int64_t numbers = 2 * 16 * (8 + 8 + 16);
+  for (const auto& entry : entries) {
+    EXPECT_GE(entry.size, 4 * numbers);
+    EXPECT_LT(entry.size, 4 * numbers + 1000);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Families, FamilyTest,
     ::testing::Values(
@@ -145,8 +163,11 @@ INSTANTIATE_TEST_SUITE_P(
         Family{"qwen3_5_vision-mlx-4bit", How::cpu_kv8, false, true},
         Family{"qwen3_5_moe-bf16", How::cpu_float32, false, true},
         Family{"qwen3_next-bf16", How::cpu_float32}, Family{"lfm2_moe-bf16", How::cpu_float32},
-        Family{"granitemoehybrid-bf16", How::cpu_float32}, Family{"glm4_moe_lite-bf16", How::mlx},
-        Family{"glm4_moe_lite-bf16", How::cpu_float32},
+        Family{"granitemoehybrid-bf16", How::cpu_float32}, Family{"gemma4_text-bf16", How::mlx},
+        Family{"gemma4_text-bf16", How::cpu_float32, true},
+        Family{"gemma4-bf16", How::cpu_float32, true}, Family{"gemma4-mlx-4bit", How::cpu_kv8},
+        Family{"gemma4-mlx-4bit", How::mlx, true}, Family{"gemma3n-bf16", How::cpu_float32, true},
+        Family{"glm4_moe_lite-bf16", How::mlx}, Family{"glm4_moe_lite-bf16", How::cpu_float32},
         Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
         Family{"deepseek_v2-bf16", How::cpu_float32}, Family{"deepseek_v3-bf16", How::cpu_float32},
         Family{"mistral4-bf16", How::cpu_float32}),

@@ -105,4 +105,8 @@ std::string gpu_name() {
   return name + ", MLX " + mx::version();
 }
 
+void try_gpu_kernels_again() {
+  if (mx::is_available(mx::Device::gpu)) kernels::gpu::Attempt::forget(kernels::gpu::proofs_file());
+}
+
 }  // namespace pippin::engine

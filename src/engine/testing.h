@@ -82,6 +82,8 @@ struct Config {
   double stuck_after_s = 60;
   std::function<void()> before_read = {}, before_reset = {};
   bool overlap = false;
+  std::function<double()> now_ms =
+      steady_ms;  ///< the scheduler's clock, which planning a step begins with
 };
 
 inline kernels::CpuBackendPtr backend_of(How how) {
@@ -112,6 +114,7 @@ inline std::unique_ptr<Loop> make_loop(const Config& config) {
     loop.prefix_cache = config.prefix_cache;
     loop.scheduler.max_batch_tokens = config.max_batch_tokens;
     loop.scheduler.max_sequences = 16;
+    loop.scheduler.now_ms = config.now_ms;
     loop.max_queue = 40;
     loop.on_step = config.on_step;
     loop.before_step = config.before_step;

@@ -119,6 +119,8 @@ INSTANTIATE_TEST_SUITE_P(Families, Windows,
                                            Case{"gpt_oss-bf16", How::cpu_float32, 8},
                                            Case{"cohere2-bf16", How::mlx_kv8, 4, true},
                                            Case{"muse_glimmer-bf16", How::cpu_float32, 4},
+                                           Case{"gemma4_text-bf16", How::cpu_float32, 4, true},
+                                           Case{"gemma4-mlx-4bit", How::mlx_kv8, 24},
                                            Case{"mistral-mlx-4bit", How::cpu_float32, 8, false, 20},
                                            Case{"mistral-mlx-4bit", How::mlx, 32, true, 7}),
                          [](const auto& info) {

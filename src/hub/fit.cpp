@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <string_view>
 
 #include <spdlog/fmt/fmt.h>
@@ -22,20 +23,25 @@ std::int64_t size_of(const Members& config, std::string_view key) {
   return std::clamp<std::int64_t>(value->get_int64(), 0, most);
 }
 
-// Layers by what they keep of a context: all of it, or what is in their window. Linear attention keeps neither.
+// Layers by what they keep of a context: all of it, or what is in their window. Linear attention keeps neither, and the last layers may
+// read what others keep.
 struct Layers {
   std::int64_t full = 0, windowed = 0;
 };
 
 Layers layers_of(const Members& config) {
-  const std::int64_t count = size_of(config, "num_hidden_layers");
+  const std::int64_t count = size_of(config, "num_hidden_layers"),
+                     shared = size_of(config, "num_kv_shared_layers");
   const auto* types = config.find("layer_types") ? config.find("layer_types")->if_array() : nullptr;
   if (types == nullptr) {
     const std::int64_t interval = size_of(config, "full_attention_interval");  // of hybrid models
-    return {interval > 0 ? count / interval : count, 0};
+    const std::int64_t full = interval > 0 ? count / interval : count;
+    return {std::max<std::int64_t>(full - shared, 0), 0};
   }
   Layers layers;
-  for (const json::value& type : *types) {
+  const std::int64_t own = std::max<std::int64_t>(std::ssize(*types) - shared, 0);
+  for (std::int64_t i = 0; i < own; ++i) {
+    const json::value& type = (*types)[static_cast<std::size_t>(i)];
     const std::string_view name = type.is_string() ? std::string_view(type.get_string()) : "";
     if (name == "sliding_attention" || name == "chunked_attention")
       ++layers.windowed;
@@ -45,13 +51,15 @@ Layers layers_of(const Members& config) {
   return layers;
 }
 
-// Keys and values of a layer for a token. Less than all memory that there is, or 0.
-std::int64_t numbers_per_layer(const Members& config) {
+// Keys and values of a layer for a token. Less than all memory that there is, or 0. Layers without a window may have heads of their own.
+std::int64_t numbers_per_layer(const Members& config, bool windowed) {
   if (const std::int64_t latent = size_of(config, "kv_lora_rank"); latent > 0)
     return latent < most / 2 ? latent + std::min(size_of(config, "qk_rope_head_dim"), most / 2) : 0;
   const std::int64_t heads = size_of(config, "num_attention_heads");
-  std::int64_t kv_heads = size_of(config, "num_key_value_heads");
-  std::int64_t width = size_of(config, "head_dim");
+  std::int64_t kv_heads = windowed ? 0 : size_of(config, "num_global_key_value_heads");
+  std::int64_t width = windowed ? 0 : size_of(config, "global_head_dim");
+  if (kv_heads == 0) kv_heads = size_of(config, "num_key_value_heads");
+  if (width == 0) width = size_of(config, "head_dim");
   if (kv_heads == 0) kv_heads = heads;
   if (width == 0 && heads > 0) width = size_of(config, "hidden_size") / heads;
   const double numbers = 2.0 * static_cast<double>(kv_heads) * static_cast<double>(width);
@@ -88,11 +96,10 @@ Needs read_needs(const std::string& text) {
   Needs needs;
   if (type && type->is_string()) needs.model_type = type->get_string();
   const Layers layers = layers_of(model);
-  const std::int64_t numbers = numbers_per_layer(model);
   needs.context = size_of(model, "max_position_embeddings");
   needs.window = size_of(model, "sliding_window");
-  needs.per_token = bounded_product(layers.full, numbers);
-  needs.per_window_token = bounded_product(layers.windowed, numbers);
+  needs.per_token = bounded_product(layers.full, numbers_per_layer(model, false));
+  needs.per_window_token = bounded_product(layers.windowed, numbers_per_layer(model, true));
   return needs;
 }
 

@@ -56,6 +56,20 @@ TEST(Fit, LayersKeepWhatTheyLookAt) {
   EXPECT_EQ(hybrid.per_token, 6 * layer);
 }
 
+// Gemma 4's: the last layers keep nothing, and layers without a window have heads of their own.
+TEST(Fit, SharedLayersKeepNothing) {
+  const Needs needs = read_needs(R"({"num_attention_heads": 8, "num_key_value_heads": 2,
+    "num_global_key_value_heads": 1, "head_dim": 16, "global_head_dim": 40, "sliding_window": 100,
+    "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention",
+                    "full_attention"], "num_kv_shared_layers": 2})");
+  EXPECT_EQ(needs.per_token, 2 * 1 * 40);
+  EXPECT_EQ(needs.per_window_token, 2 * (2 * 2 * 16));
+  EXPECT_EQ(read_needs(R"({"num_attention_heads": 1, "head_dim": 8, "num_hidden_layers": 5,
+    "num_kv_shared_layers": 9})")
+                .per_token,
+            0);
+}
+
 TEST(Fit, IsSaidInNumbers) {
   const Needs needs = read_needs(config);
   const Fit whole = judge_fit(needs, 335'000'000, {8 * gb, 0});

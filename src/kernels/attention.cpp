@@ -244,7 +244,8 @@ gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const Pa
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
                const mx::array& pool, const PagedLayout& layout) {
   if (spec.shape.value_dim() != spec.shape.head_dim || spec.shape.values_in_keys) return false;
-  return layout.padded_write_slots && !is_quantized(pool) &&
+  return layout.padded_write_slots && !is_quantized(pool) && spec.kv == cpu::KeyValues::apart &&
+         !spec.norm.values &&
          gpu::decodes(gpu::executor(), spec.shape.head_dim, qkv.dtype(), pool.dtype()) &&
          gpu_norms(spec.norm, qkv.dtype()) && gpu_rotates(rows, spec.shape.head_dim) &&
          gpu::chosen(attention_use(qkv, spec, layout));
@@ -289,22 +290,23 @@ mx::array turned_back(const mx::array& out, int value_dim, int block) {
 
 }  // namespace
 
-mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                          mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          const ScoreOptions& options) {
+mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
+                          const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
+                          const PagedLayout& layout, const ScoreOptions& options) {
   const bool rotates = is_quantized(k_pool);
-  const int value_dim = v.shape(2), key_block = cpu::rotation_block(k.shape(2)),
+  // Layers that share pages have heads of the same size.
+  const int value_dim = v ? v->shape(2) : q.shape(2), key_block = cpu::rotation_block(q.shape(2)),
             value_block = cpu::rotation_block(value_dim);
   const auto turned = [&](const mx::array& x, int block) {
     return rotates ? rotate_heads(x, block) : x;
   };
-  write(k_pool, layout.write_slots, turned(k, key_block));
-  write(v_pool, layout.write_slots, turned(v, value_block));
+  if (k) write(k_pool, layout.write_slots, turned(*k, key_block));
+  if (v) write(v_pool, layout.write_slots, turned(*v, value_block));
   const auto queries = turned(q, key_block);
   // Rows of another dtype, or before they were made codes, are not what a later chunk would read.
-  const bool exact = !rotates && k.dtype() == k_pool.dtype();
-  const auto own = [&](const mx::array& x) { return exact ? std::optional(x) : std::nullopt; };
-  const Step step{queries, own(k), own(v), k_pool, v_pool, value_dim};
+  const bool exact = !rotates && k && k->dtype() == k_pool.dtype();
+  const Step step{queries,  exact ? k : std::nullopt, exact ? v : std::nullopt, k_pool, v_pool,
+                  value_dim};
   const auto out = attend_groups(step, layout, options, false);
   return rotates ? turned_back(out, value_dim, value_block) : out;
 }
@@ -359,6 +361,28 @@ mx::array turned(const mx::array& heads, const RowPositions& rows, int begin) {
   return mx::concatenate({parts[0], apply_rope(parts[1], *rows.angles)}, -1);
 }
 
+// The heads [T, H or Hkv, D] of a projection's row.
+struct OwnHeads {
+  mx::array q;
+  std::optional<mx::array> k, v;
+};
+
+OwnHeads heads_of(const mx::array& qkv, const AttentionSpec& spec) {
+  const auto& shape = spec.shape;
+  const int q_end = shape.num_heads * shape.head_dim,
+            k_end = q_end + shape.num_kv_heads * shape.head_dim;
+  const auto heads = [&](int begin, int end, int head_dim) {
+    return mx::reshape(mx::slice(qkv, {0, begin}, {qkv.shape(0), end}),
+                       {qkv.shape(0), -1, head_dim});
+  };
+  const auto q = heads(0, q_end, shape.head_dim);
+  if (spec.kv == cpu::KeyValues::none) return {q, {}, {}};
+  const auto k = heads(q_end, k_end, shape.head_dim);
+  if (shape.values_in_keys) return {q, k, {}};
+  if (spec.kv == cpu::KeyValues::one) return {q, k, k};
+  return {q, k, heads(k_end, qkv.shape(1), shape.value_dim())};
+}
+
 mx::array scaled(const mx::array& queries, const RowPositions& rows) {
   if (!rows.query_scales) return queries;
   return queries * mx::astype(mx::reshape(*rows.query_scales, {-1, 1, 1}), queries.dtype());
@@ -372,21 +396,17 @@ mx::array attention_by_mlx(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout) {
   const auto& shape = spec.shape;
-  const int q_end = shape.num_heads * shape.head_dim,
-            k_end = q_end + shape.num_kv_heads * shape.head_dim;
-  const auto heads = [&](int begin, int end, int head_dim) {
-    return mx::reshape(mx::slice(qkv, {0, begin}, {qkv.shape(0), end}),
-                       {qkv.shape(0), -1, head_dim});
-  };
+  const auto [own_q, own_k, own_v] = heads_of(qkv, spec);
   const auto turned_from = [&](const mx::array& x, const std::optional<mx::array>& weight) {
     return turned(normed(x, spec.norm, weight), rows, shape.rotary_begin);
   };
-  const auto q = scaled(turned_from(heads(0, q_end, shape.head_dim), spec.norm.q), rows);
-  const auto k = turned_from(heads(q_end, k_end, shape.head_dim), spec.norm.k);
-  if (shape.values_in_keys)
-    return latent_attention(q, k, shape.value_dim(), k_pool, layout, spec.scores);
-  return paged_attention(q, k, heads(k_end, qkv.shape(1), shape.value_dim()), k_pool, v_pool,
-                         layout, spec.scores);
+  const auto q = scaled(turned_from(own_q, spec.norm.q), rows);
+  if (!own_k) return paged_attention(q, {}, {}, k_pool, v_pool, layout, spec.scores);
+  const auto k = turned_from(*own_k, spec.norm.k);
+  if (!own_v) return latent_attention(q, k, shape.value_dim(), k_pool, layout, spec.scores);
+  const auto v =
+      spec.norm.values ? mx::fast::rms_norm(*own_v, std::nullopt, spec.norm.eps) : *own_v;
+  return paged_attention(q, k, v, k_pool, v_pool, layout, spec.scores);
 }
 
 // What the rows attend to, and what they wrote; our kernels, which write in place, into a copy.

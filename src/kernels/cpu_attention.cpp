@@ -67,6 +67,8 @@ cpu::QkvRows qkv_rows(const std::vector<mx::array>& in, const Places& at, const 
   rows.qkv = qkv.data<float>();
   rows.qkv_stride = qkv.shape(1);
   rows.num_heads = spec.shape.num_heads;
+  rows.kv = spec.kv;
+  rows.value_norms = spec.norm.values;
   rows.norms = spec.norm.norms;
   rows.q_norm = Inputs::floats(in, at.q_norm);
   rows.k_norm = Inputs::floats(in, at.k_norm);

@@ -15,16 +15,19 @@ namespace {
 // ---- the CPU's kernels
 
 Choice route_packed(CpuBackend& backend, const mx::array& logits, const RouterOptions& options,
-                    const std::optional<mx::array>& correction) {
+                    const std::optional<mx::array>& correction,
+                    const std::optional<mx::array>& expert_scales) {
   const int rows = logits.shape(0);
   std::vector<mx::array> inputs = {logits};
   if (correction) inputs.push_back(*correction);
+  if (expert_scales) inputs.push_back(*expert_scales);
   auto weights = host_output({rows, options.top_k}, mx::float32);
   auto chosen = host_operation(backend, "route", {rows, options.top_k}, mx::int32, inputs,
                                [&](const std::vector<mx::array>& in, mx::array& out) {
                                  cpu::route(backend.team, options, in[0].data<float>(),
                                             correction ? in[1].data<float>() : nullptr, rows,
-                                            out.data<std::int32_t>(), weights.data<float>());
+                                            out.data<std::int32_t>(), weights.data<float>(),
+                                            expert_scales ? in.back().data<float>() : nullptr);
                                });
   return {std::move(chosen), std::move(weights)};
 }
@@ -113,8 +116,9 @@ mx::array each_expert(const mx::array& x, const mx::array& indices, bool sorted,
 }  // namespace
 
 Choice route(const mx::array& logits, const RouterOptions& o,
-             const std::optional<mx::array>& correction, const CpuBackendPtr& backend) {
-  if (backend) return route_packed(*backend, logits, o, correction);
+             const std::optional<mx::array>& correction, const CpuBackendPtr& backend,
+             const std::optional<mx::array>& expert_scales) {
+  if (backend) return route_packed(*backend, logits, o, correction, expert_scales);
   auto scores = mx::astype(logits, mx::float32);
   if (o.scores == RouterScores::softmax) scores = mx::softmax(scores, -1, true);
   if (o.scores == RouterScores::sigmoid) scores = mx::sigmoid(scores);
@@ -126,6 +130,7 @@ Choice route(const mx::array& logits, const RouterOptions& o,
   if (o.scores == RouterScores::softmax_of_chosen) weights = mx::softmax(weights, -1, true);
   if (o.normalize) weights = weights / (mx::sum(weights, -1, true) + mx::array(1e-20f));
   if (o.scale != 1) weights = weights * mx::array(o.scale);
+  if (expert_scales) weights = weights * mx::take(*expert_scales, chosen, 0);
   return {mx::astype(chosen, mx::int32), weights};
 }
 

@@ -20,10 +20,11 @@ struct Choice {
   mx::array weights;  ///< float32 [T, k]
 };
 
-/// logits [T, E] -> the choice that cpu/router.h describes; correction float32 [E]. By the backend's kernels where there
+/// logits [T, E] -> the choice that cpu/router.h describes; correction and expert_scales float32 [E]. By the backend's kernels where there
 /// is one, else by MLX's operations, in no order of the experts.
 Choice route(const mx::array& logits, const RouterOptions& options,
-             const std::optional<mx::array>& correction, const CpuBackendPtr& backend);
+             const std::optional<mx::array>& correction, const CpuBackendPtr& backend,
+             const std::optional<mx::array>& expert_scales = {});
 
 /// The gated products of E experts: down(activation(gate x + bias) * (up x + bias)) + bias. Without `up` that factor is left out.
 struct ExpertWeights {

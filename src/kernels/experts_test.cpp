@@ -43,6 +43,11 @@ TEST(Route, BothWaysChooseAlike) {
         const auto theirs = route(logits, o, correction, nullptr);
         EXPECT_LT(max_abs_difference(to_vector(whole(ours)), to_vector(whole(theirs))), 1e-5f)
             << static_cast<int>(scores) << normalize << groups;
+        const auto scaled_ours = route(logits, o, {}, exact_backend(), correction),
+                   scaled_theirs = route(logits, o, {}, nullptr, correction);
+        EXPECT_LT(
+            max_abs_difference(to_vector(whole(scaled_ours)), to_vector(whole(scaled_theirs))),
+            1e-5f);
       }
 }
 

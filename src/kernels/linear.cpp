@@ -26,6 +26,7 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
   std::vector<mx::array> inputs = {x};
   if (epilogue.bias) inputs.push_back(*epilogue.bias);
   if (times_bias) inputs.push_back(*times_bias);
+  if (epilogue.factor) inputs.push_back(epilogue.factor->x);
   if (epilogue.residual) inputs.push_back(*epilogue.residual);
   std::vector<const cpu::PackedMatrix*> matrices;
   for (const auto& part : parts) matrices.push_back(&part->matrix);
@@ -34,6 +35,11 @@ mx::array packed_linear(const char* name, const mx::array& x, const Packed& part
     cpu::Output output{out.data<float>(), outputs};
     if (epilogue.bias) output.bias = in[1].data<float>();
     if (times_bias) output.times_bias = in[epilogue.bias ? 2 : 1].data<float>();
+    if (epilogue.factor) {
+      const auto& factor = in[in.size() - (epilogue.residual ? 2 : 1)];
+      output.factor = factor.data<float>() + epilogue.factor->first;
+      output.factor_stride = factor.shape(1);
+    }
     if (epilogue.residual) output.residual = in.back().data<float>();
     output.residual_stride = outputs;
     output.activation = epilogue.activation;
@@ -96,8 +102,8 @@ mx::array product_plus(const mx::array& x, const Weight& w, const mx::array& res
 
 // Whether the product's own kernel adds the residual.
 bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
-  return epilogue.residual && !epilogue.bias && epilogue.activation == Activation::none &&
-         epilogue.residual->dtype() == x.dtype() &&
+  return epilogue.residual && !epilogue.bias && !epilogue.factor &&
+         epilogue.activation == Activation::none && epilogue.residual->dtype() == x.dtype() &&
          (gpu::multiplies(gpu::executor(), x, matrix_of(w), true) ||
           (w.quantized() && few_rows_kernel_takes(x, *w.quantized(), true)));
 }
@@ -105,7 +111,7 @@ bool adds_residual(const mx::array& x, const Weight& w, const LinearEpilogue& ep
 // Whether the product of the expanded matrix adds the residual: on a GPU, where there are many rows.
 bool expands_with_residual(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   return mx::default_device() == mx::Device::gpu && epilogue.residual && !epilogue.bias &&
-         epilogue.activation == Activation::none && w.quantized() &&
+         !epilogue.factor && epilogue.activation == Activation::none && w.quantized() &&
          epilogue.residual->dtype() == x.dtype() && !few_rows_kernel_takes(x, *w.quantized()) &&
          worth_expanding(x, *w.quantized());
 }
@@ -162,6 +168,18 @@ mx::array gate_times(const mx::array& gate, const mx::array& up, Activation acti
   return gated * (mx::clip(up, constant(-7.0f), constant(7.0f)) + constant(1.0f));
 }
 
+mx::array softcap(const mx::array& x, float cap, const CpuBackendPtr& backend) {
+  if (!backend) return mx::array(cap) * mx::tanh(x / mx::array(cap));
+  const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
+    const auto count = static_cast<std::int64_t>(in[0].size());
+    backend->team.parallel_for(count, 16384, [&](std::int64_t begin, std::int64_t end, int) {
+      backend->kernels.sampling.capped(in[0].data<float>() + begin, end - begin, cap,
+                                       out.data<float>() + begin);
+    });
+  };
+  return host_operation(*backend, "softcap", x.shape(), mx::float32, {x}, run);
+}
+
 mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epilogue) {
   if (const auto packed = w.packed())
     return packed_linear("linear", x, {packed}, false, w.outputs(), epilogue);
@@ -173,6 +191,10 @@ mx::array linear(const mx::array& x, const Weight& w, const LinearEpilogue& epil
       plain_with_bias ? mx::addmm(*epilogue.bias, x, mx::transpose(*w.dense())) : product(x, w);
   if (epilogue.bias && !plain_with_bias) y = y + *epilogue.bias;
   y = activate(y, epilogue.activation);
+  if (epilogue.factor) {
+    const auto& [factor, first] = *epilogue.factor;
+    y = y * mx::slice(factor, {0, first}, {factor.shape(0), first + w.outputs()});
+  }
   return epilogue.residual ? *epilogue.residual + y : y;
 }
 

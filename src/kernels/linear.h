@@ -19,10 +19,20 @@ mx::array activate(const mx::array& x, Activation activation);
 /// activation(gate) * up, where clipped_swiglu changes `up`, too.
 mx::array gate_times(const mx::array& gate, const mx::array& up, Activation activation);
 
-/// What happens to x W^T: + bias, activation, + residual, in this order.
+/// cap * tanh(x / cap) of logits [R, V]; by the backend's kernels where there is one.
+mx::array softcap(const mx::array& x, float cap, const CpuBackendPtr& backend);
+
+/// N neighbouring columns of x [T, at least first + N].
+struct Columns {
+  mx::array x;
+  int first = 0;
+};
+
+/// What happens to x W^T: + bias, activation, times a factor, + residual, in this order.
 struct LinearEpilogue {
   std::optional<mx::array> bias = {};  ///< [N]
   Activation activation = Activation::none;
+  std::optional<Columns> factor = {};
   std::optional<mx::array> residual = {};  ///< [T, N]
   /// Activations stay float32 whatever the backend's options say: for products whose outputs decide.
   bool exact = false;

@@ -68,11 +68,11 @@ struct ScoreOptions {
 /// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
 /// operations. Scores are capped where options.softcap says so by operations that hold all of them.
 /// q [T, H, D], k [T, Hkv, D], v [T, Hkv, Dv]; k_pool [slots, Hkv, D] and v_pool [slots, Hkv, Dv], or of codes (kv_codes.h),
-/// take the new rows (in place where MLX can donate the buffer: hold no other reference to them). Returns
-/// [T, H * Dv].
-mx::array paged_attention(const mx::array& q, const mx::array& k, const mx::array& v,
-                          mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout,
-                          const ScoreOptions& options);
+/// take the new rows (in place where MLX can donate the buffer: hold no other reference to them), unless k and v
+/// are absent: then they have them, and Dv is D. Returns [T, H * Dv].
+mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
+                          const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
+                          const PagedLayout& layout, const ScoreOptions& options);
 
 /// The same where a value is its key's first value_dim numbers (multi-head latent attention), which are stored once.
 mx::array latent_attention(const mx::array& q, const mx::array& k, int value_dim, mx::array& k_pool,
@@ -100,6 +100,7 @@ struct QkNorm {
   std::optional<mx::array> q = {};  ///< [D], of whole rows [H * D]; absent: ones
   std::optional<mx::array> k = {};  ///< [D], of whole rows [Hkv * D]; absent: ones
   float eps = 0;
+  bool values = false;  ///< each head of values is divided by its root mean square, too
 };
 
 /// What one layer does between the projection to queries, keys and values, and the one of its output. Made at load.
@@ -107,6 +108,7 @@ struct AttentionSpec {
   AttentionShape shape;
   ScoreOptions scores;
   QkNorm norm = {cpu::HeadNorms::none};
+  cpu::KeyValues kv = cpu::KeyValues::apart;
 };
 
 /// A rotary embedding: which numbers of a head turn, and how fast. Made at load (nn/rope.h).
@@ -149,9 +151,9 @@ struct RowPositions {
   std::optional<mx::array> query_scales = {};  ///< float32 [T]: multiply a row's queries
 };
 
-/// From the projection qkv [T, (H + Hkv) * D + Hkv * Dv], without the last part where values are in keys, to attention's output
-/// [T, H * Dv]: norms, rotation, the new keys' and values' way into the pools (as paged_attention says), and causal
-/// attention. v_pool is of no use where values are in keys.
+/// From the projection qkv [T, (H + Hkv) * D + Hkv * Dv] (or what spec.kv says; without the last part where values are in keys) to
+/// attention's output [T, H * Dv]: norms, rotation, the new keys' and values' way into the pools (as paged_attention
+/// says), and causal attention. v_pool is of no use where values are in keys.
 mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout);

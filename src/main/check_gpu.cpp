@@ -48,6 +48,7 @@ std::string kernel_table(const std::vector<KernelProof>& proofs) {
 int check_gpu(const CheckGpuCommand& command, const std::filesystem::path& program) {
   auto options = command.engine;
   options.device = "gpu";
+  engine::try_gpu_kernels_again();
   const ModelSource source = get_model(command.model, program, options, command.offline);
   const std::unique_ptr<Engine> engine = load_model(source, options);
   const auto& kernels = engine->info().kernels;

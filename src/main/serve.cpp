@@ -116,7 +116,8 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   server::AccessOptions access_options = pippin::access_options(command);
   const std::size_t num_threads = std::max(2u, std::thread::hardware_concurrency());
   ThreadPool workers(num_threads);
-  ThreadPool loaders(num_threads + 2);             // decode pictures and clips
+  // They render and tokenize texts; one more, since clearing the caches waits on one of them for the engine.
+  ThreadPool loaders(num_threads + 1);
   server::HttpServer http(command.http, workers);  // before the load: a port in use is told at once
   access_options.on_loopback = http.on_loopback();
   warn_of_exposure(command, access_options);

@@ -95,13 +95,15 @@ std::shared_ptr<const T> DecodedCache::find(const Digest& key) {
 }
 
 void DecodedCache::insert(const Digest& key, Content content, std::int64_t bytes) {
-  Entries dropped;
+  Entries added, dropped;
   const std::lock_guard lock(mutex_);
   if (index_.contains(key) || bytes > max_bytes_) return;
-  while (num_bytes_ + bytes > max_bytes_) drop(std::prev(entries_.end()), dropped);
-  entries_.push_front({key, std::move(content), bytes});
-  index_[key] = entries_.begin();
-  num_bytes_ += bytes;
+  // Before anything changes: both take memory.
+  const Entry& entry = added.emplace_front(key, std::move(content), bytes);
+  index_.emplace(key, added.begin());
+  while (num_bytes_ + entry.bytes > max_bytes_) drop(std::prev(entries_.end()), dropped);
+  entries_.splice(entries_.begin(), added);
+  num_bytes_ += entry.bytes;
 }
 
 void DecodedCache::drop(Entries::iterator entry, Entries& dropped) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 
 #include "base/digest.h"
@@ -39,6 +40,7 @@ class DecodedCache {
   std::shared_ptr<const Pixels> picture(const Digest& key);
   std::shared_ptr<const Video> video(const Digest& key);
 
+  /// Where these throw std::bad_alloc they have changed nothing.
   void keep(const Digest& key, std::shared_ptr<const Pixels> picture);
   void keep(const Digest& key, std::shared_ptr<const Video> video);
 
@@ -51,6 +53,8 @@ class DecodedCache {
  private:
   using Content = std::variant<std::shared_ptr<const Pixels>, std::shared_ptr<const Video>>;
   struct Entry {
+    Entry(const Digest& name, Content content, std::int64_t bytes)
+        : key(name), content(std::move(content)), bytes(bytes) {}
     Digest key;
     Content content;
     std::int64_t bytes;

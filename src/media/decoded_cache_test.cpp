@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <vector>
 
+#include "base/failing_memory_testing.h"
 #include "base/files.h"
 #include "media/testing.h"
 
@@ -32,6 +34,37 @@ TEST(DecodedCache, KnowsWhatItKeeps) {
   cache.clear();
   EXPECT_EQ(cache.picture(key(1)), nullptr);
   EXPECT_EQ(cache.stats().bytes, 0);
+}
+
+TEST(DecodedCache, WithoutMemoryItHoldsWhatItHeld) {
+  const auto count = for_each_allocation([](std::int64_t number) {
+    DecodedCache cache(9 * 3);
+    cache.keep(key(4), picture(4));
+    cache.keep(key(5), picture(5));
+    const auto more = picture(3);
+    bool failed = false, told = false;
+    {
+      const FailingMemory memory(number);
+      try {
+        cache.keep(key(3), more);
+      } catch (const std::bad_alloc&) {
+        told = true;
+      }
+      failed = memory.has_failed();
+    }
+    EXPECT_EQ(told, failed);
+    EXPECT_EQ(cache.picture(key(3)), told ? nullptr : more);
+    EXPECT_EQ(cache.picture(key(4)) != nullptr, told) << "it makes room for what is kept alone";
+    EXPECT_TRUE(cache.picture(key(5)));
+    EXPECT_EQ(cache.stats().bytes, told ? 27 : 24);
+    EXPECT_EQ(cache.stats().entries, 2);
+    cache.drop_unused(100);
+    EXPECT_EQ(cache.stats().bytes, more.use_count() > 1 ? 9 : 0);
+    cache.keep(key(3), more);
+    EXPECT_EQ(cache.picture(key(3)), more);
+    return failed;
+  });
+  EXPECT_GE(count, 2);
 }
 
 TEST(DecodedCache, KeepsTheLastUsedWithinItsBytes) {

@@ -18,6 +18,7 @@
 #include <string>
 #include <thread>
 
+#include "base/failing_memory_testing.h"
 #include "pippin/error.h"
 
 namespace pippin::media {
@@ -67,6 +68,7 @@ class LoopbackServer {
   }
 
   void serve() {
+    FailingMemory::spare_this_thread();
     while (!stopping_) {
       if (!readable(listener_, 20)) continue;
       const int client = ::accept(listener_, nullptr, nullptr);
@@ -329,6 +331,59 @@ TEST_F(Fetch, CountsTheBytesThatItHolds) {
   }
   EXPECT_EQ(fetcher.stats().held_bytes, 0);
   EXPECT_EQ(std::get<Fetched>(Started(fetcher, server_.url("/exact")).wait()).bytes.size(), 1000u);
+}
+
+// Its owner's name takes memory, too.
+const Client long_client{"an owner whose name is longer than a string holds in itself", "1"};
+
+TEST_F(Fetch, WithoutMemoryEachEndsAndOthersGoOn) {
+  int fetched = 0, failed = 0;
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    std::promise<MediaFetcher::Result> promise;
+    const std::string url = server_.url("/picture");
+    bool missing = false;
+    MediaFetcher::Result result;
+    {
+      const FailingMemory memory(number, FailingMemory::Of::other_threads);
+      fetcher_.start(
+          long_client, url, 1000, [] { return true; },
+          [&](MediaFetcher::Result end) { promise.set_value(std::move(end)); });
+      result = promise.get_future().get();
+      missing = memory.has_failed();
+    }
+    if (const auto* got = std::get_if<Fetched>(&result)) {
+      EXPECT_EQ(got->bytes.size(), 6u);
+      ++fetched;
+    } else {
+      EXPECT_THROW(std::rethrow_exception(std::get<std::exception_ptr>(result)), std::bad_alloc);
+      ++failed;
+    }
+    result = {};
+    EXPECT_EQ(fetcher_.stats().running + fetcher_.stats().waiting, 0);
+    EXPECT_EQ(fetcher_.stats().held_bytes, 0);
+    EXPECT_EQ(fetch("/picture"), "pixels");
+    return missing;
+  });
+  EXPECT_GE(count, 2);
+  EXPECT_GE(failed, 2) << "the transfer's place and its body, at least";
+  EXPECT_GE(fetched, 1);
+}
+
+TEST_F(Fetch, WithoutMemoryWhoNobodyWaitsForStillEnds) {
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    std::atomic<bool> wanted = true;
+    std::promise<MediaFetcher::Result> promise;
+    fetcher_.start(
+        long_client, server_.url("/slow"), 1000, [&] { return wanted.load(); },
+        [&](MediaFetcher::Result end) { promise.set_value(std::move(end)); });
+    while (fetcher_.stats().running == 0) std::this_thread::yield();
+    const FailingMemory memory(number, FailingMemory::Of::other_threads);
+    wanted = false;
+    EXPECT_TRUE(std::holds_alternative<std::exception_ptr>(promise.get_future().get()));
+    EXPECT_EQ(fetcher_.stats().running, 0);
+    return memory.has_failed();
+  });
+  EXPECT_GE(count, 1);
 }
 
 TEST_F(Fetch, DropsWhatRunsWhenItIsDestroyed) {

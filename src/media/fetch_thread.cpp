@@ -53,7 +53,7 @@ void tell(const MediaFetcher::Done& done, MediaFetcher::Result result) noexcept 
   try {
     done(std::move(result));
   } catch (const std::exception& error) {
-    spdlog::error("[fetch] an end could not be told: {}", error.what());
+    insist([&] { spdlog::error("[fetch] an end could not be told: {}", error.what()); });
   }
 }
 
@@ -64,7 +64,7 @@ class FetchThread::Transfer {
  public:
   Transfer(FairQueue<FetchTask>::Turn turn, const FetchOptions& options,
            const MediaFetcher::AddressRule& rule, ByteBudget::Lease held)
-      : owner_(std::move(turn.owner)),
+      : owner_(turn.owner),
         task_(std::move(turn.task)),
         rule_(rule),
         held_(std::move(held)),
@@ -79,9 +79,11 @@ class FetchThread::Transfer {
   }
 
   CURL* curl() const { return curl_.get(); }
-  const std::string& owner() const { return owner_; }
+  FairQueue<FetchTask>::Ticket owner() const { return owner_; }
   bool wanted() const { return !task_.wanted || task_.wanted(); }
-  const MediaFetcher::Done& done() const { return task_.done; }
+  /// Whom to tell of its end; set once it has begun.
+  void set_done(MediaFetcher::Done done) { done_ = std::move(done); }
+  MediaFetcher::Done take_done() { return std::move(done_); }
 
   /// What came of it, as libcurl says.
   MediaFetcher::Result result(CURLcode code) {
@@ -162,8 +164,9 @@ class FetchThread::Transfer {
     refuse(task_.url, detail.empty() ? curl_easy_strerror(code) : detail);
   }
 
-  const std::string owner_;
+  const FairQueue<FetchTask>::Ticket owner_;
   const FetchTask task_;
+  MediaFetcher::Done done_;
   const MediaFetcher::AddressRule& rule_;
   std::vector<std::uint8_t> body_;
   ByteBudget::Lease held_;
@@ -232,7 +235,7 @@ void FetchThread::begin_waiting() {
   for (;;) {
     std::unique_lock lock(mutex_);
     if (stopping_ || num_running_ >= options_.max_at_once) return;
-    auto turn = insist([&] { return waiting_.pop(); });
+    auto turn = waiting_.pop();
     if (!turn) return;
     ++num_running_;
     lock.unlock();
@@ -242,18 +245,25 @@ void FetchThread::begin_waiting() {
 
 // What can't even begin is told so.
 void FetchThread::begin(FairQueue<FetchTask>::Turn turn) {
-  const auto [owner, done] = insist([&] { return std::pair(turn.owner, turn.task.done); });
+  const auto owner = turn.owner;
+  auto done = std::move(turn.task.done);
   try {
     running_.push_back(std::make_unique<Transfer>(std::move(turn), options_, rule_, held_.none()));
-    if (curl_multi_add_handle(multi_.get(), running_.back()->curl()) == CURLM_OK) return;
-    running_.pop_back();
-    throw std::bad_alloc();
+    if (curl_multi_add_handle(multi_.get(), running_.back()->curl()) != CURLM_OK) {
+      running_.pop_back();
+      throw std::bad_alloc();
+    }
+    running_.back()->set_done(std::move(done));
   } catch (...) {
+    give_turn_back(owner);
     tell(done, std::current_exception());
-    const std::lock_guard lock(mutex_);
-    waiting_.finished(owner);
-    --num_running_;
   }
+}
+
+void FetchThread::give_turn_back(FairQueue<FetchTask>::Ticket owner) {
+  const std::lock_guard lock(mutex_);
+  waiting_.finished(owner);
+  --num_running_;
 }
 
 void FetchThread::end_finished() {
@@ -282,15 +292,11 @@ void FetchThread::end_unwanted() {
 
 // Its connection is closed, and its turn over, before its end is told.
 void FetchThread::end(Transfers::iterator transfer, MediaFetcher::Result result) {
-  const auto [owner, done] =
-      insist([&] { return std::pair((*transfer)->owner(), (*transfer)->done()); });
+  const auto owner = (*transfer)->owner();
+  const auto done = (*transfer)->take_done();
   curl_multi_remove_handle(multi_.get(), (*transfer)->curl());
   running_.erase(transfer);
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.finished(owner);
-    --num_running_;
-  }
+  give_turn_back(owner);
   tell(done, std::move(result));
   curl_multi_wakeup(multi_.get());  // for the next one's turn
 }

@@ -23,7 +23,8 @@ struct FetchTask {
   MediaFetcher::Done done;
 };
 
-/// See MediaFetcher. Any thread may add tasks; the transfers belong to its own.
+/// See MediaFetcher. Any thread may add tasks; the transfers belong to its own. A transfer that there is no memory for ends with
+/// std::bad_alloc.
 class FetchThread {
  public:
   FetchThread(const FetchOptions& options, MediaFetcher::AddressRule rule);
@@ -44,6 +45,7 @@ class FetchThread {
   void run();
   void begin_waiting();
   void begin(FairQueue<FetchTask>::Turn turn);
+  void give_turn_back(FairQueue<FetchTask>::Ticket owner);
   void end_finished();
   void end_unwanted();
   void end(Transfers::iterator transfer, MediaFetcher::Result result);

@@ -49,10 +49,14 @@ constexpr Meaning meanings[] = {
     {"attention_bias", is_false},
     {"attention_out_bias", is_false},
     {"attn_logit_softcapping", is_zero},
+    {"attention_k_eq_v", is_false},
     {"attention_multiplier", is_one},
+    {"activation_sparsity_pattern", never},
+    {"altup_num_inputs", never},
     {"clip_qkv", is_zero},
     {"decoder_sparse_step", is_one},
     {"embedding_multiplier", is_one},
+    {"enable_moe_block", is_false},
     {"final_logit_softcapping", is_zero},
     {"first_k_dense_replace", never},
     {"kv_lora_rank", is_zero},
@@ -60,9 +64,12 @@ constexpr Meaning meanings[] = {
     {"moe_layer_freq", is_one},
     {"q_lora_rank", is_zero},
     {"rope_interleave", is_false},
+    {"global_head_dim", never},
     {"hidden_act", never},
     {"hidden_activation", never},
+    {"hidden_size_per_layer_input", is_zero},
     {"interleaved_sliding_window", is_zero},
+    {"laurel_rank", never},
     {"layer_types", all_full},
     {"logit_scale", is_one},
     {"logits_scaling", is_one},
@@ -73,10 +80,13 @@ constexpr Meaning meanings[] = {
     {"n_shared_experts", is_zero},
     {"no_rope_layers", is_empty},
     {"num_experts", is_zero},
+    {"num_global_key_value_heads", is_zero},
+    {"num_kv_shared_layers", is_zero},
     {"num_local_experts", is_zero},
     {"n_routed_experts", is_zero},
     {"norm_topk_prob", is_false},
     {"partial_rotary_factor", is_one},
+    {"per_layer_config", never},
     {"qkv_bias", is_false},
     {"query_pre_attn_scalar", never},
     {"residual_multiplier", is_one},
@@ -96,6 +106,7 @@ constexpr Meaning meanings[] = {
     {"use_bias", is_false},
     {"use_qkv_bias", is_false},
     {"use_bidirectional_attention", is_false},
+    {"use_double_wide_mlp", is_false},
     {"use_qk_norm", is_false},
     {"use_sliding_window", is_false},
 };
@@ -209,6 +220,17 @@ std::vector<std::int64_t> ConfigFields::integers(const char* key) {
     for (const auto& value : *array) {
       if (!value.is_int64()) refuse(key, "must hold integers");
       all.push_back(value.as_int64());
+    }
+  return all;
+}
+
+std::vector<float> ConfigFields::numbers(const char* key) {
+  asked_.insert(key);
+  std::vector<float> all;
+  if (const auto* array = members_.array(key))
+    for (const auto& value : *array) {
+      if (!value.is_number()) refuse(key, "must hold numbers");
+      all.push_back(static_cast<float>(value.to_number<double>()));
     }
   return all;
 }

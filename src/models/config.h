@@ -32,6 +32,8 @@ class ConfigFields {
   std::int64_t integer_or(const char* key, std::int64_t fallback);
   /// A list of integers; empty where absent.
   std::vector<std::int64_t> integers(const char* key);
+  /// A list of numbers; empty where absent.
+  std::vector<float> numbers(const char* key);
   std::string text_or(const char* key, const char* fallback);
   /// Refuses any other string than `value`; absent is right.
   void expect(const char* key, const char* value);

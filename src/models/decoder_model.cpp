@@ -34,8 +34,9 @@ mx::array DecoderModel::forward(const StepInput& input, nn::ModelState& state) c
     step.after_layer = [&](mx::array h, std::size_t layer) {
       return add_deepstack(std::move(h), input.media, layer);
     };
-  const auto h =
-      decoder_.forward(place_media(decoder_.embed(input.tokens), input.media), step, state);
+  const auto begin = place_media(decoder_.embed(input.tokens), input.media);
+  step.layer_inputs = decoder_.layer_inputs(input.tokens, begin);
+  const auto h = decoder_.forward(begin, step, state);
   // Only the wanted rows go through the output layer, the largest matrix of a small model.
   return decoder_.logits(input.logit_rows ? mx::take(h, *input.logit_rows, 0) : h);
 }

@@ -64,7 +64,9 @@ class Golden : public ::testing::TestWithParam<GoldenParam>,
     const auto info = read_json_object(golden_dir / (checkpoint() + ".golden.json"));
     const auto config = read_json_object(golden_dir / checkpoint() / "config.json");
     const auto* text = Members(config).object("text_config");
-    has_experts_ = (text ? *text : config).contains("num_experts_per_tok");
+    const auto& decoder = text ? *text : config;
+    has_experts_ = decoder.contains("num_experts_per_tok") ||
+                   Members(decoder).boolean("enable_moe_block").value_or(false);
     scale_ = static_cast<float>(info.at("logit_scale").to_number<double>());
     for (const auto& value : info.at("cases").as_array()) {
       const auto& object = value.as_object();

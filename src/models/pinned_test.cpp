@@ -265,7 +265,7 @@ std::vector<const char*> pinned_checkpoints() {
   for (const char* name :
        {"qwen3_moe-mlx-4bit", "gpt_oss-bf16", "nemotron_h-bf16", "nemotron_h_moe-bf16",
         "qwen3_5_vision-mlx-4bit", "qwen3_next-bf16", "granitemoehybrid-mlx-4bit", "lfm2_moe-bf16",
-        "glm4_moe_lite-mlx-4bit", "deepseek_v2-bf16"})
+        "gemma4_text-bf16", "gemma4-mlx-4bit"})
     all.push_back(name);
   if (!sanitized) all.push_back("demo-model");  // which has the small ones' layers
   return all;

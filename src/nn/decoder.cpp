@@ -1,5 +1,6 @@
 #include "nn/decoder.h"
 
+#include <numbers>
 #include <utility>
 
 namespace pippin::nn {
@@ -27,14 +28,20 @@ Linear load_lm_head(const DecoderConfig& c, Checkpoint& checkpoint, const Embedd
   return Linear::load(checkpoint, "lm_head", c.hidden_size, c.vocab_size);
 }
 
-JoinedLinear load_qkv(const DecoderConfig& c, const AttentionConfig& a, Checkpoint& checkpoint,
-                      const std::string& name) {
+cpu::KeyValues key_values(const AttentionConfig& a, bool has_kv) {
+  if (!has_kv) return cpu::KeyValues::none;
+  return a.keys_are_values ? cpu::KeyValues::one : cpu::KeyValues::apart;
+}
+
+JoinedLinear load_qkv(const DecoderConfig& c, const AttentionConfig& a, cpu::KeyValues kv,
+                      Checkpoint& checkpoint, const std::string& name) {
   const auto part = [&](const char* which, int heads) {
     return Linear::load(checkpoint, name + which, c.hidden_size, heads * a.head_dim, a.qkv_bias);
   };
   const bool beside = a.output_gate == OutputGate::beside_queries;
-  std::vector<Linear> parts = {part(".q_proj", beside ? 2 * a.num_heads : a.num_heads),
-                               part(".k_proj", a.num_kv_heads), part(".v_proj", a.num_kv_heads)};
+  std::vector<Linear> parts = {part(".q_proj", beside ? 2 * a.num_heads : a.num_heads)};
+  if (kv != cpu::KeyValues::none) parts.push_back(part(".k_proj", a.num_kv_heads));
+  if (kv == cpu::KeyValues::apart) parts.push_back(part(".v_proj", a.num_kv_heads));
   if (a.output_gate == OutputGate::apart) parts.push_back(part(".gate_proj", a.num_heads));
   return JoinedLinear(parts);
 }
@@ -50,10 +57,12 @@ int output_width(const AttentionConfig& a) {
 }
 
 kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& a,
-                                 Checkpoint& checkpoint, const std::string& name) {
+                                 cpu::KeyValues kv, Checkpoint& checkpoint,
+                                 const std::string& name) {
   kernels::AttentionSpec spec{shape_of(a),
                               {.scale = a.scale, .window = a.window, .softcap = a.softcap},
-                              {.norms = a.norms, .eps = c.norm_eps}};
+                              {.norms = a.norms, .eps = c.norm_eps, .values = a.value_norm},
+                              kv};
   if (a.sinks) spec.scores.sinks = checkpoint.take(name + ".sinks", {a.num_heads});
   if (a.norms == cpu::HeadNorms::none || !a.norm_weights) return spec;
   const bool whole = a.norms == cpu::HeadNorms::whole_row;
@@ -62,12 +71,20 @@ kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& 
     return RmsNorm::load(checkpoint, name + which, dim, c.norm_eps, c.norm_adds_one).weight();
   };
   spec.norm.q = weight(".q_norm", a.num_heads);
-  spec.norm.k = weight(".k_norm", a.num_kv_heads);
+  if (kv != cpu::KeyValues::none) spec.norm.k = weight(".k_norm", a.num_kv_heads);
   return spec;
 }
 
-MlpConfig mlp_of(const DecoderConfig& c) {
-  return {c.hidden_size, c.intermediate_size, c.activation, c.mlp_bias, c.mlp_gated};
+MlpConfig mlp_of(const DecoderConfig& c, std::size_t layer) {
+  const int width =
+      c.intermediate_sizes.empty() ? c.intermediate_size : c.intermediate_sizes[layer];
+  const float sparsity = c.sparsities.empty() ? 0 : c.sparsities[layer];
+  return {c.hidden_size, width, c.activation, c.mlp_bias, c.mlp_gated, sparsity};
+}
+
+// The layer whose keys and values it reads, -1 where it has its own.
+int shared_layer(const DecoderConfig& c, std::size_t layer) {
+  return c.shared_kv.empty() ? -1 : c.shared_kv[layer];
 }
 
 // Null where the layer has an MLP.
@@ -132,7 +149,9 @@ mx::array scales_of(const mx::array& positions, const QueryScale& scale) {
 std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOptions& options) {
   std::vector<LayerState> states;
   for (const int layer : config.layers) {
-    if (layer >= 0) {
+    if (const int shared = shared_layer(config, states.size()); shared >= 0) {
+      states.emplace_back(SharedKv{shared});
+    } else if (layer >= 0) {
       const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
       const auto shape = shape_of(kind);
       states.emplace_back(PagedKv{shape.num_kv_heads, shape.head_dim, shape.value_dim(),
@@ -146,16 +165,16 @@ std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOpti
   return states;
 }
 
-Decoder::Attention::Attention(const DecoderConfig& c, const AttentionConfig& kind,
+Decoder::Attention::Attention(const DecoderConfig& c, const AttentionConfig& kind, bool has_kv,
                               Checkpoint& checkpoint, const std::string& name)
     : o_proj(Linear::load(checkpoint, name + ".o_proj", output_width(kind), c.hidden_size,
                           kind.output_bias)),
-      spec_(load_spec(c, kind, checkpoint, name)),
+      spec_(load_spec(c, kind, key_values(kind, has_kv), checkpoint, name)),
       output_gate_(kind.output_gate) {
   if (kind.latent)
     latent_.emplace(*kind.latent, c.hidden_size, kind.num_heads, checkpoint, name);
   else
-    qkv_proj_ = load_qkv(c, kind, checkpoint, name);
+    qkv_proj_ = load_qkv(c, kind, spec_.kv, checkpoint, name);
 }
 
 mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowPositions& rows,
@@ -185,13 +204,26 @@ Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& che
   }
   if (has_mlp(c, layer)) {
     mlp_input = norm(c.norms.mlp_input, c.norm_eps);
-    mlp.emplace(mlp_of(c), moe_of(c, layer), checkpoint, name + ".mlp");
+    mlp.emplace(mlp_of(c, layer), moe_of(c, layer), BranchNorms{c.norm_eps, c.norm_adds_one},
+                checkpoint, name + ".mlp");
     mlp_output = norm(c.norms.mlp_output, output_eps);
   }
   if (kind == recurrent_layer)
     recurrent = load_recurrent(c, checkpoint, name);
   else if (kind >= 0)
-    self_attn.emplace(c, c.kinds[static_cast<std::size_t>(kind)], checkpoint, name + ".self_attn");
+    self_attn.emplace(c, c.kinds[static_cast<std::size_t>(kind)], shared_layer(c, layer) < 0,
+                      checkpoint, name + ".self_attn");
+  if (c.layer_inputs)
+    layer_input.emplace(*c.layer_inputs, layer, c.hidden_size, c.norm_eps, c.activation, checkpoint,
+                        name + ".layer_input");
+  if (c.laurel_rank > 0)
+    laurel = Laurel{
+        Linear::load(checkpoint, name + ".laurel.linear_left", c.hidden_size, c.laurel_rank),
+        Linear::load(checkpoint, name + ".laurel.linear_right", c.laurel_rank, c.hidden_size),
+        load_norm(c, checkpoint, name + ".laurel.post_laurel_norm", c.norm_eps)};
+  if (c.altup) altup.emplace(*c.altup, c.hidden_size, c.norm_eps, checkpoint, name + ".altup");
+  if (c.layer_scale)
+    scale = mx::astype(checkpoint.take(name + ".layer_scale", {1}), mx::float32).item<float>();
 }
 
 Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
@@ -199,9 +231,14 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
       embed_tokens_(Embedding::load(checkpoint, "model.embed_tokens", config_.vocab_size,
                                     config_.hidden_size)),
       norm_(load_last_norm(config_, checkpoint)),
-      lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)) {
+      lm_head_(load_lm_head(config_, checkpoint, embed_tokens_)),
+      cpu_(checkpoint.cpu()) {
+  if (config_.layer_inputs)
+    layer_inputs_.emplace(*config_.layer_inputs, static_cast<int>(config_.layers.size()),
+                          config_.hidden_size, config_.norm_eps, checkpoint);
   if (config_.embedding_norm)
     embedding_norm_ = RmsNorm::plain(checkpoint, config_.hidden_size, config_.norm_eps);
+  if (config_.altup) altup_.emplace(*config_.altup, config_.hidden_size, checkpoint);
   for (std::size_t i = 0; i < config_.layers.size(); ++i)
     layers_.emplace_back(config_, i, checkpoint, "model.layers." + std::to_string(i));
 }
@@ -209,6 +246,11 @@ Decoder::Decoder(DecoderConfig config, Checkpoint& checkpoint)
 mx::array Decoder::embed(const mx::array& tokens) const {
   const auto rows = times(embed_tokens_(tokens), config_.embedding_scale);
   return embedding_norm_ ? (*embedding_norm_)(rows) : rows;
+}
+
+std::optional<mx::array> Decoder::layer_inputs(const mx::array& tokens, const mx::array& h) const {
+  if (!layer_inputs_) return {};
+  return (*layer_inputs_)(tokens, h);
 }
 
 // By kind.
@@ -229,10 +271,11 @@ std::vector<kernels::RowPositions> Decoder::row_positions(const DecoderStep& ste
 // h + last(x), normed and scaled where the family does that.
 template <class Last>
 mx::array Decoder::add_branch(const mx::array& h, const Last& last, const mx::array& x,
-                              const std::optional<Norm>& norm) const {
-  if (!norm && config_.residual_scale == 1) return last.add_to(h, x);
+                              const std::optional<Norm>& norm, float scale) const {
+  if (config_.residual_scale == 1)
+    return norm ? (*norm)(last(x), {h, scale}) : times(last.add_to(h, x), scale);
   const auto y = last(x);
-  return h + times(norm ? (*norm)(y) : y, config_.residual_scale);
+  return times(h + times(norm ? (*norm)(y) : y, config_.residual_scale), scale);
 }
 
 // h + the layer's attention, or what it has in its place.
@@ -251,26 +294,46 @@ mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
                     layer.attention_output);
 }
 
+mx::array Decoder::run(mx::array h, std::size_t i, const DecoderStep& step,
+                       const std::vector<kernels::RowPositions>& rows, ModelState& state) const {
+  const auto& layer = layers_[i];
+  const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
+  const auto x = normed(layer.attention_input);
+  if (layer.kind != no_mixer) h = mix(h, x, i, step, rows, state);
+  if (const auto& laurel = layer.laurel)
+    h = laurel->norm(laurel->right(laurel->left(x)), {h + x, 1 / std::numbers::sqrt2_v<float>});
+  const bool last_is_mlp = !layer.layer_input || layer.altup;
+  if (layer.mlp)
+    h = add_branch(h, *layer.mlp, config_.parallel ? x : normed(layer.mlp_input), layer.mlp_output,
+                   last_is_mlp ? layer.scale : 1);
+  return last_is_mlp ? h : layer.layer_input->add_to(h, *step.layer_inputs, layer.scale);
+}
+
+mx::array Decoder::run_streams(const mx::array& streams, std::size_t i, const DecoderStep& step,
+                               const std::vector<kernels::RowPositions>& rows,
+                               ModelState& state) const {
+  const auto& layer = layers_[i];
+  const auto predictions = layer.altup->predict(streams);
+  const auto corrected = layer.altup->correct(
+      predictions, run(layer.altup->active(predictions), i, step, rows, state));
+  if (!layer.layer_input) return corrected;
+  return layer.altup->add_to_others(
+      corrected, (*layer.layer_input)(layer.altup->output(corrected), *step.layer_inputs));
+}
+
 mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& state) const {
   const auto rows = row_positions(step);
+  if (altup_) h = altup_->widen(h);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const auto& layer = layers_[i];
-    const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
-    const auto x = normed(layer.attention_input);
-    if (layer.kind != no_mixer) h = mix(h, x, i, step, rows, state);
-    if (layer.mlp)
-      h = add_branch(h, *layer.mlp, config_.parallel ? x : normed(layer.mlp_input),
-                     layer.mlp_output);
+    h = altup_ ? run_streams(h, i, step, rows, state) : run(std::move(h), i, step, rows, state);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
-  return h;
+  return altup_ ? altup_->narrow(h) : h;
 }
 
 mx::array Decoder::logits(const mx::array& h) const {
-  auto x = times(mx::astype(lm_head_(norm_(h)), mx::float32), config_.logit_scale);
-  if (config_.logit_softcap == 0) return x;
-  const mx::array cap(config_.logit_softcap);
-  return cap * mx::tanh(x / cap);
+  const auto x = times(mx::astype(lm_head_(norm_(h)), mx::float32), config_.logit_scale);
+  return config_.logit_softcap == 0 ? x : kernels::softcap(x, config_.logit_softcap, cpu_);
 }
 
 }  // namespace pippin::nn

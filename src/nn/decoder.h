@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "nn/altup.h"
 #include "nn/feed_forward.h"
 #include "nn/gated_delta.h"
 #include "nn/latent_attention.h"
+#include "nn/layer_inputs.h"
 #include "nn/layers.h"
 #include "nn/mamba2.h"
 #include "nn/model_state.h"
@@ -50,6 +52,8 @@ struct AttentionConfig {
   std::optional<QueryScale> query_scale = {};
   bool norm_weights = true;  ///< else q_norm and k_norm have none
   OutputGate output_gate = OutputGate::none;
+  bool value_norm = false;       ///< each head of values is divided by its root mean square
+  bool keys_are_values = false;  ///< k_proj gives the values, too, and there is no v_proj
   /// Multi-head latent attention in place of q_proj, k_proj and v_proj: num_kv_heads and head_dim, biases of q, k and v, and norms of
   /// heads say nothing then.
   std::optional<LatentConfig> latent = {};
@@ -102,6 +106,14 @@ struct DecoderConfig {
   std::optional<GatedDeltaConfig> gated_delta;
   std::optional<Mamba2Config> mamba2;
   std::vector<int> layers;  ///< each layer's kind of attention, or recurrent_layer, or no_mixer
+  /// By layer: the earlier layer whose keys and values it attends to, without any of its own, or -1; empty: each has its own.
+  std::vector<int> shared_kv = {};
+  std::vector<int> intermediate_sizes = {};  ///< by layer; empty: intermediate_size
+  std::optional<LayerInputsConfig> layer_inputs = {};
+  std::vector<float> sparsities = {};  ///< MlpConfig::sparsity by layer; empty: 0
+  int laurel_rank = 0;  ///< of low-rank maps beside attention (Laurel); 0: there are none
+  std::optional<AltUpConfig> altup = {};
+  bool layer_scale = false;  ///< model.layers.N.layer_scale [1] multiplies what the layer gives
   std::vector<bool> mixer_alone = {};  ///< by layer: no MLP follows; empty: one follows in all
 };
 
@@ -116,6 +128,7 @@ struct DecoderStep {
   /// Of the layers whose pages are ModelState::window_pages(); null where no layer's are.
   const kernels::PagedLayout* window_layout = nullptr;
   std::span<const kernels::StateRows> states = {};  ///< the rows of recurrent layers
+  std::optional<mx::array> layer_inputs = {};  ///< Decoder::layer_inputs(), where there are any
   /// Called with the hidden states [T, D] after layer i, which it may replace.
   std::function<mx::array(mx::array, std::size_t)> after_layer = {};
 };
@@ -128,6 +141,8 @@ class Decoder {
 
   /// tokens int32 [T] -> [T, D].
   mx::array embed(const mx::array& tokens) const;
+  /// What DecoderStep::layer_inputs wants: of the tokens and of what forward() will begin with. Absent where the layers have none.
+  std::optional<mx::array> layer_inputs(const mx::array& tokens, const mx::array& h) const;
   /// Hidden states [T, D] after all layers; writes the rows' keys and values, and recurrent states.
   mx::array forward(mx::array h, const DecoderStep& step, ModelState& state) const;
   /// h [R, D] -> logits float32 [R, V].
@@ -136,8 +151,8 @@ class Decoder {
  private:
   class Attention {
    public:
-    Attention(const DecoderConfig& config, const AttentionConfig& kind, Checkpoint& checkpoint,
-              const std::string& name);
+    Attention(const DecoderConfig& config, const AttentionConfig& kind, bool has_kv,
+              Checkpoint& checkpoint, const std::string& name);
     mx::array operator()(const mx::array& x, const kernels::RowPositions& rows,
                          const kernels::PagedLayout& layout, mx::array& k_pool,
                          mx::array& v_pool) const;
@@ -146,10 +161,16 @@ class Decoder {
 
    private:
     std::optional<JoinedLinear>
-        qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh; or
+        qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh, or less (spec_.kv); or
     std::optional<LatentProjections> latent_;
     kernels::AttentionSpec spec_;
     OutputGate output_gate_;
+  };
+
+  /// x + norm(right(left x)) beside attention; both and the residual are averaged, but for a factor.
+  struct Laurel {
+    Linear left, right;
+    Norm norm;
   };
 
   struct Block {
@@ -162,23 +183,36 @@ class Decoder {
     std::optional<Norm> attention_output, mlp_input;
     std::optional<FeedForward> mlp;
     std::optional<Norm> mlp_output;
+    std::optional<LayerInput> layer_input;
+    std::optional<Laurel> laurel;
+    std::optional<AltUpLayer> altup;
+    float scale = 1;  ///< layer_scale
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
+  /// h after a layer, but for what layer inputs and the scale do where there is AltUp.
+  mx::array run(mx::array h, std::size_t layer, const DecoderStep& step,
+                const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
+  /// The same for streams.
+  mx::array run_streams(const mx::array& streams, std::size_t layer, const DecoderStep& step,
+                        const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
   /// `x`: what the layer's mixer reads, h or h normed.
   mx::array mix(const mx::array& h, const mx::array& x, std::size_t layer, const DecoderStep& step,
                 const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
-  /// Last: Linear or FeedForward.
+  /// Last: Linear or FeedForward. scale: of the sum, at the end.
   template <class Last>
   mx::array add_branch(const mx::array& h, const Last& last, const mx::array& x,
-                       const std::optional<Norm>& norm) const;
+                       const std::optional<Norm>& norm, float scale = 1) const;
 
   DecoderConfig config_;
   Embedding embed_tokens_;
   std::optional<RmsNorm> embedding_norm_;
+  std::optional<LayerInputs> layer_inputs_;
+  std::optional<AltUp> altup_;
   std::vector<Block> layers_;
   Norm norm_;
   Linear lm_head_;
+  kernels::CpuBackendPtr cpu_;
 };
 
 }  // namespace pippin::nn

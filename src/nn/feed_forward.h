@@ -16,6 +16,9 @@ struct MlpConfig {
   Activation activation = Activation::silu;  ///< of the gate
   bool bias = false;                         ///< of all three
   bool gated = true;  ///< else down(activation(up x)), also of the experts, which have no gate then
+  /// The share of a row's gates that would be dropped if they were normally distributed (Gemma 3n): the activation's input is what a gate
+  /// has above their mean plus the quantile of their deviation, or zero. 0: the gate itself.
+  float sparsity = 0;
 };
 
 /// A mixture of experts. The experts have the MLP's activation.
@@ -29,6 +32,15 @@ struct MoeConfig {
   bool shared_gate = false;  ///< its output is multiplied by sigmoid(shared_gate x)
   /// The experts work on latent_in x [L] instead of x, and latent_out turns their sum into [D]; 0: they don't.
   int latent_width = 0;
+  bool expert_scales = false;  ///< router.expert_scales [E] multiply the weights
+  /// The block's MLP stands beside the experts (MlpBesideMoe).
+  bool beside_mlp = false;
+};
+
+/// The norms of what stands in a block beside others.
+struct BranchNorms {
+  float eps = 1e-6f;
+  bool adds_one = false;
 };
 
 /// activation(x W^T + b), where there is no gate.
@@ -37,6 +49,15 @@ struct ActivatedLinear {
   Activation activation;
 
   mx::array operator()(const mx::array& x) const { return linear(x, activation); }
+};
+
+/// activation(max(0, gate x - cutoff)) * up x, for MlpConfig::sparsity. By MLX's operations but for the products.
+struct SparseGatedLinear {
+  Linear gate, up;
+  Activation activation;
+  float quantile;  ///< cutoff = mean + quantile * deviation of the row
+
+  mx::array operator()(const mx::array& x) const;
 };
 
 /// Tensors: NAME.{gate,up,down}_proj.
@@ -54,7 +75,7 @@ class Mlp {
     return std::visit([&](const auto& up) { return up(x); }, up_);
   }
 
-  std::variant<GatedLinear, ActivatedLinear> up_;
+  std::variant<GatedLinear, ActivatedLinear, SparseGatedLinear> up_;
   Linear down_proj_;
 };
 
@@ -66,8 +87,14 @@ class Moe {
   Moe(const MoeConfig& config, const MlpConfig& mlp, Checkpoint& checkpoint,
       const std::string& name);
 
-  mx::array operator()(const mx::array& x) const { return sum(std::nullopt, x); }
-  mx::array add_to(const mx::array& residual, const mx::array& x) const { return sum(residual, x); }
+  mx::array operator()(const mx::array& x) const { return sum(std::nullopt, x, x); }
+  /// The same where the router reads something else.
+  mx::array operator()(const mx::array& x, const mx::array& routed_by) const {
+    return sum(std::nullopt, x, routed_by);
+  }
+  mx::array add_to(const mx::array& residual, const mx::array& x) const {
+    return sum(residual, x, x);
+  }
 
  private:
   /// The projections of the shared MLP's gate.
@@ -81,24 +108,42 @@ class Moe {
     Linear in, out;
   };
 
-  mx::array sum(const std::optional<mx::array>& residual, const mx::array& x) const;
+  mx::array sum(const std::optional<mx::array>& residual, const mx::array& x,
+                const mx::array& routed_by) const;
 
   kernels::RouterOptions options_;
   Linear router_;
-  std::optional<mx::array> correction_;  ///< float32 [E]
+  std::optional<mx::array> correction_, expert_scales_;  ///< float32 [E]
   kernels::ExpertWeights experts_;
   std::optional<Shared> shared_;
   std::optional<Latent> latent_;
   kernels::CpuBackendPtr cpu_;
 };
 
-/// Either of them.
+/// An MLP and experts over one input: output_norm(mlp(input_norm x)) + experts_output_norm(experts(experts_input_norm x)), where the
+/// router reads router_norm(x) / sqrt(D). Tensors: those of both, and NAME.{input,output,experts_input,experts_output,router}_norm.
+class MlpBesideMoe {
+ public:
+  MlpBesideMoe(const MoeConfig& moe, const MlpConfig& mlp, const BranchNorms& norms,
+               Checkpoint& checkpoint, const std::string& name);
+
+  mx::array operator()(const mx::array& x) const;
+  mx::array add_to(const mx::array& residual, const mx::array& x) const {
+    return residual + (*this)(x);
+  }
+
+ private:
+  Mlp mlp_;
+  Moe moe_;
+  RmsNorm input_norm_, output_norm_, experts_input_norm_, experts_output_norm_, router_norm_;
+};
+
+/// One of them.
 class FeedForward {
  public:
-  FeedForward(const MlpConfig& mlp, const MoeConfig* moe, Checkpoint& checkpoint,
-              const std::string& name)
-      : content_(moe ? Content(std::in_place_type<Moe>, *moe, mlp, checkpoint, name)
-                     : Content(std::in_place_type<Mlp>, mlp, checkpoint, name)) {}
+  /// norms: of what stands side by side.
+  FeedForward(const MlpConfig& mlp, const MoeConfig* moe, const BranchNorms& norms,
+              Checkpoint& checkpoint, const std::string& name);
 
   /// x [T, D] -> [T, D].
   mx::array operator()(const mx::array& x) const {
@@ -110,7 +155,7 @@ class FeedForward {
   }
 
  private:
-  using Content = std::variant<Mlp, Moe>;
+  using Content = std::variant<Mlp, Moe, MlpBesideMoe>;
   Content content_;
 };
 

@@ -185,12 +185,11 @@ Embedding Embedding::load(Checkpoint& checkpoint, const std::string& name, int n
 }
 
 RmsNorm RmsNorm::load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
-                      bool adds_one) {
+                      bool adds_one, float factor) {
   auto weight = checkpoint.take(name + ".weight", {dim});
-  if (adds_one) {
-    weight = mx::array(1.0f, weight.dtype()) + weight;
-    weight.eval();
-  }
+  if (adds_one) weight = mx::array(1.0f, weight.dtype()) + weight;
+  if (factor != 1) weight = weight * mx::array(factor, weight.dtype());
+  weight.eval();
   return RmsNorm(std::move(weight), eps, checkpoint.cpu());
 }
 

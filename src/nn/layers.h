@@ -40,6 +40,10 @@ class Linear {
   mx::array exact(const mx::array& x) const {
     return kernels::linear(x, weight_, {.bias = bias_, .exact = true});
   }
+  /// activation(y) * factor.
+  mx::array times(const mx::array& x, Activation activation, const kernels::Columns& factor) const {
+    return kernels::linear(x, weight_, {.bias = bias_, .activation = activation, .factor = factor});
+  }
   /// residual + y, as the end of a residual branch.
   mx::array add_to(const mx::array& residual, const mx::array& x) const {
     return kernels::linear(x, weight_, {.bias = bias_, .residual = residual});
@@ -106,12 +110,13 @@ class Embedding {
 /// x / rms(x) * weight over the last axis, where `adds_one` (Gemma) times 1 + the stored weight.
 class RmsNorm {
  public:
+  /// factor: of the weights.
   static RmsNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
-                      bool adds_one = false);
+                      bool adds_one = false, float factor = 1);
   /// The norm without weights.
   static RmsNorm plain(const Checkpoint& checkpoint, int dim, float eps);
-  mx::array operator()(const mx::array& x) const {
-    return kernels::rms_norm(x, weight_, eps_, cpu_);
+  mx::array operator()(const mx::array& x, const kernels::NormEpilogue& epilogue = {}) const {
+    return kernels::rms_norm(x, weight_, eps_, cpu_, epilogue);
   }
   const mx::array& weight() const { return weight_; }
   float eps() const { return eps_; }
@@ -129,8 +134,8 @@ class LayerNorm {
  public:
   static LayerNorm load(Checkpoint& checkpoint, const std::string& name, int dim, float eps,
                         bool bias = true);
-  mx::array operator()(const mx::array& x) const {
-    return kernels::layer_norm(x, weight_, bias_, eps_, cpu_);
+  mx::array operator()(const mx::array& x, const kernels::NormEpilogue& epilogue = {}) const {
+    return kernels::layer_norm(x, weight_, bias_, eps_, cpu_, epilogue);
   }
 
  private:
@@ -146,8 +151,8 @@ class Norm {
  public:
   Norm(RmsNorm norm) : content_(std::move(norm)) {}
   Norm(LayerNorm norm) : content_(std::move(norm)) {}
-  mx::array operator()(const mx::array& x) const {
-    return std::visit([&](const auto& norm) { return norm(x); }, content_);
+  mx::array operator()(const mx::array& x, const kernels::NormEpilogue& epilogue = {}) const {
+    return std::visit([&](const auto& norm) { return norm(x, epilogue); }, content_);
   }
 
  private:

@@ -47,6 +47,22 @@ TEST(JoinedLinear, EqualsItsPartsWhetherTheyMergeOrNot) {
   expect_joined_equals_parts({quantized(8, 4, 1), quantized(24, 8, 2), plain(4, 3)});
 }
 
+// The factor's columns begin within a wider array; rows are one and several tiles.
+TEST(Linear, MultipliesByColumns) {
+  for (const int rows : {1, 3, 30})
+    for (const auto& layer : {plain(8, 1), plain(21, 2), quantized(24, 4, 1)}) {
+      const auto x = random_array({rows, 64}, 9), factor = random_array({rows, 40}, 5);
+      const int n = layer.weight().outputs();
+      const auto wanted = kernels::activate(layer(x), Activation::gelu_tanh) *
+                          mx::slice(factor, {0, 13}, {rows, 13 + n});
+      const auto cpu = packed({layer}).front();
+      for (const auto* each : {&layer, &cpu})
+        EXPECT_LT(max_abs_difference(to_vector(each->times(x, Activation::gelu_tanh, {factor, 13})),
+                                     to_vector(wanted)),
+                  1e-4f);
+    }
+}
+
 TEST(GatedLinear, EqualsItsDefinition) {
   const auto x = random_array({3, 64}, 9);
   for (const auto& [gate, up] : {std::pair{plain(8, 1), plain(8, 2)},

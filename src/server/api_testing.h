@@ -165,6 +165,15 @@ class FakeEngine final : public Engine {
     stats.media_cache_bytes = 77;
     stats.prefix_diverged = 2;
     stats.disk.damaged = 1;
+    stats.grammars = {.kept = 4,
+                      .bytes = 11000,
+                      .limit_bytes = 90000,
+                      .waiting = 6,
+                      .compiled = 31,
+                      .refused = 5,
+                      .busy = 7};
+    stats.memory.grammars = stats.grammars.limit_bytes;
+    stats.memory.budget = std::int64_t{1} << 30;
     return stats;
   }
   ClearedCaches clear_caches() override {

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/api_testing.h"
@@ -26,6 +28,13 @@ constexpr Dialect responses{"responses", "/v1/responses", R"({"model": "tiny", "
 constexpr Dialect messages{
     "messages", "/v1/messages",
     R"({"model": "tiny", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}])"};
+constexpr Dialect ollama_chat{
+    "ollama_chat", "/api/chat",
+    R"({"model": "tiny", "messages": [{"role": "user", "content": "hi"}])"};
+constexpr Dialect ollama_prompt{"ollama_prompt", "/api/generate",
+                                R"({"model": "tiny", "prompt": "hi")"};
+constexpr Dialect ollama_text{"ollama_text", "/api/generate",
+                              R"({"model": "tiny", "prompt": "hi", "raw": true)"};
 
 class FailedAnswers : public ApiTest, public ::testing::WithParamInterface<Dialect> {
  protected:
@@ -42,10 +51,17 @@ class FailedAnswers : public ApiTest, public ::testing::WithParamInterface<Diale
   }
 
   bool is(const Dialect& dialect) const { return GetParam().path == std::string(dialect.path); }
+  bool is_ollama() const { return std::string_view(GetParam().path).starts_with("/api/"); }
 
-  // The JSON of each event, of APIs whose events have names, too.
-  static std::vector<json::object> all_events(const std::string& body) {
+  // The JSON of each line, or of each event, of APIs whose events have names, too.
+  std::vector<json::object> all_events(const std::string& body) const {
     std::vector<json::object> events;
+    if (is_ollama()) {
+      std::istringstream lines(body);
+      for (std::string line; std::getline(lines, line);)
+        events.push_back(parse_json(line, "line").as_object());
+      return events;
+    }
     for (std::size_t at = body.find("data: "); at != std::string::npos;
          at = body.find("data: ", at + 1)) {
       const std::string data = body.substr(at + 6, body.find('\n', at) - at - 6);
@@ -67,6 +83,8 @@ class FailedAnswers : public ApiTest, public ::testing::WithParamInterface<Diale
       EXPECT_EQ(last.at("response").at("error").at("code"), "invalid_prompt");
       EXPECT_EQ(text_of(last.at("response").at("error").at("message")),
                 std::string("response_format: ") + why);
+    } else if (is_ollama()) {
+      EXPECT_EQ(last, (json::object{{"error", std::string("response_format: ") + why}}));
     } else {
       EXPECT_EQ(last.at("error").at("type"), "invalid_request_error");
       EXPECT_EQ(last.at("error").at("code"), "invalid_value");
@@ -84,8 +102,9 @@ TEST_P(FailedAnswers, AStreamEndsInAnErrorAndNotInAReason) {
     ASSERT_FALSE(events.empty());
     expect_failure(events.back());
     EXPECT_EQ(response.body.find("[DONE]"), std::string::npos);
-    for (const char* reason : {R"("finish_reason":")", R"("stop_reason":")", "message_stop",
-                               "response.completed", "response.incomplete"})
+    for (const char* reason :
+         {R"("finish_reason":")", R"("stop_reason":")", "message_stop", "response.completed",
+          "response.incomplete", R"("done":true)", "done_reason"})
       EXPECT_EQ(response.body.find(reason), std::string::npos) << reason;
     EXPECT_EQ(response.body.find("Hel") != std::string::npos, !text.empty());
   }
@@ -93,8 +112,13 @@ TEST_P(FailedAnswers, AStreamEndsInAnErrorAndNotInAReason) {
 
 TEST_P(FailedAnswers, AWholeAnswerIsAnError) {
   for (const std::string text : {"Hel", ""}) {
-    const TestResponse response = ask(text, "");
+    const TestResponse response = ask(text, R"(, "stream": false)");
     EXPECT_EQ(response.status, 400);
+    EXPECT_EQ(response.body.find("Hel"), std::string::npos);
+    if (is_ollama()) {
+      expect_failure(parse_json(response.body, "body").as_object());
+      continue;
+    }
     const json::object error = error_of(response);
     EXPECT_EQ(error.at("type"), "invalid_request_error");
     EXPECT_NE(text_of(error.at("message")).find(why), std::string::npos);
@@ -102,12 +126,12 @@ TEST_P(FailedAnswers, AWholeAnswerIsAnError) {
       EXPECT_NE(text_of(error.at("message")).find("response_format"), std::string::npos);
     else
       EXPECT_EQ(error.at("param"), "response_format");
-    EXPECT_EQ(response.body.find("Hel"), std::string::npos);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialects, FailedAnswers,
-                         ::testing::Values(chat, completions, responses, messages),
+                         ::testing::Values(chat, completions, responses, messages, ollama_chat,
+                                           ollama_prompt, ollama_text),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/api_testing.h"
+#include "server/observe/metrics.h"
 
 namespace pippin::server {
 namespace {
@@ -74,6 +75,59 @@ TEST_F(GrammarsTest, MayComeWhenTheServiceIsGone) {
   server_.reset();
   api_.reset();
   compile_all();
+}
+
+// The value of a metric of the model's, or of one of its parts.
+double metric(const std::string& metrics, const std::string& name, const std::string& label = "") {
+  const std::string series = "\npippin:" + name + R"({model_name="tiny")" + label + "} ";
+  const auto at = metrics.find(series);
+  EXPECT_NE(at, std::string::npos) << series;
+  return at == std::string::npos ? -1 : std::stod(metrics.substr(at + series.size()));
+}
+
+class GrammarReportTest : public ApiTest {
+ protected:
+  GrammarReportTest() {
+    ApiOptions options;
+    options.metrics = &metrics_;
+    start(options);
+  }
+  ~GrammarReportTest() override {
+    server_.reset();
+    api_.reset();
+  }
+
+  Metrics metrics_{"tiny"};
+};
+
+TEST_F(GrammarReportTest, MetricsAndTheCachesReportHaveThem) {
+  const std::string text = get("/metrics").body;
+  EXPECT_EQ(metric(text, "grammar_bytes"), 11000);
+  EXPECT_EQ(metric(text, "grammars_waiting"), 6);
+  EXPECT_EQ(metric(text, "grammars_compiled_total"), 31);
+  EXPECT_EQ(metric(text, "grammars_refused_total"), 5);
+  EXPECT_EQ(metric(text, "grammars_busy_total"), 7);
+  const auto report = parse_json(get("/v1/cache").body, "body").at("grammars");
+  EXPECT_EQ(report, (json::value{{"kept", 4},
+                                 {"bytes", 11000},
+                                 {"limit_bytes", 90000},
+                                 {"waiting", 6},
+                                 {"compiled", 31},
+                                 {"refused", 5},
+                                 {"busy", 7}}));
+}
+
+TEST_F(GrammarReportTest, TheMemoryBudgetIsTheSumOfItsParts) {
+  const std::string text = get("/metrics").body;
+  const auto part = [&](const char* name) {
+    return metric(text, "memory_budget_bytes", std::string(",part=\"") + name + "\"");
+  };
+  EXPECT_EQ(part("grammars"), 90000);
+  double sum = 0;
+  for (const char* name :
+       {"weights", "activations", "grammars", "media", "decoded", "pages", "states", "unused"})
+    sum += part(name);
+  EXPECT_EQ(sum, static_cast<double>(engine_.stats().memory.budget));
 }
 
 }  // namespace

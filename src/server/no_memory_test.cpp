@@ -1,46 +1,20 @@
-// Each allocation that the server makes for a request fails once: the request gets its answer or 503, and nothing else changes. This
-// program's operator new does it.
+// Each allocation that the server makes for a request fails once: the request gets its answer or 503, and nothing else changes.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 #include <thread>
 
+#include "base/failing_memory_testing.h"
 #include "base/log.h"
 #include "server/api_testing.h"
-
-namespace {
-
-// Allocations until one fails; negative: none does.
-std::atomic<std::int64_t> allocations_left{-1};
-// The test's own thread, the client.
-thread_local bool is_client = false;
-
-bool fails_now() {
-  return !is_client && allocations_left.load(std::memory_order_relaxed) >= 0 &&
-         allocations_left.fetch_sub(1) == 0;
-}
-
-}  // namespace
-
-// Not inlined: GCC would take malloc for another operator's memory.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  void* memory = fails_now() ? nullptr : std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace pippin::server {
 namespace {
 
 using namespace testing;
 
-constexpr std::int64_t never = -1, plenty = 1'000'000'000;
+constexpr std::int64_t plenty = 1'000'000'000;
 
 const std::string bmp_url =
     "data:image/bmp;base64,Qk0+AAAAAAAAADYAAAAoAAAAAgAAAAEAAAABABgAAAAAAAgAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -50,7 +24,6 @@ class NoMemory : public ApiTest {
  protected:
   NoMemory() {
     init_default_log();  // as a server does at its start
-    is_client = true;
     gate_ = [this](const HttpRequest&) {
       Admission admission;
       admission.held = slot_;
@@ -58,24 +31,24 @@ class NoMemory : public ApiTest {
     };
     start();
   }
-  ~NoMemory() override {
-    allocations_left = never;
-    is_client = false;
-  }
-
   static std::string post(const std::string& path, const std::string& body) {
     return "POST " + path +
            " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
            body;
   }
 
-  TestResponse send_failing(const std::string& request, std::int64_t allocation) {
+  TestResponse send_failing(const std::string& request, std::int64_t allocation,
+                            std::int64_t in_a_row = 1) {
     TestClient client(server_->port());
-    allocations_left = allocation;
+    const FailingMemory memory(allocation, FailingMemory::Of::other_threads, in_a_row);
     client.send(request);
-    TestResponse response = client.receive();
-    allocations_left = never;
-    return response;
+    return client.receive();
+  }
+
+  std::int64_t num_allocations(const std::string& request) {
+    const FailingMemory memory(plenty, FailingMemory::Of::other_threads);
+    send(request);
+    return memory.num_seen();
   }
 
   // Exchanges are let go of soon after their answer.
@@ -92,9 +65,7 @@ class NoMemory : public ApiTest {
         send_failing(request, plenty);  // warms what is kept for later requests
     ASSERT_EQ(plain.status, 200) << plain.body;
     ASSERT_NE(plain.body.find(whole), std::string::npos) << plain.body;
-    allocations_left = plenty;
-    send(request);
-    const std::int64_t count = plenty - allocations_left.exchange(never);
+    const std::int64_t count = num_allocations(request);
     ASSERT_GT(count, 50);
     int refused = 0, closed = 0;
     for (std::int64_t i = 0; i < count; i += 1 + count / 250) {
@@ -148,6 +119,57 @@ TEST_F(NoMemory, IsItsOwnRequestsErrorInAStoredResponse) {
 TEST_F(NoMemory, IsItsOwnRequestsErrorInACompletion) {
   expect_one_fails(post("/v1/completions", R"({"prompt": ["a", "b"], "max_tokens": 4})"),
                    "Hello world!", "");
+}
+
+// So that the error itself can't be told at first.
+TEST_F(NoMemory, EndsEachRequestWhereItsErrorNeedsSomeToo) {
+  for (const std::string& body : {with(""), with(R"(, "stream": true)")}) {
+    const std::string request = post("/v1/chat/completions", body);
+    send(request);
+    const std::int64_t count = num_allocations(request);
+    int refused = 0;
+    for (std::int64_t i = 0; i < count; i += 1 + count / 80) {
+      const TestResponse response = send_failing(request, i, 4);
+      refused += response.status == 503;
+      EXPECT_TRUE(response.status == 200 || response.status == 503 || response.status == 0)
+          << "allocation " << i << ": " << response.status << " " << response.body;
+    }
+    EXPECT_GT(refused, 0) << "of " << count;
+    expect_no_slot_held();
+    EXPECT_EQ(send(request).status, 200);
+  }
+}
+
+// A connection that has to go goes, though the server hears of it when memory is missing.
+TEST(NoMemoryForConnections, KeepsNoneThatHasToGo) {
+  init_default_log();
+  ThreadPool workers(2);
+  HttpOptions options;
+  options.port = 0;
+  options.max_headers_per_address = 2;
+  Router router;
+  router.add("GET", "/hello", [](auto exchange) { exchange->respond(json_response(200, "{}")); });
+  HttpServer server(options, workers);
+  server.start(std::move(router), {});
+  const std::string hello = "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    TestClient oldest(server.port()), older(server.port());
+    bool failed = false;
+    {
+      TestClient newest(server.port());
+      const FailingMemory memory(number, FailingMemory::Of::other_threads);
+      newest.send(hello);
+      newest.receive();
+      failed = memory.has_failed();
+    }
+    // Of three that wait one goes.
+    TestClient next(server.port()), last(server.port());
+    EXPECT_TRUE(oldest.closed());
+    last.send(hello);
+    EXPECT_EQ(last.receive().status, 200);
+    return failed;
+  });
+  EXPECT_GT(count, 10);
 }
 
 }  // namespace

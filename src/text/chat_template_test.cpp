@@ -177,6 +177,36 @@ TEST(ChatTemplate, ArgumentsAreTextsWhereATemplatePutsTextsTogether) {
   EXPECT_TRUE(outcome.error.ends_with("No calls.")) << outcome.error;
 }
 
+// What a request leaves out of a tool no template may miss. The server gives all of them parameters (server/chat/messages).
+TEST(ChatTemplate, ToolsWithoutParametersAreShownByEveryTemplate) {
+  const auto tool = [](const std::string& members) {
+    return R"([{"type": "function", "function": {"name": "look_around", )" + members + "}}]";
+  };
+  const std::string full = tool(
+      R"("description": "Looks.", "parameters": {"type": "object", "properties": {"x": {"type": "string", "description": "what"}}, "required": ["x"]})");
+  int templates = 0;
+  for (const auto& file : std::filesystem::directory_iterator(testdata("templates"))) {
+    SCOPED_TRACE(file.path().stem().string());
+    const auto chat_template = ChatTemplate::parse(read_text(file.path()), kSpecialTokens);
+    const auto shown = [&](const std::string& tools) {
+      return render(chat_template,
+                    {R"([{"role": "user", "content": "hi"}])", tools, "", true, kNow});
+    };
+    const Outcome usual = shown(full);
+    EXPECT_EQ(usual.error, "");
+    const bool shows_tools = usual.text.find("look_around") != std::string::npos;
+    templates += shows_tools;
+    for (const char* members :
+         {R"("description": "Looks.", "parameters": {"type": "object", "properties": {}})",
+          R"("parameters": {"type": "object", "properties": {}})"}) {
+      const Outcome outcome = shown(tool(members));
+      EXPECT_EQ(outcome.error, "") << members;
+      EXPECT_EQ(outcome.text.find("look_around") != std::string::npos, shows_tools) << members;
+    }
+  }
+  EXPECT_GE(templates, 30);
+}
+
 // ---- Finding the template ------------------------------------------------------------------------
 
 class TemplateFiles : public testing::Test {

@@ -120,6 +120,10 @@ class GrammarCompiler {
   /// The same, but waits. Throws as above. `wanted` is asked on this thread, every few milliseconds.
   Matcher compile(const Grammar& grammar, const Wanted& wanted = {}, const Client& client = {});
 
+  /// A copy for an answer, of a matcher that post() has told. Those that are kept give way to it. Throws Error(resource_exhausted) where
+  /// running answers take all memory for grammars.
+  Matcher begin(const Matcher& compiled);
+
   /// Drops those that are kept and returns their number. Running answers keep theirs.
   std::size_t clear();
   std::size_t num_kept() const;

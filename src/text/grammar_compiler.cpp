@@ -48,6 +48,7 @@ class GrammarCompiler::State : public std::enable_shared_from_this<State> {
 
   void post(const Grammar& grammar, const Client& client, Wanted wanted, Done done);
   void close();
+  void make_room(std::size_t bytes);
   std::size_t clear();
   std::size_t num_kept() const;
   GrammarStats stats() const;
@@ -86,7 +87,8 @@ class GrammarCompiler::State : public std::enable_shared_from_this<State> {
   std::list<Waiter> take_waiters(const Pending& pending);
   void tell(std::list<Waiter> waiters, const Grammar& grammar,
             const std::shared_ptr<const Matcher>& matcher, const std::exception_ptr& failure);
-  void make_room();
+  std::size_t largest() const;
+  bool exceeds(std::size_t bytes) const;
   void drop_last();
 
   const Options options_;
@@ -106,7 +108,7 @@ void GrammarCompiler::State::post(const Grammar& grammar, const Client& client, 
                              "[grammar] it has " + std::to_string(grammar.text.size()) +
                                  " bytes, more than " + std::to_string(options_.max_text_bytes))));
   if (auto matcher = find(grammar)) return done(std::move(matcher), nullptr);
-  make_room();
+  make_room(largest());
   std::list<Waiter> waiter;
   waiter.push_back({client, std::move(wanted), std::move(done)});
   if (auto pending = wait(grammar, waiter)) compile(std::move(pending), client);
@@ -217,16 +219,26 @@ std::shared_ptr<const Matcher> GrammarCompiler::State::keep(const Grammar& gramm
   kept_.push_front({grammar, shared});
   kept_text_bytes_ += grammar.text.size();
   while (kept_.size() > options_.max_kept ||
-         (kept_.size() > 1 && kept_text_bytes_ > options_.max_kept_text_bytes))
+         (kept_.size() > 1 &&
+          (kept_text_bytes_ > options_.max_kept_text_bytes || exceeds(options_.max_bytes))))
     drop_last();
   return shared;
 }
 
-// For one more of the largest, as far as those that are kept take it.
-void GrammarCompiler::State::make_room() {
+// What one grammar may take, as far as that leaves room for others.
+std::size_t GrammarCompiler::State::largest() const {
+  return std::min(options_.max_grammar_bytes, options_.max_bytes / 2);
+}
+
+bool GrammarCompiler::State::exceeds(std::size_t bytes) const {
+  return pippin_grammars_bytes(handle_) > bytes;
+}
+
+// As far as those that are kept take it.
+void GrammarCompiler::State::make_room(std::size_t bytes) {
   std::lock_guard lock(mutex_);
-  const std::size_t room = std::min(options_.max_grammar_bytes, options_.max_bytes / 2);
-  while (!kept_.empty() && pippin_grammars_bytes(handle_) > options_.max_bytes - room) drop_last();
+  const std::size_t left = options_.max_bytes - std::min(bytes, largest());
+  while (!kept_.empty() && exceeds(left)) drop_last();
 }
 
 void GrammarCompiler::State::drop_last() {
@@ -253,8 +265,10 @@ void GrammarCompiler::State::close() {
     std::lock_guard lock(mutex_);
     pending.swap(pending_);
   }
-  const auto failure =
-      std::make_exception_ptr(Error(Code::unavailable, "[grammar] the engine is shutting down"));
+  const auto failure = insist([] {
+    return std::make_exception_ptr(
+        Error(Code::unavailable, "[grammar] the engine is shutting down"));
+  });
   for (const auto& one : pending) {
     std::list<Waiter> waiters;
     {
@@ -334,7 +348,12 @@ Matcher GrammarCompiler::compile(const Grammar& grammar, const Wanted& wanted,
     throw Error(Code::cancelled, "[grammar] nobody waits for it any longer");
   }
   if (wait->failure) std::rethrow_exception(wait->failure);
-  return wait->matcher->copy();
+  return begin(*wait->matcher);
+}
+
+Matcher GrammarCompiler::begin(const Matcher& compiled) {
+  state_->make_room(static_cast<std::size_t>(compiled.bytes()));
+  return compiled.copy();
 }
 
 std::size_t GrammarCompiler::clear() { return state_->clear(); }

@@ -111,6 +111,13 @@ TEST(Grammar, ManyThreadsCompileAtOnce) {
   for (auto& thread : threads) thread.join();
 }
 
+Grammar many_words(int number) {
+  std::string list;
+  for (int i = 0; i < 3000; ++i)
+    list += (list.empty() ? "\"" : ",\"") + std::to_string(number) + " " + std::to_string(i) + '"';
+  return {Kind::choice, "[" + list + "]"};
+}
+
 // What post() tells.
 struct Told {
   std::promise<std::shared_ptr<const Matcher>> promise;
@@ -142,6 +149,24 @@ TEST(Grammar, IsCompiledOnceForAllWhoWaitForIt) {
   Told later;
   compiler.post(grammar, {"b", ""}, {}, later.done());
   EXPECT_EQ(later.get(), first);
+}
+
+// Compiled at once, they find room for each alone.
+TEST(Grammar, ThoseThatAreKeptStayWithinTheLimitAndGiveWay) {
+  constexpr std::int64_t limit = 24 << 20;
+  GrammarCompiler compiler(tokenizer(), std::vector{end_of_turn},
+                           {.max_bytes = limit, .max_grammar_bytes = limit / 4});
+  constexpr int many = 16;
+  {
+    std::array<Told, many> told;
+    for (int i = 0; i < many; ++i) compiler.post(many_words(i), {}, {}, told[i].done());
+    for (auto& one : told) one.promise.get_future().wait();
+  }
+  EXPECT_LE(compiler.stats().bytes, limit);
+  EXPECT_GT(compiler.stats().kept, 1);
+  // Nothing runs: whichever is asked for again is followed.
+  for (int i = 0; i < many; ++i) EXPECT_NO_THROW(compiler.compile(many_words(i))) << i;
+  EXPECT_LE(compiler.stats().bytes, limit);
 }
 
 TEST(Grammar, FailuresAreToldWhoeverWaits) {

@@ -1,6 +1,7 @@
 """Answers that the request begins, in every dialect: a last message of the assistant's is continued."""
 import json
 
+import ollama
 import pytest
 
 from e2e_harness import MODEL, Server
@@ -151,6 +152,46 @@ def test_anthropics_thought_goes_on(server):
     rest, same = client.messages.create(
         messages=[user(SUM), {"role": "assistant", "content": [{"type": "thinking", "thinking": begun, "signature": ""}]}], **fields).content
     assert begun + rest.thinking == thought.thinking and same.text == text.text
+
+
+def ollama_chat(server: Server, messages: list[dict], **fields) -> dict:
+    reply = server.post({"model": MODEL.name, "messages": messages, "stream": False, "options": {"temperature": 0, "num_predict": 96}, **fields},
+                        "/api/chat")
+    assert reply.status == 200, reply.body
+    return reply.body
+
+
+def test_ollamas_last_message_goes_on(server):
+    whole = ollama_chat(server, [user(QUESTION)])
+    begun = half(whole["message"]["content"])
+    messages = [user(QUESTION), assistant(begun)]
+    rest = ollama_chat(server, messages)
+    assert begun + rest["message"]["content"] == whole["message"]["content"]
+    parts = list(ollama.Client(host=f"http://127.0.0.1:{server.port}").chat(MODEL.name, messages, options={"temperature": 0}, stream=True))
+    assert begun + "".join(part.message.content for part in parts) == whole["message"]["content"]
+    same = chat(server, messages, **GO_ON)["usage"]
+    assert rest["prompt_eval_count"] == same["prompt_tokens"] and cached({"usage": same}) >= same["prompt_tokens"] // PAGE * PAGE - PAGE
+    # One that says nothing begins nothing.
+    assert ollama_chat(server, [user(QUESTION), assistant("")])["message"] == whole["message"]
+
+
+def test_ollamas_thought_goes_on(server):
+    whole = ollama_chat(server, [user(SUM)], think=True)["message"]
+    begun = half(whole["thinking"])
+    rest = ollama_chat(server, [user(SUM), assistant("", thinking=begun)], think=True)["message"]
+    assert begun + rest["thinking"] == whole["thinking"] and rest["content"] == whole["content"]
+    said = half(whole["content"])
+    rest = ollama_chat(server, [user(SUM), assistant(said, thinking=whole["thinking"])])["message"]
+    assert said + rest["content"] == whole["content"] and "thinking" not in rest
+
+
+def test_ollamas_format_holds_for_all_of_it(server):
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"], "additionalProperties": False}
+    begun = '{"sum": '
+    rest = ollama_chat(server, [user(SUM), assistant(begun)], format=schema)
+    assert list(json.loads(begun + rest["message"]["content"])) == ["sum"] and rest["done_reason"] == "stop"
+    refused = server.post({"model": MODEL.name, "messages": [user(SUM), assistant("Well")], "format": schema}, "/api/chat")
+    assert refused.status == 400 and "begins" in refused.body["error"]
 
 
 @pytest.mark.parametrize("stored", [False, True])

@@ -13,7 +13,8 @@ from e2e_harness import BINARY, ROOT, Server
 
 GOLDEN = ROOT / "tests/golden"
 NAMES = ["llama-bf16", "mistral-mlx-4bit", "qwen2-bf16", "gemma3_text-bf16", "gemma3_text-mlx-8bit", "ministral3-bf16",
-         "mistral3-bf16", "qwen3-bf16-sharded", "lfm2-bf16", "lfm2-mlx-4bit", "qwen3_5-f32", "qwen3_5-mlx-4bit"]
+         "mistral3-bf16", "qwen3-bf16-sharded", "lfm2-bf16", "lfm2-mlx-4bit", "qwen3_5-f32", "qwen3_5-mlx-4bit",
+         "gemma4_text-bf16", "gemma4-bf16", "gemma4-mlx-4bit", "gemma3n-bf16"]
 VOCAB_SIZE = 151
 
 
@@ -23,6 +24,11 @@ def read_ints(file: pathlib.Path, name: str) -> list[int]:
     size = struct.unpack("<Q", data[:8])[0]
     begin, end = json.loads(data[8:8 + size])[name]["data_offsets"]
     return np.frombuffer(data[8 + size + begin:8 + size + end], np.int32).tolist()
+
+
+def longest_cases(name: str) -> list[str]:
+    """The last two of a checkpoint; they go from few to many tokens."""
+    return [case["name"] for case in json.loads((GOLDEN / f"{name}.golden.json").read_text())["cases"]][-2:]
 
 
 def with_tokenizer(name: str, folder: pathlib.Path) -> pathlib.Path:
@@ -43,7 +49,7 @@ def with_tokenizer(name: str, folder: pathlib.Path) -> pathlib.Path:
 def test_answers_are_the_references(name, tmp_path):
     arrays = GOLDEN / f"{name}.golden.safetensors"
     with Server("--cpu-activations", "float32", model=with_tokenizer(name, tmp_path)) as server:
-        for case in ("text_17", "text_33"):
+        for case in longest_cases(name):
             prompt, wanted = (read_ints(arrays, f"{case}.{kind}") for kind in ("tokens", "decode_tokens"))
             for _ in range(2):  # the second time from the cache
                 body = {"model": name, "prompt": prompt, "temperature": 0, "max_tokens": len(wanted), "return_token_ids": True}
@@ -77,6 +83,17 @@ def test_a_recurrent_models_second_turn_computes_its_new_tokens(name, tmp_path):
     with Server(*options, model=model) as server:
         answer, cached = ask(server, turn_two)
         assert answer == expected and cached >= len(turn_two) - 3 - 16
+
+
+PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+@pytest.mark.parametrize("name", ["gemma4-bf16", "gemma3n-bf16"])
+def test_a_picture_is_refused_where_the_tower_is_not_supported(name, tmp_path):
+    content = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "w3"}]
+    with Server(model=with_tokenizer(name, tmp_path)) as server:
+        answer = server.post({"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": content}]}, "/v1/chat/completions")
+        assert answer.status == 400 and "takes no pictures" in answer.body["error"]["message"]
 
 
 def test_run_asks_a_family(tmp_path):

@@ -57,6 +57,11 @@ def test_any_text_is_taken_in_every_dialect(server, arguments):
             '"tool_use_id": "t", "content": "?"}]}]}')
     reply = server.post(body.encode(), "/v1/messages")
     assert reply.status == 200, reply
+    # Ollama's have objects, or what they could read.
+    body = ('{"stream": false, "options": {"num_predict": 4}, "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "", '
+            '"tool_calls": [{"function": {"name": "get_weather", "arguments": ' + value + '}}]}, {"role": "tool", "content": "?"}]}')
+    reply = server.post(body.encode(), "/api/chat")
+    assert reply.status == 200 and reply.headers["X-Pippin-Ignored"] is None, reply
 
 
 def test_numbers_keep_their_digits_into_the_prompt(server):

@@ -4,6 +4,7 @@ In every dialect that has them, whole and streamed: both must say the same."""
 import json
 from typing import Callable, NamedTuple
 
+import ollama
 import pytest
 
 from e2e_harness import MODEL, Server
@@ -79,8 +80,18 @@ def responses(server: Server, question: str, stream: bool, limit: int = 96) -> S
     return Said(answer.output_text, reasoning, calls, finish)
 
 
+def ollama_chat(server: Server, question: str, stream: bool, stop: list[str] | None = None, limit: int = 96) -> Said:
+    client = ollama.Client(host=f"http://127.0.0.1:{server.port}")
+    answer = client.chat(MODEL.name, [{"role": "user", "content": question}], tools=[{"type": "function", "function": FUNCTION}], stream=stream,
+                         options={"temperature": 0, "num_predict": limit, "stop": stop or []})
+    parts = list(answer) if stream else [answer]
+    calls = [(call.function.name, json.dumps(call.function.arguments)) for part in parts for call in part.message.tool_calls or []]
+    finish = "tool_calls" if calls and parts[-1].done_reason == "stop" else parts[-1].done_reason
+    return Said("".join(part.message.content or "" for part in parts), "".join(part.message.thinking or "" for part in parts), calls, finish)
+
+
 STREAMED = pytest.mark.parametrize("stream", [False, True])
-WITH_STOPS = pytest.mark.parametrize("ask", [chat, messages])
+WITH_STOPS = pytest.mark.parametrize("ask", [chat, messages, ollama_chat])
 
 
 @WITH_STOPS
@@ -141,7 +152,7 @@ def stream_of(server: Server, fields: dict) -> list[str]:
     return connection.getresponse().read().decode().splitlines()
 
 
-@pytest.mark.parametrize("ask", [chat, messages, responses])
+@pytest.mark.parametrize("ask", [chat, messages, responses, ollama_chat])
 @STREAMED
 @pytest.mark.parametrize("question", [SUM, WEATHER])
 def test_max_tokens_cuts_anywhere(server, ask: Callable, stream: bool, question: str):
@@ -158,5 +169,5 @@ def test_max_tokens_cuts_anywhere(server, ask: Callable, stream: bool, question:
         assert whole.text.startswith(said.text.rstrip()) and whole.reasoning.startswith(said.reasoning.rstrip())
         assert [name for name, _ in said.calls] == [name for name, _ in whole.calls][:len(said.calls)]
         for (_, cut), (_, all_of_it) in zip(said.calls, whole.calls):
-            assert cut == "{}" or all_of_it.startswith(cut)  # Anthropic's whole answers hold objects
+            assert cut == "{}" or all_of_it.startswith(cut)  # Anthropic's whole answers and Ollama's hold objects
     assert said == whole and limit > 5

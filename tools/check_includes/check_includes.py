@@ -94,7 +94,7 @@ LIBRARIES = {
     "ucontext.h": ["kernels/emulated/fibers.h"], "sanitizer/common_interface_defs.h": ["kernels/emulated/fibers.cpp"],
     "dlfcn.h": ["kernels/gpu/cuda_driver.cpp", "kernels/gpu/cuda_player.cpp"],
     # POSIX: what Linux and macOS both have.
-    "unistd.h": ["*"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
+    "unistd.h": ["*"], "dirent.h": ["base/folder.cpp"], "fcntl.h": ["*"], "signal.h": ["*"], "poll.h": ["*"], "pthread.h": ["*"], "netdb.h": ["*"],
     "sys/stat.h": ["*"], "sys/mman.h": ["*"], "sys/types.h": ["*"], "sys/resource.h": ["*"],
     "sys/socket.h": ["*"], "sys/wait.h": ["*"], "sys/ioctl.h": ["*"], "sys/time.h": ["*"], "sys/file.h": ["*"],
     "netinet/in.h": ["*"], "netinet/tcp.h": ["*"], "arpa/inet.h": ["*"],

@@ -22,6 +22,7 @@ import weights
 from configs import EOS
 from families import FAMILIES
 from family_weights import Layout, family_weights
+from gemma import GEMMAS
 from hybrid_weights import qwen3_5_vision_text_weights
 from hybrids import HYBRIDS
 from latents import LATENTS
@@ -384,7 +385,7 @@ CHECKPOINTS = [
     ),
 ] + [
     Checkpoint(name, config, mx.bfloat16, layout=layout, **options)
-    for name, config, layout, options in FAMILIES + HYBRIDS + LATENTS
+    for name, config, layout, options in FAMILIES + HYBRIDS + GEMMAS + LATENTS
 ]
 
 

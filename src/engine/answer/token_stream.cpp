@@ -37,7 +37,7 @@ void TokenStream::push(std::int32_t token, TokenLogprobs logprobs) {
 
 void TokenStream::finish(FinishReason reason) {
   std::unique_lock lock(mutex_);
-  events_.push_back({0, reason, now()});
+  finish_ = TokenEvent{0, reason, now()};
   publish(std::move(lock));
 }
 
@@ -78,18 +78,15 @@ std::optional<TokenEvent> TokenStream::take(std::unique_lock<std::mutex> lock) {
   if (!events_.empty()) {
     TokenEvent event = std::move(events_.front());
     events_.pop_front();
-    ended_ = event.finish.has_value();
     const bool caught_up = stalled() && events_.size() <= stall_at_ / 2;
     if (caught_up) stalled_.store(false, std::memory_order_relaxed);
     lock.unlock();
     if (caught_up && wake_) wake_();
     return event;
   }
-  if (error_ && !ended_) {
-    ended_ = true;
-    throw *error_;
-  }
-  return {};
+  if (std::exchange(ended_, finish_ || error_)) return {};
+  if (!finish_ && error_) throw *error_;
+  return finish_;
 }
 
 std::optional<TokenEvent> TokenStream::poll() { return take(std::unique_lock(mutex_)); }

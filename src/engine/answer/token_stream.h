@@ -41,8 +41,9 @@ class TokenStream {
  public:
   // The engine's side.
   void push(std::int32_t token, TokenLogprobs logprobs = nullptr);
+  /// Ends the stream. Takes no memory, as fail(): who has ended has to hear of it.
   void finish(FinishReason reason);
-  /// Ends the stream with an error. The reader gets earlier tokens first.
+  /// Ends the stream with an error, unless it has ended. The reader gets earlier tokens first.
   void fail(Error error);
   /// The stream is stalled from `tokens` unread tokens on, until half of them are read. 0: never. Set before the stream is shared.
   void stall_at(std::size_t tokens) { stall_at_ = tokens; }
@@ -85,12 +86,13 @@ class TokenStream {
 
  private:
   std::optional<TokenEvent> take(std::unique_lock<std::mutex> lock);
-  bool readable() const { return !events_.empty() || error_; }  // mutex_ held
+  bool readable() const { return !events_.empty() || finish_ || error_; }  // mutex_ held
   void publish(std::unique_lock<std::mutex> lock);
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<TokenEvent> events_;               // guarded by mutex_
+  std::deque<TokenEvent> events_;               // guarded by mutex_: tokens
+  std::optional<TokenEvent> finish_;            // guarded by mutex_: the end, behind these
   std::optional<Error> error_;                  // guarded by mutex_
   AnswerTimes times_;                           // guarded by mutex_
   std::optional<CacheDivergence> divergence_;   // guarded by mutex_

@@ -24,6 +24,8 @@ class ColdPages {
   virtual bool load(const PageKey& key, const PageKey& parent, const PageContent& content,
                     PageId page) = 0;
   virtual void forget(const PageKey& key) = 0;
+  /// Forgets all requests, however often they were made.
+  virtual void forget_all() noexcept = 0;
 
   /// Notes that a full page was published and is worth keeping.
   virtual void published(const PageKey& key) = 0;

@@ -14,9 +14,12 @@ std::shared_ptr<const models::MediaFeatures> MediaCache::find(const Digest& key)
 void MediaCache::insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features) {
   const auto bytes = static_cast<std::int64_t>(features->num_bytes());
   if (bytes > max_bytes_ || entries_.count(key)) return;
+  // Before anything changes: both take memory.
+  std::list<Entry> added(1);
+  added.front() = {key, std::move(features)};
+  entries_.emplace(key, added.begin());
   while (num_bytes_ + bytes > max_bytes_) evict_oldest();
-  order_.push_front({key, std::move(features)});
-  entries_.emplace(key, order_.begin());
+  order_.splice(order_.begin(), added);
   num_bytes_ += bytes;
 }
 

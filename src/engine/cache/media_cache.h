@@ -21,6 +21,7 @@ class MediaCache {
 
   /// The features of an image, or null. key: digest of its pixels and of the processor's parameters.
   std::shared_ptr<const models::MediaFeatures> find(const Digest& key);
+  /// Changes nothing where it throws std::bad_alloc.
   void insert(const Digest& key, std::shared_ptr<const models::MediaFeatures> features);
 
   /// Drops everything.

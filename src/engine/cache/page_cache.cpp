@@ -78,7 +78,20 @@ PageCache::PageCache(int num_pages, int page_size, bool reuse, KeyFn key)
       reuse_(reuse),
       key_(std::move(key)),
       pages_(static_cast<std::size_t>(num_pages)) {
-  for (PageId page = num_pages; page-- > 0;) free_.push_back(page);
+  free_.reserve(pages_.size());
+  reset();
+}
+
+void PageCache::reset() noexcept {
+  published_.clear();
+  newest_child_.clear();
+  evictable_.clear();
+  evicted_.clear();
+  evicted_order_.clear();
+  num_cached_ = 0;
+  free_.clear();
+  for (auto& page : pages_) page = Page{};
+  for (PageId page = num_pages(); page-- > 0;) free_.push_back(page);
 }
 
 std::optional<PageId> PageCache::allocate() {

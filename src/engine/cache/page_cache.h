@@ -133,6 +133,10 @@ class PageCache {
   /// Pages that are neither in use nor cached, in no order.
   const std::vector<PageId>& free_pages() const { return free_; }
 
+  /// All pages are free, as at the start; nobody may use one any more. Needs no memory and trusts nothing: for whatever state an
+  /// exception has left behind.
+  void reset() noexcept;
+
   /// Frees every cached page. A published page is found again only if a sequence still uses it.
   void forget_cached();
 

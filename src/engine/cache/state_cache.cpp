@@ -4,7 +4,15 @@ namespace pippin::engine {
 
 StateCache::StateCache(int num_slots, int snapshot_tokens)
     : num_slots_(num_slots), snapshot_tokens_(snapshot_tokens) {
-  for (StateSlot slot = num_slots; slot-- > 0;) free_.push_back(slot);
+  free_.reserve(static_cast<std::size_t>(num_slots));
+  reset();
+}
+
+void StateCache::reset() noexcept {
+  snapshots_.clear();
+  order_.clear();
+  free_.clear();
+  for (StateSlot slot = num_slots_; slot-- > 0;) free_.push_back(slot);
 }
 
 std::optional<StateSlot> StateCache::acquire() {

@@ -43,6 +43,8 @@ class StateCache {
   void insert(const PageKey& key, StateSlot slot, double cost);
   /// Forgets all snapshots.
   void forget();
+  /// See PageCache::reset.
+  void reset() noexcept;
 
   std::size_t num_free() const { return free_.size(); }
   std::size_t num_snapshots() const { return snapshots_.size(); }

@@ -20,7 +20,16 @@ int WindowNeeds::of_context(std::int64_t num_tokens) const {
 
 WindowPages::WindowPages(int num_pages, int num_owners, const WindowNeeds& needs)
     : needs_(needs), num_pages_(num_pages), owned_(static_cast<std::size_t>(num_owners)) {
-  for (PageId page = num_pages; page-- > 0;) free_.push_back(page);
+  free_.reserve(static_cast<std::size_t>(num_pages));
+  reset();
+}
+
+void WindowPages::reset() noexcept {
+  left_behind_.clear();
+  last_to_go_.clear();
+  for (auto& owned : owned_) owned = Owned{};
+  free_.clear();
+  for (PageId page = num_pages_; page-- > 0;) free_.push_back(page);
 }
 
 // Where each owner has a page of its own there always is room.

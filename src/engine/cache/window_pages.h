@@ -69,6 +69,8 @@ class WindowPages {
   void forget(PageId owner);
   /// Forgets whatever no sequence uses.
   void forget_cached();
+  /// See PageCache::reset.
+  void reset() noexcept;
 
   /// For tests: the first broken invariant, or "". `used`: the owners that are in use, one entry a user.
   std::string check(std::span<const PageId> used) const;

@@ -317,8 +317,8 @@ text::Matcher ConstraintMaker::compile(text::Grammar grammar, const std::string&
   grammar.salt = asking.salt;
   try {
     const auto prepared = asking.grammars ? asking.grammars->find(grammar) : nullptr;
-    auto matcher =
-        prepared ? prepared->copy() : compiler().compile(grammar, asking.wanted, asking.client);
+    auto matcher = prepared ? compiler().begin(*prepared)
+                            : compiler().compile(grammar, asking.wanted, asking.client);
     matcher.blame(field);
     return matcher;
   } catch (const Error& error) {

@@ -1,9 +1,13 @@
 #include "engine/disk/features.h"
 
 #include <cstring>
+#include <exception>
 #include <iterator>
 #include <span>
 #include <string>
+
+#include "base/insist.h"
+#include "base/log.h"
 
 namespace pippin::engine {
 namespace {
@@ -76,28 +80,39 @@ std::optional<models::MediaFeatures> features_of(const Entry& entry) {
 bool DiskFeatures::fetch(const Digest& digest) {
   if (coming_.count(digest) > 0) return true;
   if (useless_.count(digest) > 0 || !store_->contains(EntryKind::features, digest)) return false;
-  coming_.insert(digest);
-  inbox_->read(*store_, EntryKind::features, digest);
-  return true;
+  const bool begun = attempt([&] {
+    coming_.insert(digest);
+    inbox_->read(*store_, EntryKind::features, digest);
+  });
+  if (!begun) coming_.erase(digest);
+  return begun;
 }
 
-std::vector<std::pair<Digest, FeaturesPtr>> DiskFeatures::take_arrived() {
-  std::vector<std::pair<Digest, FeaturesPtr>> arrived;
+auto DiskFeatures::take_arrived() -> Arrived {
+  Arrived arrived;
   for (const auto& [digest, result] : inbox_->take()) {
     coming_.erase(digest);
     if (result.status != ReadStatus::ok) continue;  // the store has forgotten it
-    auto features = features_of(result.entry);
-    if (features && static_cast<std::int64_t>(features->num_bytes()) <= max_bytes_)
-      arrived.emplace_back(digest,
-                           std::make_shared<const models::MediaFeatures>(std::move(*features)));
-    else
-      useless_.insert(digest);
+    try {
+      take(digest, result.entry, arrived);
+    } catch (const std::exception& failure) {  // as if it had not been there
+      spdlog::warn("[disk_features] features that were read are lost: {}", failure.what());
+    }
   }
   return arrived;
 }
 
+void DiskFeatures::take(const Digest& digest, const Entry& entry, Arrived& arrived) {
+  auto features = features_of(entry);
+  if (features && static_cast<std::int64_t>(features->num_bytes()) <= max_bytes_)
+    arrived.emplace_back(digest,
+                         std::make_shared<const models::MediaFeatures>(std::move(*features)));
+  else
+    useless_.insert(digest);
+}
+
 void DiskFeatures::keep(const Digest& digest, FeaturesPtr features) {
-  unwritten_.emplace_back(digest, std::move(features));
+  attempt([&] { unwritten_.emplace_back(digest, std::move(features)); });
   if (unwritten_.size() > max_unwritten) unwritten_.pop_front();
 }
 
@@ -107,8 +122,12 @@ bool DiskFeatures::write_behind() {
     const auto& [digest, features] = unwritten_.front();
     if (!store_->wants(EntryKind::features, digest)) continue;
     if (!store_->has_room(static_cast<std::int64_t>(features->num_bytes()))) break;
-    if (!store_->put(EntryKind::features, digest, entry_of(*features))) break;
-    copied = true;
+    try {
+      if (!store_->put(EntryKind::features, digest, entry_of(*features))) break;
+      copied = true;
+    } catch (const std::exception& failure) {  // it is not kept
+      spdlog::warn("[disk_features] features are not written: {}", failure.what());
+    }
   }
   return copied;
 }

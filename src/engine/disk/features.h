@@ -22,9 +22,12 @@ Entry entry_of(const models::MediaFeatures& features);
 /// The features that entry_of gave; nullopt where the entry is no such.
 std::optional<models::MediaFeatures> features_of(const Entry& entry);
 
-/// Owned by the engine's thread: it makes MLX arrays. Nothing here waits for the disk.
+/// Owned by the engine's thread: it makes MLX arrays. Nothing here waits for the disk. What there is no memory for is as if the disk
+/// had not had it, or is not written.
 class DiskFeatures {
  public:
+  using Arrived = std::vector<std::pair<Digest, FeaturesPtr>>;
+
   /// max_bytes: features larger than this are of no use to the caller.
   DiskFeatures(std::shared_ptr<DiskStore> store, std::int64_t max_bytes)
       : store_(std::move(store)), max_bytes_(max_bytes) {}
@@ -32,7 +35,7 @@ class DiskFeatures {
   /// Begins to read a picture's features unless that is under way; false where there are none.
   bool fetch(const Digest& digest);
   /// What has come since the last call.
-  std::vector<std::pair<Digest, FeaturesPtr>> take_arrived();
+  Arrived take_arrived();
 
   /// Wants features to be written.
   void keep(const Digest& digest, FeaturesPtr features);
@@ -40,6 +43,8 @@ class DiskFeatures {
   bool write_behind();
 
  private:
+  void take(const Digest& digest, const Entry& entry, Arrived& arrived);
+
   std::shared_ptr<DiskStore> store_;
   std::int64_t max_bytes_;
   std::shared_ptr<DiskInbox> inbox_ = std::make_shared<DiskInbox>();

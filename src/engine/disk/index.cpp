@@ -2,48 +2,49 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <system_error>
 #include <utility>
+
+#include "base/folder.h"
 
 namespace pippin::engine {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A listing that ends early (the folder vanished, say) is a shorter listing.
-template <class Visit>
-void for_each_in(const fs::path& folder, const Visit& visit) {
+void list_file(const fs::path& file, const EntryName& name, std::vector<IndexedEntry>& entries) {
   std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    visit(*it);
+  if (!fs::is_regular_file(fs::symlink_status(file, error))) return;
+  const auto size = fs::file_size(file, error);
+  const auto used = error ? FileTime() : fs::last_write_time(file, error);
+  if (!error) entries.push_back({name, static_cast<std::int64_t>(size), used});
 }
 
-void list_shard(const fs::path& shard, EntryName name, std::vector<IndexedEntry>& entries) {
-  for_each_in(shard, [&](const fs::directory_entry& file) {
-    const auto text = file.path().filename().string();
+void list_shard(const fs::path& folder, const std::string& shard, EntryName name,
+                std::vector<IndexedEntry>& entries) {
+  for_each_name(folder / shard, [&](const std::string& text) {
     const auto key = digest_from_hex(text);
-    std::error_code error;
-    if (!key || !text.starts_with(shard.filename().string()) ||
-        !fs::is_regular_file(file.symlink_status(error)))
-      return;
+    if (!key || !text.starts_with(shard)) return;
     name.key = *key;
-    const auto size = file.file_size(error);
-    const auto used = error ? FileTime() : file.last_write_time(error);
-    if (!error) entries.push_back({name, static_cast<std::int64_t>(size), used});
+    list_file(folder / shard / text, name, entries);
   });
 }
 
 }  // namespace
 
+// A listing that ends early (a folder vanished, say) is a shorter listing.
 std::vector<IndexedEntry> list_entries(const fs::path& directory) {
   std::vector<IndexedEntry> entries;
-  for_each_in(directory, [&](const fs::directory_entry& folder) {
-    const auto model = digest_from_hex(folder.path().filename().string());
+  for_each_name(directory, [&](const std::string& folder) {
+    const auto model = digest_from_hex(folder);
     if (!model) return;
-    for (const auto kind : entry_kinds)
-      for_each_in(folder.path() / folder_of(kind), [&](const fs::directory_entry& shard) {
-        list_shard(shard.path(), {*model, kind, {}}, entries);
+    for (const auto kind : entry_kinds) {
+      const auto shards = directory / folder / folder_of(kind);
+      for_each_name(shards, [&](const std::string& shard) {
+        list_shard(shards, shard, {*model, kind, {}}, entries);
       });
+    }
   });
   return entries;
 }
@@ -71,12 +72,18 @@ FileTime DiskIndex::next_time() {
 }
 
 FileTime DiskIndex::insert(const EntryName& name, std::int64_t size, const EntryName& parent) {
-  erase(name);
-  const auto above = by_name_.find(parent);
+  std::list<IndexedEntry> added(1);
+  const auto [known, is_new] = by_name_.try_emplace(name, added.begin());
+  if (!is_new) {
+    num_bytes_ -= known->second->size;
+    order_.erase(std::exchange(known->second, added.begin()));
+  }
+  const auto above = parent == name ? by_name_.end() : by_name_.find(parent);
   const bool is_child = above != by_name_.end();
   const auto place = is_child ? above->second : order_.end();
   const auto used = is_child ? place->used - std::chrono::microseconds(1) : next_time();
-  by_name_[name] = order_.insert(place, {name, size, used});
+  added.front() = {name, size, used};
+  order_.splice(place, added);
   num_bytes_ += size;
   return used;
 }
@@ -101,12 +108,6 @@ void DiskIndex::erase(const EntryName& name) {
   num_bytes_ -= it->second->size;
   order_.erase(it->second);
   by_name_.erase(it);
-}
-
-EntryName DiskIndex::pop_oldest() {
-  const EntryName name = order_.front().name;
-  erase(name);
-  return name;
 }
 
 }  // namespace pippin::engine

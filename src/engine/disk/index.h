@@ -39,7 +39,7 @@ class DiskIndex {
   std::int64_t count(const Digest& model, EntryKind kind) const;
 
   /// Adds or replaces an entry, as the one used last, or just before `parent` where that is there: of a chain, the end is evicted
-  /// first. Returns its time of use.
+  /// first. Returns its time of use. Changes nothing where it throws std::bad_alloc.
   FileTime insert(const EntryName& name, std::int64_t size, const EntryName& parent);
   /// Marks an entry as the one used last; returns the time, or nullopt where there is no such entry.
   std::optional<FileTime> use(const EntryName& name);
@@ -47,8 +47,8 @@ class DiskIndex {
   std::optional<FileTime> time_of(const EntryName& name) const;
   void erase(const EntryName& name);
 
-  /// Removes the entry used least recently and returns its name. There must be one.
-  EntryName pop_oldest();
+  /// The entry used least recently. There must be one.
+  const EntryName& oldest() const { return order_.front().name; }
 
  private:
   FileTime next_time();

@@ -1,8 +1,12 @@
 #include "engine/disk/pages.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 #include <vector>
+
+#include "base/insist.h"
+#include "base/log.h"
 
 namespace pippin::engine {
 namespace {
@@ -46,10 +50,12 @@ bool DiskPages::request(const PageKey& key) {
     return true;
   }
   if (!store_->contains(kind_, key)) return false;
-  reads_[key].users = 1;
-  to_start_.push_back(key);
-  start_reads();
-  return true;
+  const bool noted = attempt([&] {
+    to_start_.push_back(key);  // of no matter by itself
+    reads_[key].users = 1;
+  });
+  if (noted) start_reads();
+  return noted;
 }
 
 void DiskPages::start_reads() {
@@ -57,8 +63,11 @@ void DiskPages::start_reads() {
     const auto it = reads_.find(to_start_.front());
     to_start_.pop_front();
     if (it == reads_.end() || std::exchange(it->second.started, true)) continue;
-    ++num_held_;
-    inbox_->read(*store_, kind_, it->first, take_spare());
+    auto room = take_spare();
+    if (attempt([&] { inbox_->read(*store_, kind_, it->first, std::move(room)); }))
+      ++num_held_;
+    else
+      it->second.state = State::absent;
   }
 }
 
@@ -92,8 +101,13 @@ bool DiskPages::load(const PageKey& key, const PageKey& parent, const PageConten
                      PageId page) {
   const auto it = reads_.find(key);
   if (it == reads_.end() || it->second.state != State::here) return false;
-  if (it->second.entry.description != describe(parent, content)) return false;
-  bytes_.write(page, it->second.entry.payload);
+  try {
+    if (it->second.entry.description != describe(parent, content)) return false;
+    bytes_.write(page, it->second.entry.payload);
+  } catch (const std::exception& failure) {  // no memory: as if it were another
+    spdlog::warn("[disk_pages] a page that was read is lost: {}", failure.what());
+    return false;
+  }
   note_bytes(key, page);
   return true;
 }
@@ -102,7 +116,7 @@ void DiskPages::note_bytes(const PageKey& key, PageId page) {
   if (is_whole(page))
     in_part_.erase(key);
   else if (in_part_.size() < max_unwritten)
-    in_part_.insert(key);
+    attempt([&] { in_part_.insert(key); });
 }
 
 void DiskPages::forget(const PageKey& key) {
@@ -110,31 +124,50 @@ void DiskPages::forget(const PageKey& key) {
   if (it == reads_.end() || --it->second.users > 0) return;
   if (it->second.state == State::here) {
     --num_held_;
-    spare_.push_back(std::move(it->second.entry.payload));
+    attempt([&] { spare_.push_back(std::move(it->second.entry.payload)); });
   }
   reads_.erase(it);
   start_reads();
   if (reads_.empty()) spare_.clear();
 }
 
+// Those that have been started arrive later all the same.
+void DiskPages::forget_all() noexcept {
+  for (const auto& [key, read] : reads_) num_held_ -= read.state == State::here;
+  reads_.clear();
+  to_start_.clear();
+  spare_.clear();
+}
+
 void DiskPages::published(const PageKey& key) {
-  unwritten_.push_back(key);
+  attempt([&] { unwritten_.push_back(key); });
   if (unwritten_.size() > max_unwritten) unwritten_.pop_front();
 }
 
 // The first page last: it is evicted last.
 void DiskPages::used(std::span<const PageKey> keys) {
-  const std::vector<PageKey> from_the_end(keys.rbegin(), keys.rend());
-  store_->use(kind_, from_the_end);
+  attempt([&] {
+    const std::vector<PageKey> from_the_end(keys.rbegin(), keys.rend());
+    store_->use(kind_, from_the_end);
+  });
 }
 
 bool DiskPages::write_behind(const Find& find, std::chrono::steady_clock::time_point end) {
   bool copied = false;
-  while (!unwritten_.empty() && write(find, unwritten_.front(), copied)) {
+  while (!unwritten_.empty() && write_or_lose(find, unwritten_.front(), copied)) {
     unwritten_.pop_front();
     if (std::chrono::steady_clock::now() >= end) break;
   }
   return copied;
+}
+
+bool DiskPages::write_or_lose(const Find& find, const PageKey& key, bool& copied) {
+  try {
+    return write(find, key, copied);
+  } catch (const std::exception& failure) {  // no memory: it is not kept
+    spdlog::warn("[disk_pages] a page is not written: {}", failure.what());
+    return true;
+  }
 }
 
 bool DiskPages::write(const Find& find, const PageKey& key, bool& copied) {

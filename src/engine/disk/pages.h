@@ -31,7 +31,8 @@ struct PageBytes {
 
 /// Owned by the engine's thread. A page to be written waits as its key alone: it is copied when the store has room, and passed over
 /// where it has been evicted by then. Of pages read, no more than a bounded number of bytes is under way or waits to be taken: few
-/// enough that they are still in the processor's caches when they are copied on, and their memory serves for the next ones.
+/// enough that they are still in the processor's caches when they are copied on, and their memory serves for the next ones. What there
+/// is no memory for is as if the disk had not had it, or is not written.
 class DiskPages final : public ColdPages {
  public:
   DiskPages(std::shared_ptr<DiskStore> store, PageBytes bytes, EntryKind kind = EntryKind::page,
@@ -43,6 +44,7 @@ class DiskPages final : public ColdPages {
   bool load(const PageKey& key, const PageKey& parent, const PageContent& content,
             PageId page) override;
   void forget(const PageKey& key) override;
+  void forget_all() noexcept override;
   void published(const PageKey& key) override;
   void used(std::span<const PageKey> keys) override;
 
@@ -71,6 +73,7 @@ class DiskPages final : public ColdPages {
   void note_bytes(const PageKey& key, PageId page);
   /// Copies the page; false where it has to wait for the store. `copied` says that there was something to do.
   bool write(const Find& find, const PageKey& key, bool& copied);
+  bool write_or_lose(const Find& find, const PageKey& key, bool& copied);
 
   std::shared_ptr<DiskStore> store_;
   PageBytes bytes_;

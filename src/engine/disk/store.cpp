@@ -3,9 +3,11 @@
 #include <signal.h>
 
 #include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "pippin/error.h"
 
@@ -52,6 +54,28 @@ std::int64_t& misses_of(ReadStatus status, DiskStats& stats) {
   return status == ReadStatus::damaged ? stats.damaged : stats.unreadable;
 }
 
+// Gives a lock up for as long as it lives.
+class Unlocked {
+ public:
+  explicit Unlocked(std::unique_lock<std::mutex>& lock) : lock_(lock) { lock_.unlock(); }
+  ~Unlocked() { lock_.lock(); }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  std::unique_lock<std::mutex>& lock_;
+};
+
+// The store's threads go on, whatever becomes of who is told.
+template <class Call, class... Args>
+void call(const Call& callback, Args&&... args) {
+  try {
+    callback(std::forward<Args>(args)...);
+  } catch (const std::exception& bug) {
+    insist([&] { spdlog::error("[disk_store] a caller's step failed: {}", bug.what()); });
+  }
+}
+
 }  // namespace
 
 DiskStore::DiskStore(DiskStoreOptions options) : options_(std::move(options)) {
@@ -60,11 +84,18 @@ DiskStore::DiskStore(DiskStoreOptions options) : options_(std::move(options)) {
   index_ = DiskIndex(list_entries(options_.directory));
   spdlog::info("[disk_store] {} holds {} entries, {} MB", options_.directory.string(),
                index_.size(), index_.num_bytes() >> 20);
-  threads_.emplace_back([this] { write_loop(); });
-  for (int i = 0; i < options_.num_readers; ++i) threads_.emplace_back([this] { read_loop(); });
+  try {
+    threads_.emplace_back([this] { write_loop(); });
+    for (int i = 0; i < options_.num_readers; ++i) threads_.emplace_back([this] { read_loop(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-DiskStore::~DiskStore() {
+DiskStore::~DiskStore() { stop(); }
+
+void DiskStore::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -114,9 +145,14 @@ bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
     const bool wanted = replace ? queued_.count(name) == 0 : wants(name);
     if (!wanted || size > options_.max_bytes) return true;
     if (!takes(size)) return false;
-    stats_.queued_bytes += size;
     queued_.insert(name);
-    writes_.push_back({name, std::move(entry), parent});
+    try {
+      writes_.push_back({name, std::move(entry), parent});
+    } catch (...) {
+      queued_.erase(name);
+      throw;
+    }
+    stats_.queued_bytes += size;
   }
   writer_wakes_.notify_one();
   return true;
@@ -139,20 +175,20 @@ void DiskStore::use(EntryKind kind, std::span<const Digest> keys) {
 }
 
 void DiskStore::count_use(const EntryName& name) {
-  if (const auto time = index_.use(name)) used_[name] = *time;
+  if (const auto time = index_.use(name)) attempt([&] { used_[name] = *time; });
 }
 
-void DiskStore::when_progressed(std::function<void()> progressed) {
+void DiskStore::when_progressed(const std::function<void()>& progressed) {
+  auto shared = std::make_shared<const std::function<void()>>(progressed);
   std::lock_guard lock(mutex_);
-  progressed_ = std::move(progressed);
+  progressed_ = std::move(shared);
 }
 
 void DiskStore::tell(Lock& lock) {
   if (!progressed_) return;
   const auto progressed = progressed_;
-  lock.unlock();
-  progressed();
-  lock.lock();
+  const Unlocked unlocked(lock);
+  call(*progressed);
 }
 
 void DiskStore::flush() {
@@ -188,80 +224,92 @@ void DiskStore::write_loop() {
 void DiskStore::write_next(Lock& lock) {
   const Write write = std::move(writes_.front());
   writes_.pop_front();
-  const auto size = file_size_of(write.entry);
-  std::string failure;
-  make_room(lock, size);
-  lock.unlock();
   try {
+    write_to_disk(lock, write);
+  } catch (const std::bad_alloc&) {
+    lost_a_write();
+  } catch (const std::exception& error) {
+    failed_to_write(error.what());
+  }
+  stats_.queued_bytes -= file_size_of(write.entry);
+  queued_.erase(write.name);
+  tell(lock);
+}
+
+void DiskStore::write_to_disk(Lock& lock, const Write& write) {
+  make_room(lock, file_size_of(write.entry));
+  {
+    const Unlocked unlocked(lock);
     if (options_.before_write) options_.before_write();
     write_entry(options_.directory, write.name, write.entry);
-  } catch (const std::exception& error) {
-    failure = error.what();
   }
-  lock.lock();
-  stats_.queued_bytes -= size;
-  queued_.erase(write.name);
-  if (failure.empty())
-    wrote(write);
-  else
-    failed_to_write(failure);
-  tell(lock);
+  wrote(write);
 }
 
 // Evicts before writing, so that the limit holds at every moment.
 void DiskStore::make_room(Lock& lock, std::int64_t size) {
-  if (written_since_listing_ > options_.max_bytes / 8) list_again(lock);
-  std::vector<EntryName> evicted;
-  while (index_.size() > 0 && index_.num_bytes() + size > options_.max_bytes)
-    evicted.push_back(index_.pop_oldest());
-  stats_.evictions += static_cast<std::int64_t>(evicted.size());
-  lock.unlock();
-  std::error_code gone;  // or removed by another process: all the better
-  for (const auto& name : evicted) fs::remove(path_of(options_.directory, name), gone);
-  lock.lock();
+  if (written_since_listing_ > options_.max_bytes / 8) attempt([&] { list_again(lock); });
+  while (index_.size() > 0 && index_.num_bytes() + size > options_.max_bytes) {
+    const EntryName name = index_.oldest();
+    const auto path = path_of(options_.directory, name);  // takes memory: before it is forgotten
+    index_.erase(name);
+    ++stats_.evictions;
+    const Unlocked unlocked(lock);
+    std::error_code gone;  // or removed by another process: all the better
+    fs::remove(path, gone);
+  }
 }
 
 // Learns what other processes wrote and removed meanwhile.
 void DiskStore::list_again(Lock& lock) {
   mark_used(lock);
-  lock.unlock();
-  DiskIndex listed(list_entries(options_.directory));
-  lock.lock();
+  DiskIndex listed;
+  {
+    const Unlocked unlocked(lock);
+    listed = DiskIndex(list_entries(options_.directory));
+  }
   std::swap(index_, listed);
-  lock.unlock();
-  listed = {};  // takes its time, and nobody waits for it
   written_since_listing_ = 0;
-  lock.lock();
+  const Unlocked unlocked(lock);
+  listed = {};  // takes its time, and nobody waits for it
 }
 
 void DiskStore::wrote(const Write& write) {
   const auto size = file_size_of(write.entry);
   const auto parent = write.parent ? name_of(write.name.kind, *write.parent) : write.name;
-  // Kept on disk as well: the file's own time may be as coarse as a clock tick.
-  used_[write.name] = index_.insert(write.name, size, parent);
   written_since_listing_ += size;
   ++stats_.writes;
   stats_.written_bytes += size;
+  const auto time = index_.insert(write.name, size, parent);
+  // Kept on disk as well: the file's own time may be as coarse as a clock tick.
+  attempt([&] { used_[write.name] = time; });
   if (std::exchange(failing_, false)) spdlog::info("[disk_store] writes again");
 }
 
 // Said once, however often it is tried again; what is queued would fail likewise.
-void DiskStore::failed_to_write(const std::string& why) {
+void DiskStore::failed_to_write(const char* why) {
   paused_until_ = std::chrono::steady_clock::now() + options_.pause;
   ++stats_.write_errors;
   for (const auto& write : writes_) stats_.queued_bytes -= file_size_of(write.entry);
   writes_.clear();
   queued_.clear();
-  if (!std::exchange(failing_, true)) spdlog::warn("[disk_store] pauses writing: {}", why);
+  if (!std::exchange(failing_, true))
+    insist([&] { spdlog::warn("[disk_store] pauses writing: {}", why); });
 }
 
+void DiskStore::lost_a_write() {
+  ++stats_.write_errors;
+  insist([] { spdlog::warn("[disk_store] no memory is left to write an entry"); });
+}
+
+// A time that there is no memory for is lost.
 void DiskStore::mark_used(Lock& lock) {
   const auto used = std::exchange(used_, {});
-  lock.unlock();
+  const Unlocked unlocked(lock);
   std::error_code gone;  // or evicted meanwhile
-  for (const auto& [name, time] : used)
-    fs::last_write_time(path_of(options_.directory, name), time, gone);
-  lock.lock();
+  for (const auto& each : used)
+    attempt(
+        [&] { fs::last_write_time(path_of(options_.directory, each.first), each.second, gone); });
 }
 
 void DiskStore::read_loop() {
@@ -273,10 +321,11 @@ void DiskStore::read_loop() {
     Read next = std::move(reads_.front());
     reads_.pop_front();
     auto result = read(lock, next);
-    lock.unlock();
-    writer_wakes_.notify_one();
-    next.done(std::move(result));
-    lock.lock();
+    {
+      const Unlocked unlocked(lock);
+      writer_wakes_.notify_one();
+      call(next.done, std::move(result));
+    }
     tell(lock);
   }
 }
@@ -284,10 +333,11 @@ void DiskStore::read_loop() {
 ReadResult DiskStore::read(Lock& lock, Read& read) {
   const auto& name = read.name;
   const auto before = index_.time_of(name);
-  lock.unlock();
-  auto result = read_entry(options_.directory, name, std::move(read.room));
-  drop_useless(options_.directory, name, result);
-  lock.lock();
+  ReadResult result;
+  {
+    const Unlocked unlocked(lock);
+    result = read_file(read);
+  }
   if (result.status == ReadStatus::ok) {
     count_use(name);
     ++stats_.hits;
@@ -298,6 +348,16 @@ ReadResult DiskStore::read(Lock& lock, Read& read) {
     ++misses_of(result.status, stats_);
   }
   return result;
+}
+
+ReadResult DiskStore::read_file(Read& read) const {
+  try {
+    auto result = read_entry(options_.directory, read.name, std::move(read.room));
+    drop_useless(options_.directory, read.name, result);
+    return result;
+  } catch (const std::bad_alloc&) {
+    return {ReadStatus::unreadable, {}, {}};
+  }
 }
 
 }  // namespace pippin::engine

@@ -1,8 +1,9 @@
 // The disk cache: entries found by digest, again after a restart. Knows neither tensors nor what the bytes mean.
 //
 // Nothing here waits for the disk but the store's own threads: one writes, some read. Writing is behind, through a queue bounded
-// in bytes. A file that can't be trusted is a miss and removed; a disk that can't be written to is left in peace for a while. So the
-// worst that any file or disk can do is to make the caller compute again.
+// in bytes. A file that can't be trusted is a miss and removed; a disk that can't be written to is left in peace for a while; what there
+// is no memory to read is a miss, and what there is none to write is not written. So the worst that any file, disk or shortage can do
+// is to make the caller compute again.
 //
 // Several processes may share a directory, also with other models. There is no lock over it: files appear whole by rename, hold
 // the same bytes whoever writes them, are verified when read, and one that has vanished is a miss. Each process evicts by what it
@@ -16,6 +17,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -65,7 +67,7 @@ class DiskStore {
   /// Queues an entry to be written. It counts as used when it is; as used just before `parent`, where it is of no use without that
   /// one. false, and `entry` is left as it was, where the queue has no room
   /// or writing pauses: offer it again later. An entry that is there already, or larger than the limit, is dropped. replace: one that
-  /// is there makes way.
+  /// is there makes way. Throws std::bad_alloc where it has queued nothing; `entry` is lost then.
   bool put(EntryKind kind, const Digest& key, Entry&& entry,
            const std::optional<Digest>& parent = {}, bool replace = false);
 
@@ -78,7 +80,7 @@ class DiskStore {
 
   /// From now on calls `progressed` after everything written, given up or read, from the store's threads: it must only pass the word
   /// on.
-  void when_progressed(std::function<void()> progressed);
+  void when_progressed(const std::function<void()>& progressed);
 
   /// Waits until everything queued has been written or given up.
   void flush();
@@ -104,13 +106,17 @@ class DiskStore {
   void tell(Lock& lock);
   void write_loop();
   void write_next(Lock& lock);
+  void write_to_disk(Lock& lock, const Write& write);
   void make_room(Lock& lock, std::int64_t size);
   void list_again(Lock& lock);
   void wrote(const Write& write);
-  void failed_to_write(const std::string& why);
+  void failed_to_write(const char* why);
+  void lost_a_write();
   void mark_used(Lock& lock);
   void read_loop();
   ReadResult read(Lock& lock, Read& read);
+  ReadResult read_file(Read& read) const;
+  void stop();
   void count_use(const EntryName& name);
 
   const DiskStoreOptions options_;
@@ -126,10 +132,10 @@ class DiskStore {
   std::int64_t written_since_listing_ = 0;  // the writer's
   bool writer_busy_ = false;                // guarded by mutex_
   bool failing_ = false;                    // guarded by mutex_: the last write failed
-  std::chrono::steady_clock::time_point paused_until_{};  // guarded by mutex_
-  std::function<void()> progressed_;                      // guarded by mutex_
-  bool stopping_ = false;                                 // guarded by mutex_
-  DiskStats stats_;                                       // guarded by mutex_
+  std::chrono::steady_clock::time_point paused_until_{};     // guarded by mutex_
+  std::shared_ptr<const std::function<void()>> progressed_;  // guarded by mutex_; null: nobody asks
+  bool stopping_ = false;                                    // guarded by mutex_
+  DiskStats stats_;                                          // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 

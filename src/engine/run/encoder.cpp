@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 
 namespace pippin::engine {
@@ -26,7 +27,7 @@ Encoder::Encoder(const models::Model& model, const EncoderOptions& options,
 bool Encoder::look_up(MediaItem& item) {
   if (disk_)
     for (auto& [digest, features] : disk_->take_arrived())
-      cache_.insert(digest, std::move(features));
+      attempt([&] { cache_.insert(digest, std::move(features)); });
   item.features = cache_.find(item.digest);
   if (!item.features) return disk_ && disk_->fetch(item.digest);
   ++num_hits_;

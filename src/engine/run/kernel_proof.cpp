@@ -7,7 +7,6 @@
 #include <map>
 #include <numeric>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "base/log.h"
@@ -68,7 +67,7 @@ class Steps {
     Batch batch;
     for (int row = 0; row < rows; ++row) {
       auto sequence = std::make_shared<Sequence>();
-      for (int i = 0; i < length_of(row); ++i) sequence->tokens.push_back(token(row));
+      sequence->tokens.assign(static_cast<std::size_t>(length_of(row)), token(row));
       sequence->num_prompt = sequence->num_tokens();
       sequence->positions = models::count_positions(sequence->num_prompt, {});
       sequence->pages = pages_of(row, length_of(row));
@@ -83,10 +82,10 @@ class Steps {
   int length_of(int row) const {
     return std::min(prompt_pages_ * options_.page_size, 1 + row * 149 % std::max(prompt_, 1));
   }
-  // The seeded tokens of a step.
+  // Of a step's row: any tokens, the same each time.
   std::int32_t token(int row) const {
-    std::mt19937 random(static_cast<unsigned>(row));
-    return static_cast<std::int32_t>(random() % static_cast<unsigned>(model_.traits().vocab_size));
+    return static_cast<std::int32_t>((static_cast<std::int64_t>(row) + 1) * 7919 %
+                                     model_.traits().vocab_size);
   }
   std::vector<std::int32_t> pages_of(int row, int length) const {
     std::vector<std::int32_t> pages(
@@ -138,22 +137,15 @@ class Side {
   }
 
   /// Logits of so many rows, [rows, V].
-  mx::array decode(int rows) {
-    if (replays_)
-      if (const auto replayed = replays_->launch(steps_.batch(rows), steps_.state(), false, {})) {
-        auto logits = mx::astype(replayed->logits, mx::float32) + mx::array(0.0f);
-        logits.eval();
-        return logits;
-      }
-    return steps_.decode(rows);
-  }
+  mx::array decode(int rows) { return decode(rows, steps_.batch(rows)); }
 
   /// Microseconds a step, the best of `calls`.
   double time(int rows, int calls) {
+    const auto batch = steps_.batch(rows);
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < calls; ++i) {
       const auto start = std::chrono::steady_clock::now();
-      decode(rows);
+      decode(rows, batch);
       const std::chrono::duration<double, std::micro> taken =
           std::chrono::steady_clock::now() - start;
       best = std::min(best, taken.count());
@@ -162,6 +154,16 @@ class Side {
   }
 
  private:
+  mx::array decode(int rows, const Batch& batch) {
+    if (replays_)
+      if (const auto replayed = replays_->launch(batch, steps_.state(), false, {})) {
+        auto logits = mx::astype(replayed->logits, mx::float32) + mx::array(0.0f);
+        logits.eval();
+        return logits;
+      }
+    return steps_.decode(rows);
+  }
+
   Steps steps_;
   std::unique_ptr<Replays> replays_;
 };
@@ -191,6 +193,7 @@ std::vector<gpu::Proof> prove_kernels(const models::Model& model, const ProofOpt
 }
 
 std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptions& options) {
+  const int calls = (options.calls + 3) / 4;
   std::vector<gpu::Proof> proofs;
   try {
     Side own(model, options);
@@ -201,10 +204,10 @@ std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptio
     for (const int rows : row_counts(options)) {
       auto& proof = proofs.emplace_back(step_proof(model, options, rows));
       const auto mine = own.decode(rows);
-      proof.own_us = own.time(rows, options.calls);
+      proof.own_us = own.time(rows, calls);
       const gpu::UseExecutor none(nullptr);
       gpu::measure_step(mine, mlx.decode(rows), proof);
-      proof.mlx_us = mlx.time(rows, options.calls);
+      proof.mlx_us = mlx.time(rows, calls);
     }
   } catch (const std::exception& thrown) {
     if (proofs.empty()) proofs.push_back(step_proof(model, options, 1));
@@ -269,6 +272,14 @@ ChosenKernels::ChosenKernels(const models::Model& model, const ProofOptions& opt
   }
   auto executor = gpu::device_executor();
   if (!executor) return;
+  const gpu::Attempt attempt(file);
+  if (attempt.died_before() && wanted == GpuKernels::automatic) {
+    spdlog::warn(
+        "[gpu] the program ended while it tried our kernels: MLX's operations run (`pippin "
+        "check-gpu` tries again)");
+    use_mlx();
+    return;
+  }
   executor_.emplace(std::move(executor));
   prove(model, options, wanted, file);
 }

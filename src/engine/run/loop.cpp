@@ -5,10 +5,12 @@
 #include <cmath>
 #include <exception>
 #include <future>
+#include <new>
 #include <optional>
 #include <tuple>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/run/step.h"
@@ -38,6 +40,17 @@ double ms_of(Clock::duration time) {
 }
 
 constexpr const char* stopped = "the engine has stopped; see its log";
+
+// Small, and of sequences that nobody else would tell.
+Error error_of(const char* message) {
+  return insist([&] { return Error(Code::unavailable, message); });
+}
+
+Error no_memory() {
+  return insist([] {
+    return Error(Code::unavailable, "the engine has no memory left for this request; try again");
+  });
+}
 
 ClearedCaches clear(Runner& runner, PageCache& pages, StateCache& states,
                     std::optional<WindowPages>& windows) {
@@ -147,16 +160,15 @@ void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)
     shared_->stats.state_slots = options_.num_slots;
     shared_->stats.state_bytes = runner->bytes_per_slot();
     shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
+    if (options_.disk) options_.disk->when_progressed([shared = shared_] { shared->wake(); });
+    serve(*runner, ready);
   } catch (...) {
     ready(std::current_exception());
-    return;
   }
-  ready(nullptr);
-  if (options_.disk) options_.disk->when_progressed([shared = shared_] { shared->wake(); });
-  serve(*runner);
 }
 
-void Loop::serve(Runner& runner) {
+// Throws nothing once it is ready.
+void Loop::serve(Runner& runner, const std::function<void(std::exception_ptr)>& ready) {
   Caches caches{{options_.num_pages, options_.page_size, options_.prefix_cache},
                 {options_.num_slots, options_.snapshot_tokens},
                 {}};
@@ -168,28 +180,70 @@ void Loop::serve(Runner& runner) {
                       options_.prefix_cache ? runner.cold_pages() : nullptr,
                       options_.num_slots > 0 ? &caches.states : nullptr, runner.cold_states(),
                       caches.windows ? &*caches.windows : nullptr);
+  ready(nullptr);
   std::optional<InFlightStep> in_flight;
   bool busy = false, sound = false;
   try {
     while (take_submitted(scheduler, !busy && !in_flight)) {
-      clear_where_asked(runner, scheduler, caches);
-      const auto start = Clock::now();
-      const bool worked = step(runner, scheduler, caches, in_flight);
-      const bool rests = !worked || (scheduler.idle() && !in_flight);
-      const bool writes = write_behind(runner, caches, Clock::now() - start, rests);
-      busy = writes || !rests;
-      publish_stats(runner, scheduler, caches);
+      try {
+        busy = round(runner, scheduler, caches, in_flight);
+      } catch (const std::bad_alloc&) {
+        recover(runner, scheduler, in_flight);
+        busy = true;
+      }
     }
-    if (in_flight) finish_step(runner, scheduler, caches, *in_flight, {});
+    if (in_flight) finish_step(runner, scheduler, *in_flight, {});
     sound = true;
   } catch (const std::exception& failure) {
-    spdlog::critical("[engine] gives up: {}", failure.what());
+    // A bug: it would come again with the next request, and no request is to blame.
+    insist([&] { spdlog::critical("[engine] gives up: {}", failure.what()); });
     std::lock_guard lock(shared_->mutex);
     shared_->broken = true;
-    for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
   }
-  scheduler.fail_all(Error(Code::unavailable, "the engine is shutting down"));
-  if (sound) write_the_rest(runner, caches);
+  end(runner, scheduler, caches, sound);
+}
+
+// True where there is more to do at once.
+bool Loop::round(Runner& runner, Scheduler& scheduler, Caches& caches,
+                 std::optional<InFlightStep>& in_flight) {
+  clear_where_asked(runner, scheduler, caches);
+  const auto start = Clock::now();
+  const bool worked = step(runner, scheduler, in_flight);
+  const bool rests = !worked || (scheduler.idle() && !in_flight);
+  const bool writes = write_behind(runner, caches, Clock::now() - start, rests);
+  publish_stats(runner, scheduler, caches);
+  return writes || !rests;
+}
+
+// No memory was left to plan a step: as a step that has failed. What is half planned can't be taken back, so nothing of it is kept.
+void Loop::recover(Runner& runner, Scheduler& scheduler, std::optional<InFlightStep>& in_flight) {
+  insist([] { spdlog::error("[engine] no memory is left to plan a step"); });
+  in_flight.reset();
+  step_started_ns_ = 0;
+  scheduler.fail_plan(no_memory());
+  start_over(runner, scheduler);
+}
+
+void Loop::start_over(Runner& runner, Scheduler& scheduler) {
+  insist([&] { scheduler.start_over(); });
+  restore(runner);
+}
+
+// Tells all who wait for something.
+void Loop::end(Runner& runner, Scheduler& scheduler, const Caches& caches, bool sound) {
+  const Error ending = error_of("the engine is shutting down");
+  std::vector<std::shared_ptr<Sequence>> submitted;
+  {
+    std::lock_guard lock(shared_->mutex);
+    submitted.swap(shared_->submitted);
+  }
+  for (const auto& sequence : submitted) sequence->output->fail(ending);
+  try {
+    scheduler.fail_all(ending);
+    if (sound) write_the_rest(runner, caches);
+  } catch (const std::exception& failure) {
+    insist([&] { spdlog::warn("[engine] the last pages are lost: {}", failure.what()); });
+  }
   refuse_to_clear();
   publish_stats(runner, scheduler, caches);
 }
@@ -227,9 +281,15 @@ bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
   else if (may_wait)
     shared_->changed.wait(lock, awake);
   shared_->woken = false;
-  for (auto& sequence : std::exchange(shared_->submitted, {})) scheduler.add(std::move(sequence));
+  auto submitted = std::exchange(shared_->submitted, {});
+  for (auto& sequence : submitted)
+    if (attempt([&] { scheduler.add(sequence); })) sequence = nullptr;
   shared_->stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
-  return !shared_->stopping;
+  const bool goes_on = !shared_->stopping;
+  lock.unlock();  // whoever is told may come back here
+  for (const auto& refused : submitted)
+    if (refused) refused->output->fail(no_memory());
+  return goes_on;
 }
 
 void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches& caches) {
@@ -239,29 +299,32 @@ void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches&
     asked.swap(shared_->to_clear);
   }
   for (auto& promise : asked) {
-    const auto cleared = clear(runner, caches.pages, caches.states, caches.windows);
-    publish_stats(runner, scheduler, caches);  // first: whoever is answered sees them
-    promise.set_value(cleared);
+    try {
+      const auto cleared = clear(runner, caches.pages, caches.states, caches.windows);
+      publish_stats(runner, scheduler, caches);  // first: whoever is answered sees them
+      promise.set_value(cleared);
+    } catch (...) {
+      promise.set_exception(std::current_exception());
+    }
   }
 }
 
 void Loop::refuse_to_clear() {
+  const auto error = std::make_exception_ptr(error_of(stopped));
   std::lock_guard lock(shared_->mutex);
-  for (auto& promise : std::exchange(shared_->to_clear, {}))
-    promise.set_exception(std::make_exception_ptr(Error(Code::unavailable, stopped)));
+  for (auto& promise : std::exchange(shared_->to_clear, {})) promise.set_exception(error);
 }
 
 // One round: plans and launches a step, ahead of the one under way where that can be, and reads that one. False when there is
 // nothing to do.
-bool Loop::step(Runner& runner, Scheduler& scheduler, Caches& caches,
-                std::optional<InFlightStep>& in_flight) {
+bool Loop::step(Runner& runner, Scheduler& scheduler, std::optional<InFlightStep>& in_flight) {
   if (in_trouble() && !restore(runner)) {
     scheduler.fail_all(Error(Code::unavailable, stats().trouble));
     return false;
   }
   const bool landing = in_flight.has_value();
   if (landing && !scheduler.may_run_ahead(in_flight->batch)) {
-    finish_step(runner, scheduler, caches, *in_flight, {});
+    finish_step(runner, scheduler, *in_flight, {});
     in_flight.reset();
   }
   StepRecord record;
@@ -271,9 +334,9 @@ bool Loop::step(Runner& runner, Scheduler& scheduler, Caches& caches,
   const bool planned = !batch.empty();
   std::optional<InFlightStep> next;
   if (planned) next = launch(runner, scheduler, std::move(batch), record);
-  if (in_flight && !finish_step(runner, scheduler, caches, *in_flight, next)) next.reset();
+  if (in_flight && !finish_step(runner, scheduler, *in_flight, next)) next.reset();
   if (next && (next->failure || !options_.overlap)) {
-    finish_step(runner, scheduler, caches, *next, {});
+    finish_step(runner, scheduler, *next, {});
     next.reset();
   }
   in_flight = std::move(next);
@@ -302,8 +365,8 @@ Loop::InFlightStep Loop::launch(Runner& runner, const Scheduler& scheduler, Batc
 
 // next: what was launched behind it. False when the step has failed, and next with it: the pools' content is lost, others start
 // over, and nothing cached may be trusted.
-bool Loop::finish_step(Runner& runner, Scheduler& scheduler, Caches& caches,
-                       InFlightStep& in_flight, const std::optional<InFlightStep>& next) {
+bool Loop::finish_step(Runner& runner, Scheduler& scheduler, InFlightStep& in_flight,
+                       const std::optional<InFlightStep>& next) {
   auto& [batch, record, step, failure] = in_flight;
   record.before = computed_;
   record.followed = next.has_value();
@@ -316,16 +379,9 @@ bool Loop::finish_step(Runner& runner, Scheduler& scheduler, Caches& caches,
     scheduler.observe(batch, ms_of(record.computed - alone_from));
     scheduler.commit(batch, tokens.ids, tokens.logprobs);
   } catch (const std::exception& error) {
-    spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(), error.what());
     record.failed = true;
-    scheduler.fail(
-        batch, Error(Code::unavailable,
-                     std::string("the engine could not compute this request: ") + error.what()));
-    if (next) scheduler.abandon(next->batch);
-    scheduler.preempt_all();
-    caches.pages.forget_cached();
-    if (caches.windows) caches.windows->forget_cached();
-    restore(runner);
+    fail_step(scheduler, batch, error.what());
+    start_over(runner, scheduler);
     record.computed = Clock::now();
   }
   computed_ = record.computed;
@@ -335,14 +391,14 @@ bool Loop::finish_step(Runner& runner, Scheduler& scheduler, Caches& caches,
   return !record.failed;
 }
 
-void Loop::observe(const StepRecord& step) {
-  StepRecord numbered = step;
-  {
-    std::lock_guard lock(shared_->mutex);
-    numbered.number = shared_->stats.steps++;
-    shared_->stats.step.observe(numbered);
-  }
-  if (options_.on_step) options_.on_step(numbered);
+void Loop::fail_step(Scheduler& scheduler, const Batch& batch, const char* why) {
+  insist([&] {
+    spdlog::error("[engine] a step of {} sequences failed: {}", batch.chunks.size(), why);
+  });
+  scheduler.fail(batch, insist([&] {
+                   return Error(Code::unavailable,
+                                std::string("the engine could not compute this request: ") + why);
+                 }));
 }
 
 bool Loop::in_trouble() const {
@@ -364,51 +420,20 @@ std::string Loop::reset(Runner& runner) {
 // New pools; where there is no memory for them, in place of what is kept for later. False when there still is none: until there
 // is, nothing can be computed.
 bool Loop::restore(Runner& runner) {
-  auto trouble = reset(runner);
+  auto trouble = insist([&] { return reset(runner); });
   if (!trouble.empty()) {
-    runner.clear_caches({}, {});
+    insist([&] { runner.clear_caches({}, {}); });
     trim_heap();
-    trouble = reset(runner);
+    trouble = insist([&] { return reset(runner); });
   }
   std::lock_guard lock(shared_->mutex);
-  if (trouble.empty() && !shared_->trouble.empty())
-    spdlog::info("[engine] has its attention cache again");
-  else if (!trouble.empty() && shared_->trouble.empty())
-    spdlog::critical("[engine] computes nothing for now: {}", trouble);
-  shared_->trouble = trouble;
-  return trouble.empty();
-}
-
-void Loop::publish_stats(Runner& runner, const Scheduler& scheduler, const Caches& caches) {
-  std::lock_guard lock(shared_->mutex);
-  auto& stats = shared_->stats;
-  const auto& counters = scheduler.counters();
-  stats.sequences_running = static_cast<std::int64_t>(scheduler.num_running());
-  stats.sequences_waiting = static_cast<std::int64_t>(scheduler.num_waiting());
-  stats.sequences_held = static_cast<std::int64_t>(scheduler.num_stalled());
-  stats.pages_free = caches.pages.num_free();
-  stats.pages_cached = caches.pages.num_cached();
-  stats.pages_evicted = caches.pages.num_evicted();
-  if (caches.windows) stats.window_pages_free = caches.windows->num_free();
-  if (caches.windows) stats.window_pages_cached = caches.windows->num_cached();
-  stats.snapshots = static_cast<std::int64_t>(caches.states.num_snapshots());
-  stats.snapshots_evicted = caches.states.num_evicted();
-  const auto& encoder = runner.encoder();
-  stats.encoder_runs = encoder.num_runs();
-  stats.encoder_hits = encoder.num_hits();
-  stats.media_cache_entries = static_cast<std::int64_t>(encoder.cache().size());
-  stats.media_cache_bytes = encoder.cache().num_bytes();
-  stats.media_cache_evictions = encoder.cache().evictions();
-  stats.prompt_tokens = counters.prompt_tokens;
-  stats.cached_tokens = counters.cached_tokens;
-  stats.generated_tokens = counters.generated_tokens;
-  stats.preemptions = counters.preemptions;
-  stats.wasted_tokens = counters.wasted_tokens;
-  stats.prefix_whole = counters.prefixes.whole;
-  stats.prefix_extended = counters.prefixes.extended;
-  stats.prefix_diverged = counters.prefixes.diverged;
-  stats.prefix_evicted = counters.prefixes.evicted;
-  stats.prefix_unknown = counters.prefixes.unknown;
+  const bool whole = trouble.empty();
+  if (whole && !shared_->trouble.empty())
+    insist([] { spdlog::info("[engine] has its attention cache again"); });
+  else if (!whole && shared_->trouble.empty())
+    insist([&] { spdlog::critical("[engine] computes nothing for now: {}", trouble); });
+  shared_->trouble = std::move(trouble);
+  return whole;
 }
 
 }  // namespace pippin::engine

@@ -95,18 +95,23 @@ class Loop {
     std::optional<WindowPages> windows;  ///< absent where no layer's pages are apart
   };
 
-  void serve(Runner& runner);
+  void serve(Runner& runner, const std::function<void(std::exception_ptr)>& ready);
   bool take_submitted(Scheduler& scheduler, bool may_wait);
   bool write_behind(Runner& runner, const Caches& caches, std::chrono::steady_clock::duration step,
                     bool rests);
   void write_the_rest(Runner& runner, const Caches& caches);
   void clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches& caches);
   void refuse_to_clear();
-  bool step(Runner& runner, Scheduler& scheduler, Caches& caches,
-            std::optional<InFlightStep>& in_flight);
+  bool round(Runner& runner, Scheduler& scheduler, Caches& caches,
+             std::optional<InFlightStep>& in_flight);
+  void recover(Runner& runner, Scheduler& scheduler, std::optional<InFlightStep>& in_flight);
+  void start_over(Runner& runner, Scheduler& scheduler);
+  void end(Runner& runner, Scheduler& scheduler, const Caches& caches, bool sound);
+  bool step(Runner& runner, Scheduler& scheduler, std::optional<InFlightStep>& in_flight);
   InFlightStep launch(Runner& runner, const Scheduler& scheduler, Batch batch, StepRecord record);
-  bool finish_step(Runner& runner, Scheduler& scheduler, Caches& caches, InFlightStep& in_flight,
+  bool finish_step(Runner& runner, Scheduler& scheduler, InFlightStep& in_flight,
                    const std::optional<InFlightStep>& next);
+  static void fail_step(Scheduler& scheduler, const Batch& batch, const char* why);
   void observe(const StepRecord& step);
   bool in_trouble() const;
   std::string reset(Runner& runner);

@@ -290,8 +290,14 @@ void Placement::step_planned(const Batch& batch) {
   }
 }
 
-void Placement::step_failed(const Batch& batch) {
-  for (const auto& chunk : batch.chunks) release_saves(chunk);
+void Placement::reset() noexcept {
+  announced_.clear();
+  num_loads_ = 0;
+  pages_.reset();
+  windows_.reset();
+  if (states_) states_->reset();
+  if (cold_) cold_->forget_all();
+  if (cold_states_) cold_states_->forget_all();
 }
 
 }  // namespace pippin::engine

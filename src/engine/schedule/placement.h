@@ -89,9 +89,8 @@ class Placement {
   // Steps.
   /// The step is planned. The pages that it copies from need not be kept until it is done: whoever gets them computes after it.
   void step_planned(const Batch& batch);
-  void step_failed(const Batch& batch);
-  /// Forgets all snapshots of recurrent states.
-  void forget_states();
+  /// Nobody has pages or states any more, and nothing is cached. Needs no memory and trusts nothing (see PageCache::reset).
+  void reset() noexcept;
 
   /// Counts how much of the prompt was cached, and notes where a cached text differs.
   void count_match(const Sequence& sequence, PrefixCounters& count) const;

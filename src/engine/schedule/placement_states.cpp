@@ -128,8 +128,4 @@ void Placement::release_saves(const Chunk& chunk) {
   for (const auto& save : chunk.saves) states_->release(save.to);
 }
 
-void Placement::forget_states() {
-  if (states_) states_->forget();
-}
-
 }  // namespace pippin::engine

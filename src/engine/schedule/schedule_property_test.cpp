@@ -1,5 +1,5 @@
 // What must hold whatever happens in whatever order: ten thousand random schedules of arrivals, steps (half of the time planned ahead),
-// slow readers, cancellations, deadlines, failures, cleared caches and disks that fail, on pools that are too small.
+// slow readers, cancellations, deadlines, failures, memory that runs out, cleared caches and disks that fail, on pools that are too small.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +7,8 @@
 #include <random>
 #include <utility>
 
+#include "base/failing_memory_testing.h"
+#include "base/insist.h"
 #include "base/sanitized.h"
 #include "engine/schedule/simulation.h"
 #include "engine/schedule/testing.h"
@@ -91,7 +93,9 @@ class Schedule {
     auto& one = all_[static_cast<std::size_t>(up_to(static_cast<int>(all_.size())))];
     if (what < 17) return read(one, 1 + up_to(8));
     if (what < 19) return leave(one);
-    fail_step();
+    const int how = up_to(3);
+    if (how == 0) return fail_step();
+    how == 1 ? starve_plan() : starve_commit();
   }
 
   void arrive() {
@@ -177,14 +181,50 @@ class Schedule {
     const Error error(Code::unavailable, "out of memory");
     if (machine_.flight && up_to(2) == 0) {
       machine_.scheduler.fail(std::exchange(machine_.flight, std::nullopt)->first, error);
-      machine_.scheduler.abandon(next);
     } else {
       machine_.land();
       machine_.scheduler.fail(next, error);
     }
-    machine_.scheduler.preempt_all();
-    machine_.pages.forget_cached();
-    machine_.windows.forget_cached();
+    start_over();
+  }
+
+  // As the loop recovers where memory runs out while a step is planned.
+  void starve_plan() {
+    machine_.land_where_needed();
+    Batch next;
+    const Error error(Code::unavailable, "out of memory");
+    if (runs_out([&] { next = machine_.scheduler.next(machine_.flight.has_value()); })) {
+      machine_.scheduler.fail_plan(error);
+    } else {
+      machine_.land();
+      machine_.scheduler.fail(next, error);
+    }
+    machine_.flight.reset();
+    start_over();
+  }
+
+  // And where it does while one is committed, or at its end.
+  void starve_commit() {
+    machine_.land_where_needed();
+    const auto next = machine_.plan();
+    const auto tokens = machine_.model.run(next);
+    machine_.land();
+    if (!runs_out([&] { machine_.scheduler.commit(next, tokens); })) return;
+    machine_.scheduler.fail(next, {Code::unavailable, "out of memory"});
+    start_over();
+  }
+
+  template <class Work>
+  bool runs_out(const Work& work) {
+    const FailingMemory memory(up_to(up_to(3) == 0 ? 100 : 20));
+    return !attempt(work);
+  }
+
+  void start_over() {
+    while (true) {
+      const FailingMemory memory(up_to(3));
+      if (attempt([&] { machine_.scheduler.start_over(); })) break;
+    }
     ASSERT_EQ(machine_.windows.num_free(), machine_.windows.num_pages());
     ASSERT_EQ(machine_.pages.num_free(), num_pages_);
   }

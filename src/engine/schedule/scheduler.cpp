@@ -70,6 +70,7 @@ Batch Scheduler::next(bool ahead) {
   number_sampled_rows(batch);
   placement_.step_planned(batch);
   encoding_ = !batch.encode.empty();
+  planned_ = nullptr;
   return batch;
 }
 
@@ -94,19 +95,25 @@ void Scheduler::observe(const Batch& batch, double ms) {
 
 void Scheduler::drop_dead() {
   num_stalled_ = 0;
-  const auto dead = [&, now_ms = options_.now_ms()](const std::shared_ptr<Sequence>& sequence) {
-    if (const auto failure = failure_of(*sequence, now_ms))
-      sequence->output->fail(*failure);
-    else if (!sequence->output->cancelled()) {
-      sequence->stalled = sequence->output->stalled();  // once, since its reader reads meanwhile
-      num_stalled_ += sequence->stalled;
-      return false;
-    }
-    placement_.retire(*sequence);
-    return true;
-  };
-  std::erase_if(running_, dead);
-  std::erase_if(waiting_, [&](const auto& entry) { return dead(entry.second); });
+  const double now_ms = options_.now_ms();
+  // One by one: where one can't be dropped all others stay where they are.
+  for (auto it = running_.begin(); it != running_.end();)
+    it = is_dead(*it, now_ms) ? running_.erase(it) : it + 1;
+  std::erase_if(waiting_, [&](const auto& entry) { return is_dead(entry.second, now_ms); });
+}
+
+// Told of its end, then.
+bool Scheduler::is_dead(const std::shared_ptr<Sequence>& sequence, double now_ms) {
+  planned_ = sequence;
+  if (const auto failure = failure_of(*sequence, now_ms)) {
+    sequence->output->fail(*failure);
+  } else if (!sequence->output->cancelled()) {
+    sequence->stalled = sequence->output->stalled();  // once, since its reader reads meanwhile
+    num_stalled_ += sequence->stalled;
+    return false;
+  }
+  placement_.retire(*sequence);
+  return true;
 }
 
 void Scheduler::plan_decode(Batch& batch) {
@@ -115,6 +122,7 @@ void Scheduler::plan_decode(Batch& batch) {
        ++i) {
     if (!is_stream(*running_[i]) || running_[i]->loading_from_disk || is_stalled(running_[i]))
       continue;
+    planned_ = running_[i];
     while (i < running_.size() &&
            !placement_.ensure_pages(*running_[i], running_[i]->num_to_compute())) {
       const auto victim = last_stalled().value_or(running_.size() - 1);
@@ -159,6 +167,7 @@ void Scheduler::wait_for_pages() {
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batch) {
   std::vector<std::shared_ptr<Sequence>> prompts;
   for (const auto& sequence : running_) {
+    planned_ = sequence;
     if (sequence->planned_in == step_ || remaining(*sequence) == 0 || is_stalled(sequence))
       continue;
     if (sequence->loading_from_disk) {
@@ -174,14 +183,14 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute(Batch& batc
 
 void Scheduler::admit(Batch& batch) {
   for (auto it = waiting_.begin(); it != waiting_.end() && wants_more_prompts();) {
-    const auto sequence = it->second;
+    const auto sequence = planned_ = it->second;
     if (is_stalled(sequence) || placement_.computed_by_another(*sequence)) {
       ++it;
       continue;
     }
     if (!make_room(*sequence, batch)) return;  // in order: a later, shorter one must not starve it
-    it = waiting_.erase(it);
     run(sequence);
+    it = waiting_.erase(it);
     if (!sequence->loading_from_disk) count_admission(*sequence);
   }
 }
@@ -245,6 +254,7 @@ void Scheduler::add_chunk(Batch& batch, const std::shared_ptr<Sequence>& sequenc
 
 void Scheduler::add_chunk_of(Batch& batch, const std::shared_ptr<Sequence>& sequence,
                              std::int64_t count) {
+  planned_ = sequence;
   const auto begin = sequence->num_planned(), end = begin + count;
   const bool sample = end == sequence->num_to_compute();
   const int device_token_index =
@@ -290,20 +300,10 @@ std::optional<std::size_t> Scheduler::last_stalled() const {
 
 void Scheduler::preempt(std::size_t index) {
   const auto sequence = running_[index];
-  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
   placement_.retire(*sequence);
   wait(sequence);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
   ++counters_.preemptions;
-}
-
-void Scheduler::preempt_all() {
-  placement_.forget_states();
-  while (!running_.empty()) {
-    placement_.free_pages(*running_.back());
-    wait(running_.back());
-    running_.pop_back();
-    ++counters_.preemptions;
-  }
 }
 
 std::optional<FinishReason> Scheduler::append(Sequence& sequence, std::int32_t token,
@@ -379,24 +379,40 @@ void Scheduler::commit(const Batch& batch, const std::vector<std::int32_t>& toke
   }
 }
 
-void Scheduler::fail(const Batch& batch, const Error& error) {
-  placement_.step_failed(batch);
+void Scheduler::fail(const Batch& batch, const Error& error) noexcept {
   for (const auto& chunk : batch.chunks) {
     if (chunk.placement_epoch != chunk.sequence->placement_epoch) continue;
-    placement_.free_pages(*chunk.sequence);
     std::erase(running_, chunk.sequence);
+    lose_place(*chunk.sequence);
     chunk.sequence->output->fail(error);
   }
 }
 
-void Scheduler::fail_all(const Error& error) {
-  for (const auto& sequence : running_) {
-    placement_.free_pages(*sequence);
-    sequence->output->fail(error);
-  }
-  for (const auto& [order, sequence] : waiting_) sequence->output->fail(error);
+void Scheduler::fail_plan(const Error& error) noexcept {
+  auto failed = std::exchange(planned_, nullptr);
+  if (!failed && !running_.empty()) failed = running_.back();
+  if (!failed && !waiting_.empty()) failed = waiting_.rbegin()->second;
+  if (!failed) return;
+  std::erase(running_, failed);
+  waiting_.erase(failed->order);
+  lose_place(*failed);
+  failed->output->fail(error);
+}
+
+void Scheduler::start_over() {
+  for (const auto& sequence : running_) wait(sequence);
+  counters_.preemptions += static_cast<std::int64_t>(running_.size());
   running_.clear();
+  for (const auto& [order, sequence] : waiting_) lose_place(*sequence);
+  placement_.reset();
+}
+
+// All are told first, which takes no memory.
+void Scheduler::fail_all(const Error& error) {
+  for (const auto& [order, sequence] : waiting_) sequence->output->fail(error);
   waiting_.clear();
+  for (const auto& sequence : running_) sequence->output->fail(error);
+  for (; !running_.empty(); running_.pop_back()) placement_.free_pages(*running_.back());
 }
 
 double Scheduler::earliest_deadline_ms() const {

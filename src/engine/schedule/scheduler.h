@@ -95,14 +95,17 @@ class Scheduler {
   /// Learns the cost of tokens from the duration of a step.
   void observe(const Batch& batch, double ms);
 
-  /// Handles a failed step: ends its sequences with the error and frees their pages, whose content is lost.
-  void fail(const Batch& batch, const Error& error);
+  /// Handles a step that has failed, whose pages' content is lost: ends its sequences with the error. Call start_over() then.
+  void fail(const Batch& batch, const Error& error) noexcept;
 
-  /// Drops a step that was planned ahead of a failed one. Call before preempt_all().
-  void abandon(const Batch& batch) { placement_.step_failed(batch); }
+  /// Handles a next() that has thrown: ends the sequence that it was busy with, or else the last in order, so that others may get on.
+  /// Call start_over() then.
+  void fail_plan(const Error& error) noexcept;
 
-  /// Preempts every running sequence. They are recomputed in the order of arrival.
-  void preempt_all();
+  /// After a failure: no sequence has a place any more, and nothing is cached. All that have not ended are computed anew in the order of
+  /// arrival; steps that are under way are of no use. Trusts no more than that each sequence runs, waits or has ended, which holds
+  /// whatever a member has thrown. Throws std::bad_alloc; may be called again then.
+  void start_over();
 
   /// Ends every sequence with the error.
   void fail_all(const Error& error);
@@ -122,6 +125,7 @@ class Scheduler {
 
  private:
   void drop_dead();
+  bool is_dead(const std::shared_ptr<Sequence>& sequence, double now_ms);
   void plan_decode(Batch& batch);
   void plan_prefill(Batch& batch);
   std::vector<std::shared_ptr<Sequence>> prompts_to_compute(Batch& batch);
@@ -165,6 +169,7 @@ class Scheduler {
   std::size_t num_stalled_ = 0;
   std::map<Order, std::shared_ptr<Sequence>> waiting_;
   std::vector<std::shared_ptr<Sequence>> running_;  ///< in order
+  std::shared_ptr<Sequence> planned_;               ///< whom next() is busy with
   SchedulerCounters counters_;
 };
 

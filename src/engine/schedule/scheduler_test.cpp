@@ -267,6 +267,7 @@ TEST(Scheduler, AFailedStepEndsItsSequencesAndFreesTheirPages) {
   auto sequence = make_sequence(count_up(9), 10);
   m.scheduler.add(sequence);
   m.scheduler.fail(m.scheduler.next(), Error(Code::unavailable, "broken"));
+  m.scheduler.start_over();
   EXPECT_THROW(sequence->output->next(), Error);
   EXPECT_TRUE(m.scheduler.idle());
   EXPECT_EQ(m.pages.num_free(), 16);

@@ -153,6 +153,9 @@ struct Sequence {
   }
 };
 
+/// The sequence has no pages and no state any more, whoever has them now: it starts over. Needs no memory.
+void lose_place(Sequence& sequence) noexcept;
+
 /// Parts the caches: from now on the sequence shares pages and media features, in memory and on disk, only with sequences of the
 /// same salt. Called once, when its media are known and before it is submitted; an empty salt changes nothing.
 void part_cache(Sequence& sequence, std::string_view salt);

@@ -211,6 +211,7 @@ class FakeColdPages final : public ColdPages {
   void forget(const PageKey& key) override {
     if (--reads_.at(key).users == 0) reads_.erase(key);
   }
+  void forget_all() noexcept override { reads_.clear(); }
   void published(const PageKey& key) override {
     if (disk_.behind)
       unwritten_.push_back(key);

@@ -106,6 +106,11 @@ void WindowPlacement::give_back(Sequence& sequence) {
   sequence.window_parting = 0;
 }
 
+void WindowPlacement::reset() noexcept {
+  reserved_ = num_copied_ = 0;
+  if (windows_) windows_->reset();
+}
+
 void WindowPlacement::allocated(PageId page) {
   if (windows_) windows_->forget(page);
 }

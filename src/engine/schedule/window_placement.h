@@ -43,6 +43,9 @@ class WindowPlacement {
   /// The sequence gives all of its pages back.
   void give_back(Sequence& sequence);
 
+  /// See Placement::reset.
+  void reset() noexcept;
+
   /// The page cache has handed the page out: what it held is gone.
   void allocated(PageId page);
   /// Publishing has made this one of that page.

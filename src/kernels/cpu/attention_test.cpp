@@ -248,6 +248,8 @@ constexpr Shape shapes[] = {
     {2, 2, 72, 48, KvFormat::int4, 1, true},
     {5, 1, 8, 1, KvFormat::int8},
     {2, 1, 256, 16, KvFormat::int4},
+    {6, 2, 512, 16, KvFormat::f16},
+    {3, 1, 512, 16, KvFormat::int8, 40},
     // Values of another size, and within their keys: DeepSeek's, and those of tiny checkpoints.
     {4, 2, 64, 16, KvFormat::f16, 0, false, 0, 48},
     {3, 1, 24, 5, KvFormat::bf16, 37, true, 0, 40},

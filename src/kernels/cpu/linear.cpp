@@ -174,6 +174,7 @@ Output shifted(const Output& output, int row, int column) {
   result.out += row * output.stride + column;
   if (output.bias) result.bias += column;
   if (output.times_bias) result.times_bias += column;
+  if (output.factor) result.factor += row * output.factor_stride + column;
   if (output.residual) result.residual += row * output.residual_stride + column;
   return result;
 }

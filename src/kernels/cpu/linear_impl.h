@@ -82,6 +82,7 @@ inline void write_tile(const Output& out, int n, int row, int panel, const Vf (&
           out.times_bias ? times[m] + load_first(out.times_bias + column, count) : times[m];
       v = v * partner(t, out.activation);
     }
+    if (out.factor) v = v * load_first(out.factor + (row + m) * out.factor_stride + column, count);
     if (out.residual)
       v = v + load_first(out.residual + (row + m) * out.residual_stride + column, count);
     float* p = out.out + (row + m) * out.stride + column;

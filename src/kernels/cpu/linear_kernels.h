@@ -111,13 +111,15 @@ enum class Activation {
 
 /// Where results go and what happens to them on the way:
 /// out[m, n] = residual[m, n] + activation(y[m, n] + bias[n]) (times the second product + times_bias[n],
-/// where there is one).
+/// where there is one, and times factor[m, n]).
 struct Output {
   float* out;
   std::int64_t stride;                ///< floats from row to row of out
   const float* bias = nullptr;        ///< [N] or none
   const float* times_bias = nullptr;  ///< [N] of the second product, or none
-  const float* residual = nullptr;    ///< [rows, N] or none, may be `out`
+  const float* factor = nullptr;      ///< [rows, N] or none
+  std::int64_t factor_stride = 0;
+  const float* residual = nullptr;  ///< [rows, N] or none, may be `out`
   std::int64_t residual_stride = 0;
   Activation activation = Activation::none;
 };

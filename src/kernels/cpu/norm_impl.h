@@ -51,13 +51,16 @@ inline __attribute__((always_inline)) const float* residual_row(const Norm& norm
   return h;
 }
 
-// out = (h - mean) * scale * weight + bias
-inline void write_row(const Norm& norm, const float* h, float mean, float scale, float* out) {
-  const Vf s = set1(scale), m = set1(mean);
+// out = (h - mean) * scale * weight + bias, and what follows a norm
+inline void write_row(const Norm& norm, std::int64_t row, const float* h, float mean, float scale) {
+  const Vf s = set1(scale), m = set1(mean), factor = set1(norm.factor);
+  float* out = norm.out + row * norm.width;
+  const float* residual = norm.residual ? norm.residual + row * norm.width : nullptr;
   for_pieces(norm.width, [&](int i, int n, int) {
     Vf v = (load_piece(h + i, n) - m) * s;
     if (norm.weight) v = v * load_piece(norm.weight + i, n);
     if (norm.bias) v = v + load_piece(norm.bias + i, n);
+    if (residual) v = (load_piece(residual + i, n) + v) * factor;
     store_piece(out + i, v, n);
   });
 }
@@ -69,7 +72,7 @@ inline void rms_norm(const Norm& norm, std::int64_t first, std::int64_t last) {
     const float* h = residual_row(
         norm, row, [&](Vf v, int, int chain) { squares[chain] = fma(v, v, squares[chain]); });
     const float scale = 1.0f / __builtin_sqrtf(sum_of(squares) / width + norm.eps);
-    write_row(norm, h, 0.0f, scale, norm.out + row * norm.width);
+    write_row(norm, row, h, 0.0f, scale);
   }
 }
 
@@ -88,7 +91,7 @@ inline void layer_norm(const Norm& norm, std::int64_t first, std::int64_t last) 
       squares[chain] = fma(v, v, squares[chain]);
     });
     const float scale = 1.0f / __builtin_sqrtf(sum_of(squares) / width + norm.eps);
-    write_row(norm, h, mean, scale, norm.out + row * norm.width);
+    write_row(norm, row, h, mean, scale);
   }
 }
 

@@ -1,4 +1,4 @@
-// Normalisation of rows, with the residual addition before it: one thread's share.
+// Normalisation of rows, with a residual addition before or behind it: one thread's share.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace pippin::cpu {
 
 /// out = (h - mean) / sqrt(variance + eps) * weight + bias, with h = x, or x + add where there is one;
-/// an RMS norm takes the mean as zero. All rows are float32, [rows, width], one after the other.
+/// an RMS norm takes the mean as zero. Where there is a residual, out = (residual + that) * factor. All rows are float32, [rows, width], one after the other.
 struct Norm {
   const float* x;
   const float* add = nullptr;     ///< the residual branch, or none
@@ -16,6 +16,8 @@ struct Norm {
   const float* bias = nullptr;    ///< [width], or none
   int width;
   float eps;
+  const float* residual = nullptr;  ///< joins the norm's result, or none; may be `out`
+  float factor = 1;                 ///< of both
 };
 
 /// Rows [first, last). A row's sums run in an order that depends on the width alone.

@@ -28,15 +28,17 @@ struct Case {
   bool centred;  // a layer norm
   bool add, weight, bias;
   float mean;
+  bool residual = false;  ///< joins, and the sum is multiplied by 0.75
 };
 
 struct Data {
-  Vector x, add, weight, bias;
+  Vector x, add, weight, bias, residual;
   explicit Data(const Case& c, std::mt19937& random)
       : x(random_vector(c.rows * c.width, c.mean, random)),
         add(random_vector(c.add ? c.rows * c.width : 0, 0, random)),
         weight(random_vector(c.weight ? c.width : 0, 1, random)),
-        bias(random_vector(c.bias ? c.width : 0, 0, random)) {}
+        bias(random_vector(c.bias ? c.width : 0, 0, random)),
+        residual(random_vector(c.residual ? c.rows * c.width : 0, 0, random)) {}
 };
 
 const float* data_or_null(const Vector& x) { return x.empty() ? nullptr : x.data(); }
@@ -51,7 +53,9 @@ Norm norm_of(const Data& data, const Case& c, float* sum, float* out) {
           data_or_null(data.weight),
           data_or_null(data.bias),
           c.width,
-          eps};
+          eps,
+          data_or_null(data.residual),
+          c.residual ? 0.75f : 1.0f};
 }
 
 void run(const Case& c, Team& team, Isa isa, const Norm& norm) {
@@ -83,7 +87,7 @@ std::vector<Case> random_cases() {
   for (const int width : {1, 2, 15, 16, 17, 63, 64, 65, 100, 128, 1000, 1024, 2560})
     for (const std::int64_t rows : {0, 1, 2, 7, 130}) {
       const auto coin = [&] { return random() % 2 == 0; };
-      cases.push_back({rows, width, coin(), coin(), coin(), coin(), coin() ? 0.0f : 30.0f});
+      cases.push_back({rows, width, coin(), coin(), coin(), coin(), coin() ? 0.0f : 30.0f, coin()});
     }
   return cases;
 }
@@ -104,7 +108,9 @@ TEST_P(NormTest, EqualsTheDefinition) {
     for (std::int64_t row = 0; row < c.rows; ++row) {
       const auto expected = naive(c, data, h.data() + row * c.width);
       for (int i = 0; i < c.width; ++i) {
-        const double wanted = expected[static_cast<std::size_t>(i)];
+        double wanted = expected[static_cast<std::size_t>(i)];
+        if (c.residual)
+          wanted = (data.residual[static_cast<std::size_t>(row * c.width + i)] + wanted) * 0.75;
         // A mean of 30 leaves differences from it with 30 / 2^24 of error.
         const double tolerance = 2e-6 * std::abs(wanted) + (c.mean > 0 ? 2e-4 : 2e-6);
         ASSERT_NEAR(out[static_cast<std::size_t>(row * c.width + i)], wanted, tolerance)

@@ -130,13 +130,24 @@ inline void turn_head(const QkvRows& rows, std::int64_t row, const Heads& heads,
     turn(x + begin, head_dim - begin, factor * heads.scale, weight, cos, sin, half, out + begin);
 }
 
+// value [D] to out, divided by its root mean square unless eps < 0.
+inline void copy_value(const float* value, int head_dim, float eps, float* out) {
+  const Vf factor = set1(eps < 0 ? 1.0f : inverse_rms(value, head_dim, eps));
+  for (int i = 0; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    store_piece(out + i, scaled(value + i, nullptr, n, factor), n);
+  }
+}
+
 // A row's keys and values, as write(x, is_key, offset, run) puts one head's into its run; x may change.
 template <class Write>
 inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys,
                       const Write& write) {
   const KvPools& pools = rows.pools;
   const int value_dim = pools.value_dim(), page_size = pools.page_size;
-  const float* values = keys + static_cast<std::int64_t>(pools.num_kv_heads) * pools.head_dim;
+  const float* values = keys;
+  if (rows.kv == KeyValues::apart)
+    values += static_cast<std::int64_t>(pools.num_kv_heads) * pools.head_dim;
   const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
   const Heads heads = heads_of(rows, keys, rows.k_norm, pools.num_kv_heads, 1.0f);
   for (int head = 0; head < pools.num_kv_heads; ++head) {
@@ -144,10 +155,7 @@ inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys,
     turn_head(rows, row, heads, head, x);
     write(x, true, offset, key_run(pools, page, head));
     if (pools.values_in_keys) continue;
-    for (int i = 0; i < value_dim; i += 16) {
-      const int n = at_most_16(value_dim - i);
-      store_piece(x + i, load_piece(values + head * value_dim + i, n), n);
-    }
+    copy_value(values + head * value_dim, value_dim, rows.value_norms ? rows.eps : -1.0f, x);
     write(x, false, offset, value_run(pools, page, head));
   }
 }
@@ -179,7 +187,7 @@ inline void qkv(const QkvRows& rows, std::int64_t first, std::int64_t last) {
         heads_of(rows, x, rows.q_norm, rows.num_heads, rows.q_scales ? rows.q_scales[row] : 1.0f);
     for (int head = 0; head < rows.num_heads; ++head)
       turn_head(rows, row, queries, head, rows.q + row * rows.q_stride + head * head_dim);
-    if (rows.slots[row] < 0) continue;
+    if (rows.kv == KeyValues::none || rows.slots[row] < 0) continue;
     const float* keys = x + rows.num_heads * head_dim;
     switch (rows.pools.format) {
       case KvFormat::f32:

@@ -12,12 +12,21 @@ namespace pippin::cpu {
 /// as a whole.
 enum class HeadNorms { none, each_head, whole_row };
 
+/// What a projection's row holds behind its queries.
+enum class KeyValues {
+  apart,  ///< keys, then values
+  one,    ///< keys, which before norms and rotation are the values, too
+  none,   ///< nothing: the pools have the keys and values of all rows
+};
+
 /// The rows of a step. T rows; H query heads, Hkv key heads of D numbers, Hkv value heads of Dv (all but H in `pools`).
 struct QkvRows {
   const float*
-      qkv;  ///< [T, (H + Hkv) * D + Hkv * Dv]: all of q, then k, then v, if values are not in keys
+      qkv;  ///< [T, (H + Hkv) * D + Hkv * Dv]: all of q, then k, then v (as kv says), which keys may hold (as `pools` says)
   std::int64_t qkv_stride;  ///< floats from row to row
   int num_heads;            ///< H
+  KeyValues kv = KeyValues::apart;
+  bool value_norms = false;  ///< each head of values is divided by its root mean square
   HeadNorms norms = HeadNorms::none;
   const float* q_norm = nullptr;  ///< [D], of whole rows [H * D], or none for ones
   const float* k_norm = nullptr;  ///< [D], of whole rows [Hkv * D], or none for ones

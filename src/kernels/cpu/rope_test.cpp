@@ -23,6 +23,8 @@ struct Shape {
   bool interleaved = false;
   bool weights = true;  ///< of the norms
   bool q_scales = false;
+  KeyValues kv = KeyValues::apart;
+  bool value_norms = false;
 };
 
 constexpr auto none = HeadNorms::none, each = HeadNorms::each_head, whole = HeadNorms::whole_row;
@@ -52,6 +54,16 @@ std::vector<double> turn_naive(const float* x, int head, int count, const Shape&
     a = first * c - b * t;
     b = b * c + first * t;
   }
+  return y;
+}
+
+// value [D] as the pools have it.
+std::vector<double> value_naive(const float* value, const Shape& s, double eps) {
+  std::vector<double> y(value, value + s.head_dim);
+  if (!s.value_norms) return y;
+  double squares = 0;
+  for (const double v : y) squares += v * v;
+  for (auto& v : y) v /= std::sqrt(squares / s.head_dim + eps);
   return y;
 }
 
@@ -85,7 +97,8 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
   // q, and the rows that have a slot in the pools, against the definitions.
   void check(const Shape& s, int threads) {
     const std::size_t D = static_cast<std::size_t>(s.head_dim);
-    const std::size_t width = static_cast<std::size_t>(s.num_heads + 2 * s.num_kv_heads) * D;
+    const int kinds = s.kv == KeyValues::apart ? 2 : s.kv == KeyValues::one ? 1 : 0;
+    const std::size_t width = static_cast<std::size_t>(s.num_heads + kinds * s.num_kv_heads) * D;
     const std::size_t stride = width + 3, half = static_cast<std::size_t>(s.rotary_dim / 2);
     const auto num_rows = static_cast<std::size_t>(s.rows);
     const auto qkv = random_floats(num_rows * stride, random_);
@@ -103,6 +116,8 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
     const QkvRows rows = {.qkv = qkv.data(),
                           .qkv_stride = static_cast<std::int64_t>(stride),
                           .num_heads = s.num_heads,
+                          .kv = s.kv,
+                          .value_norms = s.value_norms,
                           .norms = s.norms,
                           .q_norm = s.weights ? q_norm.data() : nullptr,
                           .k_norm = s.weights ? k_norm.data() : nullptr,
@@ -132,20 +147,25 @@ class RopeTest : public ::testing::TestWithParam<Isa> {
       }
       EXPECT_EQ(q[(row + 1) * q_stride - 1], 7.0f);  // nothing beyond the heads
       if (slots[row] < 0) continue;
+      if (s.kv == KeyValues::none) {
+        EXPECT_EQ(pools.key(slots[row], 0, 0), 0.0f) << "a key was written";
+        continue;
+      }
       for (std::size_t head = 0; head < static_cast<std::size_t>(s.num_kv_heads); ++head) {
         const float* k = &qkv[row * stride + (static_cast<std::size_t>(s.num_heads) + head) * D];
-        const float* v = k + static_cast<std::size_t>(s.num_kv_heads) * D;
+        const auto v = value_naive(
+            s.kv == KeyValues::one ? k : k + static_cast<std::size_t>(s.num_kv_heads) * D, s, eps);
         const auto wanted = turn_naive(&qkv[row * stride + H * D], static_cast<int>(head),
                                        s.num_kv_heads, s, k_norm.data(), eps, 1.0, c, t);
         if (is_quantized(s.format)) {
-          expect_codes(pools, slots[row], static_cast<int>(head), wanted, {v, v + D});
+          expect_codes(pools, slots[row], static_cast<int>(head), wanted, v);
           continue;
         }
         for (std::size_t d = 0; d < D; ++d) {
           const int h = static_cast<int>(head), i = static_cast<int>(d);
           ASSERT_NEAR(pools.key(slots[row], h, i), wanted[d],
                       2e-5 + rounding * std::abs(wanted[d]));
-          ASSERT_NEAR(pools.value(slots[row], h, i), v[d], 1e-7 + rounding * std::abs(v[d]));
+          ASSERT_NEAR(pools.value(slots[row], h, i), v[d], 2e-6 + rounding * std::abs(v[d]));
         }
       }
     }
@@ -160,6 +180,7 @@ TEST_P(RopeTest, QuantizedPagesHoldWhatIsNear) {
     check({30, 3, 1, 8, 8, 16, format, each}, 3);
     check({5, 2, 1, 256, 64, 48, format, each}, 1);
     check({3, 2, 1, 24, 0, 2, format, each}, 1);
+    check({9, 3, 1, 512, 512, 16, format, each, false, true, false, KeyValues::one, true}, 2);
   }
 }
 
@@ -209,6 +230,15 @@ TEST_P(RopeTest, EqualsTheDefinition) {
   check({4, 3, 3, 64, 16, 4, KvFormat::f32, whole, true, false, true}, 1);
   check({7, 4, 2, 32, 32, 16, KvFormat::int8, each, false, false, true}, 1);
   check({3, 2, 2, 16, 16, 16, KvFormat::f32, none, false, false, true}, 1);
+}
+
+// Gemma 4's: values are normed, are the keys, or are another layer's.
+TEST_P(RopeTest, ValuesAreNormedOrKeysOrThere) {
+  for (const auto kv : {KeyValues::apart, KeyValues::one, KeyValues::none})
+    for (const bool value_norms : {false, true}) {
+      check({9, 3, 1, 512, 512, 16, KvFormat::f16, each, false, true, false, kv, value_norms}, 2);
+      check({5, 6, 2, 24, 24, 3, KvFormat::f32, none, false, true, false, kv, value_norms}, 1);
+    }
 }
 
 TEST_P(RopeTest, InPlaceAndWithoutRows) {

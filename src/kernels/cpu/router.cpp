@@ -89,12 +89,15 @@ class Row {
 }  // namespace
 
 void route(Team& team, const RouterOptions& options, const float* logits, const float* correction,
-           int rows, std::int32_t* chosen, float* weights) {
+           int rows, std::int32_t* chosen, float* weights, const float* expert_scales) {
   team.parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end, int) {
     Row row(options);
-    for (auto i = begin; i < end; ++i)
-      row.route(logits + i * options.num_experts, correction, chosen + i * options.top_k,
-                weights + i * options.top_k);
+    for (auto i = begin; i < end; ++i) {
+      const auto at = i * options.top_k;
+      row.route(logits + i * options.num_experts, correction, chosen + at, weights + at);
+      for (auto j = at; expert_scales && j < at + options.top_k; ++j)
+        weights[j] *= expert_scales[chosen[j]];
+    }
   });
 }
 

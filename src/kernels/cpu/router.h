@@ -30,8 +30,9 @@ struct RouterOptions {
 };
 
 /// logits [rows, E] -> chosen [rows, k] in falling order of (corrected) score, the lower number first among equals;
-/// weights [rows, k]. `correction` [E] or null. Throws nothing; the options must be consistent.
+/// weights [rows, k]. `correction` [E] or null; `expert_scales` [E], which multiply the weights at the end, or null.
+/// Throws nothing; the options must be consistent.
 void route(Team& team, const RouterOptions& options, const float* logits, const float* correction,
-           int rows, std::int32_t* chosen, float* weights);
+           int rows, std::int32_t* chosen, float* weights, const float* expert_scales = nullptr);
 
 }  // namespace pippin::cpu

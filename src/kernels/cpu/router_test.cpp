@@ -51,6 +51,18 @@ TEST(Router, NormalizesAndScales) {
   }
 }
 
+TEST(Router, ScalesOfExpertsWeighButDoNotChoose) {
+  Team team(1);
+  const std::vector<float> logits = {0, std::log(3.0f), std::log(4.0f)}, scales = {9, 2, 0.5f};
+  std::vector<std::int32_t> chosen(2);
+  std::vector<float> weights(2);
+  route(team, {.num_experts = 3, .top_k = 2, .scores = RouterScores::softmax_of_chosen},
+        logits.data(), nullptr, 1, chosen.data(), weights.data(), scales.data());
+  EXPECT_EQ(chosen, (Chosen{2, 1}));
+  EXPECT_NEAR(weights[0], 0.5f * 4 / 7, 1e-6f);
+  EXPECT_NEAR(weights[1], 2.0f * 3 / 7, 1e-6f);
+}
+
 TEST(Router, CorrectionChoosesButDoesNotWeigh) {
   const auto r = routed({.num_experts = 3, .top_k = 1, .scores = RouterScores::sigmoid}, {1, 2, 3},
                         {0.5f, 0, 0});

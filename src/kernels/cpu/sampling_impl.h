@@ -88,7 +88,18 @@ inline void masked(const float* x, const std::uint32_t* allowed, std::int64_t be
   }
 }
 
-inline constexpr SamplingKernels sampling_kernels = {block_maxima, block_sums, weights, above,
-                                                     masked};
+// tanh of NaN is -1: x - x brings it back.
+inline Vf capped(Vf x, Vf cap, Vf inverse) { return fma(cap, tanh(x * inverse), x - x); }
+
+inline void capped(const float* x, std::int64_t n, float cap, float* out) {
+  const Vf c = set1(cap), inverse = set1(1.0f / cap);
+  for (; n >= 16; n -= 16, x += 16, out += 16) store(out, capped(load(x), c, inverse));
+  if (n == 0) return;
+  const int count = static_cast<int>(n);
+  store_first(out, capped(load_first(x, count), c, inverse), count);
+}
+
+inline constexpr SamplingKernels sampling_kernels = {block_maxima, block_sums, weights,
+                                                     above,        masked,     capped};
 
 }  // namespace pippin::cpu::PIPPIN_ISA

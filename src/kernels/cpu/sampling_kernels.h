@@ -28,6 +28,8 @@ struct SamplingKernels {
   /// out[i] = x[i] where bit i % 32 of allowed[i / 32] is set, else -infinity; begin is a multiple of 32. In place or not.
   void (*masked)(const float* x, const std::uint32_t* allowed, std::int64_t begin, std::int64_t end,
                  float* out);
+  /// out[i] = cap * tanh(x[i] / cap), NaN where x[i] is NaN or infinite. In place or not.
+  void (*capped)(const float* x, std::int64_t n, float cap, float* out);
 };
 
 }  // namespace pippin::cpu

@@ -305,6 +305,20 @@ TEST_P(SamplingTest, TakesOnlyWhatIsAllowed) {
   EXPECT_GT(compared, 250);
 }
 
+TEST_P(SamplingTest, SoftCapsKeepWhatIsNoNumber) {
+  std::mt19937 random(3);
+  auto x = random_logits(77, 40, random);
+  x[5] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> out(x.size(), 7.0f);
+  kernels_of(GetParam()).sampling.capped(x.data(), 76, 30.0f, out.data());
+  for (std::size_t i = 0; i < 76; ++i)
+    if (i == 5)
+      EXPECT_TRUE(std::isnan(out[i]));
+    else
+      EXPECT_NEAR(out[i], 30 * std::tanh(static_cast<double>(x[i]) / 30), 1e-5) << x[i];
+  EXPECT_EQ(out[76], 7.0f);
+}
+
 TEST_P(SamplingTest, LogprobsAreOfTheWholeDistributionAtTemperatureOne) {
   std::mt19937 random(5);
   for (const std::size_t n : {1, 5, 20, 1000, 40000}) {

@@ -1,6 +1,5 @@
 #include "server/anthropic/call.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -175,18 +174,6 @@ void parse_tool_choice(const Members& body, ChatCall& call) {
   call.request.parallel_tool_calls = !choice.boolean("disable_parallel_tool_use").value_or(false);
 }
 
-// A last message of the assistant's is how the answer begins.
-void parse_prefill(ChatRequest& request) {
-  const Message& last = request.messages.back();
-  if (last.role != "assistant") return;
-  const bool silent = std::all_of(last.content.begin(), last.content.end(),
-                                  [](const ContentPart& part) { return part.text.empty(); });
-  if (silent && last.extra_json.empty() && request.messages.size() > 1)
-    request.messages.pop_back();
-  else
-    request.prompt_end = PromptEnd::last_message;
-}
-
 }  // namespace
 
 std::span<const Field> messages_fields() { return fields; }
@@ -220,8 +207,8 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   const AnthropicTools tools = parse_tools(body, chat);
   parse_tool_choice(body, chat);
   ParsedMessages parsed = parse_anthropic_messages(request, tools);
+  chat.request.prompt_end = prompt_end_of(parsed);
   chat.request.messages = std::move(parsed.messages);
-  parse_prefill(chat.request);
   chat.media = std::move(parsed.media);
   request.add_unread(chat.ignored);
   return call;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/insist.h"
 #include "media/clip.h"
 #include "media/cost.h"
 #include "media/data_url.h"
@@ -314,14 +315,14 @@ class MediaLoad : public std::enable_shared_from_this<MediaLoad> {
   void decode_picture(File& file) {
     Pixels pixels = decode_image(file.content.bytes, image_limits_);
     file.picture = with_lease(std::move(pixels), part(file.cost.kept));
-    supply_.decoded.keep(file.key, file.picture);
+    attempt([&] { supply_.decoded.keep(file.key, file.picture); });
     file.picture = in_use(std::move(file.picture));
   }
 
   void decode_clip(File& file) {
     Video video = file.clip->decode();
     file.video = with_lease(std::move(video), part(file.cost.kept));
-    supply_.decoded.keep(file.key, file.video);
+    attempt([&] { supply_.decoded.keep(file.key, file.video); });
     file.video = in_use(std::move(file.video));
   }
 

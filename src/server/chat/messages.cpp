@@ -292,6 +292,19 @@ ParsedMessages parse_messages(const json::array& messages) {
   return out;
 }
 
+PromptEnd prompt_end_of(ParsedMessages& parsed) {
+  auto& messages = parsed.messages;
+  if (messages.empty() || messages.back().role != "assistant") return PromptEnd::answer;
+  const Message& last = messages.back();
+  const bool shows = !parsed.media.empty() && parsed.media.back().message + 1 == messages.size();
+  const bool says = std::any_of(last.content.begin(), last.content.end(),
+                                [](const ContentPart& part) { return !part.text.empty(); });
+  if (says || shows || !last.extra_json.empty() || messages.size() == 1)
+    return PromptEnd::last_message;
+  messages.pop_back();
+  return PromptEnd::answer;
+}
+
 std::string parse_tools(const json::array& tools) {
   json::array shown;
   for (std::size_t i = 0; i < tools.size(); ++i)

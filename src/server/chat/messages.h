@@ -49,6 +49,10 @@ VideoWishes parse_video_wishes(const Members& members);
 /// Checks and converts "messages". Throws Error(invalid_argument) naming the path of what is wrong.
 ParsedMessages parse_messages(const json::array& messages);
 
+/// Where the prompt ends in APIs whose last message of the assistant's is how the answer begins: within it, or behind all messages where
+/// the last is another's. One that says nothing is taken out, and begins nothing.
+PromptEnd prompt_end_of(ParsedMessages& parsed);
+
 /// An earlier call as a member of a message's "tool_calls". Its arguments are any text: what a model left broken, cut off by
 /// max_tokens as it may be, the client can't mend. Templates get an object where the text is one (rust/src/calls.rs).
 json::object call_object(const std::optional<std::string>& id, std::string name,

@@ -1,8 +1,11 @@
 #include "server/chat/request_scope.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
+#include "base/insist.h"
+#include "base/log.h"
 #include "server/http/errors.h"
 
 namespace pippin::server {
@@ -37,9 +40,7 @@ void RequestScope::watch(double timeout_s) {
         Timer::Clock::now() + std::chrono::duration_cast<Timer::Clock::duration>(
                                   std::chrono::duration<double>(std::min(timeout_s, 1e8))),
         [weak = weak_from_this()] {
-          if (const auto self = weak.lock())
-            self->fail(Error(Code::deadline_exceeded,
-                             "the answer did not end in the time that the request may take"));
+          if (const auto self = weak.lock()) self->fail_late();
         });
   exchange_->on_disconnect([weak = weak_from_this()] {
     if (const auto self = weak.lock(); self && self->end(State::ended)) self->tell();
@@ -50,11 +51,21 @@ std::function<bool()> RequestScope::asks_if_wanted() {
   return [self = shared_from_this()] { return self->wanted(); };
 }
 
-void RequestScope::fail_with_current() { fail(current_error(exchange_->request().id)); }
+void RequestScope::fail_late() {
+  fail(insist([] {
+    return Error(Code::deadline_exceeded,
+                 "the answer did not end in the time that the request may take");
+  }));
+}
 
+void RequestScope::fail_with_current() {
+  fail(insist([this] { return current_error(exchange_->request().id); }));
+}
+
+// It has ended by then: nobody else would answer, and who waits for nothing has to hear of it.
 void RequestScope::fail(const Error& error) {
   if (!end(State::ended)) return;
-  exchange_->respond(error_response(place_of(*exchange_), error));
+  insist([&] { exchange_->respond(error_response(place_of(*exchange_), error)); });
   tell();
 }
 
@@ -85,7 +96,12 @@ void RequestScope::tell() {
     const std::lock_guard lock(mutex_);
     ended = std::exchange(ended_, nullptr);
   }
-  if (ended) ended();
+  if (!ended) return;
+  try {
+    ended();
+  } catch (const std::exception& bug) {
+    insist([&] { spdlog::error("[server] an end could not be told: {}", bug.what()); });
+  }
 }
 
 }  // namespace pippin::server

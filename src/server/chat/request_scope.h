@@ -33,7 +33,7 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
   bool wanted() const { return state_ == State::open; }
   std::function<bool()> asks_if_wanted();
 
-  /// Runs `work` if it is wanted; the error that leaves it ends it. Takes no memory itself.
+  /// Runs `work` if it is wanted; the error that leaves it ends it. Takes no memory before, and throws nothing.
   template <class Work>
   void run(const Work& work) {
     if (!wanted()) return;
@@ -43,6 +43,7 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
       fail_with_current();
     }
   }
+  /// Waits where there is no memory for the answer. Throws nothing.
   void fail(const Error& error);
 
   /// Called when it ends by any but answer_begins(), soon, on some thread: for whoever would wait for nothing.
@@ -60,6 +61,7 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
   RequestScope(std::shared_ptr<Exchange> exchange, Timer& timer);
   void watch(double timeout_s);
   void fail_with_current();
+  void fail_late();
   bool end(State state);
   void tell();
 

@@ -38,7 +38,7 @@ void ChatSession::start(ChatStreams streams) {
     try {
       begin(std::move(streams));
     } catch (...) {
-      return fail(current_error(exchange_->request().id));
+      return fail_with_current();
     }
   }
   pump();
@@ -88,7 +88,7 @@ void ChatSession::pump() {
   try {
     drain();
   } catch (...) {
-    fail(current_error(exchange_->request().id));
+    fail_with_current();
   }
 }
 
@@ -153,14 +153,19 @@ void ChatSession::end() {
   exchange_->finish();
 }
 
+// Nobody else would tell the client: where there is no memory for its error, it waits.
+void ChatSession::fail_with_current() {
+  fail(insist([this] { return current_error(exchange_->request().id); }));
+}
+
 void ChatSession::fail(const Error& error) {
   choices_.clear();
-  exchange_->record().error = error.what();
+  insist([&] { exchange_->record().error = error.what(); });
   if (!options_.stream || !exchange_->started())
-    return exchange_->respond(error_response(place_of(*exchange_), error));
+    return insist([&] { exchange_->respond(error_response(place_of(*exchange_), error)); });
   // A stream that has begun can only say so in an event.
-  exchange_->write(pieces_ + reply_->fail(error), {});
-  exchange_->finish();
+  insist([&] { exchange_->write(pieces_ + reply_->fail(error), {}); });
+  insist([&] { exchange_->finish(); });
 }
 
 }  // namespace pippin::server

@@ -58,6 +58,7 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
   void wait();                                        // mutex_ held
   void end();                                         // mutex_ held
   void fail(const Error& error);                      // mutex_ held
+  void fail_with_current();                           // mutex_ held
 
   const std::shared_ptr<Exchange> exchange_;
   const Options options_;

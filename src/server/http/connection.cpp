@@ -89,11 +89,13 @@ void HttpConnection::stop(bool now) {
 }
 
 void HttpConnection::evict() {
-  asio::post(executor_, [self = shared_from_this()] {
-    if (!self->waiting_) return;  // its request has come meanwhile
-    spdlog::debug("[http] {}: closed, others need its place", self->peer_.name);
-    self->close();
-    self->changed_.cancel();
+  insist([this] {
+    asio::post(executor_, [self = shared_from_this()] {
+      if (!self->waiting_) return;  // its request has come meanwhile
+      spdlog::debug("[http] {}: closed, others need its place", self->peer_.name);
+      self->close();
+      self->changed_.cancel();
+    });
   });
 }
 

@@ -208,6 +208,7 @@ void HttpCore::run_io() {
       return;
     } catch (const std::exception& bug) {
       insist([&] { spdlog::error("[http] an event failed: {}", bug.what()); });
+      io_.restart();  // it has stopped where that event was all that it waited for
       insist([this] { asio::post(io_, [this] { accept_again(); }); });
     }
   }
@@ -281,14 +282,16 @@ bool HttpCore::make_room() {
 void HttpCore::waits(std::uint64_t number, const std::string& address,
                      WaitingConnections::Stage stage) {
   const auto too_many = waiting_.add(number, address, stage);
-  if (too_many) asio::post(io_, [this, number = *too_many] { evict(number); });
+  if (!too_many) return;
+  // Nobody else would evict it: it is not known to wait any more.
+  insist([&] { asio::post(io_, [this, number = *too_many] { evict(number); }); });
 }
 
 void HttpCore::evict(std::uint64_t number) {
   const auto found = connections_.find(number);
   const auto connection = found == connections_.end() ? nullptr : found->second.lock();
   if (!connection) return;
-  leaving_.insert(number);
+  insist([&] { leaving_.insert(number); });
   connection->evict();
 }
 

@@ -147,7 +147,10 @@ constexpr Labelled prefix_results[] = {
 constexpr Labelled memory_parts[] = {
     {"weights", [](const EngineStats& s) { return number(s.memory.weights); }},
     {"activations", [](const EngineStats& s) { return number(s.memory.activations); }},
+    {"grammars", [](const EngineStats& s) { return number(s.memory.grammars); }},
     {"media", [](const EngineStats& s) { return number(s.memory.media); }},
+    {"decoded",
+     [](const EngineStats& s) { return s.memory.decoded_apart ? 0.0 : number(s.memory.decoded); }},
     {"pages", [](const EngineStats& s) { return number(s.memory.pages); }},
     {"states", [](const EngineStats& s) { return number(s.memory.states); }},
     {"unused", [](const EngineStats& s) { return number(s.memory.budget - s.memory.used()); }},

@@ -3,8 +3,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <chrono>
+#include <exception>
+#include <new>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "pippin/error.h"
@@ -125,21 +128,20 @@ TraceWriter::TraceWriter(const std::filesystem::path& file, const TraceOptions& 
 
 TraceWriter::~TraceWriter() { close(); }
 
-void TraceWriter::add(const StepRecord& step) {
-  std::lock_guard lock(mutex_);
-  if (stopping_ || steps_.size() >= options_.max_waiting)
-    ++dropped_;
-  else
-    steps_.push_back(step);
-}
+void TraceWriter::add(const StepRecord& step) { add_to(steps_, step); }
 
 void TraceWriter::add(const RequestRecord& request) {
-  if (request.times.submitted == Time{}) return;
+  if (request.times.submitted != Time{}) add_to(requests_, request);
+}
+
+template <class Record>
+void TraceWriter::add_to(std::vector<Record>& waiting, const Record& record) {
   std::lock_guard lock(mutex_);
-  if (stopping_ || requests_.size() >= options_.max_waiting)
-    ++dropped_;
-  else
-    requests_.push_back(request);
+  try {
+    if (!stopping_ && waiting.size() < options_.max_waiting) return waiting.push_back(record);
+  } catch (const std::bad_alloc&) {  // whoever is traced goes on
+  }
+  ++dropped_;
 }
 
 void TraceWriter::close() {
@@ -164,18 +166,31 @@ void TraceWriter::write() {
       requests_.swap(requests);
       stopping = stopping_;
     }
-    Events events(start_);
-    for (const auto& step : steps) {
-      track_ = step.ahead ? 3 - track_ : 1;  // beside the step before it
-      add_step(step, track_, events);
+    try {
+      put(text_of(steps, requests));
+    } catch (const std::exception&) {  // no memory
+      std::lock_guard lock(mutex_);
+      dropped_ += static_cast<std::int64_t>(steps.size() + requests.size());
     }
-    for (const auto& request : requests) add_request(request, num_requests_++, events);
-    put(events.text());
   }
   out_ << "\n]\n";
   out_.close();
   if (dropped_ > 0)
-    spdlog::warn("[trace] {} steps and requests are missing: too many at once", dropped_);
+    insist([this] {
+      spdlog::warn("[trace] {} steps and requests are missing: too many at once, or no memory",
+                   dropped_);
+    });
+}
+
+std::string TraceWriter::text_of(const std::vector<StepRecord>& steps,
+                                 const std::vector<RequestRecord>& requests) {
+  Events events(start_);
+  for (const auto& step : steps) {
+    track_ = step.ahead ? 3 - track_ : 1;  // beside the step before it
+    add_step(step, track_, events);
+  }
+  for (const auto& request : requests) add_request(request, num_requests_++, events);
+  return events.text();
 }
 
 void TraceWriter::put(const std::string& events) {

@@ -32,7 +32,8 @@ class TraceWriter {
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
 
-  /// Copies the record and returns: no file, no wake-up, so that the engine's thread may call it.
+  /// Copies the record and returns: no file, no wake-up, no exception, so that the engine's thread may call it. What there is no
+  /// memory for is left out.
   void add(const StepRecord& step);
   /// Adds a request that the engine took; others are left out.
   void add(const RequestRecord& request);
@@ -41,7 +42,11 @@ class TraceWriter {
   void close();
 
  private:
+  template <class Record>
+  void add_to(std::vector<Record>& waiting, const Record& record);
   void write();
+  std::string text_of(const std::vector<StepRecord>& steps,
+                      const std::vector<RequestRecord>& requests);
   void put(const std::string& events);
 
   const std::filesystem::path file_;

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "base/failing_memory_testing.h"
 #include "base/json.h"
 #include "pippin/error.h"
 
@@ -93,6 +94,35 @@ TEST_F(TraceTest, StagesLieInsideTheirSteps) {
   }
   EXPECT_EQ(steps, 100);
   EXPECT_EQ(stages, 500);
+}
+
+const std::string long_id = "a request whose id is longer than a string holds in itself";
+
+// Of the engine's thread, which may come to no harm.
+TEST_F(TraceTest, WhatThereIsNoMemoryForIsLeftOut) {
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    TraceWriter trace(file_);
+    const auto known = request(0, long_id);
+    const FailingMemory memory(number);
+    for (int i = 0; i < 2000; ++i) trace.add(step(i));  // more than it has room for ahead
+    trace.add(known);
+    return memory.has_failed();
+  });
+  EXPECT_GE(count, 3);
+  EXPECT_GT(events().size(), 2000u);
+}
+
+TEST_F(TraceTest, WithoutMemoryItsWriterGoesOnToTheEnd) {
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    TraceWriter trace(file_);
+    trace.add(step(0));
+    trace.add(request(0, long_id));
+    const FailingMemory memory(number, FailingMemory::Of::other_threads);
+    trace.close();
+    EXPECT_GE(events().size(), 3u) << "it ends as a trace has to";
+    return memory.has_failed();
+  });
+  EXPECT_GT(count, 5);
 }
 
 // Each begins while the one before it is computed.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/json.h"
 #include "server/chat/messages.h"
 #include "server/chat/thinking.h"
 #include "server/ollama/messages.h"
@@ -139,6 +140,11 @@ ChatCall parse_shared(const RequestBody& request, const Members& body,
   return call;
 }
 
+bool ends_in_calls(const std::vector<Message>& messages) {
+  const std::string& extra = messages.back().extra_json;
+  return !extra.empty() && parse_json(extra, "extra_json").as_object().contains("tool_calls");
+}
+
 CompletionCall as_completion(ChatCall chat, std::string prompt, std::string suffix) {
   CompletionCall call;
   call.model = std::move(chat.model);
@@ -173,6 +179,8 @@ OllamaChat parse_ollama_chat(std::string_view text, const SamplingOptions& defau
   call.only_loads = !messages || messages->empty();
   if (call.only_loads) return call;
   ParsedMessages parsed = parse_ollama_messages(request, *messages);
+  // Ollama's templates leave a last turn of the assistant's open. Behind calls nothing is: they are whole.
+  if (!ends_in_calls(parsed.messages)) call.chat.request.prompt_end = prompt_end_of(parsed);
   call.chat.request.messages = std::move(parsed.messages);
   call.chat.media = std::move(parsed.media);
   request.add_unread(call.chat.ignored);

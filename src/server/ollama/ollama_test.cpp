@@ -181,6 +181,39 @@ TEST_F(OllamaTest, MessagesBringPicturesCallsAndResults) {
       std::string::npos);
 }
 
+TEST_F(OllamaTest, GoesOnWithALastMessageOfTheAssistants) {
+  start();
+  const auto end_behind = [&](const std::string& message) {
+    const auto response = post("/api/chat", R"({"model": "tiny", "stream": false, "messages": [
+             {"role": "user", "content": "hi"}, {"role": "assistant", )" +
+                                                message + "}]}");
+    EXPECT_EQ(response.status, 200) << response.body;
+    return last().prompt_end;
+  };
+  EXPECT_EQ(end_behind(R"("content": "So")"), PromptEnd::last_message);
+  EXPECT_EQ(last().messages.at(1).content.at(0).text, "So");
+  EXPECT_EQ(end_behind(R"("content": "", "thinking": "Hm")"), PromptEnd::last_message);
+  // Nothing was begun, or what was begun has ended.
+  EXPECT_EQ(end_behind(R"("content": "")"), PromptEnd::answer);
+  EXPECT_EQ(last().messages.size(), 1u);
+  EXPECT_EQ(end_behind(R"("content": "", "tool_calls": [{"function": {"name": "f"}}])"),
+            PromptEnd::answer);
+  EXPECT_EQ(last().messages.size(), 2u);
+  chat("");
+  EXPECT_EQ(last().prompt_end, PromptEnd::answer);
+}
+
+// Its place among the messages is counted.
+TEST_F(OllamaTest, ALastMessageOfPicturesIsKept) {
+  start();
+  const auto response = post("/api/chat", R"({"model": "tiny", "stream": false, "messages": [
+      {"role": "user", "content": "hi"}, {"role": "assistant", "content": "", "images": [
+       "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="]}]})");
+  EXPECT_EQ(response.status, 200) << response.body;
+  ASSERT_EQ(last().messages.size(), 2u);
+  EXPECT_TRUE(last().messages[1].content.at(0).image);
+}
+
 TEST_F(OllamaTest, GenerateIsAShortChatOrARawText) {
   start();
   const auto response =

@@ -11,6 +11,7 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "pippin/error.h"
@@ -36,13 +37,14 @@ struct File {
 
 std::vector<File> files_in(const fs::path& folder) {
   std::vector<File> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
+  for_each_name(folder, [&](const std::string& name) {
+    if (!name.ends_with(".json")) return;
     std::error_code gone;
-    File file{entry.last_write_time(gone), static_cast<std::int64_t>(entry.file_size(gone)),
-              entry.path()};
-    if (!gone && file.path.extension() == ".json") files.push_back(std::move(file));
-  }
+    File file{{}, 0, folder / name};
+    file.bytes = static_cast<std::int64_t>(fs::file_size(file.path, gone));
+    if (!gone) file.written = fs::last_write_time(file.path, gone);
+    if (!gone) files.push_back(std::move(file));
+  });
   return files;
 }
 

@@ -89,14 +89,18 @@ bool ResponseStore::erase(const std::string& id, const std::string& owner) {
 }
 
 void ResponseStore::keep(std::shared_ptr<StoredResponse> response) {
-  response->bytes = json::serialize(response->input).size() +
-                    json::serialize(response->output).size() + response->response.size();
-  response->total = bytes_;
-  *bytes_ += response->bytes;
+  StoredResponse& kept = *response;
+  kept.bytes = json::serialize(kept.input).size() + json::serialize(kept.output).size() +
+               kept.response.size();
+  Entries added;
+  added.push_front(std::move(response));
   std::lock_guard lock(mutex_);
-  if (const auto old = by_id_.find(response->id); old != by_id_.end()) remove(old->second);
-  entries_.push_front(std::move(response));
-  by_id_[entries_.front()->id] = entries_.begin();
+  const auto [place, is_new] = by_id_.try_emplace(kept.id, added.begin());
+  // Nothing has changed before, and what follows takes no memory.
+  if (!is_new) entries_.erase(std::exchange(place->second, added.begin()));
+  entries_.splice(entries_.begin(), added);
+  kept.total = bytes_;
+  *bytes_ += kept.bytes;
   while (*bytes_ > max_bytes_ && !entries_.empty()) remove(std::prev(entries_.end()));
 }
 

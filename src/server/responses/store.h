@@ -55,6 +55,7 @@ class ResponseStore {
 
   explicit ResponseStore(const Options& options);
 
+  /// Where it throws std::bad_alloc, memory holds what it held before.
   void put(std::shared_ptr<StoredResponse> response);
   /// Null where the owner has none of this id (any more), or not all that came before it.
   StoredResponsePtr find(const std::string& id, const std::string& owner);

@@ -5,8 +5,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <new>
 
+#include "base/failing_memory_testing.h"
 #include "server/api_testing.h"
+#include "server/responses/store.h"
 
 namespace pippin::server {
 namespace {
@@ -169,6 +173,121 @@ TEST_F(StoredResponses, FoldersAreBounded) {
     bytes += entry.file_size();
   EXPECT_GT(bytes, 1000u);
   EXPECT_LE(bytes, 6000u);
+}
+
+const std::string owner = "an owner whose name is longer than a string holds in itself";
+
+std::shared_ptr<StoredResponse> response(const std::string& id, StoredResponsePtr previous = {}) {
+  auto made = std::make_shared<StoredResponse>();
+  made->id = id;
+  made->owner = owner;
+  made->input = {json::object{{"id", "msg_" + id}, {"content", "words that were asked"}}};
+  made->output = {json::object{{"id", "out_" + id}, {"content", "words that were answered"}}};
+  made->response = R"({"id": ")" + id + R"(", "of": "some length, to be kept"})";
+  made->previous = std::move(previous);
+  return made;
+}
+
+const std::string first_id = "resp_0000000000000000000000000000000000000001",
+                  second_id = "resp_0000000000000000000000000000000000000002";
+
+// A file is no worse for the memory that was missing while it was read.
+TEST(ResponseStore, WithoutMemoryAFolderKeepsWhatItHolds) {
+  ResponseStore::Options options;
+  options.folder = empty_folder();
+  {
+    ResponseStore store(options);
+    const auto first = response(first_id);
+    store.put(first);
+    store.put(response(second_id, first));
+  }
+  int refused = 0;
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    ResponseStore store(options);
+    bool failed = false;
+    {
+      StoredResponsePtr found;
+      const FailingMemory memory(number);
+      try {
+        found = store.find(second_id, owner);
+        EXPECT_TRUE(found && found->previous) << "what is there is not told to be missing";
+      } catch (const std::bad_alloc&) {
+        ++refused;
+      }
+      failed = memory.has_failed();
+    }
+    for (const auto& id : {first_id, second_id})
+      EXPECT_TRUE(std::filesystem::exists(options.folder / (id + ".json"))) << id;
+    const auto found = store.find(second_id, owner);
+    EXPECT_TRUE(found);
+    EXPECT_EQ(items_until(found).size(), 4u);
+    return failed;
+  });
+  EXPECT_GT(count, 20);
+  EXPECT_GT(refused, 20);
+  std::filesystem::remove_all(options.folder);
+}
+
+TEST(ResponseStore, WithoutMemoryItHoldsWhatItHeld) {
+  ResponseStore::Options options;
+  options.max_bytes = 600;
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    ResponseStore store(options);
+    store.put(response(first_id));
+    auto second = response(second_id), again = response(first_id);
+    bool failed = false;
+    {
+      const FailingMemory memory(number);
+      for (const auto& each : {second, again}) try {
+          store.put(each);
+        } catch (const std::bad_alloc&) {
+        }
+      failed = memory.has_failed();
+    }
+    EXPECT_TRUE(store.find(first_id, owner));
+    if (const auto found = store.find(second_id, owner)) {
+      EXPECT_EQ(found, second);
+      EXPECT_TRUE(store.find_item("out_" + second_id, owner));
+    } else {
+      EXPECT_TRUE(failed);
+      EXPECT_FALSE(store.find_item("out_" + second_id, owner)) << "half of it is kept";
+    }
+    second = again = nullptr;
+    // What is kept, and no more, counts towards the limit.
+    for (int i = 0; i < 3; ++i) store.put(response("resp_" + std::to_string(i)));
+    EXPECT_FALSE(store.find(first_id, owner));
+    EXPECT_TRUE(store.find("resp_2", owner));
+    return failed;
+  });
+  EXPECT_GT(count, 4);
+}
+
+TEST(ResponseStore, WithoutMemoryAFolderWritesWholeFilesOrNone) {
+  ResponseStore::Options options;
+  options.folder = empty_folder();
+  const auto made = response(first_id);
+  const auto count = for_each_allocation([&](std::int64_t number) {
+    std::filesystem::remove_all(options.folder);
+    bool failed = false;
+    {
+      ResponseStore store(options);
+      const FailingMemory memory(number);
+      try {
+        store.put(made);
+      } catch (const std::bad_alloc&) {
+      }
+      failed = memory.has_failed();
+    }
+    for (const auto& file : std::filesystem::directory_iterator(options.folder))
+      EXPECT_EQ(file.path().extension(), ".json") << "a part is left behind";
+    ResponseStore store(options);
+    const bool written = std::filesystem::exists(options.folder / (first_id + ".json"));
+    EXPECT_EQ(store.find(first_id, owner) != nullptr, written);
+    EXPECT_TRUE(written || failed);
+    return failed;
+  });
+  EXPECT_GT(count, 10);
+  std::filesystem::remove_all(options.folder);
 }
 
 }  // namespace

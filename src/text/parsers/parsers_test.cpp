@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <optional>
 #include <random>
 
 #include "base/files.h"
@@ -171,6 +173,88 @@ TEST_P(Family, ReadsTheSameHoweverLongANameIs) {
       }
     }
   }
+}
+
+/// A call with a long text among its arguments.
+struct LongCall {
+  std::string output;
+  std::size_t begin;  ///< of the text in it
+  std::string text;
+};
+
+/// Whether the tool's schema says that the argument is a text. Where it leaves that open some formats have to see all of it first.
+bool is_declared_text(const std::string& tool, std::string_view argument) {
+  static const auto tools = parse_json(tools_json(), "tools");
+  for (const auto& known : tools.as_array()) {
+    const auto& function = known.at("function").as_object();
+    if (text_in(function, "name") != tool) continue;
+    const auto* schema =
+        function.at("parameters").at("properties").as_object().if_contains(argument);
+    return schema && schema->is_object() && schema->as_object().contains("type") &&
+           schema->at("type") == "string";
+  }
+  return false;
+}
+
+/// The transcript with one of its call's texts made long; nothing where it has none behind the tool's name.
+std::optional<LongCall> with_long_text(const json::object& transcript) {
+  const auto& calls = transcript.at("calls").as_array();
+  if (calls.size() != 1 || !calls[0].as_object().contains("arguments")) return {};
+  auto output = text_in(transcript, "output");
+  const auto tool = text_in(calls[0].as_object(), "name");
+  const auto name = output.find(tool);
+  for (const auto& member : calls[0].at("arguments").as_object()) {
+    const auto* value = member.value().if_string();
+    if (!value || value->size() < 4 || !is_declared_text(tool, member.key())) continue;
+    const std::string known(*value);
+    const auto at = output.find(known);
+    const bool is_plain = std::all_of(known.begin(), known.end(), [](unsigned char c) {
+      return std::isalnum(c) || c == ' ' || c == '@' || c == '.';
+    });
+    if (!is_plain || at == std::string::npos || at < name) continue;
+    if (output.find(known, at + 1) != std::string::npos) continue;
+    LongCall call{"", at, known};
+    while (call.text.size() < 600) call.text += " and on it goes";
+    call.output = output.replace(at, known.size(), call.text);
+    return call;
+  }
+  return {};
+}
+
+/// How many bytes of the text that was fed were not told, at most.
+std::size_t longest_wait(OutputParser& parser, const std::vector<Piece>& pieces,
+                         const LongCall& call) {
+  FoldedAnswer answer;
+  std::size_t fed = 0, longest = 0;
+  for (const auto& piece : pieces) {
+    answer.add(piece.marker ? parser.feed_marker(piece.text) : parser.feed(piece.text));
+    fed += piece.text.size();
+    if (fed <= call.begin || fed > call.begin + call.text.size()) continue;
+    const auto arguments = answer.calls.empty() ? "" : answer.calls.back().arguments;
+    const auto at = arguments.find(call.text.substr(0, 4));
+    const auto told = at == std::string::npos ? 0 : arguments.size() - at;
+    longest = std::max(longest, fed - call.begin - std::min(told, fed - call.begin));
+  }
+  return longest;
+}
+
+// What may be the beginning of a mark waits, and no more than that.
+TEST_P(Family, StreamsArguments) {
+  constexpr std::size_t longest_mark = 40;
+  int num_calls = 0;
+  for (const auto& value : file_.at("transcripts").as_array()) {
+    const auto& transcript = value.as_object();
+    const auto call = with_long_text(transcript);
+    if (!call) continue;
+    SCOPED_TRACE(call->output);
+    const auto subject = this->subject(transcript);
+    for (const auto& pieces : {subject.cut(call->output), std::vector<Piece>{{call->output}}}) {
+      if (pieces.size() == 1 && !reads_text()) continue;
+      EXPECT_LE(longest_wait(*subject.parser(), split_everywhere(pieces), *call), longest_mark);
+    }
+    ++num_calls;
+  }
+  EXPECT_GE(num_calls, 3);
 }
 
 /// Scraps of the family's markup in any order, with bytes between.

@@ -79,7 +79,7 @@ std::string without_end(std::string answer) {
        {"<|im_end|>", "<｜end▁of▁sentence｜>", "<|end_of_text|>", "</s>", "<|eot_id|>", "[e~[",
         "<SPECIAL_12>", "<|END_OF_TURN_TOKEN|>", "<|call|>", "<seed:eos>", "<|eot|>", "<|eom_id|>",
         "<end_of_sentence>", "<｜hy_eos:opensource｜>", "</assistant>", "<|end_of_msg|>",
-        "\n<|end|>"})
+        "\n<|end|>", "<turn|>"})
     if (const auto at = answer.find(end); at != std::string::npos) answer.resize(at);
   return answer;
 }
@@ -147,16 +147,38 @@ TEST(Templates, CallsInTheHistoryAreReadBack) {
         << format.tool_parser() << ": " << rendered.answer;
     read.insert(format.tool_parser());
   }
-  EXPECT_EQ(
-      read,
-      (std::set<std::string>{
-          "apertus",       "apriel",       "command_r",    "command_r7b",      "deepseek",
-          "deepseek_v3_2", "deepseek_v4",  "firefunction", "functionary_v3_1", "functionary_v3_2",
-          "gigachat_3",    "gigachat_3_1", "glm",          "granite",          "harmony",
-          "hermes",        "hunyuan_3",    "kimi_k2",      "kimi_k3",          "lfm2",
-          "llama3_json",   "minicpm5",     "minimax",      "minimax_m1",       "minimax_m3",
-          "mistral",       "muse",         "nemotron",     "qwen3_coder",      "seed_oss",
-          "solar_open"}));
+  EXPECT_EQ(read, (std::set<std::string>{"apertus",
+                                         "apriel",
+                                         "command_r",
+                                         "command_r7b",
+                                         "deepseek",
+                                         "deepseek_v3_2",
+                                         "deepseek_v4",
+                                         "firefunction",
+                                         "functionary_v3_1",
+                                         "functionary_v3_2",
+                                         "gemma4",
+                                         "gigachat_3",
+                                         "gigachat_3_1",
+                                         "glm",
+                                         "granite",
+                                         "harmony",
+                                         "hermes",
+                                         "hunyuan_3",
+                                         "kimi_k2",
+                                         "kimi_k3",
+                                         "lfm2",
+                                         "llama3_json",
+                                         "minicpm5",
+                                         "minimax",
+                                         "minimax_m1",
+                                         "minimax_m3",
+                                         "mistral",
+                                         "muse",
+                                         "nemotron",
+                                         "qwen3_coder",
+                                         "seed_oss",
+                                         "solar_open"}));
 }
 
 // docs/tool-formats.md says the same of the published templates in whose styles these are.
@@ -177,6 +199,7 @@ TEST(Templates, PointToTheirFormats) {
            {"functionary_v3_2", "functionary_v3_2 none"},
            {"gemma2", "none none"},
            {"gemma3", "gemma3 none"},
+           {"gemma4", "gemma4 gemma4"},
            {"gigachat3", "gigachat_3 none"},
            {"gigachat3_1", "gigachat_3_1 none"},
            {"glm4", "glm think"},
