@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "engine/option_checks.h"
-#include "text/parsers/sections.h"
 
 namespace pippin::engine {
 namespace {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "engine/cache/memory_budget.h"
 #include "engine/disk/fingerprint.h"
 #include "engine/frontend.h"
@@ -14,6 +15,7 @@
 #include "engine/run/dry_run.h"
 #include "kernels/gpu/kernel.h"
 #include "models/registry.h"
+#include "text/parsers/sections.h"
 
 namespace pippin::engine {
 namespace {
