@@ -166,7 +166,11 @@ INSTANTIATE_TEST_SUITE_P(
         Family{"granitemoehybrid-bf16", How::cpu_float32}, Family{"gemma4_text-bf16", How::mlx},
         Family{"gemma4_text-bf16", How::cpu_float32, true},
         Family{"gemma4-bf16", How::cpu_float32, true}, Family{"gemma4-mlx-4bit", How::cpu_kv8},
-        Family{"gemma4-mlx-4bit", How::mlx, true}, Family{"gemma3n-bf16", How::cpu_float32, true}),
+        Family{"gemma4-mlx-4bit", How::mlx, true}, Family{"gemma3n-bf16", How::cpu_float32, true},
+        Family{"glm4_moe_lite-bf16", How::mlx}, Family{"glm4_moe_lite-bf16", How::cpu_float32},
+        Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
+        Family{"deepseek_v2-bf16", How::cpu_float32}, Family{"deepseek_v3-bf16", How::cpu_float32},
+        Family{"mistral4-bf16", How::cpu_float32}),
     [](const auto& info) {
       std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0}) +
                          (info.param.windows ? "_windows" : "");

@@ -53,6 +53,8 @@ Layers layers_of(const Members& config) {
 
 // Keys and values of a layer for a token. Less than all memory that there is, or 0. Layers without a window may have heads of their own.
 std::int64_t numbers_per_layer(const Members& config, bool windowed) {
+  if (const std::int64_t latent = size_of(config, "kv_lora_rank"); latent > 0)
+    return latent < most / 2 ? latent + std::min(size_of(config, "qk_rope_head_dim"), most / 2) : 0;
   const std::int64_t heads = size_of(config, "num_attention_heads");
   std::int64_t kv_heads = windowed ? 0 : size_of(config, "num_global_key_value_heads");
   std::int64_t width = windowed ? 0 : size_of(config, "global_head_dim");

@@ -18,6 +18,9 @@ TEST(Fit, NeedsAreTheConfigs) {
   EXPECT_EQ(needs.model_type, "qwen3");
   EXPECT_EQ(needs.context, 40960);
   EXPECT_EQ(needs.per_token, per_token);
+  const Needs latent = read_needs(R"({"num_hidden_layers": 3, "num_attention_heads": 20,
+    "hidden_size": 64, "kv_lora_rank": 512, "qk_rope_head_dim": 64})");
+  EXPECT_EQ(latent.per_token, 3 * (512 + 64));
   const Needs inner = read_needs(R"({"model_type": "x_vl", "text_config": {"num_hidden_layers": 2,
     "num_attention_heads": 4, "hidden_size": 64, "max_position_embeddings": 8}})");
   EXPECT_EQ(inner.model_type, "x_vl");
@@ -29,6 +32,7 @@ TEST(Fit, NonsenseIsNotKnown) {
        {"{}", R"({"num_hidden_layers": -1, "head_dim": "x"})",
         R"({"num_hidden_layers": 9e99, "num_attention_heads": 9223372036854775807,
                                "head_dim": 9223372036854775807})",
+        R"({"num_hidden_layers": 2, "kv_lora_rank": 9223372036854775807})",
         R"({"text_config": []})"})
     EXPECT_EQ(read_needs(text).numbers(1), 0) << text;
   EXPECT_THROW(read_needs("[]"), Error);

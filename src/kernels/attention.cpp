@@ -36,6 +36,10 @@ mx::array rows(const mx::array& x, int first, int count) {
   return mx::slice(x, {first, 0, 0}, {first + count, x.shape(1), x.shape(2)});
 }
 
+mx::array first_numbers(const mx::array& x, int count) {  // of [B, H, L, D]
+  return mx::slice(x, {0, 0, 0, 0}, {x.shape(0), x.shape(1), x.shape(2), count});
+}
+
 mx::array tokens(const mx::array& x, int first, int end) {  // of [B, H, L, D]
   if (first == 0 && end == x.shape(2)) return x;
   return mx::slice(x, {0, 0, first, 0}, {x.shape(0), x.shape(1), end, x.shape(3)});
@@ -76,7 +80,7 @@ mx::array capped_attention(const mx::array& q, const mx::array& k, const mx::arr
   auto weights = mx::softmax(scores, -1);
   if (options.sinks)
     weights = mx::split(weights, mx::Shape{k.shape(2)}, -1).front();  // a sink has no value
-  return mx::astype(mx::reshape(mx::matmul(weights, floats(v)), q.shape()), q.dtype());
+  return mx::astype(mx::flatten(mx::matmul(weights, floats(v)), 1, 2), q.dtype());
 }
 
 // Each row sees what is before it; the last one all.
@@ -138,6 +142,8 @@ struct Step {
   const std::optional<mx::array> k, v;  ///< absent where the pools alone have them
   const mx::array& k_pool;
   const mx::array& v_pool;
+  int value_dim;                ///< Dv
+  bool values_in_keys = false;  ///< v is absent, and v_pool of no use
 };
 
 // Whether all that the group's rows see are its rows, which need no way through the pools.
@@ -151,12 +157,14 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
   const int count = group.num_sequences * group.rows_per_sequence;
   const auto& q = step.q;
   const auto queries = heads_first(rows(q, group.first_row, count), group.num_sequences);
-  const auto context = [&](const std::optional<mx::array>& own, const mx::array& pool) {
+  const auto context = [&](const std::optional<mx::array>& own, const mx::array& pool, int dim) {
     if (own && is_whole(group) && own->dtype() == q.dtype())
       return heads_first(rows(*own, group.first_row, count), 1);
-    return gather_context(pool, group.slots, q.shape(2), q.dtype());
+    return gather_context(pool, group.slots, dim, q.dtype());
   };
-  const auto keys = context(step.k, step.k_pool), values = context(step.v, step.v_pool);
+  const auto keys = context(step.k, step.k_pool, q.shape(2));
+  const auto values = step.values_in_keys ? first_numbers(keys, step.value_dim)
+                                          : context(step.v, step.v_pool, step.value_dim);
   const auto mask = mask_of(group, options.window);
   if (group.rows_per_sequence > 1)
     return rows_first(attend_chunk(queries, keys, values, mask, options));
@@ -187,8 +195,8 @@ mx::array attend(const Step& step, const PagedLayout::Group& group, const ScoreO
   const auto use = attention_use(q.dtype(), {q.shape(1), pool.shape(1), q.shape(2)},
                                  gpu::rows(rows(q, group.first_row, group.num_sequences)), true);
   const auto by_mlx = [&] { return attend_by_mlx(step, by_slots(group), options); };
-  if (is_quantized(pool) || !gpu::decodes(gpu::executor(), q.shape(2), q.dtype(), pool.dtype()) ||
-      !gpu::chosen(use))
+  if (is_quantized(pool) || step.values_in_keys || step.value_dim != q.shape(2) ||
+      !gpu::decodes(gpu::executor(), q.shape(2), q.dtype(), pool.dtype()) || !gpu::chosen(use))
     return by_mlx();
   return gpu::proved_one(use, [&] { return attend_by_kernel(step, group, options); }, by_mlx);
 }
@@ -208,10 +216,6 @@ bool all_decode(const PagedLayout& layout) {
 mx::array concatenate_rows(std::vector<mx::array> parts) {
   return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
 }
-
-}  // namespace
-
-namespace {
 
 mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options,
                         bool decided) {
@@ -239,6 +243,7 @@ gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const Pa
 
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
                const mx::array& pool, const PagedLayout& layout) {
+  if (spec.shape.value_dim() != spec.shape.head_dim || spec.shape.values_in_keys) return false;
   return layout.padded_write_slots && !is_quantized(pool) && spec.kv == cpu::KeyValues::apart &&
          !spec.norm.values &&
          gpu::decodes(gpu::executor(), spec.shape.head_dim, qkv.dtype(), pool.dtype()) &&
@@ -247,11 +252,11 @@ bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositio
 }
 
 gpu::HeadRows head_rows(const AttentionSpec& spec, const RopeAngles& angles) {
-  const auto& [num_heads, num_kv_heads, head_dim] = spec.shape;
+  const auto& shape = spec.shape;
   const bool normed = spec.norm.norms != cpu::HeadNorms::none;
-  return {num_heads,
-          num_kv_heads,
-          head_dim,
+  return {shape.num_heads,
+          shape.num_kv_heads,
+          shape.head_dim,
           normed ? spec.norm.q : std::nullopt,
           normed ? spec.norm.k : std::nullopt,
           spec.norm.eps,
@@ -267,12 +272,20 @@ mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const R
   if (executor.writes_inputs() && all_decode(layout)) {
     const auto q =
         gpu::qk_norm_rope_write(executor, qkv, heads, *layout.padded_write_slots, k_pool, v_pool);
-    return attend_groups({q, {}, {}, k_pool, v_pool}, layout, spec.scores, true);
+    return attend_groups({q, {}, {}, k_pool, v_pool, spec.shape.head_dim}, layout, spec.scores,
+                         true);
   }
   const auto made = gpu::qk_norm_rope(executor, qkv, heads, k_pool.dtype());
   write(k_pool, layout.write_slots, made.k);
   write(v_pool, layout.write_slots, made.v);
-  return attend_groups({made.q, made.k, made.v, k_pool, v_pool}, layout, spec.scores, true);
+  return attend_groups({made.q, made.k, made.v, k_pool, v_pool, spec.shape.head_dim}, layout,
+                       spec.scores, true);
+}
+
+// Outputs [T, H * Dv] over values that were rotated.
+mx::array turned_back(const mx::array& out, int value_dim, int block) {
+  const auto heads = mx::reshape(out, {out.shape(0), -1, value_dim});
+  return mx::reshape(rotate_heads_back(heads, block), out.shape());
 }
 
 }  // namespace
@@ -281,16 +294,35 @@ mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
                           const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
                           const PagedLayout& layout, const ScoreOptions& options) {
   const bool rotates = is_quantized(k_pool);
-  const auto turned = [&](const mx::array& x) { return rotates ? rotate_heads(x) : x; };
-  if (k) write(k_pool, layout.write_slots, turned(*k));
-  if (v) write(v_pool, layout.write_slots, turned(*v));
-  const auto queries = turned(q);
+  // Layers that share pages have heads of the same size.
+  const int value_dim = v ? v->shape(2) : q.shape(2), key_block = cpu::rotation_block(q.shape(2)),
+            value_block = cpu::rotation_block(value_dim);
+  const auto turned = [&](const mx::array& x, int block) {
+    return rotates ? rotate_heads(x, block) : x;
+  };
+  if (k) write(k_pool, layout.write_slots, turned(*k, key_block));
+  if (v) write(v_pool, layout.write_slots, turned(*v, value_block));
+  const auto queries = turned(q, key_block);
   // Rows of another dtype, or before they were made codes, are not what a later chunk would read.
   const bool exact = !rotates && k && k->dtype() == k_pool.dtype();
-  const Step step{queries, exact ? k : std::nullopt, exact ? v : std::nullopt, k_pool, v_pool};
+  const Step step{queries,  exact ? k : std::nullopt, exact ? v : std::nullopt, k_pool, v_pool,
+                  value_dim};
   const auto out = attend_groups(step, layout, options, false);
-  if (!rotates) return out;
-  return mx::reshape(rotate_heads_back(mx::reshape(out, q.shape())), out.shape());
+  return rotates ? turned_back(out, value_dim, value_block) : out;
+}
+
+mx::array latent_attention(const mx::array& q, const mx::array& k, int value_dim, mx::array& k_pool,
+                           const PagedLayout& layout, const ScoreOptions& options) {
+  const bool rotates = is_quantized(k_pool);
+  const int block = cpu::rotation_block(k.shape(2), value_dim);
+  const auto turned = [&](const mx::array& x) { return rotates ? rotate_heads(x, block) : x; };
+  write(k_pool, layout.write_slots, turned(k));
+  const auto queries = turned(q);
+  const bool exact = !rotates && k.dtype() == k_pool.dtype();  // as above
+  const Step step{queries, exact ? std::optional(k) : std::nullopt, {}, k_pool, k_pool, value_dim,
+                  true};
+  const auto out = attend_groups(step, layout, options, false);
+  return rotates ? turned_back(out, value_dim, block) : out;
 }
 
 mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::array& v,
@@ -322,8 +354,11 @@ mx::array normed(const mx::array& heads, const QkNorm& norm,
   return mx::reshape(mx::fast::rms_norm(rows, weight, norm.eps), heads.shape());
 }
 
-mx::array turned(const mx::array& heads, const RowPositions& rows) {
-  return rows.angles ? apply_rope(heads, *rows.angles) : heads;
+mx::array turned(const mx::array& heads, const RowPositions& rows, int begin) {
+  if (!rows.angles) return heads;
+  if (begin == 0) return apply_rope(heads, *rows.angles);
+  const auto parts = mx::split(heads, mx::Shape{begin}, -1);
+  return mx::concatenate({parts[0], apply_rope(parts[1], *rows.angles)}, -1);
 }
 
 // The heads [T, H or Hkv, D] of a projection's row.
@@ -333,11 +368,19 @@ struct OwnHeads {
 };
 
 OwnHeads heads_of(const mx::array& qkv, const AttentionSpec& spec) {
-  const auto& [num_heads, num_kv_heads, head_dim] = spec.shape;
-  const auto heads = mx::reshape(qkv, {qkv.shape(0), -1, head_dim});
-  if (spec.kv == cpu::KeyValues::none) return {heads, {}, {}};
-  const auto parts = mx::split(heads, mx::Shape{num_heads, num_heads + num_kv_heads}, 1);
-  return {parts[0], parts[1], spec.kv == cpu::KeyValues::one ? parts[1] : parts[2]};
+  const auto& shape = spec.shape;
+  const int q_end = shape.num_heads * shape.head_dim,
+            k_end = q_end + shape.num_kv_heads * shape.head_dim;
+  const auto heads = [&](int begin, int end, int head_dim) {
+    return mx::reshape(mx::slice(qkv, {0, begin}, {qkv.shape(0), end}),
+                       {qkv.shape(0), -1, head_dim});
+  };
+  const auto q = heads(0, q_end, shape.head_dim);
+  if (spec.kv == cpu::KeyValues::none) return {q, {}, {}};
+  const auto k = heads(q_end, k_end, shape.head_dim);
+  if (shape.values_in_keys) return {q, k, {}};
+  if (spec.kv == cpu::KeyValues::one) return {q, k, k};
+  return {q, k, heads(k_end, qkv.shape(1), shape.value_dim())};
 }
 
 mx::array scaled(const mx::array& queries, const RowPositions& rows) {
@@ -352,10 +395,15 @@ namespace {
 mx::array attention_by_mlx(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout) {
+  const auto& shape = spec.shape;
   const auto [own_q, own_k, own_v] = heads_of(qkv, spec);
-  const auto q = scaled(turned(normed(own_q, spec.norm, spec.norm.q), rows), rows);
+  const auto turned_from = [&](const mx::array& x, const std::optional<mx::array>& weight) {
+    return turned(normed(x, spec.norm, weight), rows, shape.rotary_begin);
+  };
+  const auto q = scaled(turned_from(own_q, spec.norm.q), rows);
   if (!own_k) return paged_attention(q, {}, {}, k_pool, v_pool, layout, spec.scores);
-  const auto k = turned(normed(*own_k, spec.norm, spec.norm.k), rows);
+  const auto k = turned_from(*own_k, spec.norm.k);
+  if (!own_v) return latent_attention(q, k, shape.value_dim(), k_pool, layout, spec.scores);
   const auto v =
       spec.norm.values ? mx::fast::rms_norm(*own_v, std::nullopt, spec.norm.eps) : *own_v;
   return paged_attention(q, k, v, k_pool, v_pool, layout, spec.scores);

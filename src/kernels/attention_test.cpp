@@ -160,7 +160,8 @@ TEST(PagedAttention, ReadsCodes) {
     step(old, old);
     const auto [got, queries] = step(30, 12);
     const auto stored = [&](const mx::array& pool) {
-      return to_vector(rotate_heads_back(decode_heads(pool, D, mx::float32)));
+      return to_vector(
+          rotate_heads_back(decode_heads(pool, D, mx::float32), cpu::rotation_block(D)));
     };
     std::vector<float> wanted;
     for (int i = 0; i < part.rows; ++i)
@@ -255,8 +256,11 @@ std::vector<float> outputs(const Layer& layer, const CpuBackendPtr& backend) {
   const std::vector<std::vector<ContextRows>> steps = {
       {{a, 14, 14}}, {{a, 21, 7}, {b, 3, 3}}, {{a, 22, 1}, {b, 4, 1}}};
   // The kernels lay pages out as they like.
-  auto k_pool = host_array({num_pages * page, Hkv, D}, mx::float32),
-       v_pool = host_array({num_pages * page, Hkv, D}, mx::float32);
+  const auto& shape = layer.spec.shape;
+  auto k_pool = host_array({num_pages * page, shape.num_kv_heads, shape.head_dim}, mx::float32),
+       v_pool = host_array({num_pages * page, shape.num_kv_heads, shape.value_dim()}, mx::float32);
+  const int values = shape.values_in_keys ? 0 : shape.num_kv_heads * shape.value_dim();
+  const int width = (shape.num_heads + shape.num_kv_heads) * shape.head_dim + values;
   std::vector<float> all;
   std::uint64_t seed = 30;
   for (const auto& step : steps) {
@@ -267,7 +271,7 @@ std::vector<float> outputs(const Layer& layer, const CpuBackendPtr& backend) {
     RowPositions rows;
     if (layer.rope) rows.angles = rope_angles(int_array(positions, {1, T}), true, *layer.rope);
     if (layer.query_scales) rows.query_scales = random_array({T}, seed + 100);
-    const auto qkv = random_array({T, (H + 2 * Hkv) * D}, seed++);
+    const auto qkv = random_array({T, width}, seed++);
     const auto copy = mx::contiguous(qkv + mx::zeros_like(qkv));  // kernels turn queries in place
     const auto out = to_vector(
         causal_attention(copy, layer.spec, rows, k_pool, v_pool, make_layout(step, page, backend)));
@@ -289,6 +293,67 @@ TEST(CausalAttention, CpuKernelsEqualMlxOperations) {
     }
   }
   mx::set_default_device(device);
+}
+
+// Values of another size than keys, and values that are their keys' first numbers.
+TEST(CausalAttention, ValuesOfTheirOwnSizeOnBothWays) {
+  const auto device = mx::default_device();
+  mx::set_default_device(mx::Device::cpu);
+  const auto backend = std::make_shared<CpuBackend>(CpuOptions{.threads = 2});
+  auto neighbours = plain_rope(8, 100.0f);
+  neighbours.interleaved = true;
+  const AttentionShape narrow = {H, Hkv, 24, 8}, wide = {H, Hkv, D, 24},
+                       latent = {3, 1, 24, 16, true, 16};
+  const std::vector<Layer> all = {
+      {"narrow", {narrow, {scale}}, neighbours},
+      {"wide", {wide, {scale, 5, 0, random_array({H}, 20)}}, neighbours},
+      {"latent", {latent, {scale}}, neighbours},
+      {"latent, scaled", {latent, {scale, 9, 0.7f}}, plain_rope(8, 100.0f), true}};
+  for (const auto& layer : all)
+    EXPECT_LT(max_abs_difference(outputs(layer, backend), outputs(layer, nullptr)), 2e-5f)
+        << layer.name;
+  mx::set_default_device(device);
+}
+
+// Against the definition over what the pool holds: numbers, or codes of heads that are rotated so that values may be turned back alone.
+TEST(LatentAttention, ValuesAreTheKeysFirstNumbers) {
+  constexpr int heads = 3, key_dim = 24, value_dim = 16, length = 20, chunk = 6;
+  const Part part = {take_slots(0, length), chunk};
+  for (const int bits : {0, 8, 4}) {
+    const auto format = bits == 8 ? cpu::KvFormat::int8 : cpu::KvFormat::int4;
+    auto pool = bits ? mx::zeros({num_slots, 1, cpu::kv_row_bytes(format, key_dim)}, mx::uint8)
+                     : mx::zeros({num_slots, 1, key_dim});
+    const auto step = [&](int end, int rows) {
+      const std::vector<int> slots(part.slots.begin(), part.slots.begin() + end);
+      const PagedLayout layout{int_array({slots.end() - rows, slots.end()}, {rows}),
+                               {{0, 1, rows, int_array(slots, {1, end}), {}}}};
+      const auto q = random_array({rows, heads, key_dim}, 1);
+      return std::pair(to_vector(latent_attention(q, random_array({rows, 1, key_dim}, 2), value_dim,
+                                                  pool, layout, {scale})),
+                       to_vector(q));
+    };
+    step(length - chunk, length - chunk);
+    const auto [got, queries] = step(length, chunk);
+    const int block = cpu::rotation_block(key_dim, value_dim);
+    const auto keys =
+        to_vector(bits ? rotate_heads_back(decode_heads(pool, key_dim, mx::float32), block) : pool);
+    std::vector<float> wanted;
+    for (int row = 0; row < chunk * heads; ++row) {
+      double total = 0, sums[value_dim] = {};
+      for (int j = 0; j <= length - chunk + row / heads; ++j) {
+        const float* key = keys.data() + part.slots[static_cast<std::size_t>(j)] * key_dim;
+        double dot = 0;
+        for (int d = 0; d < key_dim; ++d)
+          dot += static_cast<double>(queries[static_cast<std::size_t>(row * key_dim + d)]) *
+                 static_cast<double>(key[d]);
+        const double weight = std::exp(dot * static_cast<double>(scale));
+        total += weight;
+        for (int d = 0; d < value_dim; ++d) sums[d] += weight * static_cast<double>(key[d]);
+      }
+      for (const double sum : sums) wanted.push_back(static_cast<float>(sum / total));
+    }
+    EXPECT_LT(max_abs_difference(got, wanted), 2e-5f) << bits;
+  }
 }
 
 }  // namespace

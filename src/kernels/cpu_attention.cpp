@@ -7,13 +7,16 @@ namespace pippin::kernels {
 namespace {
 
 // The pools are written in place, behind MLX's back: they are state, not values.
-cpu::KvPools pools_of(const mx::array& k, const mx::array& v, int head_dim, int page_size) {
+cpu::KvPools pools_of(const mx::array& k, const mx::array& v, const AttentionShape& shape,
+                      int page_size) {
   return {const_cast<char*>(k.data<char>()),
           const_cast<char*>(v.data<char>()),
-          kv_format_of(k, head_dim),
+          kv_format_of(k, shape.head_dim),
           k.shape(1),
-          head_dim,
-          page_size};
+          shape.head_dim,
+          page_size,
+          shape.own_value_dim,
+          shape.values_in_keys};
 }
 
 /// An operation's inputs, of which some may be absent.
@@ -77,6 +80,7 @@ cpu::QkvRows qkv_rows(const std::vector<mx::array>& in, const Places& at, const 
     rows.rotary_dim = 2 * positions.angles->cos.shape(-1);
     rows.interleaved = positions.angles->interleaved;
   }
+  rows.rotary_begin = spec.shape.rotary_begin;
   rows.slots = in[static_cast<std::size_t>(at.slots)].data<std::int32_t>();
   rows.q = const_cast<float*>(rows.qkv);  // the projection has no other reader
   rows.q_stride = rows.qkv_stride;
@@ -96,7 +100,7 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionSpec& spec,
   const auto at = lay_out(inputs, qkv, spec, positions, k_pool, v_pool, layout);
   const auto run = [&](const std::vector<mx::array>& in, mx::array& out) {
     const auto pool = [&](int place) { return in[static_cast<std::size_t>(place)]; };
-    const auto pools = pools_of(pool(at.k_pool), pool(at.v_pool), shape.head_dim, plan.page_size);
+    const auto pools = pools_of(pool(at.k_pool), pool(at.v_pool), shape, plan.page_size);
     const auto rows = qkv_rows(in, at, spec, positions, pools);
     cpu::rope_and_store(backend.team, backend.kernels, rows, out.shape(0));
 
@@ -114,7 +118,7 @@ mx::array cpu_attention(const mx::array& qkv, const AttentionSpec& spec,
     attention.out_stride = out.shape(1);
     cpu::paged_attention(backend.team, backend.kernels, attention, backend.attention_scratch);
   };
-  return host_operation(backend, "attention", {qkv.shape(0), shape.num_heads * shape.head_dim},
+  return host_operation(backend, "attention", {qkv.shape(0), shape.num_heads * shape.value_dim()},
                         mx::float32, inputs.arrays, run);
 }
 

@@ -80,7 +80,7 @@ mx::array add_gated_on_host(CpuBackend& backend, const std::optional<mx::array>&
 mx::array without_poor_groups(const mx::array& ranks, const RouterOptions& o) {
   const int size = o.num_experts / o.groups;
   const auto grouped = mx::reshape(ranks, {-1, o.groups, size});
-  const auto sums = mx::sum(mx::topk(grouped, std::min(2, size), -1), -1, true);
+  const auto sums = mx::sum(mx::topk(grouped, std::min(o.group_best, size), -1), -1, true);
   const auto order = mx::argsort(mx::negative(sums), 1);
   const auto place = mx::argsort(order, 1);  // of each group among the sums
   const auto kept = mx::less(place, mx::array(o.kept_groups, place.dtype()));

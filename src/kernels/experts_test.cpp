@@ -34,6 +34,7 @@ TEST(Route, BothWaysChooseAlike) {
                         .scale = 1.5f,
                         .groups = groups,
                         .kept_groups = groups == 1 ? 1 : 2};
+        o.group_best = normalize ? 2 : 1;
         const auto whole = [](const Choice& choice) {
           return mx::put_along_axis(mx::zeros({29, 8}, mx::float32), choice.experts, choice.weights,
                                     1);

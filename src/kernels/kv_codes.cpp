@@ -12,9 +12,8 @@ namespace pippin::kernels {
 namespace {
 
 // R [D, D] with y = x R.
-mx::array rotation(int head_dim) {
-  const auto size = static_cast<unsigned>(head_dim);
-  const auto block = static_cast<unsigned>(cpu::rotation_block(head_dim));
+mx::array rotation(int head_dim, int block_size) {
+  const auto size = static_cast<unsigned>(head_dim), block = static_cast<unsigned>(block_size);
   const float factor = 1.0f / std::sqrt(static_cast<float>(block));
   std::vector<float> numbers;
   for (unsigned i = 0; i < size; ++i)
@@ -89,10 +88,12 @@ cpu::KvFormat kv_format_of(const mx::array& pool, int head_dim) {
   throw Error(Code::internal, "[kv] a pool has rows of no known size");
 }
 
-mx::array rotate_heads(const mx::array& x) { return heads_times(x, rotation(x.shape(-1))); }
+mx::array rotate_heads(const mx::array& x, int block) {
+  return heads_times(x, rotation(x.shape(-1), block));
+}
 
-mx::array rotate_heads_back(const mx::array& x) {
-  return heads_times(x, mx::transpose(rotation(x.shape(-1))));
+mx::array rotate_heads_back(const mx::array& x, int block) {
+  return heads_times(x, mx::transpose(rotation(x.shape(-1), block)));
 }
 
 mx::array encode_heads(const mx::array& x, cpu::KvFormat format) {

@@ -14,9 +14,9 @@ namespace mx = mlx::core;
 /// keeps heads of head_dim numbers. Throws Error(internal) on another.
 cpu::KvFormat kv_format_of(const mx::array& pool, int head_dim);
 
-/// The last axis [D] rotated, in x's dtype: scores of rotated queries and keys are those of the unrotated.
-mx::array rotate_heads(const mx::array& x);
-mx::array rotate_heads_back(const mx::array& x);
+/// The last axis [D] rotated by blocks of so many numbers, in x's dtype: scores of rotated queries and keys are those of the unrotated.
+mx::array rotate_heads(const mx::array& x, int block);
+mx::array rotate_heads_back(const mx::array& x, int block);
 
 /// Rotated heads x [..., D] -> uint8 [..., kv_row_bytes]: codes, then the scale as bfloat16.
 mx::array encode_heads(const mx::array& x, cpu::KvFormat format);

@@ -36,12 +36,14 @@ double norm(const std::vector<float>& x) {
 
 TEST(KvCodes, RotationIsTheDefinitionsAndTurnsBack) {
   for (const int D : head_dims) {
-    const auto x = heads_with_outliers(3, D), y = rotate_heads(x);
+    const auto x = heads_with_outliers(3, D), y = rotate_heads(x, cpu::rotation_block(D));
     const auto numbers = to_vector(x), rotated = to_vector(y);
-    EXPECT_LT(max_abs_difference(to_vector(rotate_heads_back(y)), numbers), 1e-4f) << D;
+    EXPECT_LT(max_abs_difference(to_vector(rotate_heads_back(y, cpu::rotation_block(D))), numbers),
+              1e-4f)
+        << D;
     for (std::size_t head = 0; head < 6; ++head) {
       const auto at = rotated.begin() + static_cast<std::ptrdiff_t>(head) * D;
-      const auto back = cpu::turn_back(std::vector<double>(at, at + D));
+      const auto back = cpu::turn_back(std::vector<double>(at, at + D), cpu::rotation_block(D));
       for (std::size_t d = 0; d < back.size(); ++d)
         ASSERT_NEAR(back[d], numbers[head * back.size() + d], 1e-4) << D;
     }
@@ -52,7 +54,7 @@ TEST(KvCodes, RotationIsTheDefinitionsAndTurnsBack) {
 // distributed numbers leave 9.7 % in the mean square (Max 1960); 64 numbers and more come close to that.
 TEST(KvCodes, LoseLittle) {
   for (const int D : head_dims) {
-    const auto x = rotate_heads(heads_with_outliers(200, D));
+    const auto x = rotate_heads(heads_with_outliers(200, D), cpu::rotation_block(D));
     const auto loss = [&](KvFormat format) {
       const auto rows = encode_heads(x, format);
       EXPECT_EQ(rows.shape(-1), cpu::kv_row_bytes(format, D));
@@ -82,10 +84,10 @@ TEST(KvCodes, AreThoseOfTheCpusKernels) {
     for (const int D : head_dims) {
       constexpr int T = 40;
       const auto k = heads_with_outliers(T, D), v = random_array({T, 2, D}, 2);
-      const auto keys =
-          to_vector(decode_heads(encode_heads(rotate_heads(k), format), D, mx::float32));
-      const auto values =
-          to_vector(decode_heads(encode_heads(rotate_heads(v), format), D, mx::float32));
+      const auto keys = to_vector(decode_heads(
+          encode_heads(rotate_heads(k, cpu::rotation_block(D)), format), D, mx::float32));
+      const auto values = to_vector(decode_heads(
+          encode_heads(rotate_heads(v, cpu::rotation_block(D)), format), D, mx::float32));
       const auto qkv = to_vector(mx::concatenate({mx::zeros({T, 1, D}), k, v}, 1));
       std::vector<std::int32_t> slots(T);
       std::iota(slots.begin(), slots.end(), 0);

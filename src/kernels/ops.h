@@ -67,12 +67,16 @@ struct ScoreOptions {
 
 /// Causal attention of every row over its sequence's context, through the page pools, by MLX's own
 /// operations. Scores are capped where options.softcap says so by operations that hold all of them.
-/// q [T, H, D], k and v [T, Hkv, D]; k_pool and v_pool [slots, Hkv, D], or of codes (kv_codes.h), take
-/// the new rows (in place where MLX can donate the buffer: hold no other reference to them), unless k and v
-/// are absent: then they have them. Returns [T, H * D].
+/// q [T, H, D], k [T, Hkv, D], v [T, Hkv, Dv]; k_pool [slots, Hkv, D] and v_pool [slots, Hkv, Dv], or of codes (kv_codes.h),
+/// take the new rows (in place where MLX can donate the buffer: hold no other reference to them), unless k and v
+/// are absent: then they have them, and Dv is D. Returns [T, H * Dv].
 mx::array paged_attention(const mx::array& q, const std::optional<mx::array>& k,
                           const std::optional<mx::array>& v, mx::array& k_pool, mx::array& v_pool,
                           const PagedLayout& layout, const ScoreOptions& options);
+
+/// The same where a value is its key's first value_dim numbers (multi-head latent attention), which are stored once.
+mx::array latent_attention(const mx::array& q, const mx::array& k, int value_dim, mx::array& k_pool,
+                           const PagedLayout& layout, const ScoreOptions& options);
 
 /// Bidirectional attention within consecutive segments (the pictures of a vision batch).
 /// q, k, v [N, H, D]; segment_ends: cumulative row counts, the last is N. Returns [N, H * D].
@@ -82,6 +86,12 @@ mx::array segment_attention(const mx::array& q, const mx::array& k, const mx::ar
 /// H query heads, Hkv key/value heads of D numbers.
 struct AttentionShape {
   int num_heads, num_kv_heads, head_dim;
+  int own_value_dim = 0;  ///< Dv, of values; 0: D
+  bool values_in_keys =
+      false;             ///< a value is its key's first Dv numbers, and comes and is stored with it
+  int rotary_begin = 0;  ///< the first number of a head that turns
+
+  int value_dim() const { return own_value_dim > 0 ? own_value_dim : head_dim; }
 };
 
 /// RMS norms of queries and keys, before rotation.
@@ -141,8 +151,9 @@ struct RowPositions {
   std::optional<mx::array> query_scales = {};  ///< float32 [T]: multiply a row's queries
 };
 
-/// From the projection qkv [T, (H + 2 Hkv) * D] (or what spec.kv says) to attention's output [T, H * D]: norms, rotation,
-/// the new keys' and values' way into the pools (as paged_attention says), and causal attention.
+/// From the projection qkv [T, (H + Hkv) * D + Hkv * Dv] (or what spec.kv says; without the last part where values are in keys) to
+/// attention's output [T, H * Dv]: norms, rotation, the new keys' and values' way into the pools (as paged_attention
+/// says), and causal attention. v_pool is of no use where values are in keys.
 mx::array causal_attention(const mx::array& qkv, const AttentionSpec& spec,
                            const RowPositions& rows, mx::array& k_pool, mx::array& v_pool,
                            const PagedLayout& layout);

@@ -92,10 +92,8 @@ CLI::App* add_bench(CLI::App& app, BenchCommand& bench, EngineUnits& units) {
 }
 
 CLI::App* add_check_gpu(CLI::App& app, CheckGpuCommand& check, EngineUnits& units) {
-  CLI::App* checking = app.add_subcommand("check-gpu",
-                                          "Compare Pippin's GPU kernels with MLX's operations: "
-                                          "differences, times, speeds; 1 where one is "
-                                          "wrong");
+  CLI::App* checking =
+      app.add_subcommand("check-gpu", "Compare Pippin's GPU kernels with MLX's on this machine");
   checking->add_option("MODEL", check.model, std::string(model_help) + " [demo]")->type_name("");
   add_offline(*checking, check.offline);
   add_engine_options(*checking, check.engine, units);

@@ -59,6 +59,11 @@ constexpr Meaning meanings[] = {
     {"enable_moe_block", is_false},
     {"final_logit_softcapping", is_zero},
     {"first_k_dense_replace", never},
+    {"kv_lora_rank", is_zero},
+    {"index_topk", is_zero},
+    {"moe_layer_freq", is_one},
+    {"q_lora_rank", is_zero},
+    {"rope_interleave", is_false},
     {"global_head_dim", never},
     {"hidden_act", never},
     {"hidden_activation", never},
@@ -304,6 +309,7 @@ nn::RopeOptions ConfigFields::rope(int dims, double default_theta, std::array<in
   o.theta = static_cast<float>(rope.number_or("rope_theta", static_cast<double>(o.theta)));
   o.type = rope.string("rope_type").value_or(rope.string("type").value_or("default"));
   if (o.type == "su") o.type = "longrope";  // in the first Phi-3's words
+  if (o.type == "deepseek_yarn") o.type = "yarn";
   if (sections) {
     if (o.type == "mrope") o.type = "default";
     if (const auto* array = rope.array("mrope_section")) *sections = mrope_section(rope, *array);
@@ -328,13 +334,21 @@ void ConfigFields::refuse(const char* key, const std::string& why) const {
   throw_invalid(members_.path_of(key) + " " + why);
 }
 
-nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size,
-                               std::size_t num_layers) {
+nn::DecoderConfig read_sizes(ConfigFields& fields, const char* intermediate_size,
+                             std::size_t num_layers) {
   nn::DecoderConfig config;
   config.hidden_size = fields.size("hidden_size");
   config.intermediate_size = fields.size(intermediate_size);
   config.vocab_size = fields.size("vocab_size");
   config.norm_eps = fields.number_or("rms_norm_eps", 1e-6);
+  if (num_layers == 0) num_layers = static_cast<std::size_t>(fields.size("num_hidden_layers"));
+  config.layers.assign(num_layers, 0);
+  return config;
+}
+
+nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_size,
+                               std::size_t num_layers) {
+  auto config = read_sizes(fields, intermediate_size, num_layers);
   nn::AttentionConfig attention;
   attention.num_heads = fields.size("num_attention_heads");
   attention.num_kv_heads = fields.size_or("num_key_value_heads", attention.num_heads);
@@ -349,8 +363,6 @@ nn::DecoderConfig read_decoder(ConfigFields& fields, const char* intermediate_si
     fields.refuse("head_dim", "must be even, got " + std::to_string(attention.head_dim));
   attention.scale = 1.0f / std::sqrt(static_cast<float>(attention.head_dim));
   config.kinds = {attention};
-  if (num_layers == 0) num_layers = static_cast<std::size_t>(fields.size("num_hidden_layers"));
-  config.layers.assign(num_layers, 0);
   return config;
 }
 
@@ -378,41 +390,6 @@ void read_window_pattern(ConfigFields& fields, nn::DecoderConfig& config, int fa
     config.layers[i] = (static_cast<int>(i) + 1) % pattern != 0;
 }
 
-nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width) {
-  nn::MoeConfig moe;
-  moe.router.num_experts = fields.size(key);
-  moe.router.top_k = fields.size("num_experts_per_tok");
-  moe.width = width;
-  if (moe.router.top_k > moe.router.num_experts)
-    fields.refuse("num_experts_per_tok", "must be at most " + std::string(key));
-  return moe;
-}
-
-void check_router_groups(const ConfigFields& fields, const nn::MoeConfig& moe,
-                         const char* experts) {
-  const auto& o = moe.router;
-  if (o.num_experts % o.groups != 0 || o.kept_groups > o.groups)
-    fields.refuse("n_group", "must divide " + std::string(experts) + " and be at least topk_group");
-  if (o.num_experts / o.groups * o.kept_groups < o.top_k)
-    fields.refuse("topk_group", "leaves fewer experts than num_experts_per_tok");
-}
-
-nn::MoeConfig read_grouped_moe(ConfigFields& fields) {
-  auto moe = read_moe(fields, "n_routed_experts", fields.size("moe_intermediate_size"));
-  fields.expect("scoring_func", "sigmoid");
-  fields.expect("topk_method", "noaux_tc");
-  moe.correction = true;
-  moe.router.scores = kernels::RouterScores::sigmoid;
-  moe.router.normalize = moe.router.top_k > 1 && fields.flag_or("norm_topk_prob", true);
-  moe.router.scale = fields.number_or("routed_scaling_factor", 1);
-  moe.router.groups = fields.size_or("n_group", 1);
-  moe.router.kept_groups = fields.size_or("topk_group", 1);
-  check_router_groups(fields, moe, "n_routed_experts");
-  if (fields.members().find("n_shared_experts"))
-    moe.shared_width = moe.width * fields.size("n_shared_experts");
-  return moe;
-}
-
 void read_step_limit(const ConfigFields& fields, nn::Mamba2Config& c) {
   const auto* limit = fields.members().array("time_step_limit");
   if (!limit) return;
@@ -432,16 +409,6 @@ void check_mamba2(const ConfigFields& fields, const nn::Mamba2Config& c, const c
     fields.refuse(state, "must be at most " + std::to_string(cpu::max_scan_state));
   if (c.taps < 2 || c.taps > cpu::max_conv_taps)
     fields.refuse(taps, "must be in [2, " + std::to_string(cpu::max_conv_taps) + "]");
-}
-
-std::vector<bool> routed_layers(ConfigFields& fields, std::size_t num_layers) {
-  const auto step = static_cast<std::size_t>(fields.size_or("decoder_sparse_step", 1));
-  std::vector<bool> routed;
-  for (std::size_t i = 0; i < num_layers; ++i) routed.push_back((i + 1) % step == 0);
-  for (const auto layer : fields.integers("mlp_only_layers"))
-    if (layer >= 0 && static_cast<std::size_t>(layer) < num_layers)
-      routed[static_cast<std::size_t>(layer)] = false;
-  return routed;
 }
 
 std::vector<std::int32_t> read_end_tokens(const std::filesystem::path& model_dir,

@@ -64,6 +64,11 @@ class ConfigFields {
   std::set<std::string> asked_;
 };
 
+/// The sizes that all decoders have, and so many layers of kind 0. Arguments as below.
+nn::DecoderConfig read_sizes(ConfigFields& fields,
+                             const char* intermediate_size = "intermediate_size",
+                             std::size_t num_layers = 0);
+
 /// The sizes, norms and the one kind of attention that most decoders have: every layer of kind 0, which is causal over
 /// all tokens, without norms of heads and biases, and turned by ropes[0] (to be added). intermediate_size: that field's name.
 /// num_layers: where the config says it otherwise than by num_hidden_layers.
@@ -83,6 +88,9 @@ nn::MoeConfig read_moe(ConfigFields& fields, const char* key, int width);
 
 /// Refuses groups of experts that don't fit, by the name of the field that counts experts.
 void check_router_groups(const ConfigFields& fields, const nn::MoeConfig& moe, const char* experts);
+
+/// routed_scaling_factor, n_group, topk_group and n_shared_experts, as DeepSeek's kin have them.
+void read_router_groups(ConfigFields& fields, nn::MoeConfig& moe);
 
 /// DeepSeek-V3's router, which GLM and Nemotron have, too: sigmoid, a correction, groups of experts, shared experts.
 nn::MoeConfig read_grouped_moe(ConfigFields& fields);

@@ -86,6 +86,11 @@ TEST(ConfigFields, NameWhatThisFamilyDoesNotDo) {
         {"hidden_act", "gelu_of_mine"},
         {"layer_types", json::array{"full_attention", "sliding_attention"}},
         {"num_experts", 8},
+        {"kv_lora_rank", 24},
+        {"q_lora_rank", 24},
+        {"rope_interleave", true},
+        {"moe_layer_freq", 2},
+        {"index_topk", 64},
         {"partial_rotary_factor", 0.5},
         {"query_pre_attn_scalar", 256}})
     EXPECT_NE(with(key, value).find(std::string("text_config.") + key), std::string::npos) << key;
@@ -140,6 +145,46 @@ TEST(MoeConfig, NamesWhatIsWrong) {
                                    {"routed_scaling_factor", 2.0},
                                    {"scoring_func", "sigmoid"}})
     EXPECT_NE(with(key, value).find(key), std::string::npos) << key;
+}
+
+// Before any weight is looked for.
+TEST(LatentConfigs, NameWhatIsWrong) {
+  const auto with = [](LoadFn* load, const char* key, json::value value) {
+    auto config =
+        parse_json(
+            R"({"hidden_size": 48, "num_hidden_layers": 2, "intermediate_size": 96, "vocab_size": 151,
+        "num_attention_heads": 3, "q_lora_rank": null, "kv_lora_rank": 24, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 12, "v_head_dim": 20, "n_routed_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 8})",
+            "test")
+            .as_object();
+    if (value.is_string() && value.as_string() == "absent")
+      config.erase(key);
+    else
+      config[key] = std::move(value);
+    try {
+      load("/no/such/model", config, {});
+    } catch (const std::exception& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(with(load_deepseek_v3, "n_group", 1).find("/no/such/model"), std::string::npos);
+  for (const auto& [load, key, value] :
+       {std::tuple<LoadFn*, const char*, json::value>{load_deepseek_v3, "q_lora_rank", "absent"},
+        {load_deepseek_v3, "index_topk", 64},
+        {load_deepseek_v3, "qk_rope_head_dim", 7},
+        {load_deepseek_v3, "topk_method", "greedy"},
+        {load_deepseek_v3, "scoring_func", "softmax"},
+        {load_deepseek_v3, "n_group", 3},
+        {load_glm4_moe_lite, "kv_lora_rank", 0},
+        {load_glm4_moe_lite, "partial_rotary_factor", 0.5},
+        {load_deepseek_v2, "topk_method", "noaux_tc"},
+        {load_deepseek_v2, "scoring_func", "sigmoid"},
+        {load_deepseek_v2, "norm_topk_prob", true},
+        {load_mistral4, "rope_parameters", "absent"},
+        {load_glm4_moe, "kv_lora_rank", 24}})
+    EXPECT_NE(with(load, key, value).find(key), std::string::npos) << key << with(load, key, value);
 }
 
 // Which outputs of a stored module are whose, in each of its tensors.

@@ -34,14 +34,8 @@ std::unique_ptr<Model> load_glm4_moe(const std::filesystem::path& model_dir,
   decoder.moe = read_grouped_moe(fields);
   const auto first = static_cast<std::size_t>(fields.integer_or("first_k_dense_replace", 0));
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) decoder.routed.push_back(i >= first);
-  // Layers after the last predict tokens ahead.
-  const auto beyond = "model.layers." + std::to_string(decoder.layers.size()) + ".";
   const auto rename = [&](const std::string& name) {
-    if (name.starts_with(beyond)) return std::string();
-    return replaced(name, {{".mlp.gate.e_score_correction_bias", ".mlp.router.correction"},
-                           {".mlp.gate.", ".mlp.router."},
-                           {".mlp.switch_mlp.", ".mlp.experts."},
-                           {".mlp.shared_experts.", ".mlp.shared_expert."}});
+    return grouped_moe_tensor(name, decoder.layers.size());
   };
   return load_text_model(model_dir, config, fields, decoder, options, rename);
 }

@@ -6,19 +6,6 @@
 namespace pippin::models {
 namespace {
 
-// YaRN, and queries that grow with their position (llama_4_scaling_beta), beyond the context of the first training.
-nn::QueryScale query_scale(const ConfigFields& fields) {
-  const auto* object = fields.rope_object();
-  if (!object) fields.refuse("rope_parameters", "is missing");
-  const Members rope(*object, fields.members().path_of("rope_parameters"));
-  const auto beta = rope.number("llama_4_scaling_beta");
-  const auto context = rope.required_integer("original_max_position_embeddings");
-  if (!beta || context < 1 || context > (1 << 28))
-    fields.refuse("rope_parameters",
-                  "must give llama_4_scaling_beta and original_max_position_embeddings");
-  return {static_cast<float>(*beta), static_cast<int>(context)};
-}
-
 // Hugging Face: model.language_model.*, lm_head.*. MLX: language_model.model.*, language_model.lm_head.*.
 std::string text_tensor(const std::string& name) {
   if (name.find("vision_tower.") != std::string::npos ||
@@ -33,9 +20,22 @@ std::string text_tensor(const std::string& name) {
 
 }  // namespace
 
+// YaRN, and queries that grow with their position, beyond the context of the first training.
+nn::QueryScale read_query_scale(const ConfigFields& fields) {
+  const auto* object = fields.rope_object();
+  if (!object) fields.refuse("rope_parameters", "is missing");
+  const Members rope(*object, fields.members().path_of("rope_parameters"));
+  const auto beta = rope.number("llama_4_scaling_beta");
+  const auto context = rope.required_integer("original_max_position_embeddings");
+  if (!beta || context < 1 || context > (1 << 28))
+    fields.refuse("rope_parameters",
+                  "must give llama_4_scaling_beta and original_max_position_embeddings");
+  return {static_cast<float>(*beta), static_cast<int>(context)};
+}
+
 nn::DecoderConfig ministral3_decoder(ConfigFields& fields) {
   auto config = llama_decoder(fields);
-  for (auto& kind : config.kinds) kind.query_scale = query_scale(fields);
+  for (auto& kind : config.kinds) kind.query_scale = read_query_scale(fields);
   return config;
 }
 
@@ -52,6 +52,8 @@ std::unique_ptr<Model> load_mistral3(const std::filesystem::path& model_dir,
   if (!text) throw Error(Code::invalid_argument, "[config] mistral3 needs text_config");
   const auto type = Members(*text).string("model_type").value_or("mistral");
   ConfigFields fields(*text, "text_config");
+  if (type == "mistral4")
+    return load_mistral4_text(model_dir, config, fields, options, text_tensor);
   if (type != "ministral3" && type != "mistral")
     fields.refuse("model_type", "'" + type + "' is not supported");
   auto decoder = type == "ministral3" ? ministral3_decoder(fields) : mistral_decoder(fields);

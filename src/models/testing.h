@@ -51,8 +51,9 @@ inline std::vector<const char*> checkpoints() {
 /// floating-point codes, parallel blocks.
 inline std::vector<const char*> family_checkpoints() {
   if (sanitized)
-    return {"qwen3_moe-mlx-4bit",      "gpt_oss-bf16",   "cohere2-bf16", "nemotron_h_moe-bf16",
-            "qwen3_5_vision-mlx-4bit", "gemma4-mlx-4bit"};
+    return {
+        "qwen3_moe-mlx-4bit",      "gpt_oss-bf16",    "cohere2-bf16",        "nemotron_h_moe-bf16",
+        "qwen3_5_vision-mlx-4bit", "gemma4-mlx-4bit", "deepseek_v2-mlx-8bit"};
   return {"qwen3_moe-bf16",
           "qwen3_moe-mlx-4bit",
           "qwen3_moe-mlx-nvfp4",
@@ -91,6 +92,13 @@ inline std::vector<const char*> family_checkpoints() {
           "minimax-bf16",
           "bailing_moe-bf16",
           "muse_glimmer-bf16",
+          "glm4_moe_lite-bf16",
+          "glm4_moe_lite-mlx-4bit",
+          "deepseek_v2-bf16",
+          "deepseek_v2-mlx-8bit",
+          "deepseek_v3-bf16",
+          "kimi_k2-mlx-4bit",
+          "mistral4-bf16",
           "gemma3n-bf16",
           "gemma4_text-bf16",
           "gemma4-bf16",

@@ -46,10 +46,20 @@ JoinedLinear load_qkv(const DecoderConfig& c, const AttentionConfig& a, cpu::Key
   return JoinedLinear(parts);
 }
 
+kernels::AttentionShape shape_of(const AttentionConfig& a) {
+  if (a.latent) return latent_shape(*a.latent, a.num_heads);
+  return {a.num_heads, a.num_kv_heads, a.head_dim};
+}
+
+// Of attention's output, which o_proj reads.
+int output_width(const AttentionConfig& a) {
+  return a.num_heads * (a.latent ? a.latent->value_dim : a.head_dim);
+}
+
 kernels::AttentionSpec load_spec(const DecoderConfig& c, const AttentionConfig& a,
                                  cpu::KeyValues kv, Checkpoint& checkpoint,
                                  const std::string& name) {
-  kernels::AttentionSpec spec{{a.num_heads, a.num_kv_heads, a.head_dim},
+  kernels::AttentionSpec spec{shape_of(a),
                               {.scale = a.scale, .window = a.window, .softcap = a.softcap},
                               {.norms = a.norms, .eps = c.norm_eps, .values = a.value_norm},
                               kv};
@@ -143,7 +153,9 @@ std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOpti
       states.emplace_back(SharedKv{shared});
     } else if (layer >= 0) {
       const auto& kind = config.kinds[static_cast<std::size_t>(layer)];
-      states.emplace_back(PagedKv{kind.num_kv_heads, kind.head_dim, kind.head_dim, kind.window});
+      const auto shape = shape_of(kind);
+      states.emplace_back(PagedKv{shape.num_kv_heads, shape.head_dim, shape.value_dim(),
+                                  kind.window, shape.values_in_keys});
     } else if (layer == recurrent_layer) {
       states.emplace_back(recurrent_state(config, options));
     } else {
@@ -155,16 +167,23 @@ std::vector<LayerState> layer_states(const DecoderConfig& config, const LoadOpti
 
 Decoder::Attention::Attention(const DecoderConfig& c, const AttentionConfig& kind, bool has_kv,
                               Checkpoint& checkpoint, const std::string& name)
-    : o_proj(Linear::load(checkpoint, name + ".o_proj", kind.num_heads * kind.head_dim,
-                          c.hidden_size, kind.output_bias)),
-      qkv_proj_(load_qkv(c, kind, key_values(kind, has_kv), checkpoint, name)),
+    : o_proj(Linear::load(checkpoint, name + ".o_proj", output_width(kind), c.hidden_size,
+                          kind.output_bias)),
       spec_(load_spec(c, kind, key_values(kind, has_kv), checkpoint, name)),
-      output_gate_(kind.output_gate) {}
+      output_gate_(kind.output_gate) {
+  if (kind.latent)
+    latent_.emplace(*kind.latent, c.hidden_size, kind.num_heads, checkpoint, name);
+  else
+    qkv_proj_ = load_qkv(c, kind, spec_.kv, checkpoint, name);
+}
 
 mx::array Decoder::Attention::operator()(const mx::array& x, const kernels::RowPositions& rows,
                                          const kernels::PagedLayout& layout, mx::array& k_pool,
                                          mx::array& v_pool) const {
-  auto qkv = qkv_proj_(x);
+  if (latent_)
+    return latent_->values(
+        kernels::causal_attention(latent_->rows(x), spec_, rows, k_pool, v_pool, layout));
+  auto qkv = (*qkv_proj_)(x);
   if (output_gate_ == OutputGate::none)
     return kernels::causal_attention(qkv, spec_, rows, k_pool, v_pool, layout);
   const auto gates = take_gates(qkv, spec_.shape, output_gate_);

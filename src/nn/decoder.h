@@ -14,6 +14,7 @@
 #include "nn/altup.h"
 #include "nn/feed_forward.h"
 #include "nn/gated_delta.h"
+#include "nn/latent_attention.h"
 #include "nn/layer_inputs.h"
 #include "nn/layers.h"
 #include "nn/mamba2.h"
@@ -53,6 +54,9 @@ struct AttentionConfig {
   OutputGate output_gate = OutputGate::none;
   bool value_norm = false;       ///< each head of values is divided by its root mean square
   bool keys_are_values = false;  ///< k_proj gives the values, too, and there is no v_proj
+  /// Multi-head latent attention in place of q_proj, k_proj and v_proj: num_kv_heads and head_dim, biases of q, k and v, and norms of
+  /// heads say nothing then.
+  std::optional<LatentConfig> latent = {};
 };
 
 /// Which norm a family's blocks have.
@@ -156,8 +160,9 @@ class Decoder {
     Linear o_proj;  ///< H * Dh -> D
 
    private:
-    JoinedLinear
-        qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh, or less (spec_.kv)
+    std::optional<JoinedLinear>
+        qkv_proj_;  ///< D -> (H + 2 Hkv) * Dh, or with gates (2 H + 2 Hkv) * Dh, or less (spec_.kv); or
+    std::optional<LatentProjections> latent_;
     kernels::AttentionSpec spec_;
     OutputGate output_gate_;
   };

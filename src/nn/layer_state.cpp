@@ -12,19 +12,21 @@ int kv_row_bytes(const KvStorage& storage, int head_dim) {
   return cpu::kv_row_bytes(format, head_dim);
 }
 
-namespace {
-
-std::int64_t row_bytes(const PagedKv& kv, const KvStorage& storage) {
-  return std::int64_t{kv_row_bytes(storage, kv.key_dim) + kv_row_bytes(storage, kv.value_dim)} *
-         kv.num_heads;
+std::vector<int> stored_dims(const PagedKv& kv) {
+  if (kv.values_in_keys) return {kv.key_dim};
+  return {kv.key_dim, kv.value_dim};
 }
 
-}  // namespace
+std::int64_t kv_token_bytes(const PagedKv& kv, const KvStorage& storage) {
+  std::int64_t bytes = 0;
+  for (const int dim : stored_dims(kv)) bytes += kv_row_bytes(storage, dim);
+  return bytes * kv.num_heads;
+}
 
 std::int64_t page_bytes(std::span<const LayerState> layers, const KvStorage& storage,
                         int page_size) {
   std::int64_t bytes = 0;
-  for (const auto& kv : paged_layers(layers)) bytes += row_bytes(kv, storage) * page_size;
+  for (const auto& kv : paged_layers(layers)) bytes += kv_token_bytes(kv, storage) * page_size;
   return bytes;
 }
 
@@ -32,7 +34,7 @@ std::int64_t window_page_bytes(std::span<const LayerState> layers, const KvStora
                                int page_size) {
   std::int64_t bytes = 0;
   for (const auto& kv : paged_layers(layers))
-    if (kv.window > 0) bytes += row_bytes(kv, storage) * page_size;
+    if (kv.window > 0) bytes += kv_token_bytes(kv, storage) * page_size;
   return bytes;
 }
 

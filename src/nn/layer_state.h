@@ -23,11 +23,14 @@ struct KvStorage {
 /// Bytes of one token's key or value of one head.
 int kv_row_bytes(const KvStorage& storage, int head_dim);
 
-/// A key and a value of every token, in pages.
+/// A key and a value of every token, in pages. Multi-head latent attention keeps one head: the latent and the rotary key are the key, the
+/// latent the value.
 struct PagedKv {
   int num_heads = 0;  ///< Hkv
   int key_dim = 0, value_dim = 0;
   int window = 0;  ///< a row sees that many tokens, itself included; 0: all before it
+  bool values_in_keys =
+      false;  ///< a value is its key's first value_dim numbers: keys alone are stored
 };
 
 /// Reads the pages of an earlier layer and adds none.
@@ -64,6 +67,12 @@ int largest_window(std::span<const LayerState> layers);
 
 /// Bytes of one sequence's recurrent state over all layers; 0 without recurrent layers.
 std::int64_t slot_bytes(std::span<const LayerState> layers);
+
+/// Bytes of one token in a layer's pages.
+std::int64_t kv_token_bytes(const PagedKv& layer, const KvStorage& storage);
+
+/// The dimensions of what is stored for each head of a layer: of keys, and of values but where they are in keys.
+std::vector<int> stored_dims(const PagedKv& layer);
 
 /// The layers that keep keys and values, in order.
 std::vector<PagedKv> paged_layers(std::span<const LayerState> layers);

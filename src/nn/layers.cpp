@@ -132,9 +132,14 @@ Linear Linear::load(Checkpoint& checkpoint, const std::string& name, int in, int
 
 Linear Linear::load_plain(Checkpoint& checkpoint, const std::string& name, int in, int out,
                           bool bias) {
-  auto weight = load_stored<Weight>(checkpoint, name, in, {out});
-  if (const auto* q = weight.quantized()) weight = expanded(*q, checkpoint.dtype());
+  const Weight weight(load_expanded(checkpoint, name, in, out));
   return {packed(checkpoint, weight), load_bias(checkpoint, name, out, bias)};
+}
+
+mx::array load_expanded(Checkpoint& checkpoint, const std::string& name, int in, int out) {
+  const auto weight = load_stored<Weight>(checkpoint, name, in, {out});
+  const auto* q = weight.quantized();
+  return q ? expanded(*q, checkpoint.dtype()) : *weight.dense();
 }
 
 kernels::Bank load_bank(Checkpoint& checkpoint, const std::string& name, const std::string& which,

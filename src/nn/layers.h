@@ -57,6 +57,9 @@ class Linear {
   std::optional<mx::array> bias_;  ///< [out]
 };
 
+/// The matrix [out, in] as plain numbers: as it is stored, or what a quantized one stands for.
+mx::array load_expanded(Checkpoint& checkpoint, const std::string& name, int in, int out);
+
 /// The matrices of experts [E, out, in]: `<name>.<which>.weight` (and .scales, .biases), or, where that is missing, a
 /// matrix of each expert, `<name>.<expert>.<which>.weight`. Packed for the CPU where the checkpoint says so.
 kernels::Bank load_bank(Checkpoint& checkpoint, const std::string& name, const std::string& which,

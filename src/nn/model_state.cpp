@@ -27,6 +27,18 @@ std::vector<bool> window_layers(std::span<const LayerState> layers, bool apart) 
   return in_window;
 }
 
+// By layer; a layer that shares another's pages is as that one is.
+std::vector<bool> layers_with_values_in_keys(std::span<const LayerState> layers) {
+  std::vector<bool> in_keys;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto* shared = std::get_if<SharedKv>(&layers[i]);
+    const auto own = shared ? static_cast<std::size_t>(shared->layer) : i;
+    const auto* kv = own < layers.size() ? std::get_if<PagedKv>(&layers[own]) : nullptr;
+    in_keys.push_back(kv && kv->values_in_keys);
+  }
+  return in_keys;
+}
+
 // Of the layers that are in windows, or of those that are not.
 std::vector<PoolRow> kv_rows(std::span<const LayerState> layers, const KvStorage& kv,
                              const std::vector<bool>& in_window, bool windows) {
@@ -38,7 +50,7 @@ std::vector<PoolRow> kv_rows(std::span<const LayerState> layers, const KvStorage
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto* layer = std::get_if<PagedKv>(&layers[i]);
     if (!layer || in_window[i] != windows) continue;
-    for (const int dim : {layer->key_dim, layer->value_dim})
+    for (const int dim : stored_dims(*layer))
       rows.push_back({{layer->num_heads, numbers(dim)}, dtype});
   }
   return rows;
@@ -73,7 +85,7 @@ std::vector<std::size_t> first_pools(std::span<const LayerState> layers,
       first.push_back(shared_pool(layers, i, first));
     else
       first.push_back(state ? num_tensors : num_kv);
-    if (std::holds_alternative<PagedKv>(layers[i])) num_kv += 2;
+    if (const auto* kv = std::get_if<PagedKv>(&layers[i])) num_kv += stored_dims(*kv).size();
     if (state) num_tensors += state->tensors.size();
   }
   return first;
@@ -84,6 +96,7 @@ std::vector<std::size_t> first_pools(std::span<const LayerState> layers,
 ModelState::ModelState(std::span<const LayerState> layers, const StateSize& size,
                        const KvStorage& kv, bool for_cpu_kernels)
     : in_window_pages_(window_layers(layers, size.num_window_pages > 0)),
+      values_in_keys_(layers_with_values_in_keys(layers)),
       first_pool_(first_pools(layers, in_window_pages_)),
       pages_(kv_rows(layers, kv, in_window_pages_, false), size.num_pages, size.page_size,
              for_cpu_kernels, kv.preallocated),
@@ -115,7 +128,7 @@ bool by_gpu_kernels(std::span<const LayerState> layers, const KvStorage& kv) {
   if (kv.bits != 0) return false;
   const auto paged = paged_layers(layers);
   return std::all_of(paged.begin(), paged.end(), [&](const PagedKv& layer) {
-    return layer.key_dim == layer.value_dim &&
+    return layer.key_dim == layer.value_dim && !layer.values_in_keys &&
            kernels::gpu::decodes(kernels::gpu::executor(), layer.key_dim, kv.dtype, kv.dtype);
   });
 }

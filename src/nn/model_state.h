@@ -51,7 +51,10 @@ class ModelState {
 
   /// The pools that the layer attends to: its own, or the shared layer's.
   mx::array& keys(std::size_t layer) { return kv_pools(layer)[first_pool_[layer]]; }
-  mx::array& values(std::size_t layer) { return kv_pools(layer)[first_pool_[layer] + 1]; }
+  /// The same as keys() where values lie in keys.
+  mx::array& values(std::size_t layer) {
+    return kv_pools(layer)[first_pool_[layer] + (values_in_keys_[layer] ? 0 : 1)];
+  }
   /// Whether the layer attends to window_pages(): a step's rows have other pages there.
   bool in_window_pages(std::size_t layer) const { return in_window_pages_[layer]; }
   LayerSlots recurrent(std::size_t layer) { return {slots_, first_pool_[layer]}; }
@@ -76,6 +79,7 @@ class ModelState {
   }
 
   std::vector<bool> in_window_pages_;    ///< by layer
+  std::vector<bool> values_in_keys_;     ///< by layer
   std::vector<std::size_t> first_pool_;  ///< by layer: among pages_, window_pages_ or slots_
   PagePools pages_, window_pages_;       ///< keys, then values, layer by layer
   PagePools slots_;                      ///< tensor by tensor, layer by layer; a page is one row

@@ -63,6 +63,29 @@ TEST_P(States, LayersWithAWindowHavePagesOfTheirOwnWhereAsked) {
   EXPECT_EQ(largest_window(layers), 9);
 }
 
+// Multi-head latent attention: one pool a layer, also where the layer has a window, shares or is shared.
+TEST_P(States, ValuesInKeysAreStoredOnce) {
+  const std::vector<LayerState> layers = {PagedKv{1, 24, 16, 0, true}, PagedKv{2, 8, 8},
+                                          SharedKv{0}, PagedKv{1, 16, 8, 9, true}};
+  for (const int bits : {0, 8}) {
+    const KvStorage kv{mx::float16, bits};
+    ModelState state(layers, {3, 4, 0, 5}, kv, GetParam());
+    const int row = kv_row_bytes(kv, 24) / (bits ? 1 : 2);
+    EXPECT_EQ(state.keys(0).shape(), mx::Shape({12, 1, row}));
+    EXPECT_EQ(&state.values(0), &state.keys(0));
+    EXPECT_EQ(&state.values(2), &state.keys(0));
+    EXPECT_EQ(state.keys(1).shape(1), 2);
+    EXPECT_NE(&state.values(1), &state.keys(1));
+    EXPECT_EQ(&state.values(3), &state.keys(3));
+    EXPECT_EQ(state.keys(3).shape(0), 20);
+    EXPECT_EQ(state.arrays().size(), 4u);
+    const auto all = page_bytes(layers, kv, 4), window = window_page_bytes(layers, kv, 4);
+    EXPECT_EQ(static_cast<std::int64_t>(state.pages().page_bytes()), all - window);
+    EXPECT_EQ(static_cast<std::int64_t>(state.window_pages().page_bytes()), window);
+  }
+  EXPECT_EQ(page_bytes(layers, {mx::float16}, 4), 4 * 2 * (24 + 2 * 2 * 8 + 16));
+}
+
 TEST_P(States, SlotsAreReadAsWritten) {
   ModelState state(mixed(), {1, 4, 4}, {mx::float32}, GetParam());
   state.slots().clear_pages(std::vector<std::int32_t>{0, 1, 2, 3});

@@ -353,7 +353,12 @@ Matcher GrammarCompiler::compile(const Grammar& grammar, const Wanted& wanted,
 
 Matcher GrammarCompiler::begin(const Matcher& compiled) {
   state_->make_room(static_cast<std::size_t>(compiled.bytes()));
-  return compiled.copy();
+  try {
+    return compiled.copy();
+  } catch (...) {
+    state_->count(std::current_exception());
+    throw;
+  }
 }
 
 std::size_t GrammarCompiler::clear() { return state_->clear(); }

@@ -10,12 +10,15 @@ from typing import Iterator
 import pytest
 
 from e2e_harness import SLOWDOWN, Reply, Server
-from hostile_harness import FIRST_TOKEN_S, Attack, Beside, cpu_seconds
+from endings import ending_of, restricted, sampled, says_whole
+from hostile_harness import FIRST_TOKEN_S, Attack, Beside, cpu_seconds, resident
 
 QUESTION = [{"role": "user", "content": "Hello"}]
 REPEATS = ["(a{1000}){1000}", "a{1000000}", "((a{100}){100}){100}"]
 # Their lexers explode on the way: an answer must not look whole where they do.
-EXPLODING = [r"(.{1,80}\n?){1,50}", r"^(\p{L}{1,50}\s?){1,50}$", "^([a-z]{1,100} ?){1,100}$"]
+EXPLODING = [r"(.{1,80}\n?){1,50}", r"^(\p{L}{1,50}\s?){1,50}$", "^([a-z]{1,100} ?){1,100}$", "^(.{1,20}\n?){1,20}$"]
+# These do so where nobody has tried before: behind the beginning that is rehearsed.
+LATE = ["^[a-z ]{130}([a-z ]{1,100} ?){1,100}$"]
 MAX_GROWTH = 400 << 20  # bytes: the grammars' share, two that are compiled, and what the heap keeps
 RETRY = {429, 503}
 
@@ -60,6 +63,65 @@ def test_compiling_is_bounded_and_others_go_on(server: Server, record_property) 
     beside.report()
 
 
+def steps(count: int) -> list[dict]:
+    """Schemas of 42 bytes, none of which another one's grammar would do for."""
+    return [{"type": "integer", "multipleOf": 9999991 + 2 * number} for number in range(count)]
+
+
+def test_steps_of_many_digits_harm_nobody(server: Server, record_property) -> None:
+    """Sixteen of them: they took 8.6 GB and both cores for minutes, and other clients' new schemas were answered 400."""
+    ask(server)
+    server.request("DELETE", "/v1/cache")
+    beside = Beside(server, record_property, "16 multiples of seven digits")
+    attack = Attack(server, [{"messages": QUESTION, "max_tokens": 30, "temperature": 1, **schema_format(schema)} for schema in steps(16)])
+    others = 0
+    while attack.runs():
+        new = {"type": "object", "properties": {f"other{others}": {"type": "integer"}}}
+        assert post_as(server, "127.0.0.3", **schema_format(new)) == 200
+        others += 1
+        beside.ask()
+    assert [reply.status for reply in attack.wait()] == [200] * 16, [reply.body for reply in attack.replies]
+    held = server.get("/v1/cache").body["grammars"]
+    assert held["kept"] >= 16 and 16 << 20 < held["bytes"] <= held["limit_bytes"]
+    assert server.metric("grammar_bytes") == held["bytes"] and beside.growth < MAX_GROWTH
+    assert server.request("DELETE", "/v1/cache").body["grammars"] == held["kept"]
+    assert server.get("/v1/cache").body["grammars"]["bytes"] == 0
+    assert resident(server) - beside.before < MAX_GROWTH / 4
+    beside.report()
+
+
+def begin(server: Server, schema: dict) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """An answer that nobody reads, of which more is to come than is computed in advance."""
+    connection = server.connect()
+    body = {"messages": QUESTION, "max_tokens": 1500, "stream": True, **schema_format(schema)}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+    return connection, connection.getresponse()
+
+
+def test_full_is_busy_and_not_the_clients_fault() -> None:
+    """Running answers hold their grammars until there is no room for one more. When they have ended it is there again, and what is kept
+    gives way to what is asked for."""
+    with Server("--memory-gb", "0.8") as small:
+        lists = [{"type": "array", "items": schema, "minItems": 500} for schema in steps(40)]
+        begun = []
+        while not begun or begun[-1][1].status == 200:
+            assert len(begun) < len(lists), "there is room for all"
+            begun.append(begin(small, lists[len(begun)]))
+        refused = begun[-1][1]
+        assert len(begun) > 2 and refused.status in RETRY and int(refused.headers["Retry-After"]) > 0, refused.read()
+        for connection, response in begun:
+            response.close()
+            connection.close()
+        small.wait_until_idle()
+        Attack(small, [{"messages": QUESTION, "max_tokens": 4, **schema_format(schema)} for schema in lists[:12]]).wait()
+        for schema in lists[:12]:
+            assert ask(small, **schema_format(schema)).status == 200
+        held = small.get("/v1/cache").body["grammars"]
+        assert 0 < held["bytes"] <= held["limit_bytes"] and held["busy"] > 0, held
+        small.request("DELETE", "/v1/cache")
+        assert small.get("/v1/cache").body["grammars"]["bytes"] == 0
+
+
 def test_kept_grammars_are_counted_and_freed(server: Server) -> None:
     for i in range(12):
         assert ask(server, **schema_format({"type": "integer", "multipleOf": 501 + 2 * i})).status == 200
@@ -72,26 +134,32 @@ def test_kept_grammars_are_counted_and_freed(server: Server) -> None:
     assert (after["kept"], after["bytes"]) == (0, 0)
 
 
-def finish_of(dialect: str, body: dict) -> tuple[str, str]:
-    """An answer's text, and why it ended."""
-    if dialect == "messages":
-        return "".join(block.get("text", "") for block in body["content"]), body["stop_reason"]
-    choice = body["choices"][0]
-    return choice.get("text") or choice["message"]["content"], choice["finish_reason"]
+def is_kept_to(form: str, pattern: str, text: str) -> bool:
+    """Whether it is a whole answer."""
+    try:
+        said = text if form == "regex" else json.loads(text) if form == "schema" else json.loads(text)["x"]
+    except (ValueError, KeyError):
+        return False
+    return re.fullmatch(pattern.replace(r"\p{L}", r"[^\W\d_]"), said) is not None
 
 
-@pytest.mark.parametrize("regex", EXPLODING)
-def test_an_answer_only_ends_where_its_grammar_does(server: Server, regex: str) -> None:
-    requests = {"chat": ("/v1/chat/completions", {"messages": QUESTION, "guided_regex": regex}),
-                "completions": ("/v1/completions", {"prompt": "Hello", "guided_regex": regex})}
-    for dialect, (path, fields) in requests.items():
-        reply = server.post({"max_tokens": 120, "temperature": 1, "seed": 7, **fields}, path)
-        if reply.status == 400:
-            assert "too complex" in reply.error["message"]
-            continue
-        text, reason = finish_of(dialect, reply.body)
-        whole = re.fullmatch(regex.replace(r"\p{L}", r"[^\W\d_]"), text)
-        assert reason == "length" or whole, (dialect, text)
+@pytest.mark.parametrize("form", ["regex", "schema", "tool"])
+@pytest.mark.parametrize("pattern", EXPLODING + LATE)
+def test_an_answer_only_ends_where_its_grammar_does(server: Server, form: str, pattern: str) -> None:
+    """In every dialect: it is whole, or cut by max_tokens, or ends with an error; what can be known before is refused."""
+    failed = []
+    for name, (path, fields) in restricted(form, pattern).items():
+        for stream in (False, True):
+            ending = ending_of(server, path, {**sampled(path, 7, 300), **fields, "stream": stream})
+            failed.append(bool(ending.error))
+            if ending.error:
+                assert not ending.reason and "too complex" in ending.error, (name, ending)
+                assert ending.status == 400 or stream and ending.status == 200, (name, ending)
+            elif says_whole(ending):
+                assert is_kept_to(form, pattern, ending.text), (name, ending)
+            else:
+                assert ending.reason in ("length", "max_tokens", "incomplete"), (name, ending)
+    assert all(failed) or pattern not in LATE  # or nothing was tried
 
 
 def test_references_that_loop_are_named(server: Server) -> None:
@@ -175,7 +243,7 @@ def test_reading_a_schema_is_bounded_before_it_begins(server: Server, schema: di
     assert "the schema" in reply.error["message"] and reply.seconds < 2 * SLOWDOWN
 
 
-@pytest.mark.parametrize("step", [864, 3600, 9009, 86400, 999983, 1000000])
+@pytest.mark.parametrize("step", [864, 3600, 9009, 86400, 999983, 1000000, 9999991])
 def test_large_steps_are_kept_to(server: Server, step: int) -> None:
     for seed in range(3):
         reply = ask(server, temperature=1.5, seed=seed, **schema_format({"type": "integer", "multipleOf": step}))

@@ -2,6 +2,7 @@
 import base64
 import contextlib
 import http.client
+import io
 import json
 import resource
 import signal
@@ -13,6 +14,7 @@ import zlib
 from typing import Callable, Iterator
 
 import pytest
+from PIL import Image
 
 from e2e_harness import ROOT, SLOWDOWN, Reply, Server
 from hostile_harness import FIRST_TOKEN_S, MB, Attack, Beside, cpu_seconds, first_token
@@ -203,6 +205,43 @@ def test_who_leaves_stops_his_work(server: Server) -> None:
         for connection in connections:
             connection.close()
         comes_to_rest(server, 3)
+    assert first_token(server) < FIRST_TOKEN_S
+    server.request("DELETE", "/v1/cache")
+
+
+def slow_clip(frames: int, side: int = 4000) -> str:
+    """A GIF whose every frame is 16 megapixels: a second of work for few of them, though only the first and the last are shown."""
+    one = io.BytesIO()
+    Image.new("P", (side, side), 1).save(one, "GIF")
+    picture = one.getvalue()
+    begin = 13 + (3 << (picture[10] & 7) + 1 if picture[10] & 0x80 else 0)
+    end = picture.index(b"\x2c" + bytes(4) + struct.pack("<HH", side, side), begin)
+    wait = b"\x21\xf9\x04\x00" + struct.pack("<H", 50) + b"\x00\x00"  # half a second
+    clip = picture[:begin] + (wait + picture[end:-1]) * frames + b";"
+    return "data:image/gif;base64," + base64.b64encode(clip).decode()
+
+
+def about_clip(url: str) -> dict:
+    part = {"type": "video_url", "video_url": {"url": url, "num_frames": 2}}
+    return {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "What happens?"}]}], "max_tokens": 1}
+
+
+def is_decoding(server: Server) -> bool:
+    decoded = server.get("/v1/cache").body["decoded"]
+    return decoded["bytes"] > decoded["kept_bytes"]
+
+
+def test_who_leaves_within_a_clip_stops_its_decoding(server: Server) -> None:
+    few, times = 40, 20
+    whole = server.post(about_clip(slow_clip(few)))
+    assert whole.status == 200, whole.body
+    assert whole.seconds * times > 8 * SLOWDOWN, "the clip below would end by itself"
+    [connection] = leave_behind(server, [about_clip(slow_clip(few * times))])
+    wait_until(lambda: is_decoding(server), 5)
+    time.sleep(0.5)
+    assert is_decoding(server)
+    connection.close()
+    comes_to_rest(server, 2)
     assert first_token(server) < FIRST_TOKEN_S
     server.request("DELETE", "/v1/cache")
 

@@ -25,6 +25,7 @@ from family_weights import Layout, family_weights
 from gemma import GEMMAS
 from hybrid_weights import qwen3_5_vision_text_weights
 from hybrids import HYBRIDS
+from latents import LATENTS
 from safetensors_io import save, save_json
 
 PREPROCESSOR = {  # as Qwen3-VL publishes it, with a budget of pixels that suits tiny pictures
@@ -384,7 +385,7 @@ CHECKPOINTS = [
     ),
 ] + [
     Checkpoint(name, config, mx.bfloat16, layout=layout, **options)
-    for name, config, layout, options in FAMILIES + HYBRIDS + GEMMAS
+    for name, config, layout, options in FAMILIES + HYBRIDS + GEMMAS + LATENTS
 ]
 
 

@@ -51,7 +51,7 @@ class PagedCall {
     tokens_ = std::max(
         1,
         rows_of_tile(kernels.attention.pass_rows, a_.pools.head_dim, rows, team.size()) / group_);
-    state_ = state_floats(a_.pools.head_dim);
+    state_ = state_floats(a_.pools.value_dim());
   }
 
   void run() {
@@ -59,7 +59,7 @@ class PagedCall {
     make_work(team_.size());
     int rows = 0;
     for (const auto& tile : scratch_.tiles) rows = std::max(rows, rows_of(tile));
-    per_thread_ = aligned(scratch_floats(a_.pools.head_dim, rows));
+    per_thread_ = aligned(scratch_floats(a_.pools.head_dim, a_.pools.value_dim(), rows));
     float* memory = scratch_.floats(partials_ + per_thread_ * team_.size());
     partials_at_ = memory + per_thread_ * team_.size();
     const auto items = static_cast<std::int64_t>(scratch_.work.size());
@@ -162,8 +162,8 @@ class PagedCall {
   QueryTile query_tile(const Tile& tile) const {
     const auto& part = a_.parts[static_cast<std::size_t>(tile.part)];
     const std::int64_t row = part.first_row + tile.first_token;
-    const std::int64_t column = std::int64_t{tile.kv_head} * group_ * a_.pools.head_dim;
-    return {a_.q + row * a_.q_stride + column,
+    const std::int64_t head = std::int64_t{tile.kv_head} * group_;
+    return {a_.q + row * a_.q_stride + head * a_.pools.head_dim,
             a_.q_stride,
             tile.tokens,
             group_,
@@ -171,7 +171,7 @@ class PagedCall {
             tile.kv_head,
             tile.kv_heads,
             a_.sinks ? a_.sinks + tile.kv_head * group_ : nullptr,
-            a_.out + row * a_.out_stride + column,
+            a_.out + row * a_.out_stride + head * a_.pools.value_dim(),
             a_.out_stride};
   }
 
@@ -226,11 +226,11 @@ class SegmentCall {
       : team_(team), kernels_(kernels), a_(attention), begin_(begin), end_(end) {
     bf16_ = kernels.bf16.segment && !a_.exact;
     tiles_ = (end - begin + key_tile - 1) / key_tile;
-    per_tile_ = bf16_ ? bf16_packed(a_.head_dim) / 2 : packed_floats(a_.head_dim);
+    per_tile_ = bf16_ ? bf16_packed(a_.head_dim) / 2 : packed_floats(a_.head_dim, a_.head_dim);
     per_head_ = tiles_ * per_tile_;
     rows_ = rows_of_tile(bf16_ ? kernels.bf16.tile_rows : kernels.attention.pass_rows, a_.head_dim,
                          std::int64_t{end - begin} * a_.num_heads, team.size());
-    per_thread_ = aligned(scratch_floats(a_.head_dim, rows_));
+    per_thread_ = aligned(scratch_floats(a_.head_dim, a_.head_dim, rows_));
   }
 
   void run(AttentionScratch& scratch) const {

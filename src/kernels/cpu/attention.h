@@ -22,7 +22,7 @@ struct AttentionPart {
   int first_row;  ///< of the step
 };
 
-/// T rows, H query heads, Hkv kv heads (the pools'), D = head_dim (the pools').
+/// T rows, H query heads; Hkv kv heads, keys of D and values of Dv numbers, which are the pools'.
 struct PagedAttention {
   const float* q;         ///< [T, H * D]
   std::int64_t q_stride;  ///< floats from row to row
@@ -33,7 +33,7 @@ struct PagedAttention {
   int window = 0;                ///< a row sees that many tokens, itself included; 0: all before it
   float softcap = 0;             ///< scores s become softcap * tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;  ///< [H] logits that join each softmax without a value, or none
-  float* out;                    ///< [T, H * D]
+  float* out;                    ///< [T, H * Dv]
   std::int64_t out_stride;
 };
 

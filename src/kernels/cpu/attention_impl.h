@@ -218,8 +218,9 @@ inline float soften(float* p, const float* k_scales, const float* v_scales, int 
 template <int MT, class T>
 inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const KeyBlocks<T>& next,
                                              const Visible<MT>& visible, const float* q,
-                                             int head_dim, float softcap, float* states, float* p) {
-  const int width = padded(head_dim), record = state_floats(head_dim);
+                                             int head_dim, int value_dim, float softcap,
+                                             float* states, float* p) {
+  const int width = padded(value_dim), record = state_floats(value_dim);
   const int first_block = visible.begin() / 16, end = visible.end(), last_block = (end + 15) / 16;
   in_vectors<MT, key_blocks>(last_block, first_block, [&](auto nv, int first) {
     score_blocks<MT, decltype(nv)::value>(tile, first, q, head_dim, p);
@@ -240,8 +241,8 @@ inline __attribute__((noinline)) void attend(const KeyBlocks<T>& tile, const Key
 
 // ---- states
 
-inline void clear_states(float* states, int rows, int head_dim) {
-  const int width = padded(head_dim), record = state_floats(head_dim);
+inline void clear_states(float* states, int rows, int value_dim) {
+  const int width = padded(value_dim), record = state_floats(value_dim);
   for (int row = 0; row < rows; ++row, states += record) {
     for (int i = 0; i < width + 16; i += 16) store(states + i, zero());
     store(states + width + 16, set1(no_score));
@@ -249,8 +250,8 @@ inline void clear_states(float* states, int rows, int head_dim) {
 }
 
 // total = total and piece together, the later keys in piece.
-inline void merge_state(float* total, const float* piece, int head_dim) {
-  const int width = padded(head_dim);
+inline void merge_state(float* total, const float* piece, int value_dim) {
+  const int width = padded(value_dim);
   const Vf before = set1(total[width + 16]), other = set1(piece[width + 16]);
   const Vf after = max(before, other);
   const Vf keep = exp(before - after), take = exp(other - after);
@@ -259,9 +260,9 @@ inline void merge_state(float* total, const float* piece, int head_dim) {
   store(total + width + 16, after);
 }
 
-// The row's attention [D]; `sink` joins the sum of weights.
-inline void finish_state(const float* state, int head_dim, const float* sink, float* out) {
-  const int width = padded(head_dim);
+// The row's attention [Dv]; `sink` joins the sum of weights.
+inline void finish_state(const float* state, int value_dim, const float* sink, float* out) {
+  const int width = padded(value_dim);
   float lanes[16];
   float factor = 1.0f, total = sum(load(state + width));
   if (sink) {
@@ -272,8 +273,8 @@ inline void finish_state(const float* state, int head_dim, const float* sink, fl
     total = total * factor + lanes[0];
   }
   const Vf scale = set1(factor / total);
-  for (int i = 0; i < head_dim; i += 16)
-    store_piece(out + i, load(state + i) * scale, at_most_16(head_dim - i));
+  for (int i = 0; i < value_dim; i += 16)
+    store_piece(out + i, load(state + i) * scale, at_most_16(value_dim - i));
 }
 
 struct TokenAndHead {
@@ -287,12 +288,12 @@ inline TokenAndHead token_and_head(const QueryTile& tile, int row) {
 }
 
 inline void finish_tile(const KvPools& pools, const QueryTile& tile, const float* states) {
-  const int head_dim = pools.head_dim;
-  for (int row = 0; row < tile.rows(); ++row, states += state_floats(head_dim)) {
+  const int value_dim = pools.value_dim();
+  for (int row = 0; row < tile.rows(); ++row, states += state_floats(value_dim)) {
     const auto [token, head] = token_and_head(tile, row);
-    float* out = tile.out + token * tile.out_stride + head * head_dim;
-    finish_state(states, head_dim, tile.sinks ? tile.sinks + head : nullptr, out);
-    if (is_quantized(pools.format)) rotate_back(out, head_dim);
+    float* out = tile.out + token * tile.out_stride + head * value_dim;
+    finish_state(states, value_dim, tile.sinks ? tile.sinks + head : nullptr, out);
+    if (is_quantized(pools.format)) rotate_back(out, value_dim, value_rotation(pools));
   }
 }
 
@@ -302,8 +303,8 @@ inline void finish_tile(const KvPools& pools, const QueryTile& tile, const float
 struct Scratch {
   float *p, *scales, *pieces, *totals, *q, *keys;
 
-  Scratch(float* start, int head_dim, int rows) {
-    const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
+  Scratch(float* start, int value_dim, int rows) {
+    const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(value_dim);
     p = start;
     scales = p + 16 * key_tile;
     pieces = scales + 2 * key_tile;
@@ -313,9 +314,9 @@ struct Scratch {
   }
 
   // For the rows from `row` on.
-  Scratch from(int row, int head_dim) const {
+  Scratch from(int row, int value_dim) const {
     Scratch part = *this;
-    part.pieces += static_cast<std::int64_t>(row) * state_floats(head_dim);
+    part.pieces += static_cast<std::int64_t>(row) * state_floats(value_dim);
     part.q += static_cast<std::int64_t>(row) * query_stride;
     return part;
   }
@@ -372,14 +373,14 @@ inline Visible<MT> causal(const PagedContext& context, const QueryTile& tile, in
 template <class T>
 inline void all_passes(const PagedContext& context, const QueryTile& tile, int start,
                        const KeyBlocks<T>& keys, const KeyBlocks<T>& next, const Scratch& scratch) {
-  const int head_dim = context.pools.head_dim;
+  const int head_dim = context.pools.head_dim, value_dim = context.pools.value_dim();
   for_passes(tile.rows_of_head(), [&](auto mt, int first) {
     constexpr int MT = decltype(mt)::value;
     const auto visible = causal<MT>(context, tile, first, start);
     if (visible.end() == 0) return;
-    attend<MT>(keys, next, visible, scratch.q + first * query_stride, head_dim, context.softcap,
-               scratch.pieces + static_cast<std::int64_t>(first) * state_floats(head_dim),
-               scratch.p);
+    attend<MT>(
+        keys, next, visible, scratch.q + first * query_stride, head_dim, value_dim, context.softcap,
+        scratch.pieces + static_cast<std::int64_t>(first) * state_floats(value_dim), scratch.p);
   });
 }
 
@@ -398,9 +399,10 @@ inline void locate_upcoming(const PagedContext& context, const UpcomingKeys& upc
 template <class T>
 inline void attend_piece(const PagedContext& context, const QueryTile& tile, int begin, int end,
                          const UpcomingKeys& upcoming, const Scratch& scratch) {
-  const int head_dim = context.pools.head_dim, last_head = tile.kv_head + tile.kv_heads;
+  const int last_head = tile.kv_head + tile.kv_heads;
   const bool in_place = readable_in_blocks<T>(context.pools);
-  const bool fetches = tile.rows_of_head() <= max_query_rows || std::is_same_v<T, float>;
+  const bool fetches = !context.pools.values_in_keys &&
+                       (tile.rows_of_head() <= max_query_rows || std::is_same_v<T, float>);
   const auto range_from = [&](int start) {
     const int tile_end = start + key_tile;
     return KeyRange{start, begin > start ? begin : start, end < tile_end ? end : tile_end};
@@ -412,7 +414,8 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
     const KeyRange range = range_from(start);
     const int after = start + key_tile;
     for (int head = tile.kv_head; head < last_head; ++head) {
-      const auto part = scratch.from((head - tile.kv_head) * tile.rows_of_head(), head_dim);
+      const auto part =
+          scratch.from((head - tile.kv_head) * tile.rows_of_head(), context.pools.value_dim());
       KeyBlocks<float> packed;
       if (!in_place) {
         gather<T>(context, head, range, scratch.keys, scratch.scales, packed);
@@ -430,7 +433,7 @@ inline void attend_piece(const PagedContext& context, const QueryTile& tile, int
       if (fetches) {
         all_passes(context, tile, start, keys, next, part);
       } else {
-        expand(keys, range.end - start, head_dim, scratch.keys, packed);
+        expand(context.pools, keys, range.end - start, scratch.keys, packed);
         all_passes(context, tile, start, packed, packed, part);
       }
     }
@@ -441,31 +444,32 @@ template <class T>
 inline void paged_of(const PagedContext& context, const QueryTile& tile, int first_piece,
                      int last_piece, const UpcomingKeys& upcoming, float* partials, float* memory) {
   const int head_dim = context.pools.head_dim, rows = tile.rows();
-  const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(head_dim);
-  Scratch scratch(memory, head_dim, rows);
+  const int value_dim = context.pools.value_dim();
+  const std::int64_t states = static_cast<std::int64_t>(rows) * state_floats(value_dim);
+  Scratch scratch(memory, value_dim, rows);
   for (int row = 0; row < rows; ++row) {
     float* q = scratch.q + row * query_stride;
     const auto [token, head] = token_and_head(tile, row);
     turn(tile.q + token * tile.q_stride + head * head_dim, head_dim, context.scale, nullptr,
          nullptr, nullptr, 0, q);
-    if constexpr (is_code<T>) rotate(q, head_dim);
+    if constexpr (is_code<T>) rotate(q, head_dim, key_rotation(context.pools));
   }
-  if (!partials) clear_states(scratch.totals, rows, head_dim);
+  if (!partials) clear_states(scratch.totals, rows, value_dim);
   // Keys that any row sees: from the first row's window to the last row.
   const int seen = tile.position + tile.tokens;
   const int unseen = context.window > 0 ? tile.position + 1 - context.window : 0;
   for (int piece = first_piece; piece < last_piece; ++piece) {
     if (partials) scratch.pieces = partials + (piece - first_piece) * states;
-    clear_states(scratch.pieces, rows, head_dim);
+    clear_states(scratch.pieces, rows, value_dim);
     const int begin = piece * piece_tokens, end = begin + piece_tokens;
     const UpcomingKeys here = {context.pages, tile.kv_head, end,
                                end + key_tile < seen ? end + key_tile : seen};
     attend_piece<T>(context, tile, begin > unseen ? begin : unseen, end < seen ? end : seen,
                     piece + 1 < last_piece ? here : upcoming, scratch);
     for (int row = 0; row < rows && !partials; ++row)
-      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
-                  scratch.pieces + static_cast<std::int64_t>(row) * state_floats(head_dim),
-                  head_dim);
+      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(value_dim),
+                  scratch.pieces + static_cast<std::int64_t>(row) * state_floats(value_dim),
+                  value_dim);
   }
   if (!partials) finish_tile(context.pools, tile, scratch.totals);
 }
@@ -488,13 +492,13 @@ inline void paged(const PagedContext& context, const QueryTile& tile, int first_
 
 inline void merge(const PagedContext& context, const QueryTile& tile, const float* partials,
                   int num_pieces, float* memory) {
-  const int head_dim = context.pools.head_dim, rows = tile.rows();
-  const Scratch scratch(memory, head_dim, rows);
-  clear_states(scratch.totals, rows, head_dim);
+  const int value_dim = context.pools.value_dim(), rows = tile.rows();
+  const Scratch scratch(memory, value_dim, rows);
+  clear_states(scratch.totals, rows, value_dim);
   for (int piece = 0; piece < num_pieces; ++piece)
-    for (int row = 0; row < rows; ++row, partials += state_floats(head_dim))
-      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(head_dim),
-                  partials, head_dim);
+    for (int row = 0; row < rows; ++row, partials += state_floats(value_dim))
+      merge_state(scratch.totals + static_cast<std::int64_t>(row) * state_floats(value_dim),
+                  partials, value_dim);
   finish_tile(context.pools, tile, scratch.totals);
 }
 
@@ -530,14 +534,15 @@ inline void segment(const PackedKeys& keys, const float* q, std::int64_t q_strid
   const std::int64_t record = state_floats(head_dim);
   for (int start = 0; start < keys.num_keys; start += key_tile) {
     KeyBlocks<float> blocks;
-    packed_blocks(keys.tiles + start / key_tile * packed_floats(head_dim), head_dim, blocks);
+    packed_blocks(keys.tiles + start / key_tile * packed_floats(head_dim, head_dim), head_dim,
+                  head_dim, blocks);
     const int left = keys.num_keys - start, count = left < key_tile ? left : key_tile;
     for_passes(rows, [&](auto mt, int first) {
       constexpr int MT = decltype(mt)::value;
       Visible<MT> visible;
       for (int m = 0; m < MT; ++m) visible.low[m] = 0, visible.high[m] = count;
-      attend<MT>(blocks, blocks, visible, scratch.q + first * query_stride, head_dim, 0.0f,
-                 scratch.pieces + first * record, scratch.p);
+      attend<MT>(blocks, blocks, visible, scratch.q + first * query_stride, head_dim, head_dim,
+                 0.0f, scratch.pieces + first * record, scratch.p);
     });
   }
   for (int row = 0; row < rows; ++row)

@@ -16,7 +16,7 @@ namespace pippin::cpu {
 inline constexpr int key_tile = 64;
 inline constexpr int piece_tokens = 512;
 
-/// What all tiles of one sequence share. D and the number of kv heads are the pools'.
+/// What all tiles of one sequence share. D, Dv and the number of kv heads are the pools'.
 struct PagedContext {
   KvPools pools;
   const std::int32_t* pages;  ///< the pages of the sequence, in order
@@ -37,7 +37,7 @@ struct QueryTile {
   int kv_head;   ///< the first
   int kv_heads;
   const float* sinks;  ///< [kv_heads * group] logits that join the softmax without a value, or none
-  float* out;          ///< [tokens, kv_heads * group * D]
+  float* out;          ///< [tokens, kv_heads * group * Dv]
   std::int64_t out_stride;
 
   int rows_of_head() const { return tokens * group; }
@@ -89,15 +89,15 @@ struct AttentionKernels {
 };
 
 constexpr int padded(int head_dim) { return (head_dim + 15) / 16 * 16; }
-/// One row's sum of weighted values [padded D], 16 parts of its sum of weights, its largest score.
-constexpr int state_floats(int head_dim) { return padded(head_dim) + 32; }
-constexpr std::int64_t packed_floats(int head_dim) {
-  return std::int64_t{key_tile} * (head_dim + padded(head_dim));
+/// One row's sum of weighted values [padded Dv], 16 parts of its sum of weights, its largest score.
+constexpr int state_floats(int value_dim) { return padded(value_dim) + 32; }
+constexpr std::int64_t packed_floats(int head_dim, int value_dim) {
+  return std::int64_t{key_tile} * (head_dim + padded(value_dim));
 }
 /// Floats of scratch for `rows` query rows; 64-byte aligned.
-constexpr std::int64_t scratch_floats(int head_dim, int rows) {
-  return std::int64_t{rows} * (max_head_dim + 16 + 2 * state_floats(head_dim)) +
-         packed_floats(head_dim) + 18 * key_tile;
+constexpr std::int64_t scratch_floats(int head_dim, int value_dim, int rows) {
+  return std::int64_t{rows} * (max_head_dim + 16 + 2 * state_floats(value_dim)) +
+         packed_floats(head_dim, value_dim) + 18 * key_tile;
 }
 
 }  // namespace pippin::cpu

@@ -23,14 +23,20 @@ struct Shape {
   int window = 0;
   bool sinks = false;
   float softcap = 0;
+  int value_dim = 0;  // 0: head_dim
+  bool values_in_keys = false;
 };
+
+int value_dim_of(const Shape& shape) {
+  return shape.value_dim > 0 ? shape.value_dim : shape.head_dim;
+}
 
 // Softmax attention in double precision over num_keys keys; key(j, d), value(j, d).
 template <class Key, class Value>
-std::vector<double> attend_naive(const float* q, int head_dim, int num_keys, double scale,
-                                 const float* sink, const Key& key, const Value& value,
-                                 double softcap = 0) {
-  std::vector<double> scores, out(static_cast<std::size_t>(head_dim));
+std::vector<double> attend_naive(const float* q, int head_dim, int value_dim, int num_keys,
+                                 double scale, const float* sink, const Key& key,
+                                 const Value& value, double softcap = 0) {
+  std::vector<double> scores, out(static_cast<std::size_t>(value_dim));
   double largest = sink ? static_cast<double>(*sink) : -HUGE_VAL, total = 0;
   for (int j = 0; j < num_keys; ++j) {
     double dot = 0;
@@ -42,7 +48,7 @@ std::vector<double> attend_naive(const float* q, int head_dim, int num_keys, dou
   for (int j = 0; j < num_keys; ++j) {
     const double weight = std::exp(scores[static_cast<std::size_t>(j)] - largest);
     total += weight;
-    for (int d = 0; d < head_dim; ++d) out[static_cast<std::size_t>(d)] += weight * value(j, d);
+    for (int d = 0; d < value_dim; ++d) out[static_cast<std::size_t>(d)] += weight * value(j, d);
   }
   for (auto& x : out) x /= total;
   return out;
@@ -62,8 +68,9 @@ class Sequences {
       : shape_(shape),
         kernels_(kernels),
         width_(static_cast<std::size_t>(shape.num_heads * shape.head_dim)),
-        pools_(pages_of(lengths), shape.page_size, shape.num_kv_heads, shape.head_dim,
-               shape.format) {
+        out_width_(static_cast<std::size_t>(shape.num_heads * value_dim_of(shape))),
+        pools_(pages_of(lengths), shape.page_size, shape.num_kv_heads, shape.head_dim, shape.format,
+               shape.value_dim, shape.values_in_keys) {
     pools_.fill_with_nan();
     sinks_ = random_floats(static_cast<std::size_t>(shape.num_heads), random_);
     std::vector<std::int32_t> pages(static_cast<std::size_t>(pages_of(lengths)));
@@ -105,7 +112,7 @@ class Sequences {
       views.push_back({s.pages.data(), part.length, part.rows, row});
       row += part.rows;
     }
-    std::vector<float> out(q.size(), NAN);
+    std::vector<float> out(static_cast<std::size_t>(row) * out_width_, NAN);
     Team team(threads);
     paged_attention(team, kernels_,
                     {.q = q.data(),
@@ -113,12 +120,12 @@ class Sequences {
                      .num_heads = shape_.num_heads,
                      .pools = pools_.view(),
                      .parts = views,
-                     .scale = scale * factor,
+                     .scale = scale() * factor,
                      .window = shape_.window,
                      .softcap = shape_.softcap,
                      .sinks = shape_.sinks ? sinks_.data() : nullptr,
                      .out = out.data(),
-                     .out_stride = static_cast<std::int64_t>(width_)},
+                     .out_stride = static_cast<std::int64_t>(out_width_)},
                     scratch_);
     return out;
   }
@@ -134,7 +141,7 @@ class Sequences {
     return all;
   }
 
-  std::size_t width() const { return width_; }
+  std::size_t out_width() const { return out_width_; }
 
   // The first `count` pages of a sequence become none that exist.
   void forget_pages(std::size_t sequence, int count) {
@@ -142,7 +149,8 @@ class Sequences {
   }
 
  private:
-  static constexpr float scale = 0.3f;
+  // Scores of longer keys spread more, and with them what rounding does to weights.
+  float scale() const { return shape_.head_dim > 256 ? 0.1f : 0.3f; }
 
   int pages_of(const std::vector<int>& lengths) const {
     int pages = 2;
@@ -151,7 +159,8 @@ class Sequences {
   }
 
   void write(Sequence& s) {
-    const auto kv = static_cast<std::size_t>(2 * shape_.num_kv_heads * shape_.head_dim);
+    const int values = shape_.values_in_keys ? 0 : value_dim_of(shape_);
+    const auto kv = static_cast<std::size_t>(shape_.num_kv_heads * (shape_.head_dim + values));
     const auto rows = static_cast<std::size_t>(s.length);
     const auto qkv = random_floats(rows * (width_ + kv), random_);
     s.q.resize(rows * width_);
@@ -182,7 +191,7 @@ class Sequences {
     return attend_naive(
         &s.q[static_cast<std::size_t>(position) * width_ +
              static_cast<std::size_t>(head * shape_.head_dim)],
-        shape_.head_dim, position + 1 - first, static_cast<double>(scale),
+        shape_.head_dim, value_dim_of(shape_), position + 1 - first, static_cast<double>(scale()),
         shape_.sinks ? &sinks_[static_cast<std::size_t>(head)] : nullptr,
         [&](int j, int d) { return of(s.keys, j, d); },
         [&](int j, int d) { return of(s.values, j, d); }, static_cast<double>(shape_.softcap));
@@ -190,7 +199,7 @@ class Sequences {
 
   Shape shape_;
   const Kernels& kernels_;
-  std::size_t width_;
+  std::size_t width_, out_width_;
   std::mt19937 random_{3};
   TestPools pools_;
   std::vector<float> sinks_;
@@ -238,6 +247,19 @@ constexpr Shape shapes[] = {
     {2, 2, 72, 48, KvFormat::int4, 1, true},
     {5, 1, 8, 1, KvFormat::int8},
     {2, 1, 256, 16, KvFormat::int4},
+    // Values of another size, and within their keys: DeepSeek's, and those of tiny checkpoints.
+    {4, 2, 64, 16, KvFormat::f16, 0, false, 0, 48},
+    {3, 1, 24, 5, KvFormat::bf16, 37, true, 0, 40},
+    {4, 2, 64, 16, KvFormat::int8, 0, false, 0, 96},
+    {4, 1, 576, 16, KvFormat::f16, 0, false, 0, 512, true},
+    {5, 1, 32, 16, KvFormat::f32, 0, false, 0, 24, true},
+    {3, 1, 40, 7, KvFormat::f16, 0, true, 0, 24, true},
+    {3, 1, 96, 32, KvFormat::bf16, 100, false, 1.5f, 64, true},
+    {4, 2, 48, 16, KvFormat::f32, 600, false, 0, 32, true},
+    {5, 1, 96, 16, KvFormat::int8, 0, false, 0, 64, true},
+    {5, 1, 96, 16, KvFormat::int4, 0, false, 0, 64, true},
+    {5, 1, 32, 16, KvFormat::int8, 0, false, 0, 24, true},
+    {2, 1, 40, 3, KvFormat::int4, 50, true, 0, 24, true},
 };
 
 // Chunks and decode rows mixed, short and long.
@@ -262,7 +284,7 @@ TEST_P(AttentionTest, ChunksBatchAndThreadsChangeNoBit) {
     Sequences sequences(shape, {length, 90}, kernels());
     const auto whole = sequences.attend({{0, length, length}}, 2);
     const auto rows_of = [&](int begin, int end) {
-      const auto width = static_cast<std::ptrdiff_t>(sequences.width());
+      const auto width = static_cast<std::ptrdiff_t>(sequences.out_width());
       return std::vector<float>(whole.begin() + begin * width, whole.begin() + end * width);
     };
     EXPECT_EQ(sequences.attend({{0, 411, 411}}, 1), rows_of(0, 411));
@@ -271,7 +293,7 @@ TEST_P(AttentionTest, ChunksBatchAndThreadsChangeNoBit) {
     for (const int end : {1, 16, 64, 65, 512, 513, 640, 1050})
       EXPECT_EQ(sequences.attend({{0, end, 1}}, end % 3 + 1), rows_of(end - 1, end)) << end;
     auto batch = sequences.attend({{0, length, 1}, {1, 90, 31}}, 4);
-    batch.resize(sequences.width());
+    batch.resize(sequences.out_width());
     EXPECT_EQ(batch, rows_of(length - 1, length));
   }
 }
@@ -302,6 +324,10 @@ TEST_P(AttentionTest, PagesBeforeTheWindowAreNotRead) {
     const auto last_row = sequences.attend({{0, 700, 1}}, 2);
     EXPECT_TRUE(std::equal(last_row.begin(), last_row.end(), before.end() - last_row.size()));
   }
+  Sequences latents({3, 1, 48, 16, KvFormat::f16, 50, false, 0, 32, true}, {700}, kernels());
+  const auto before = latents.attend({{0, 700, 20}}, 2);
+  latents.forget_pages(0, (700 - 20 + 1 - 50) / 16);
+  EXPECT_EQ(latents.attend({{0, 700, 20}}, 2), before);
 }
 
 TEST_P(AttentionTest, NoPartsAndNoRows) {
@@ -325,6 +351,10 @@ TEST_P(AttentionTest, ImpossibleShapesAreRefused) {
                          .out_stride = 16};
   EXPECT_THROW(paged_attention(team, kernels(), call, scratch), Error);
   call.num_heads = 4;
+  call.pools.own_value_dim = 24;
+  call.pools.values_in_keys = true;
+  EXPECT_THROW(paged_attention(team, kernels(), call, scratch), Error);
+  call.pools = pools.view();
   const std::int32_t page = 0;
   const AttentionPart part = {&page, 1, 2, 0};
   call.parts = {&part, 1};
@@ -395,7 +425,8 @@ void check_segments(const Kernels& kernels, int num_heads, int head_dim, std::ve
       std::vector<float> query;
       for (int d = 0; d < head_dim; ++d) query.push_back(number(q, row, head, d, 0.2f));
       const auto wanted = attend_naive(
-          query.data(), head_dim, ends[static_cast<std::size_t>(segment)] - begin, 1.0, nullptr,
+          query.data(), head_dim, head_dim, ends[static_cast<std::size_t>(segment)] - begin, 1.0,
+          nullptr,
           [&](int j, int d) { return static_cast<double>(number(k, begin + j, head, d, 1.0f)); },
           [&](int j, int d) {
             return static_cast<double>(rounded(v[(begin + j) * stride + head * head_dim + d]));

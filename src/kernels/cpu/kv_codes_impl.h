@@ -84,17 +84,17 @@ inline void write_value_codes4(const HeadCodes& head, int head_dim, Code4* to) {
   }
 }
 
-// Where the scales of a run begin.
-inline Bf16* scales_of(const KvPools& pools, void* run) {
-  const int code_bytes = kv_row_bytes(pools.format, pools.head_dim) - 2;
+// Where the scales of a run of heads begin.
+inline Bf16* scales_of(const KvPools& pools, int head_dim, void* run) {
+  const int code_bytes = kv_row_bytes(pools.format, head_dim) - 2;
   return reinterpret_cast<Bf16*>(static_cast<char*>(run) + pools.page_size * code_bytes);
 }
 
 // Rotates x [D], encodes it and writes it to its run.
 inline void write_rotated(float* x, const KvPools& pools, bool is_key, int offset, void* run) {
-  const int head_dim = pools.head_dim, page_size = pools.page_size;
+  const int head_dim = is_key ? pools.head_dim : pools.value_dim(), page_size = pools.page_size;
   HeadCodes head;
-  rotate(x, head_dim);
+  rotate(x, head_dim, is_key ? key_rotation(pools) : value_rotation(pools));
   if (pools.format == KvFormat::int8) {
     encode8(x, head_dim, head);
     auto* codes = static_cast<Code8*>(run);
@@ -108,7 +108,7 @@ inline void write_rotated(float* x, const KvPools& pools, bool is_key, int offse
     else
       write_value_codes4(head, head_dim, codes + offset * (head_dim / 2));
   }
-  scales_of(pools, run)[offset] = head.scale;
+  scales_of(pools, head_dim, run)[offset] = head.scale;
 }
 
 }  // namespace pippin::cpu::PIPPIN_ISA

@@ -22,6 +22,9 @@ void check_head_dim(int head_dim) {
 
 void check_pools(const KvPools& pools) {
   check_head_dim(pools.head_dim);
+  check_head_dim(pools.value_dim());
+  if (pools.values_in_keys && pools.value_dim() > pools.head_dim)
+    throw Error(Code::invalid_argument, "[cpu] values in keys must have at most head_dim numbers");
   if (pools.page_size < 1 || pools.num_kv_heads < 1)
     throw Error(Code::invalid_argument, "[cpu] page_size and num_kv_heads must be positive");
 }
@@ -29,7 +32,8 @@ void check_pools(const KvPools& pools) {
 void rope_and_store(Team& team, const Kernels& kernels, const QkvRows& rows,
                     std::int64_t num_rows) {
   check_pools(rows.pools);
-  if (rows.rotary_dim < 0 || rows.rotary_dim % 2 != 0 || rows.rotary_dim > rows.pools.head_dim)
+  if (rows.rotary_dim < 0 || rows.rotary_dim % 2 != 0 || rows.rotary_begin < 0 ||
+      rows.rotary_begin + rows.rotary_dim > rows.pools.head_dim)
     throw Error(Code::invalid_argument, "[cpu] rotary_dim must be even and at most head_dim, got " +
                                             std::to_string(rows.rotary_dim));
   const std::int64_t numbers = (rows.num_heads + 2 * rows.pools.num_kv_heads) * rows.pools.head_dim;

@@ -56,9 +56,16 @@ inline void turn_neighbours(const float* x, int head_dim, float factor, const fl
 }
 
 // One head's run of a page in one of the pools.
-inline char* run_of(void* pool, const KvPools& pools, std::int64_t page, int kv_head) {
-  const std::int64_t bytes = pools.page_size * kv_row_bytes(pools.format, pools.head_dim);
+inline char* run_of(void* pool, int head_dim, const KvPools& pools, std::int64_t page,
+                    int kv_head) {
+  const std::int64_t bytes = pools.page_size * kv_row_bytes(pools.format, head_dim);
   return static_cast<char*>(pool) + (page * pools.num_kv_heads + kv_head) * bytes;
+}
+inline char* key_run(const KvPools& pools, std::int64_t page, int kv_head) {
+  return run_of(pools.k, pools.head_dim, pools, page, kv_head);
+}
+inline char* value_run(const KvPools& pools, std::int64_t page, int kv_head) {
+  return run_of(pools.v, pools.value_dim(), pools, page, kv_head);
 }
 
 // A key becomes column `offset` of its run [D, page_size].
@@ -113,10 +120,14 @@ inline void turn_head(const QkvRows& rows, std::int64_t row, const Heads& heads,
   float factor = heads.factor;
   if (rows.norms == HeadNorms::each_head) factor = inverse_rms(x, head_dim, rows.eps);
   const float *cos = rows.cos + row * half, *sin = rows.sin + row * half;
+  const int begin = rows.rotary_begin;
+  if (begin > 0) turn(x, begin, factor * heads.scale, weight, nullptr, nullptr, 0, out);
+  if (weight) weight += begin;
   if (rows.interleaved)
-    turn_neighbours(x, head_dim, factor * heads.scale, weight, cos, sin, half, out);
+    turn_neighbours(x + begin, head_dim - begin, factor * heads.scale, weight, cos, sin, half,
+                    out + begin);
   else
-    turn(x, head_dim, factor * heads.scale, weight, cos, sin, half, out);
+    turn(x + begin, head_dim - begin, factor * heads.scale, weight, cos, sin, half, out + begin);
 }
 
 // value [D] to out, divided by its root mean square unless eps < 0.
@@ -133,29 +144,32 @@ template <class Write>
 inline void store_row(const QkvRows& rows, std::int64_t row, const float* keys,
                       const Write& write) {
   const KvPools& pools = rows.pools;
-  const int head_dim = pools.head_dim, page_size = pools.page_size;
+  const int value_dim = pools.value_dim(), page_size = pools.page_size;
   const float* values = keys;
   if (rows.kv == KeyValues::apart)
-    values += static_cast<std::int64_t>(pools.num_kv_heads) * head_dim;
+    values += static_cast<std::int64_t>(pools.num_kv_heads) * pools.head_dim;
   const int page = rows.slots[row] / page_size, offset = rows.slots[row] % page_size;
   const Heads heads = heads_of(rows, keys, rows.k_norm, pools.num_kv_heads, 1.0f);
   for (int head = 0; head < pools.num_kv_heads; ++head) {
     alignas(64) float x[max_head_dim];
     turn_head(rows, row, heads, head, x);
-    write(x, true, offset, run_of(pools.k, pools, page, head));
-    copy_value(values + head * head_dim, head_dim, rows.value_norms ? rows.eps : -1.0f, x);
-    write(x, false, offset, run_of(pools.v, pools, page, head));
+    write(x, true, offset, key_run(pools, page, head));
+    if (pools.values_in_keys) continue;
+    copy_value(values + head * value_dim, value_dim, rows.value_norms ? rows.eps : -1.0f, x);
+    write(x, false, offset, value_run(pools, page, head));
   }
 }
 
 template <class T>
 inline void store_numbers(const QkvRows& rows, std::int64_t row, const float* keys) {
   const int head_dim = rows.pools.head_dim, page_size = rows.pools.page_size;
+  const int value_dim = rows.pools.value_dim();
   store_row(rows, row, keys, [&](const float* x, bool is_key, int offset, void* run) {
     if (is_key)
       write_key(x, head_dim, page_size, static_cast<T*>(run) + offset);
     else
-      write_value(x, head_dim, static_cast<T*>(run) + static_cast<std::int64_t>(offset) * head_dim);
+      write_value(x, value_dim,
+                  static_cast<T*>(run) + static_cast<std::int64_t>(offset) * value_dim);
   });
 }
 

@@ -19,9 +19,10 @@ enum class KeyValues {
   none,   ///< nothing: the pools have the keys and values of all rows
 };
 
-/// The rows of a step. T rows; H query heads, Hkv key/value heads of D numbers (both in `pools`).
+/// The rows of a step. T rows; H query heads, Hkv key heads of D numbers, Hkv value heads of Dv (all but H in `pools`).
 struct QkvRows {
-  const float* qkv;         ///< [T, (H + 2 Hkv) * D]: all of q, then k, then v (as kv says)
+  const float*
+      qkv;  ///< [T, (H + Hkv) * D + Hkv * Dv]: all of q, then k, then v (as kv says), which keys may hold (as `pools` says)
   std::int64_t qkv_stride;  ///< floats from row to row
   int num_heads;            ///< H
   KeyValues kv = KeyValues::apart;
@@ -34,6 +35,7 @@ struct QkvRows {
   const float* cos = nullptr;       ///< [T, rotary_dim / 2]
   const float* sin = nullptr;
   int rotary_dim = 0;         ///< even; the rest of a head stays as it is
+  int rotary_begin = 0;       ///< the first number of a head that turns
   bool interleaved = false;   ///< 2 i turns with 2 i + 1, else i with i + rotary_dim / 2
   const std::int32_t* slots;  ///< [T] where each row's key and value go; < 0: nowhere
   float* q;                   ///< [T, H * D], not scaled; may be qkv itself

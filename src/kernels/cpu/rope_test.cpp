@@ -263,6 +263,55 @@ TEST_P(RopeTest, InPlaceAndWithoutRows) {
   EXPECT_EQ(pools.value(4, 0, 5), before[2 * D + 5]);
 }
 
+// Multi-head latent attention: the last numbers of a head turn, and values come with their keys.
+TEST_P(RopeTest, TheLastNumbersTurnWhereAsked) {
+  const int D = 40, turned = 8, begin = D - turned;
+  for (const bool interleaved : {false, true}) {
+    TestPools pools(2, 16, 1, D, KvFormat::f32, begin, true);
+    const std::size_t width = 3 * D;  // two queries and a key
+    auto x = random_floats(width, random_);
+    const auto before = x;
+    const auto angles = random_floats(turned, random_);
+    const std::int32_t slot = 17;
+    Team team(1);
+    const QkvRows rows = {.qkv = x.data(),
+                          .qkv_stride = static_cast<std::int64_t>(width),
+                          .num_heads = 2,
+                          .cos = angles.data(),
+                          .sin = angles.data() + turned / 2,
+                          .rotary_dim = turned,
+                          .rotary_begin = begin,
+                          .interleaved = interleaved,
+                          .slots = &slot,
+                          .q = x.data(),
+                          .q_stride = static_cast<std::int64_t>(width),
+                          .pools = pools.view()};
+    rope_and_store(team, kernels_of(GetParam()), rows, 1);
+    const Shape tail = {.rows = 1,
+                        .num_heads = 1,
+                        .num_kv_heads = 1,
+                        .head_dim = turned,
+                        .rotary_dim = turned,
+                        .page_size = 16,
+                        .format = KvFormat::f32,
+                        .norms = none,
+                        .interleaved = interleaved};
+    for (int head = 0; head < 3; ++head) {
+      const auto wanted = turn_naive(before.data() + head * D + begin, 0, 1, tail, nullptr, eps, 1,
+                                     angles.data(), angles.data() + turned / 2);
+      const auto got = [&](int d) {
+        return head < 2 ? static_cast<double>(x[static_cast<std::size_t>(head * D + d)])
+                        : pools.key(slot, 0, d);
+      };
+      for (int d = 0; d < begin; ++d)
+        EXPECT_EQ(got(d), before[static_cast<std::size_t>(head * D + d)]) << head << " " << d;
+      for (int d = begin; d < D; ++d)
+        EXPECT_NEAR(got(d), wanted[static_cast<std::size_t>(d - begin)], 1e-5) << head << " " << d;
+    }
+    EXPECT_EQ(pools.value(slot, 0, 3), pools.key(slot, 0, 3));
+  }
+}
+
 TEST_P(RopeTest, ImpossibleSizesAreRefused) {
   TestPools pools(1, 16, 1, 16, KvFormat::f32);
   Team team(1);
@@ -275,6 +324,10 @@ TEST_P(RopeTest, ImpossibleSizesAreRefused) {
                   .pools = pools.view()};
   rows.rotary_dim = 18;
   EXPECT_THROW(rope_and_store(team, kernels_of(GetParam()), rows, 0), Error);
+  rows.rotary_dim = 8;
+  rows.rotary_begin = 10;
+  EXPECT_THROW(rope_and_store(team, kernels_of(GetParam()), rows, 0), Error);
+  rows.rotary_begin = 0;
   rows.rotary_dim = 0;
   rows.pools.head_dim = 12;
   EXPECT_THROW(rope_and_store(team, kernels_of(GetParam()), rows, 0), Error);

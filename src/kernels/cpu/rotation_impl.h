@@ -56,8 +56,7 @@ inline void mix_within_vectors(const float (&matrix)[16][16], float* x, int head
   }
 }
 
-inline void apply_hadamard(float* x, int head_dim) {
-  const int block = rotation_block(head_dim);
+inline void apply_hadamard(float* x, int head_dim, int block) {
   mix_within_vectors(block == 8 ? rotation_tables.mix8 : rotation_tables.mix16, x, head_dim);
   for (int half = 16; half < block; half *= 2)
     for (int first = 0; first < head_dim; first += 2 * half)
@@ -68,18 +67,18 @@ inline void apply_hadamard(float* x, int head_dim) {
       }
 }
 
-inline float rotation_factor(int head_dim) {
-  return 1.0f / __builtin_sqrtf(static_cast<float>(rotation_block(head_dim)));
+inline float rotation_factor(int block) {
+  return 1.0f / __builtin_sqrtf(static_cast<float>(block));
 }
 
-inline void rotate(float* x, int head_dim) {
-  apply_signs(x, head_dim, rotation_factor(head_dim));
-  apply_hadamard(x, head_dim);
+inline void rotate(float* x, int head_dim, int block) {
+  apply_signs(x, head_dim, rotation_factor(block));
+  apply_hadamard(x, head_dim, block);
 }
 
-inline void rotate_back(float* x, int head_dim) {
-  apply_hadamard(x, head_dim);
-  apply_signs(x, head_dim, rotation_factor(head_dim));
+inline void rotate_back(float* x, int head_dim, int block) {
+  apply_hadamard(x, head_dim, block);
+  apply_signs(x, head_dim, rotation_factor(block));
 }
 
 }  // namespace pippin::cpu::PIPPIN_ISA

@@ -17,8 +17,8 @@ void softmax(float* x, int n) {
   for (int i = 0; i < n; ++i) x[i] /= sum;
 }
 
-float best_two(const float* x, int n) {
-  if (n == 1) return x[0];
+float best_sum(const float* x, int n, int count) {
+  if (n == 1 || count == 1) return *std::max_element(x, x + n);
   float first = lowest, second = lowest;
   for (int i = 0; i < n; ++i) {
     second = std::max(second, std::min(first, x[i]));
@@ -60,7 +60,8 @@ class Row {
   void drop_groups() {
     const int size = options_.num_experts / options_.groups;
     std::vector<float> sums;
-    for (int g = 0; g < options_.groups; ++g) sums.push_back(best_two(&ranks_[at(g, size)], size));
+    for (int g = 0; g < options_.groups; ++g)
+      sums.push_back(best_sum(&ranks_[at(g, size)], size, options_.group_best));
     for (int i = 0; i < options_.groups - options_.kept_groups; ++i) {
       const auto worst = std::min_element(sums.begin(), sums.end()) - sums.begin();
       sums[static_cast<std::size_t>(worst)] = std::numeric_limits<float>::infinity();

@@ -23,9 +23,10 @@ struct RouterOptions {
   RouterScores scores = RouterScores::softmax;
   bool normalize = false;  ///< weights are divided by their sum (+ 1e-20)
   float scale = 1;         ///< of the weights, at the end
-  /// Experts lie in so many equal groups; only the kept ones, those with the largest sum of their best two corrected
+  /// Experts lie in so many equal groups; only the kept ones, those with the largest sum of their `group_best` best corrected
   /// scores, may be chosen from.
   int groups = 1, kept_groups = 1;
+  int group_best = 2;  ///< 1 or 2
 };
 
 /// logits [rows, E] -> chosen [rows, k] in falling order of (corrected) score, the lower number first among equals;

@@ -82,6 +82,10 @@ TEST(Router, OnlyTheBestGroupsAreChosenFrom) {
   EXPECT_EQ(routed(options, logits).chosen, (Chosen{2, 3}));
   options.kept_groups = 3;
   EXPECT_EQ(routed(options, logits).chosen, (Chosen{0, 2}));
+  // A group is as good as its best.
+  options.group_best = 1;
+  options.kept_groups = 1;
+  EXPECT_EQ(routed(options, logits).chosen, (Chosen{0, 1}));
   // Groups of one expert.
   options.groups = 6;
   options.kept_groups = 2;
