@@ -22,6 +22,7 @@ use crate::ffi::{Failure, Outcome, Status};
 use crate::notation;
 use crate::relax;
 use crate::schema;
+use crate::sizes;
 use crate::values::Values;
 
 /// A JSON array of strings as alternatives.
@@ -56,8 +57,14 @@ pub fn lark(
     markup: &[(String, TokenId)],
     check: &dyn Fn(&Json) -> Outcome<()>,
 ) -> Outcome<(String, Vec<String>)> {
-    let mut writer =
-        Writer { markup, check, rules: String::new(), num_rules: 0, ignored: Vec::new() };
+    let mut writer = Writer {
+        markup,
+        check,
+        rules: String::new(),
+        num_rules: 0,
+        ignored: Vec::new(),
+        members: 0,
+    };
     let has_calls = writer.calls(calls)?;
     let has_answer = calls.get("answer").is_some();
     if !has_calls && !has_answer {
@@ -96,6 +103,8 @@ pub struct Writer<'a> {
     num_rules: usize,
     /// The parts of schemas that are not strict which are not kept to.
     ignored: Vec<String>,
+    /// Of all tools' schemas so far.
+    members: usize,
 }
 
 impl Writer<'_> {
@@ -199,8 +208,16 @@ impl Writer<'_> {
         }
     }
 
-    fn checked(&self, schema: Json, is_checked: bool) -> Outcome<Json> {
+    fn checked(&mut self, schema: Json, is_checked: bool) -> Outcome<Json> {
         let schema = schema::prepare(schema)?;
+        let members = self.members + sizes::num_members(&schema);
+        if members > sizes::MAX_ALL_MEMBERS {
+            let most = sizes::MAX_ALL_MEMBERS;
+            return Err(Failure::invalid(format!(
+                "the tools have more than {most} members in all"
+            )));
+        }
+        self.members = members;
         if is_checked {
             (self.check)(&schema)?;
         }

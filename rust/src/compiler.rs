@@ -22,6 +22,7 @@ use crate::matcher::Matcher;
 use crate::memory::{self, Ledger};
 use crate::rule_depth::longest_way;
 use crate::schema;
+use crate::sizes;
 use crate::token_trie::TokenEnv;
 use crate::tokenizer::Tokenizer;
 use crate::words::{self, Source};
@@ -31,6 +32,13 @@ use crate::workshop::Workshop;
 pub const MAX_LEVELS: usize = 20_000;
 /// What the first transitions of a lexer may cost: a tenth of a second, or a 'multipleOf' of some 60,000.
 const FIRST_FUEL: u64 = 2_000_000;
+/// Classes of characters in patterns, of up to 700 ranges each.
+const MAX_CLASSES: usize = 10_000;
+/// Of a regular expression.
+const MAX_REGEX: usize = 256 << 10;
+/// Of the rules of a client's grammar; what is repeated is written out, which takes longer.
+const MAX_PARTS: usize = 10_000;
+const REPEAT: usize = 5;
 /// Parentheses within one another; llguidance takes no more.
 const MAX_PARENTHESES: usize = 30;
 
@@ -206,12 +214,19 @@ impl Compiler {
         ignored: &mut Vec<String>,
         fuse: &Fuse,
     ) -> Outcome<TopLevelGrammar> {
+        check_text(text)?;
         Ok(match kind {
             Kind::JsonObject => {
                 TopLevelGrammar::from_json_schema(schema::prepare(json!({ "type": "object" }))?)
             }
             Kind::JsonSchema => {
                 TopLevelGrammar::from_json_schema(schema::prepare(parse(text, "the schema")?)?)
+            }
+            Kind::Regex if text.len() > MAX_REGEX => {
+                let most = MAX_REGEX >> 10;
+                return Err(Failure::invalid(format!(
+                    "the regular expression has more than {most} KB"
+                )));
             }
             Kind::Regex => TopLevelGrammar::from_regex(whole(text)),
             Kind::Choice => TopLevelGrammar::from_lark(choice(&parse(text, "the choice")?)?),
@@ -253,11 +268,61 @@ fn from_lark(text: String) -> Outcome<TopLevelGrammar> {
     if longest_way(&text).saturating_mul(deepest + 1) > MAX_LEVELS {
         return Err(Failure::invalid("the grammar has too many rules within one another"));
     }
+    sizes::check_all(&schemas_in(&text)?.0)?;
     Ok(TopLevelGrammar::from_lark(text))
+}
+
+/// What stands behind `%json` in a grammar, and all else. The word may also stand in a comment or a text, though not often.
+fn schemas_in(lark: &str) -> Outcome<(Vec<Json>, String)> {
+    const WORD: &str = "%json";
+    const MAX_OTHERS: usize = 64;
+    let (mut schemas, mut around, mut others, mut rest) = (Vec::new(), String::new(), 0, lark);
+    while let Some(at) = rest.find(WORD) {
+        around.push_str(&rest[..at]);
+        rest = &rest[at + WORD.len()..];
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Json>();
+        match values.next() {
+            Some(Ok(schema)) => {
+                schemas.push(schema);
+                rest = &rest[values.byte_offset()..];
+            }
+            _ => others += 1,
+        }
+        if others > MAX_OTHERS {
+            return Err(Failure::invalid("'%json' must stand before a JSON Schema"));
+        }
+    }
+    Ok((schemas, around + rest))
+}
+
+/// Refuses what llguidance would read for long, in which it can't be stopped (see gaps_test).
+fn check_text(text: &str) -> Outcome<()> {
+    let is_class = |pair: &&[u8]| pair[0] == b'\\' && b"pPwWsSdD".contains(&pair[1]);
+    if text.as_bytes().windows(2).filter(is_class).count() > MAX_CLASSES {
+        return Err(Failure::invalid(format!("more than {MAX_CLASSES} classes of characters")));
+    }
+    Ok(())
+}
+
+/// The same of rules that a client wrote.
+fn check_rules(text: &str) -> Outcome<()> {
+    let (_, rules) = schemas_in(text)?;
+    let weight = |byte: u8| match byte {
+        b'"' | b'/' => 1, // twice around each text or expression
+        b'{' | b'+' | b'*' | b'?' => 2 * REPEAT,
+        _ => 0,
+    };
+    if rules.bytes().map(weight).sum::<usize>() > 2 * MAX_PARTS {
+        return Err(Failure::invalid(format!(
+            "the grammar has more than {MAX_PARTS} texts and expressions (a repeat counts {REPEAT})"
+        )));
+    }
+    Ok(())
 }
 
 /// In llguidance's dialect, also of what is written in llama.cpp's.
 pub fn lark(text: &str) -> Outcome<String> {
+    check_rules(text)?;
     if gbnf::is_gbnf(text) {
         gbnf::to_lark(text)
     } else {
@@ -295,6 +360,10 @@ fn choice(options: &Json) -> Outcome<String> {
 #[cfg(test)]
 #[path = "grammar_test.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "gaps_test.rs"]
+mod gaps_tests;
 
 #[cfg(test)]
 #[path = "hostile_test.rs"]

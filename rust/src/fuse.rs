@@ -35,6 +35,23 @@ pub struct Fuse {
     net: isize,
     asked: Cell<Instant>,
     turn_is_over: Cell<bool>,
+    #[cfg(test)]
+    gaps: Gaps,
+}
+
+/// How long the work goes on without asking, in CPU time. Measured in tests alone: it asks often.
+#[cfg(test)]
+struct Gaps {
+    last: Cell<Duration>,
+    longest: Cell<Duration>,
+}
+
+#[cfg(test)]
+impl Gaps {
+    fn note(&self) {
+        let now = thread_time();
+        self.longest.set(self.longest.get().max(now - self.last.replace(now)));
+    }
 }
 
 impl Fuse {
@@ -51,7 +68,16 @@ impl Fuse {
             net: memory::net(),
             asked: Cell::new(began),
             turn_is_over: Cell::new(false),
+            #[cfg(test)]
+            gaps: Gaps { last: Cell::new(thread_time()), longest: Cell::new(Duration::ZERO) },
         }
+    }
+
+    /// The longest time between two checks, the last one being now.
+    #[cfg(test)]
+    pub fn longest_gap(&self) -> Duration {
+        self.gaps.note();
+        self.gaps.longest.get()
     }
 
     /// What the work has taken so far and not freed.
@@ -61,6 +87,8 @@ impl Fuse {
 
     /// Refuses to go on: out of time, of memory, or nobody waits any longer.
     pub fn check(&self) -> Outcome<()> {
+        #[cfg(test)]
+        self.gaps.note();
         if !self.is_wanted() {
             return Err(Failure::cancelled());
         }

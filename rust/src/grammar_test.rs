@@ -434,8 +434,8 @@ fn references(count: usize) -> String {
 }
 
 fn rules(count: usize) -> String {
-    let chain: String = (0..count).map(|i| format!("a{i}: \"x\" a{}\n", i + 1)).collect();
-    format!("start: a0\n{chain}a{count}: \"a\"\n")
+    let chain: String = (0..count).map(|i| format!("a{i}: X a{}\n", i + 1)).collect();
+    format!("start: a0\n{chain}a{count}: \"a\"\nX: \"x\"\n")
 }
 
 #[test]

@@ -144,6 +144,68 @@ fn overlapping_members_are_kept_to_or_refused() {
     }
 }
 
+/// What a value is, and whether a schema of those below takes it.
+fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
+    match (schema.get("type").and_then(|kind| kind.as_str()), schema.get("enum")) {
+        _ if schema.is_boolean() => schema == true,
+        (Some("integer"), _) => value.is_i64(),
+        (Some("number"), _) => value.is_number(),
+        (Some("string"), _) => value.is_string(),
+        (_, Some(options)) => options.as_array().unwrap().contains(value),
+        _ => true,
+    }
+}
+
+/// The oracle is JSON Schema's own rule: a member keeps to its own schema and to those of all patterns that its name matches, and to that of
+/// others where there is none of these. Patterns that may match the same name are refused.
+#[test]
+fn overlapping_members_of_different_schemas_are_kept_to_or_refused() {
+    let compiler = compiler();
+    let schemas = [
+        None,
+        Some(json!({ "type": "integer" })),
+        Some(json!({ "type": "string" })),
+        Some(json!({ "type": "number" })),
+        Some(json!({ "enum": [1, "s"] })),
+        Some(json!(false)),
+    ];
+    let values = [json!(1), json!(1.5), json!("s"), json!("other"), json!(true), json!(null)];
+    for index in 0..schemas.len().pow(3) {
+        let pick = |place: u32| schemas[index / schemas.len().pow(place) % schemas.len()].clone();
+        let (own, patterned, others) = (pick(0), pick(1), pick(2));
+        let mut schema = json!({ "type": "object" });
+        for (key, name, part) in
+            [("properties", "ab", &own), ("patternProperties", "^a", &patterned)]
+        {
+            if let Some(part) = part {
+                schema[key] = json!({ name: part });
+            }
+        }
+        if let Some(others) = &others {
+            schema["additionalProperties"] = others.clone();
+        }
+        let matcher = compiler.try_compile(Kind::JsonSchema, &schema.to_string()).unwrap();
+        for name in ["ab", "ac", "x"] {
+            let mut held = Vec::new();
+            held.extend(own.as_ref().filter(|_| name == "ab"));
+            held.extend(patterned.as_ref().filter(|_| name.starts_with('a')));
+            if held.is_empty() {
+                held.extend(others.as_ref());
+            }
+            for value in &values {
+                let may = held.iter().all(|schema| takes(schema, value));
+                let answer = json!({ name: value }).to_string().replace(':', ": ");
+                let is_taken = follow(&matcher, &answer).unwrap_or(false);
+                assert_eq!(is_taken, may, "{schema}: {answer}");
+            }
+        }
+        if patterned.is_some() {
+            schema["patternProperties"]["b$"] = json!({ "type": "boolean" });
+            assert!(refusal(Kind::JsonSchema, &schema.to_string()).contains("patternProperties"));
+        }
+    }
+}
+
 #[test]
 fn control_characters_are_refused_or_written() {
     for control in (0..0x20u8).chain([0x7f]).map(char::from) {

@@ -17,16 +17,22 @@ const MAX_COMPARISONS: u64 = 2_000;
 /// Members of one object, or first items of one array. Their work grows with the square.
 const MAX_MEMBERS: usize = 2_000;
 const MAX_FIRST_ITEMS: usize = 1_000;
+/// Members of all objects of one grammar: up to 0.15 milliseconds each.
+pub const MAX_ALL_MEMBERS: usize = 2_000;
+/// Bytes of all patterns of one grammar, formats included: up to a microsecond each.
+const MAX_PATTERN_BYTES: usize = 384 << 10;
 /// Members behind one another of which each may be left out.
 const MAX_OPTIONAL: usize = 700;
 /// The sum of those squares, over the whole schema.
 const MAX_SQUARES: u64 = 5_000_000;
-/// A first item weighs as much as so many members.
+/// A first item, or an option of `anyOf`, weighs as much as so many members.
 const FIRST_ITEM: u64 = 2;
 /// Names that patterns are tried on.
 const MAX_TRIALS: u64 = 20_000;
 /// Options of `oneOf`, each of which is compared with all others.
 const MAX_ONE_OF: usize = 1_000;
+/// Options of `anyOf` that are no mere values. Their work grows with the square, too.
+const MAX_ANY_OF: usize = 1_000;
 
 /// What a schema is where it is merged with others.
 #[derive(Clone, Copy)]
@@ -44,19 +50,68 @@ struct Sizes<'a> {
     pairs: u64,
     comparisons: u64,
     squares: u64,
+    members: usize,
+    pattern_bytes: usize,
 }
 
 /// Refuses what takes too long or too much. References are plain.
 pub fn check(root: &Json) -> Outcome<()> {
-    let mut sizes = Sizes { root, known: HashMap::new(), pairs: 0, comparisons: 0, squares: 0 };
-    let mut nodes = vec![(root, String::new())];
-    while let Some((node, path)) = nodes.pop() {
-        let Some(schema) = node.as_object() else { continue };
-        sizes.check_members(schema, &path)?;
-        sizes.size(node, &path, 0)?;
-        nodes.extend(parts(schema).into_iter().map(|(step, part)| (part, step.pointer(&path))));
+    check_all(std::slice::from_ref(root))
+}
+
+/// The same for schemas of one grammar, which are read one after the other without a pause.
+pub fn check_all(roots: &[Json]) -> Outcome<()> {
+    let Some(first) = roots.first() else { return Ok(()) };
+    let known = HashMap::new();
+    let mut sizes = Sizes {
+        root: first,
+        known,
+        pairs: 0,
+        comparisons: 0,
+        squares: 0,
+        members: 0,
+        pattern_bytes: 0,
+    };
+    for root in roots {
+        sizes.root = root;
+        let mut nodes = vec![(root, String::new())];
+        while let Some((node, path)) = nodes.pop() {
+            let Some(schema) = node.as_object() else { continue };
+            sizes.check_members(schema, &path)?;
+            sizes.size(node, &path, 0)?;
+            nodes.extend(parts(schema).into_iter().map(|(step, part)| (part, step.pointer(&path))));
+        }
     }
     Ok(())
+}
+
+/// Of all objects of a schema.
+pub fn num_members(root: &Json) -> usize {
+    let (mut members, mut nodes) = (0, vec![root]);
+    while let Some(node) = nodes.pop() {
+        let Some(schema) = node.as_object() else { continue };
+        members += own_members(schema);
+        nodes.extend(parts(schema).into_iter().map(|(_, part)| part));
+    }
+    members
+}
+
+fn count(schema: &Map<String, Json>, key: &str) -> usize {
+    match schema.get(key) {
+        Some(Json::Object(map)) => map.len(),
+        Some(Json::Array(list)) => list.len(),
+        _ => 0,
+    }
+}
+
+fn own_members(schema: &Map<String, Json>) -> usize {
+    count(schema, "properties").max(count(schema, "required"))
+}
+
+/// Options that are more than a value.
+fn num_options(schema: &Map<String, Json>) -> usize {
+    let is_more = |option: &&Json| option.get("const").is_none() && option.get("enum").is_none();
+    schema.get("anyOf").and_then(Json::as_array).map_or(0, |all| all.iter().filter(is_more).count())
 }
 
 /// The most properties behind one another that are not required.
@@ -78,13 +133,10 @@ fn longest_choice(schema: &Map<String, Json>) -> usize {
 
 impl<'a> Sizes<'a> {
     fn check_members(&mut self, schema: &'a Map<String, Json>, path: &str) -> Outcome<()> {
-        let count = |key: &str| match schema.get(key) {
-            Some(Json::Object(map)) => map.len(),
-            Some(Json::Array(list)) => list.len(),
-            _ => 0,
-        };
-        let members = count("properties").max(count("required"));
+        let count = |key: &str| count(schema, key);
+        let members = own_members(schema);
         let first = count("prefixItems").max(count("items"));
+        let options = num_options(schema);
         for (number, most, what) in [
             (members, MAX_MEMBERS, "members of one object"),
             (
@@ -94,17 +146,31 @@ impl<'a> Sizes<'a> {
             ),
             (first, MAX_FIRST_ITEMS, "first items of one array"),
             (count("oneOf"), MAX_ONE_OF, "options of 'oneOf'"),
+            (options, MAX_ANY_OF, "options of 'anyOf'"),
         ] {
             if number > most {
                 return refuse(path, format!("more than {most} {what} are not supported"));
             }
         }
+        self.members += members;
+        if self.members > MAX_ALL_MEMBERS {
+            return refuse(
+                path,
+                format!("more than {MAX_ALL_MEMBERS} members of all objects are not supported"),
+            );
+        }
+        self.pattern_bytes += schema.get("pattern").and_then(Json::as_str).map_or(0, str::len);
+        if self.pattern_bytes > MAX_PATTERN_BYTES {
+            let most = MAX_PATTERN_BYTES >> 10;
+            return refuse(path, format!("more than {most} KB of patterns and formats in all"));
+        }
         let square = |number: u64| number * number;
         self.squares += square(members as u64) + square(FIRST_ITEM * first as u64);
+        self.squares += square(FIRST_ITEM * options as u64);
         if self.squares > MAX_SQUARES {
             return refuse(
                 path,
-                "too many objects with many members, or arrays with many first items",
+                "too many objects with many members, arrays with many first items, or 'anyOf' with many options",
             );
         }
         if members as u64 * count("patternProperties") as u64 > MAX_TRIALS {

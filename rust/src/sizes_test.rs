@@ -73,6 +73,15 @@ fn what_would_take_long_is_refused_before() {
             json!({ "type": "object", "required": (0..10_000).map(|i| format!("r{i}")).collect::<Vec<_>>() }),
             "2000 members",
         ),
+        (objects(1001), "1000 options of 'anyOf'"),
+        (
+            json!({ "prefixItems": vec![json!({ "pattern": "a".repeat(1000) }); 400] }),
+            "384 KB of patterns",
+        ),
+        (
+            json!({ "type": "object", "properties": named(300, |i| (format!("x{i}"), members(10))) }),
+            "2000 members of all objects",
+        ),
         (json!({ "type": "array", "prefixItems": vec![json!({}); 10_000] }), "1000 first items"),
         (
             json!({ "type": "object", "properties": named(20, |i| (format!("x{i}"), json!({ "type": "array", "prefixItems": wide }))) }),
@@ -104,6 +113,41 @@ fn what_is_within_the_limits_is_compiled_in_time() {
             time < Duration::from_secs(10) && peak < 64 << 20,
             "{text}: {time:?}, {peak} bytes"
         );
+    }
+}
+
+/// They are read in one go, whoever wrote the grammar.
+#[test]
+fn schemas_within_a_grammar_are_bounded_together() {
+    let compiler = compiler();
+    let refusal = |text: &str| compiler.try_compile(Kind::Lark, text).err().map(|one| one.message);
+    let (one, large) = (members(200), members(10_000));
+    assert!(refusal(&format!("start: %json {large}")).unwrap().contains("2000 members"));
+    let many: String = (0..11).map(|i| format!("r{i}: %json {one}\n")).collect();
+    assert!(refusal(&format!("start: r0\n{many}")).unwrap().contains("2000 members"));
+    assert_eq!(refusal("start: \"%json {\" %json {\"type\": \"integer\"} // %json"), None);
+    let others = "// %json here\n".repeat(65);
+    assert!(refusal(&format!("{others}start: \"a\"")).unwrap().contains("%json"));
+}
+
+/// Those that are not strict lose what is too much; a strict one is refused.
+#[test]
+fn schemas_of_tools_are_bounded_together() {
+    for notation in ["", "python"] {
+        let calls = |strict: bool| {
+            let key = if notation.is_empty() { "schema" } else { "arguments" };
+            let mut whole = members(200);
+            whole["required"] = (0..200).map(|i| json!(format!("name{i}"))).collect();
+            let tool = |i: usize| {
+                json!([format!("call {i} "), { key: whole, "notation": notation,
+                       "path": format!("tools.{i}"), "strict": strict }])
+            };
+            json!({ "calls": (0..12).map(tool).collect::<Vec<_>>() }).to_string()
+        };
+        let matcher = compiler().try_compile(Kind::Calls, &calls(false)).unwrap();
+        assert_eq!(matcher.ignored(), ["tools.10", "tools.11"], "{notation}");
+        let failure = compiler().try_compile(Kind::Calls, &calls(true)).map(drop).unwrap_err();
+        assert!(failure.message.starts_with("'tools.10'"), "{}", failure.message);
     }
 }
 
