@@ -48,6 +48,8 @@ std::unique_ptr<Loop> loop_of(const Family& family, int max_batch_tokens, bool p
 
 class FamilyTest : public ::testing::TestWithParam<Family> {
  protected:
+  const GpuKernels kernels_{GetParam().how};
+
   // A prompt of so many words, and pictures among them.
   static std::shared_ptr<Sequence> prompt(int words, unsigned seed) {
     return GetParam().pictures ? make_sequence(words, seed, {seed % 5, seed % 7})
@@ -170,7 +172,11 @@ INSTANTIATE_TEST_SUITE_P(
         Family{"glm4_moe_lite-bf16", How::mlx}, Family{"glm4_moe_lite-bf16", How::cpu_float32},
         Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
         Family{"deepseek_v2-bf16", How::cpu_float32}, Family{"deepseek_v3-bf16", How::cpu_float32},
-        Family{"mistral4-bf16", How::cpu_float32}),
+        Family{"mistral4-bf16", How::cpu_float32}, Family{"llama-bf16", How::gpu_emulated},
+        Family{"gemma3_text-bf16", How::gpu_emulated, true},
+        Family{"gemma4-mlx-4bit", How::gpu_emulated, true},
+        Family{"gemma4_text-bf16", How::gpu_emulated},
+        Family{"glm4_moe_lite-mlx-4bit", How::gpu_emulated}),
     [](const auto& info) {
       std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0}) +
                          (info.param.windows ? "_windows" : "");

@@ -198,14 +198,14 @@ std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptio
   try {
     Side own(model, options);
     auto mlx = [&] {
-      const gpu::UseExecutor none(nullptr);
+      const gpu::UseExecutorHere none(nullptr);
       return Side(model, options);
     }();
     for (const int rows : row_counts(options)) {
       auto& proof = proofs.emplace_back(step_proof(model, options, rows));
       const auto mine = own.decode(rows);
       proof.own_us = own.time(rows, calls);
-      const gpu::UseExecutor none(nullptr);
+      const gpu::UseExecutorHere none(nullptr);
       gpu::measure_step(mine, mlx.decode(rows), proof);
       proof.mlx_us = mlx.time(rows, calls);
     }

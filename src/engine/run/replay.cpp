@@ -163,7 +163,8 @@ models::StepInput Replays::step_input(gpu::Executor& recorder, const Shape& shap
                                       const std::vector<mx::array>& views) const {
   const auto tokens = gpu::pick_tokens(recorder, views[0], views[1], tokens_, shape.rows);
   const auto layout_of = [&](const mx::array& slots, const mx::array& table) {
-    kernels::PagedLayout layout{slots, {}};
+    // MLX's operations, where the model wants some, take as many as there are rows.
+    kernels::PagedLayout layout{mx::slice(slots, {0}, {shape.rows}), {}};
     layout.padded_write_slots = slots;
     layout.groups.push_back({0, shape.rows, 1, table});
     layout.groups.back().contexts =
@@ -176,15 +177,36 @@ models::StepInput Replays::step_input(gpu::Executor& recorder, const Shape& shap
   return input;
 }
 
+namespace {
+
+// The pools as they are: MLX's operations put others in their place, which are nothing where their step is only written down.
+class KeptPools {
+ public:
+  explicit KeptPools(nn::ModelState& state)
+      : state_(state), pages_(state.pages().arrays()), windows_(state.window_pages().arrays()) {}
+  ~KeptPools() {
+    for (std::size_t i = 0; i < pages_.size(); ++i) state_.pages()[i] = pages_[i];
+    for (std::size_t i = 0; i < windows_.size(); ++i) state_.window_pages()[i] = windows_[i];
+  }
+  KeptPools(const KeptPools&) = delete;
+  KeptPools& operator=(const KeptPools&) = delete;
+
+ private:
+  nn::ModelState& state_;
+  const std::vector<mx::array> pages_, windows_;
+};
+
+}  // namespace
+
 std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState& state) {
   const auto views = views_of(shape);
   auto varying = views;
   varying.insert(varying.end(), {input_, tokens_});
   for (const auto* pools : {&state.pages(), &state.window_pages()})
     varying.insert(varying.end(), pools->arrays().begin(), pools->arrays().end());
-  auto owned = std::make_unique<gpu::Recorder>(gpu::executor()->writes_inputs(), varying);
-  auto& recorder = *owned;
-  const gpu::UseExecutor use(std::move(owned));
+  const KeptPools kept(state);
+  gpu::Recorder recorder(gpu::executor()->writes_inputs(), varying);
+  const gpu::UseExecutorHere use(&recorder);
   const auto logits = model_.forward(step_input(recorder, shape, views), state);
   if (shape.chooses && !gpu::finds_largest(&recorder, logits)) return {};
   std::vector<gpu::PlanOutput> outputs = {{gpu::before_cast(logits)}};

@@ -35,7 +35,7 @@ Choices& choices() {
 }
 
 Trial*& running() {
-  static Trial* trial = nullptr;
+  static thread_local Trial* trial = nullptr;
   return trial;
 }
 

@@ -150,6 +150,15 @@ Current& current() {
   return current;
 }
 
+struct Here {
+  bool chosen = false;
+  Executor* executor = nullptr;
+};
+Here& here() {
+  static thread_local Here here;
+  return here;
+}
+
 template <class T>
 mx::array kept(std::vector<T> values, mx::Dtype dtype) {
   static thread_local std::map<std::vector<T>, mx::array> arrays;
@@ -196,6 +205,7 @@ std::unique_ptr<Executor> device_executor() {
 }
 
 Executor* executor() {
+  if (here().chosen) return here().executor;
   auto& now = current();
   if (!now.chosen) {
     static const auto cuda = is_nvidia() ? cuda_executor() : nullptr;
@@ -210,6 +220,13 @@ UseExecutor::UseExecutor(std::unique_ptr<Executor> executor)
 }
 
 UseExecutor::~UseExecutor() { current().executor = before_; }
+
+UseExecutorHere::UseExecutorHere(Executor* executor)
+    : had_one_(here().chosen), before_(here().executor) {
+  here() = {true, executor};
+}
+
+UseExecutorHere::~UseExecutorHere() { here() = {had_one_, before_}; }
 
 void prepare_environment() {
   constexpr int keep = 0;  // what is there

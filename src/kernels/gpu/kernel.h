@@ -85,6 +85,19 @@ class UseExecutor {
   Executor* before_;
 };
 
+/// The same for the calling thread alone, over what the process uses: another engine's thread goes on as it was.
+class UseExecutorHere {
+ public:
+  explicit UseExecutorHere(Executor* executor);
+  ~UseExecutorHere();
+  UseExecutorHere(const UseExecutorHere&) = delete;
+  UseExecutorHere& operator=(const UseExecutorHere&) = delete;
+
+ private:
+  bool had_one_;
+  Executor* before_;
+};
+
 /// What MLX reads of the environment when it starts, set to what suits us where the user has set nothing. Called before anything asks MLX
 /// for a device.
 void prepare_environment();
