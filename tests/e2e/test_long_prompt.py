@@ -1,4 +1,4 @@
-"""A prompt of 16,384 tokens beside running streams and short requests, at the demo model's size."""
+"""A prompt of 32,768 tokens beside running streams and short requests, at the demo model's size."""
 import json
 import pathlib
 import threading
@@ -6,8 +6,8 @@ import time
 
 from e2e_harness import MODEL, SLOWDOWN, Server, wait_for
 
-CONTEXT = 20_480
-PROMPT_TOKENS = 16_384 if SLOWDOWN < 8 else 4_096  # whose attention would take a sanitizer minutes
+CONTEXT = 36_864
+PROMPT_TOKENS = 32_768 if SLOWDOWN < 8 else 4_096  # whose attention would take a sanitizer minutes
 TARGET_MS = 100  # --max-itl-ms
 
 

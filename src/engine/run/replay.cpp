@@ -224,17 +224,22 @@ std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState&
   return step;
 }
 
+// MLX gives their memory to others at once: none may still run.
+void Replays::forget_steps() {
+  mx::synchronize();
+  steps_.clear();
+}
+
 Replays::Step* Replays::step_of(const Shape& shape, nn::ModelState& state) {
   const auto places = places_of(state);
   if (const auto found = steps_.find(shape); found != steps_.end()) {
     if (found->second.pools == places) return &found->second;
-    steps_.clear();  // the pools have moved
+    forget_steps();  // the pools have moved
   }
-  if (steps_.size() >= max_steps) steps_.clear();
+  if (steps_.size() >= max_steps) forget_steps();
   const int end = sections_of(shape).end;
   if (static_cast<int>(input_.size()) < end) {
-    mx::synchronize();
-    steps_.clear();  // they read the old one
+    forget_steps();  // they read the old one
     input_ = zeros(2 * end);
   }
   auto step = record(shape, state);

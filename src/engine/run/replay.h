@@ -74,6 +74,7 @@ class Replays {
   std::vector<std::int32_t> input_of(const Batch& batch, const Shape& shape) const;
   std::vector<void*> places_of(const nn::ModelState& state) const;
   Step* step_of(const Shape& shape, nn::ModelState& state);
+  void forget_steps();
   std::optional<Step> record(const Shape& shape, nn::ModelState& state);
   models::StepInput step_input(kernels::gpu::Executor& recorder, const Shape& shape,
                                const std::vector<mx::array>& views) const;

@@ -58,7 +58,7 @@ class Fibers {
 
   std::deque<Fiber> fibers_;  // grows only, and moves none: a fiber knows itself by its address
   std::vector<float> shared_;
-  std::vector<float> exchanged_[2];  // by thread, in turns: a lane may be one exchange behind
+  std::vector<float> exchanged_[2];   // by thread, in turns: a lane may be one exchange behind
   [[maybe_unused]] ucontext_t main_;  ///< where contexts are swapped
   jmp_buf main_place_;
   // For AddressSanitizer.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -233,10 +234,36 @@ class HostSlots {
   int turn_ = 0;
 };
 
+// Arrays that the GPU has still to read by ways that MLX knows nothing of. MLX gives the memory of an array that nobody holds to the next one,
+// and what the host writes there would be read instead: wrong tokens where the GPU lags behind the host.
+class Held {
+ public:
+  explicit Held(const cu::Driver& driver) : driver_(driver) {
+    for (auto& slot : slots_)
+      require(driver_, driver_.create_event(&slot.event, event_without_time), "an event");
+  }
+  /// Until what the stream does now is done.
+  void hold(const mx::array& array, cu::Stream stream) {
+    auto& slot = slots_[static_cast<std::size_t>(turn_++) % slots_.size()];
+    if (slot.array) require(driver_, driver_.wait_event(slot.event), "an event");
+    slot.array = array;
+    require(driver_, driver_.record_event(slot.event, stream), "an event");
+  }
+
+ private:
+  struct Slot {
+    std::optional<mx::array> array;
+    cu::Event event = nullptr;
+  };
+  const cu::Driver& driver_;
+  std::array<Slot, 8> slots_;
+  int turn_ = 0;
+};
+
 class CudaPlayer final : public Player {
  public:
   explicit CudaPlayer(const cu::Driver& driver)
-      : driver_(driver), functions_(driver), up_(driver), down_(driver) {
+      : driver_(driver), functions_(driver), up_(driver), down_(driver), sources_(driver) {
     require(driver_, driver_.create_stream(&capture_, non_blocking_stream), "a stream");
   }
   std::unique_ptr<Playback> prepare(Plan plan) override {
@@ -253,11 +280,12 @@ class CudaPlayer final : public Player {
     up_.mark(slot, stream);
   }
   void copy(const mx::array& from, const mx::array& to, int count) override {
-    require(
-        driver_,
-        driver_.within_device(address(memory_of(to)), address(memory_of(from)),
-                              static_cast<std::size_t>(count) * sizeof(std::int32_t), mlx_stream()),
-        "tokens");
+    const auto stream = mlx_stream();
+    require(driver_,
+            driver_.within_device(address(memory_of(to)), address(memory_of(from)),
+                                  static_cast<std::size_t>(count) * sizeof(std::int32_t), stream),
+            "tokens");
+    sources_.hold(from, stream);
   }
   int ask(const mx::array& from, int count) override {
     const int slot = down_.next(static_cast<std::size_t>(count));
@@ -282,6 +310,7 @@ class CudaPlayer final : public Player {
   Functions functions_;
   cu::Stream capture_ = nullptr;
   HostSlots up_, down_;
+  Held sources_;
   std::array<int, HostSlots::count> counts_ = {};
 };
 
