@@ -39,6 +39,9 @@ Tokens joined(Tokens a, const Tokens& b) {
 
 class Recurrent : public ::testing::TestWithParam<std::tuple<bool, bool>> {
  protected:
+  // The model of these tests reads a layout's slots, which our kernels' layouts leave out.
+  const kernels::gpu::UseExecutor mlx_{nullptr};
+
   HashConfig config() const {
     HashConfig config;
     std::tie(config.host_memory, config.overlap) = GetParam();
