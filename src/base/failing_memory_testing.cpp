@@ -57,5 +57,12 @@ void FailingMemory::spare_this_thread() { is_spared = true; }
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+// AddressSanitizer has one of its own, whose memory is not for the delete below: libraries sort by it.
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return pippin::fails_now() ? nullptr : std::malloc(size == 0 ? 1 : size);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}

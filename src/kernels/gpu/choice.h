@@ -4,13 +4,13 @@
 #include <mlx/mlx.h>
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "kernels/gpu/kernel.h"
@@ -26,7 +26,11 @@ struct Use {
   /// rows() of a step and, of attention: heads, their keys' heads, numbers of a head; of a product: outputs, inputs, bits, 1 with a residual;
   /// of all others: the width.
   std::array<int, 5> numbers;
-  auto operator<=>(const Use&) const = default;
+  bool operator==(const Use&) const = default;
+  bool operator<(const Use& other) const {
+    return std::tie(operation, dtype, numbers) <
+           std::tie(other.operation, other.dtype, other.numbers);
+  }
 };
 
 /// Rows, rounded up to a power of two: steps of nearly as many have one use.
