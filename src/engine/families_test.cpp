@@ -5,6 +5,7 @@
 #include <functional>
 #include <future>
 
+#include "base/sanitized.h"
 #include "engine/disk/index.h"
 #include "engine/disk/testing.h"
 #include "engine/testing.h"
@@ -146,43 +147,70 @@ TEST(SharedKv, PagesOnDiskHoldTheLayersThatKeepThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, FamilyTest,
-    ::testing::Values(
-        Family{"llama-bf16", How::mlx}, Family{"llama-bf16", How::cpu_float32},
-        Family{"gemma3_text-bf16", How::cpu_float32}, Family{"gemma3_text-bf16", How::cpu_kv8},
-        Family{"gemma3_text-bf16", How::mlx, true},
-        Family{"gemma3_text-bf16", How::cpu_float32, true},
-        Family{"gpt_oss-bf16", How::cpu_float32, true}, Family{"cohere2-bf16", How::cpu_kv8, true},
-        Family{"lfm2-bf16", How::mlx}, Family{"lfm2-bf16", How::cpu_float32},
-        Family{"lfm2-mlx-4bit", How::cpu_kv8}, Family{"qwen3_5-f32", How::mlx},
-        Family{"qwen3_5-f32", How::cpu_float32}, Family{"qwen3_5-mlx-4bit", How::cpu_kv8},
-        Family{"ministral3-bf16", How::cpu_float32}, Family{"nemotron_h_moe-bf16", How::mlx},
-        Family{"nemotron_h_moe-bf16", How::cpu_float32},
-        Family{"nemotron_h-mlx-4bit", How::cpu_kv8},
-        Family{"qwen3_5_vision-bf16", How::mlx, false, true},
-        Family{"qwen3_5_vision-bf16", How::cpu_float32, false, true},
-        Family{"qwen3_5_vision-mlx-4bit", How::cpu_kv8, false, true},
-        Family{"qwen3_5_moe-bf16", How::cpu_float32, false, true},
-        Family{"qwen3_next-bf16", How::cpu_float32}, Family{"lfm2_moe-bf16", How::cpu_float32},
-        Family{"granitemoehybrid-bf16", How::cpu_float32}, Family{"gemma4_text-bf16", How::mlx},
-        Family{"gemma4_text-bf16", How::cpu_float32, true},
-        Family{"gemma4-bf16", How::cpu_float32, true}, Family{"gemma4-mlx-4bit", How::cpu_kv8},
-        Family{"gemma4-mlx-4bit", How::mlx, true}, Family{"gemma3n-bf16", How::cpu_float32, true},
-        Family{"glm4_moe_lite-bf16", How::mlx}, Family{"glm4_moe_lite-bf16", How::cpu_float32},
-        Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
-        Family{"deepseek_v2-bf16", How::cpu_float32}, Family{"deepseek_v3-bf16", How::cpu_float32},
-        Family{"mistral4-bf16", How::cpu_float32}, Family{"llama-bf16", How::gpu_emulated},
-        Family{"gemma3_text-bf16", How::gpu_emulated, true},
-        Family{"gemma4-mlx-4bit", How::gpu_emulated, true},
-        Family{"gemma4_text-bf16", How::gpu_emulated},
-        Family{"glm4_moe_lite-mlx-4bit", How::gpu_emulated}),
-    [](const auto& info) {
-      std::string name = std::string(info.param.checkpoint) + "_" + name_of({info.param.how, 0}) +
-                         (info.param.windows ? "_windows" : "");
-      for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-      return name;
-    });
+// Under sanitizers one of each kind of state, kernels and weights.
+std::vector<Family> families() {
+  if (sanitized)
+    return {Family{"llama-bf16", How::cpu_float32},
+            Family{"gemma3_text-bf16", How::mlx, true},
+            Family{"lfm2-bf16", How::cpu_float32},
+            Family{"nemotron_h-mlx-4bit", How::cpu_kv8},
+            Family{"qwen3_5_vision-mlx-4bit", How::cpu_kv8, false, true},
+            Family{"gemma4-bf16", How::cpu_float32, true},
+            Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
+            Family{"gemma4_text-bf16", How::gpu_emulated}};
+  return {Family{"llama-bf16", How::mlx},
+          Family{"llama-bf16", How::cpu_float32},
+          Family{"gemma3_text-bf16", How::cpu_float32},
+          Family{"gemma3_text-bf16", How::cpu_kv8},
+          Family{"gemma3_text-bf16", How::mlx, true},
+          Family{"gemma3_text-bf16", How::cpu_float32, true},
+          Family{"gpt_oss-bf16", How::cpu_float32, true},
+          Family{"cohere2-bf16", How::cpu_kv8, true},
+          Family{"lfm2-bf16", How::mlx},
+          Family{"lfm2-bf16", How::cpu_float32},
+          Family{"lfm2-mlx-4bit", How::cpu_kv8},
+          Family{"qwen3_5-f32", How::mlx},
+          Family{"qwen3_5-f32", How::cpu_float32},
+          Family{"qwen3_5-mlx-4bit", How::cpu_kv8},
+          Family{"ministral3-bf16", How::cpu_float32},
+          Family{"nemotron_h_moe-bf16", How::mlx},
+          Family{"nemotron_h_moe-bf16", How::cpu_float32},
+          Family{"nemotron_h-mlx-4bit", How::cpu_kv8},
+          Family{"qwen3_5_vision-bf16", How::mlx, false, true},
+          Family{"qwen3_5_vision-bf16", How::cpu_float32, false, true},
+          Family{"qwen3_5_vision-mlx-4bit", How::cpu_kv8, false, true},
+          Family{"qwen3_5_moe-bf16", How::cpu_float32, false, true},
+          Family{"qwen3_next-bf16", How::cpu_float32},
+          Family{"lfm2_moe-bf16", How::cpu_float32},
+          Family{"granitemoehybrid-bf16", How::cpu_float32},
+          Family{"gemma4_text-bf16", How::mlx},
+          Family{"gemma4_text-bf16", How::cpu_float32, true},
+          Family{"gemma4-bf16", How::cpu_float32, true},
+          Family{"gemma4-mlx-4bit", How::cpu_kv8},
+          Family{"gemma4-mlx-4bit", How::mlx, true},
+          Family{"gemma3n-bf16", How::cpu_float32, true},
+          Family{"glm4_moe_lite-bf16", How::mlx},
+          Family{"glm4_moe_lite-bf16", How::cpu_float32},
+          Family{"glm4_moe_lite-mlx-4bit", How::cpu_kv8},
+          Family{"deepseek_v2-bf16", How::cpu_float32},
+          Family{"deepseek_v3-bf16", How::cpu_float32},
+          Family{"mistral4-bf16", How::cpu_float32},
+          Family{"llama-bf16", How::gpu_emulated},
+          Family{"gemma3_text-bf16", How::gpu_emulated, true},
+          Family{"gemma4-mlx-4bit", How::gpu_emulated, true},
+          Family{"gemma4_text-bf16", How::gpu_emulated},
+          Family{"glm4_moe_lite-mlx-4bit", How::gpu_emulated}};
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyTest, ::testing::ValuesIn(families()),
+                         [](const auto& info) {
+                           std::string name = std::string(info.param.checkpoint) + "_" +
+                                              name_of({info.param.how, 0}) +
+                                              (info.param.windows ? "_windows" : "");
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace pippin::engine
