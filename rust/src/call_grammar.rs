@@ -103,7 +103,7 @@ pub struct Writer<'a> {
     num_rules: usize,
     /// The parts of schemas that are not strict which are not kept to.
     ignored: Vec<String>,
-    /// Of all tools' schemas so far.
+    /// The members of all tools' schemas so far.
     members: usize,
 }
 

@@ -34,9 +34,9 @@ pub const MAX_LEVELS: usize = 20_000;
 const FIRST_FUEL: u64 = 2_000_000;
 /// Classes of characters in patterns, of up to 700 ranges each.
 const MAX_CLASSES: usize = 10_000;
-/// Of a regular expression.
+/// Bytes of a regular expression.
 const MAX_REGEX: usize = 256 << 10;
-/// Of the rules of a client's grammar; what is repeated is written out, which takes longer.
+/// Texts and expressions in the rules of a client's grammar; what is repeated is written out, which takes longer.
 const MAX_PARTS: usize = 10_000;
 const REPEAT: usize = 5;
 /// Parentheses within one another; llguidance takes no more.

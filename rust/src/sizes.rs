@@ -85,7 +85,7 @@ pub fn check_all(roots: &[Json]) -> Outcome<()> {
     Ok(())
 }
 
-/// Of all objects of a schema.
+/// The members of all objects of a schema.
 pub fn num_members(root: &Json) -> usize {
     let (mut members, mut nodes) = (0, vec![root]);
     while let Some(node) = nodes.pop() {

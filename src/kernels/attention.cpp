@@ -171,7 +171,7 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
   return rows_first(attend_context(queries, keys, values, mask, options));
 }
 
-// Of all rows' attention, or, where the heads were made by others, of a group's alone.
+// The use of all rows' attention, or, where the heads were made by others, of a group's alone.
 gpu::Use attention_use(mx::Dtype dtype, const AttentionShape& shape, int rows, bool alone) {
   return {gpu::Operation::attention,
           dtype.val(),

@@ -82,7 +82,7 @@ class Steps {
   int length_of(int row) const {
     return std::min(prompt_pages_ * options_.page_size, 1 + row * 149 % std::max(prompt_, 1));
   }
-  // Of a step's row: any tokens, the same each time.
+  // The token of a step's row: any one, the same each time.
   std::int32_t token(int row) const {
     return static_cast<std::int32_t>((static_cast<std::int64_t>(row) + 1) * 7919 %
                                      model_.traits().vocab_size);

@@ -150,12 +150,9 @@ Current& current() {
   return current;
 }
 
-struct Here {
-  bool chosen = false;
-  Executor* executor = nullptr;
-};
-Here& here() {
-  static thread_local Here here;
+// The calling thread's own, over the former.
+Current& here() {
+  static thread_local Current here;
   return here;
 }
 
