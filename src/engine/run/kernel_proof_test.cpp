@@ -85,8 +85,8 @@ TEST_F(KernelProof, EveryOperationOfAModelIsTried) {
   const auto model = load("qwen3-mlx-8bit");
   const auto proofs = prove_kernels(*model, options_);
   using Of = gpu::Operation;
-  for (const auto operation :
-       {Of::attention, Of::product, Of::norm, Of::gate, Of::embedding, Of::angles, Of::largest})
+  for (const auto operation : {Of::attention, Of::product, Of::norm, Of::gate, Of::embedding,
+                               Of::angles, Of::largest, Of::sampling})
     EXPECT_GE(count(proofs, operation), 3u) << gpu::text_of({operation, {}, {}});
   for (const auto& proof : proofs)
     EXPECT_TRUE(proof.right()) << gpu::text_of(proof.use) << ": " << proof.error << " of "

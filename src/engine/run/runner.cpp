@@ -259,12 +259,13 @@ bool Runner::replay(const Batch& batch, StepMasks& masks, LaunchedStep& step) {
   const auto replayed = replays_->launch(batch, *state_, chooses, sampled_);
   if (!replayed) return false;
   step.laid_out = now();
-  if (chooses) {
-    sampled_ = replayed->ids;
-    step.request = replayed->request;
+  if (masks.any()) step.rows = sample_rows(batch, masks);
+  if (const auto chosen = chooses ? replayed->chosen : replays_->choose(step.rows)) {
+    sampled_ = chosen->ids;
+    step.request = chosen->request;
+    for (auto& row : step.rows) row.allowed = {};
     return true;
   }
-  if (masks.any()) step.rows = sample_rows(batch, masks);
   sample_step(mx::astype(replayed->logits, mx::float32), masks, step, std::vector<mx::array>{});
   return true;
 }
