@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "engine/run/replay.h"
 #include "engine/run/sampler.h"
+#include "kernels/gpu/tokens.h"
 #include "kernels/layout.h"
 
 namespace pippin::engine {
@@ -115,20 +116,22 @@ class Steps {
         {},
         std::move(states)};
     auto logits = model_.forward(input, state_);
+    const auto made = gpu::before_cast(logits);  // an array that is computed doesn't know
     auto results = state_.arrays();
     results.insert(results.end(), {logits, sample(logits, greedy_rows(wanted.size())).tokens});
     mx::eval(std::move(results));
-    if (gpu::compares()) try_sampling(logits);
+    if (gpu::compares()) try_sampling(made);
     return logits;
   }
 
   // Rows of each kind that is launched in another way.
-  static void try_sampling(const mx::array& logits) {
-    const auto count = static_cast<std::size_t>(logits.shape(0));
-    const std::vector<std::uint32_t> mask(static_cast<std::size_t>(logits.shape(1) + 31) / 32,
+  static void try_sampling(const mx::array& made) {
+    const auto logits = [&] { return mx::astype(made, mx::float32); };
+    const auto count = static_cast<std::size_t>(made.shape(0));
+    const std::vector<std::uint32_t> mask(static_cast<std::size_t>(made.shape(1) + 31) / 32,
                                           0xb6db6db6u);
     auto rows = greedy_rows(count);
-    const auto choose = [&] { sample(logits, rows).tokens.eval(); };
+    const auto choose = [&] { sample(logits(), rows).tokens.eval(); };
     for (std::size_t i = 0; i < count; ++i) {
       rows[i].options.temperature = 1;
       rows[i].uniform = uniform_of(1, static_cast<std::int64_t>(i));

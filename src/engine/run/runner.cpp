@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "kernels/gpu/tokens.h"
 #include "kernels/layout.h"
 
 namespace pippin::engine {
@@ -276,11 +277,13 @@ void Runner::compute(const Batch& batch, LaunchedStep& step) {
   const auto input = lay_out(batch);
   step.laid_out = now();
   state_->take_over_pools();
-  const auto logits = model_->forward(input, *state_);
+  auto logits = model_->forward(input, *state_);
   auto results = state_->arrays();
   if (masks.any()) {  // a GPU computes while the masks are waited for
-    results.push_back(logits);
+    const auto made = kernels::gpu::before_cast(logits);
+    results.push_back(made);
     mx::async_eval(std::exchange(results, {}));
+    logits = mx::astype(made, mx::float32);
   }
   step.rows = sample_rows(batch, masks);
   // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.

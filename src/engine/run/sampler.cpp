@@ -128,7 +128,9 @@ mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
 mx::array parts_up_to(const mx::array& tokens, const mx::array& logits,
                       const std::vector<SampleRow>& rows) {
   const auto cumulative = mx::cumsum(kept_weights(logits, rows), -1);
-  const auto at = mx::take_along_axis(cumulative, mx::reshape(tokens, {-1, 1}), -1);
+  const auto places = mx::clip(mx::reshape(tokens, {-1, 1}), mx::array(0),
+                               mx::array(logits.shape(1) - 1));  // a wrong kernel gives any token
+  const auto at = mx::take_along_axis(cumulative, places, -1);
   return mx::flatten(at / last_column(cumulative));
 }
 

@@ -216,9 +216,9 @@ FN void sample_bins(DEVICE const T* x, DEVICE const float* found, DEVICE const i
   for (int i = begin + int(tid); i < end; i += 256) {
     const float number = sample_number(float(numbers[i]));
     const uint key = sample_key(number) >> LOW;
-    const ulong weight = by_weight ? sample_weight(sample_exponent(number, row)) : 1u;
-    if (key > s.cut) kept += weight;
     if ((key & settled) != s.prefix) continue;
+    const ulong weight = by_weight ? sample_weight(sample_exponent(number, row)) : 1u;
+    if (key > s.cut) kept += weight;  // of the first level, which looks at all
     const uint at = ((key >> shift) & digits) * 32u + tid % 32u;  // a lane has bins of its own
     shared_add(lanes + at, uint(weight & 0xfffffu));
     if (by_weight) shared_add(lanes + 2048u + at, uint(weight >> 20));
