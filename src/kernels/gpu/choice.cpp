@@ -195,14 +195,13 @@ Proof Trial::proof_of(const Use& use, const Make& own, const Make& mlx) {
     const auto theirs = make(Turn::mlx, mlx);
     const auto mine = make(Turn::own, own);
     worst_by_bound(mine, theirs, proof);
+    if (!proof.right() || calls_ == 0) return proof;
+    timing_ = true;
+    proof.own_us = microseconds(Turn::own, own);
+    proof.mlx_us = microseconds(Turn::mlx, mlx);
   } catch (const std::exception& thrown) {
     proof.failure = thrown.what();
-    return proof;
   }
-  if (!proof.right() || calls_ == 0) return proof;
-  timing_ = true;
-  proof.own_us = microseconds(Turn::own, own);
-  proof.mlx_us = microseconds(Turn::mlx, mlx);
   timing_ = false;
   return proof;
 }
