@@ -172,6 +172,8 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
   return rows_first(attend_context(queries, keys, values, mask, options));
 }
 
+constexpr int any_rows = 0;  // of a use: prompts' chunks
+
 // The use of all rows' attention, or, where the heads were made by others, of a group's alone.
 gpu::Use attention_use(mx::Dtype dtype, const AttentionShape& shape, int rows, bool alone) {
   return {gpu::Operation::attention,
@@ -231,13 +233,34 @@ mx::array out_rows(const mx::array& out, int first, int count) {
   return mx::slice(out, {first, 0}, {first + count, out.shape(1)});
 }
 
+// The rows of all chunks, in order; absent where MLX's operations attend them, each chunk by itself.
+std::optional<mx::array> attend_chunks(const Step& step, const PagedLayout& layout,
+                                       const ScoreOptions& options, bool decided) {
+  const auto& q = step.q;
+  const auto& pool = step.k_pool;
+  if (step.values_in_keys || step.value_dim != q.shape(2) ||
+      !chunks_by_kernel(layout, q.shape(2), q.dtype(), pool.dtype()))
+    return {};
+  const auto by_kernel = [&] {
+    return prefill_attention(*gpu::executor(), q, pool, step.v_pool, *layout.chunks,
+                             kernel_options(options));
+  };
+  if (decided) return by_kernel();
+  const auto use =
+      attention_use(q.dtype(), {q.shape(1), pool.shape(1), q.shape(2)}, any_rows, true);
+  if (!gpu::chosen(use)) return {};
+  return gpu::proved_one(use, by_kernel, [&] {
+    std::vector<mx::array> outputs;
+    for (const auto& group : layout.groups)
+      if (!group.contexts) outputs.push_back(attend_by_mlx(step, group, options));
+    return concatenate_rows(std::move(outputs));
+  });
+}
+
 mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options,
                         bool decided) {
+  const auto chunks = attend_chunks(step, layout, options, decided);
   std::vector<mx::array> outputs;
-  std::optional<mx::array> chunks;
-  if (decided && chunks_by_kernel(layout, step.q.shape(2), step.q.dtype(), step.k_pool.dtype()))
-    chunks = prefill_attention(*gpu::executor(), step.q, step.k_pool, step.v_pool, *layout.chunks,
-                               kernel_options(options));
   int taken = 0;  // rows of chunks
   for (const auto& group : layout.groups) {
     if (!chunks || group.contexts) {
@@ -264,7 +287,8 @@ bool gpu_rotates(const RowPositions& rows, int head_dim) {
 }
 
 gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const PagedLayout& layout) {
-  return attention_use(qkv.dtype(), spec.shape, all_decode(layout) ? gpu::rows(qkv) : 0, false);
+  return attention_use(qkv.dtype(), spec.shape, all_decode(layout) ? gpu::rows(qkv) : any_rows,
+                       false);
 }
 
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
