@@ -187,7 +187,7 @@ typedef enum PippinGrammarKind {
   PIPPIN_GRAMMAR_REGEX = 2,        ///< matches the whole answer
   PIPPIN_GRAMMAR_CHOICE = 3,       ///< a JSON array of strings, of which the answer is one
   PIPPIN_GRAMMAR_LARK = 4,   ///< llguidance's dialect of Lark; it begins with the rule `start`
-  PIPPIN_GRAMMAR_CALLS = 5,  ///< tool calls, described in rust/src/call_grammar.rs
+  PIPPIN_GRAMMAR_CALLS = 5,  ///< tool calls, described in rust/src/grammar/call_grammar.rs
 } PippinGrammarKind;
 
 /// Follows one answer through a grammar.

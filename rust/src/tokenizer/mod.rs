@@ -1,0 +1,3 @@
+pub mod detokenizer;
+pub mod token_bytes;
+pub mod tokenizer;
