@@ -35,6 +35,7 @@ mod relax;
 mod room;
 mod rule_depth;
 mod schema;
+pub mod sentence_piece;
 mod sequences;
 mod sizes;
 mod strftime;

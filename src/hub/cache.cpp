@@ -18,6 +18,7 @@
 #include "hub/hash.h"
 #include "hub/plan.h"
 #include "pippin/error.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::hub {
 namespace {
@@ -133,13 +134,24 @@ Descriptor CachedRepo::lock(const std::string& hash, const std::function<void()>
   return descriptor;
 }
 
+namespace {
+
+bool has_tokenizer(const fs::path& snapshot) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(snapshot, error)) {
+    const auto name = entry.path().filename().string();
+    if (name != "merges.txt" && vocabulary::is_tokenizer_file(name) && is_file(entry.path()))
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::vector<std::string> missing_files(const fs::path& snapshot) {
   std::vector<std::string> missing;
   if (!is_file(snapshot / "config.json")) missing.push_back("config.json");
-  const std::array tokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json"};
-  if (std::none_of(tokenizers.begin(), tokenizers.end(),
-                   [&](const char* name) { return is_file(snapshot / name); }))
-    missing.push_back("tokenizer.json");
+  if (!has_tokenizer(snapshot)) missing.push_back("tokenizer.json");
   if (is_file(snapshot / index_name)) {
     for (const std::string& name : indexed_files(read_text(snapshot / index_name)))
       if (!is_safe_path(name) || !is_file(snapshot / name)) missing.push_back(name);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::hub {
 namespace {
@@ -18,8 +19,6 @@ constexpr std::string_view small_files[] = {
     "processor_config.json", "preprocessor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json",  "video_preprocessor_config.json",
 };
-// Where there is no tokenizer.json.
-constexpr std::string_view other_tokenizers[] = {"merges.txt", "tokenizer.model", "vocab.json"};
 constexpr std::string_view template_folder = "additional_chat_templates/";
 
 template <class Names>
@@ -93,7 +92,7 @@ Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo) {
   const bool has_tokenizer = has(files, "tokenizer.json"), has_index = has(files, index_name);
   for (const RemoteFile& file : files) {
     if (is_in(small_files, file.path) || is_template(file.path) ||
-        (!has_tokenizer && is_in(other_tokenizers, file.path)))
+        (!has_tokenizer && vocabulary::is_tokenizer_file(file.path)))
       plan.small.push_back(file);
     else if (is_weights(file.path))
       plan.weights.push_back(file);

@@ -48,10 +48,17 @@ TEST(Plan, TakesWhatAModelNeeds) {
 }
 
 TEST(Plan, TakesOtherTokenizersWhereThereIsNoTokenizerJson) {
-  EXPECT_EQ(
-      names(plan_files(files({"config.json", "a.safetensors", "vocab.json", "merges.txt"}), "o/n")
-                .small),
-      (Names{"config.json", "merges.txt", "vocab.json"}));
+  const auto small = [](std::initializer_list<const char*> paths) {
+    return names(plan_files(files(paths), "o/n").small);
+  };
+  EXPECT_EQ(small({"config.json", "a.safetensors", "vocab.json", "merges.txt"}),
+            (Names{"config.json", "merges.txt", "vocab.json"}));
+  for (const char* name : {"tekken.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken"}) {
+    EXPECT_EQ(small({"config.json", "a.safetensors", name}), (Names{"config.json", name}));
+    EXPECT_EQ(small({"config.json", "a.safetensors", "tokenizer.json", name}),
+              (Names{"config.json", "tokenizer.json"}));
+  }
+  EXPECT_EQ(small({"config.json", "a.safetensors", "sub/qwen.tiktoken"}), Names{"config.json"});
 }
 
 TEST(Plan, TakesTheWeightsOfTheIndex) {

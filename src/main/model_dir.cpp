@@ -91,7 +91,8 @@ fs::path find_model(const std::string& model, const fs::path& program) {
       Code::not_found,
       (fs::is_directory(model, ignored) ? "there is no config.json in the directory '" + model + "'"
                                         : "there is no directory '" + model + "'") +
-          "; a model is a directory with config.json, tokenizer.json and "
+          "; a model is a directory with config.json, a tokenizer (tokenizer.json, tekken.json, "
+          "tokenizer.model ...) and "
           "*.safetensors, a GGUF file, organization/name or a short name of one that "
           "a hub has (see pippin pull --help), or 'demo' for the "
           "built-in one");
