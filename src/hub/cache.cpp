@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
@@ -15,6 +14,7 @@
 #include <system_error>
 
 #include "base/files.h"
+#include "hub/gguf_choice.h"
 #include "hub/hash.h"
 #include "hub/plan.h"
 #include "pippin/error.h"
@@ -146,9 +146,26 @@ bool has_tokenizer(const fs::path& snapshot) {
   return false;
 }
 
+// The GGUF file of the quantization, or the first of its parts, where all are there. Without one, of a snapshot that has no safetensors.
+std::optional<fs::path> find_gguf(const fs::path& snapshot, const std::string& quantization) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (auto item = fs::recursive_directory_iterator(snapshot, error);
+       !error && item != fs::end(item); item.increment(error)) {
+    if (quantization.empty() && item->path().extension() == ".safetensors") return {};
+    if (is_file(item->path())) paths.push_back(item->path().lexically_relative(snapshot).string());
+  }
+  try {
+    return snapshot / choose_gguf(paths, quantization, "").front();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> missing_files(const fs::path& snapshot) {
+  if (find_gguf(snapshot, "")) return {};
   std::vector<std::string> missing;
   if (!is_file(snapshot / "config.json")) missing.push_back("config.json");
   if (!has_tokenizer(snapshot)) missing.push_back("tokenizer.json");
@@ -167,8 +184,11 @@ std::vector<std::string> missing_files(const fs::path& snapshot) {
 std::optional<fs::path> find_snapshot(const fs::path& cache, const ModelName& name) {
   const CachedRepo repo(cache, name.repo);
   const auto commit = repo.commit_of(name.revision);
-  if (!commit || !missing_files(repo.snapshot(*commit)).empty()) return {};
-  return repo.snapshot(*commit);
+  if (!commit) return {};
+  const fs::path snapshot = repo.snapshot(*commit);
+  if (auto file = find_gguf(snapshot, name.quantization)) return file;
+  if (!name.quantization.empty() || !missing_files(snapshot).empty()) return {};
+  return snapshot;
 }
 
 }  // namespace pippin::hub

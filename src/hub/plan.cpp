@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "hub/gguf_choice.h"
 #include "vocabulary/model_tokenizer.h"
 
 namespace pippin::hub {
@@ -56,6 +57,7 @@ void check_paths(const std::vector<RemoteFile>& files, const std::string& repo) 
 }
 
 void check_whole(const Plan& plan, const std::vector<RemoteFile>& files, const std::string& repo) {
+  if (plan.gguf) return;
   if (!has(plan.small, "config.json"))
     refuse(repo + " holds no model that Pippin can run: it has no config.json");
   if (!plan.weights.empty()) return;
@@ -63,10 +65,34 @@ void check_whole(const Plan& plan, const std::vector<RemoteFile>& files, const s
     return std::any_of(files.begin(), files.end(),
                        [&](const RemoteFile& file) { return file.path.ends_with(suffix); });
   };
-  refuse(repo + " has no *.safetensors" +
-         (ends_so(".gguf")  ? "; GGUF files are not supported yet"
-          : ends_so(".bin") ? "; Pippin does not read *.bin (pickle)"
-                            : ""));
+  refuse(repo + " has neither *.safetensors nor *.gguf" +
+         (ends_so(".bin") ? "; Pippin does not read *.bin (pickle)" : ""));
+}
+
+bool wants_gguf(const std::vector<RemoteFile>& files) {
+  const auto any = [&](auto&& is) {
+    return std::any_of(files.begin(), files.end(),
+                       [&](const RemoteFile& file) { return is(file.path); });
+  };
+  return any(is_gguf_model) && !any(is_weights);
+}
+
+Plan plan_gguf(const std::vector<RemoteFile>& files, const std::string& repo,
+               const std::string& quantization) {
+  Plan plan;
+  plan.gguf = true;
+  std::vector<std::string> paths;
+  for (const RemoteFile& file : files) {
+    if (file.path == "config.json")
+      plan.small.push_back(file);  // says what the model is before the weights come
+    if (is_gguf_model(file.path)) paths.push_back(file.path);
+  }
+  for (const auto& path : choose_gguf(paths, quantization, repo))
+    plan.weights.push_back(*std::find_if(
+        files.begin(), files.end(), [&](const RemoteFile& file) { return file.path == path; }));
+  check_paths(plan.small, repo);
+  check_paths(plan.weights, repo);
+  return plan;
 }
 
 }  // namespace
@@ -87,7 +113,9 @@ bool is_safe_path(std::string_view path) {
   }
 }
 
-Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo) {
+Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo,
+                const std::string& quantization) {
+  if (!quantization.empty() || wants_gguf(files)) return plan_gguf(files, repo, quantization);
   Plan plan;
   const bool has_tokenizer = has(files, "tokenizer.json"), has_index = has(files, index_name);
   for (const RemoteFile& file : files) {

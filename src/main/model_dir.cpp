@@ -38,14 +38,20 @@ std::vector<fs::path> gguf_files(const fs::path& dir) {
   return files;
 }
 
+// Absolute. The last link is not followed: in a hub's cache it leads to a file without a name, beside which no parts are found.
+fs::path named_path(const fs::path& file) {
+  const auto absolute = fs::absolute(file).lexically_normal();
+  return fs::canonical(absolute.parent_path()) / absolute.filename();
+}
+
 // A GGUF file, or the only one of a directory that has no other weights.
 std::optional<fs::path> find_gguf(const fs::path& model) {
   std::error_code ignored;
-  if (fs::is_regular_file(model, ignored) && gguf::is_gguf(model)) return fs::canonical(model);
+  if (fs::is_regular_file(model, ignored) && gguf::is_gguf(model)) return named_path(model);
   if (!fs::is_directory(model, ignored)) return {};
   const auto files = gguf_files(model);
   if (files.empty()) return {};
-  if (files.size() == 1) return fs::canonical(files.front());
+  if (files.size() == 1) return named_path(files.front());
   std::string names;
   for (const auto& file : files) names += (names.empty() ? "" : ", ") + file.filename().string();
   throw Error(Code::invalid_argument,
