@@ -107,6 +107,12 @@ int32_t pippin_tokenizer_vocab_size(const PippinTokenizer* tokenizer);
 /// 1 when the id is an added token marked special, else 0.
 int pippin_tokenizer_is_special(const PippinTokenizer* tokenizer, int32_t id);
 
+/// Reads the bytes of a SentencePiece model (tokenizer.model) into a JSON object in `out`: pieces, scores and kinds by id; model_type, byte_fallback,
+/// treat_whitespace_as_suffix, unk_id, bos_id, eos_id and pad_id of its trainer; charsmap (base64), add_dummy_prefix, remove_extra_whitespaces
+/// and escape_whitespaces of its normalizer; denormalizes. Absent fields have the format's defaults.
+PippinStatus pippin_sentence_piece_read(const uint8_t* data, size_t size, PippinBuffer* out,
+                                        PippinBuffer* error);
+
 // ---- Streaming detokenizer ----------------------------------------------------------------------
 
 typedef struct PippinDetokenizer PippinDetokenizer;

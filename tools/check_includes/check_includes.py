@@ -23,9 +23,10 @@ MAX_LINES = 600
 # Folder -> the folders that it may include (besides itself).
 FOLDERS = {
     "base": set(),
-    "hub": {"base"},
-    "gguf": {"base"},
-    "text": {"base", "gguf"},
+    "hub": {"base", "vocabulary"},
+    "vocabulary": {"base"},
+    "gguf": {"base", "vocabulary"},
+    "text": {"base", "vocabulary", "gguf"},
     "media": {"base"},
     "kernels": {"base"},
     "nn": {"base", "gguf", "kernels"},
@@ -71,7 +72,7 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu", "emulated": "kerne
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "vocabulary/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],

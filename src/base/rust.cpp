@@ -1,8 +1,8 @@
-#include "text/rust.h"
+#include "base/rust.h"
 
 #include "pippin/error.h"
 
-namespace pippin::text::rust {
+namespace pippin::rust {
 
 namespace {
 
@@ -36,4 +36,4 @@ void check(PippinStatus status, std::string_view error, std::string_view where,
   throw Error(code_of(status), "[" + std::string(where) + "] " + without_nul(error), field);
 }
 
-}  // namespace pippin::text::rust
+}  // namespace pippin::rust

@@ -7,7 +7,7 @@
 
 #include "pippin_rust.h"
 
-namespace pippin::text::rust {
+namespace pippin::rust {
 
 /// Owns a buffer that the library filled.
 class Buffer {
@@ -37,4 +37,4 @@ inline void check(PippinStatus status, const Buffer& error, std::string_view whe
   check(status, error.view(), where, field);
 }
 
-}  // namespace pippin::text::rust
+}  // namespace pippin::rust
