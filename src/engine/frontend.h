@@ -37,7 +37,8 @@ class Frontend final : public Engine {
   const ModelInfo& info() const override { return info_; }
   EngineStats stats() const override;
 
-  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
+  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile,
+                    const SamplingOptions& sampling = greedy_sampling());
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
  private:
