@@ -3,7 +3,7 @@
 #
 # A static library does not hold what it needs: PippinConfig.cmake looks for the system's libraries. Only CMake's generator knows
 # them all, so it fails where _pippin_libraries lacks one.
-set(_pippin_libraries base cpu engine gguf gpu kernels media models nn text)
+set(_pippin_libraries base cpu engine gguf gpu kernels media models nn text vocabulary)
 
 add_library(pippin_api INTERFACE)
 add_library(Pippin::pippin ALIAS pippin_api)
