@@ -64,7 +64,7 @@ class Frontend final : public Engine {
   std::unique_ptr<ConstraintMaker> constraints_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   std::int64_t grammar_bytes_ = 0;
-  int max_queue_ = 0;
+  int max_batch_tokens_ = 0, max_queue_ = 0;
   double request_timeout_s_ = 0;
   std::size_t max_unread_tokens_ = 0;
   std::vector<std::int32_t> end_tokens_;

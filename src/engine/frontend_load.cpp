@@ -78,6 +78,15 @@ MemoryBudget::CacheNeeds cache_needs(const models::ModelTraits& traits, const nn
   return needs;
 }
 
+// With a step's tokens chosen where the user chose none. On the default device.
+EngineOptions suited_to_device(EngineOptions options) {
+  constexpr int on_cpu = 512, on_gpu = 2048;
+  if (options.max_batch_tokens == 0)
+    options.max_batch_tokens =
+        std::max(options.max_sequences, mx::default_device() == mx::Device::gpu ? on_gpu : on_cpu);
+  return options;
+}
+
 // What the process may use of the machine's memory where its device has another; 0 where that is one.
 std::int64_t separate_host_memory() {
   const bool shared =
@@ -210,7 +219,7 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   prompts_.chat_template = load_template(model_dir);
   loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
   choose_output_format(options);
-  if (options.warm_up && info_.device == "gpu") warm_up(options.max_batch_tokens);
+  if (options.warm_up && info_.device == "gpu") warm_up(max_batch_tokens_);
 }
 
 void Frontend::choose_output_format(const EngineOptions& options) {
@@ -280,9 +289,9 @@ void Frontend::choose_kernels(const models::Model& model, const EngineOptions& o
 }
 
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
-    const std::filesystem::path& model_dir, const EngineOptions& options,
-    const Progress& progress) {
-  choose_device(options.device);
+    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress) {
+  choose_device(given.device);
+  const EngineOptions options = suited_to_device(given);
   MemoryBudget memory(device_memory_bytes(), options);
   // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
   mx::set_cache_limit(std::size_t{1} << 30);
@@ -316,6 +325,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
                  context, traits.max_context);
   }
 
+  max_batch_tokens_ = options.max_batch_tokens;
   info_.model_type = traits.model_type;
   info_.max_context = context;
   info_.takes_images = traits.image_token.has_value();

@@ -164,8 +164,9 @@ int bench(const BenchCommand& command, const std::filesystem::path& program) {
     bench_pictures(*engine, source.name, command);
     return EXIT_SUCCESS;
   }
-  // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
-  engine::bench(*engine, 1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
+  // Warms up: first steps allocate and, on GPUs, compile. A step's rows show all that a longer prompt would.
+  constexpr int warm_tokens = 512;
+  engine::bench(*engine, 1, std::min(command.prompts.front(), warm_tokens), 2);
   if (!command.json) {
     std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n", source.name,
                              engine->info().device, command.new_tokens)
