@@ -190,74 +190,46 @@ class CudaPlayback final : public Playback {
   cu::GraphExec exec_ = nullptr;
 };
 
-// Memory of the host that the GPU copies from and to, in turns.
-class HostSlots {
+// Slots in turns, each with something that the GPU uses for a while.
+template <class Content>
+class Ring {
  public:
   static constexpr int count = 8;
-  explicit HostSlots(const cu::Driver& driver) : driver_(driver) {
+  explicit Ring(const cu::Driver& driver) : driver_(driver) {
     for (auto& slot : slots_)
       require(driver_, driver_.create_event(&slot.event, event_without_time), "an event");
   }
-  /// With room for so many numbers, once the GPU is done with it.
-  int next(std::size_t numbers) {
+  /// The next, once the GPU is done with it.
+  int next() {
     const int i = turn_++ % count;
-    auto& slot = slots_[static_cast<std::size_t>(i)];
-    if (slot.used) require(driver_, driver_.wait_event(slot.event), "an event");
-    if (slot.numbers < numbers) {  // what it had stays: this happens a few times
-      slot.numbers = std::max<std::size_t>(2 * numbers, 4096);
-      void* memory = nullptr;
-      require(driver_, driver_.allocate_host(&memory, slot.numbers * sizeof(std::int32_t), 0),
-              "host memory");
-      slot.memory = static_cast<std::int32_t*>(memory);
-    }
+    if (at(i).used) wait(i);
     return i;
   }
-  std::int32_t* memory(int i) const { return slots_[static_cast<std::size_t>(i)].memory; }
+  /// The GPU uses it until what the stream does now is done.
   void mark(int i, cu::Stream stream) {
-    auto& slot = slots_[static_cast<std::size_t>(i)];
-    slot.used = true;
-    require(driver_, driver_.record_event(slot.event, stream), "an event");
+    at(i).used = true;
+    require(driver_, driver_.record_event(at(i).event, stream), "an event");
   }
-  void wait(int i) const {
-    require(driver_, driver_.wait_event(slots_[static_cast<std::size_t>(i)].event), "a step");
-  }
+  void wait(int i) { require(driver_, driver_.wait_event(at(i).event), "a step"); }
+  Content& operator[](int i) { return at(i).content; }
 
  private:
   struct Slot {
-    std::int32_t* memory = nullptr;
-    std::size_t numbers = 0;
+    Content content = {};
     cu::Event event = nullptr;
     bool used = false;
   };
+  Slot& at(int i) { return slots_[static_cast<std::size_t>(i)]; }
   const cu::Driver& driver_;
   std::array<Slot, count> slots_;
   int turn_ = 0;
 };
 
-// Arrays that the GPU has still to read by ways that MLX knows nothing of. MLX gives the memory of an array that nobody holds to the next one,
-// and what the host writes there would be read instead: wrong tokens where the GPU lags behind the host.
-class Held {
- public:
-  explicit Held(const cu::Driver& driver) : driver_(driver) {
-    for (auto& slot : slots_)
-      require(driver_, driver_.create_event(&slot.event, event_without_time), "an event");
-  }
-  /// Until what the stream does now is done.
-  void hold(const mx::array& array, cu::Stream stream) {
-    auto& slot = slots_[static_cast<std::size_t>(turn_++) % slots_.size()];
-    if (slot.array) require(driver_, driver_.wait_event(slot.event), "an event");
-    slot.array = array;
-    require(driver_, driver_.record_event(slot.event, stream), "an event");
-  }
-
- private:
-  struct Slot {
-    std::optional<mx::array> array;
-    cu::Event event = nullptr;
-  };
-  const cu::Driver& driver_;
-  std::array<Slot, 8> slots_;
-  int turn_ = 0;
+// Memory of the host that the GPU copies from or to.
+struct HostMemory {
+  std::int32_t* begin = nullptr;
+  std::size_t room = 0;   // numbers
+  std::size_t count = 0;  // that are copied
 };
 
 class CudaPlayer final : public Player {
@@ -270,13 +242,12 @@ class CudaPlayer final : public Player {
     return std::make_unique<CudaPlayback>(driver_, functions_, capture_, std::move(plan));
   }
   void upload(std::span<const std::int32_t> values, const mx::array& to) override {
-    const int slot = up_.next(values.size());
-    std::memcpy(up_.memory(slot), values.data(), values.size_bytes());
+    const int slot = next(up_, values.size());
+    std::memcpy(up_[slot].begin, values.data(), values.size_bytes());
     const auto stream = mlx_stream();
-    require(
-        driver_,
-        driver_.to_device(address(memory_of(to)), up_.memory(slot), values.size_bytes(), stream),
-        "a step's input");
+    require(driver_,
+            driver_.to_device(address(memory_of(to)), up_[slot].begin, values.size_bytes(), stream),
+            "a step's input");
     up_.mark(slot, stream);
   }
   void copy(const mx::array& from, const mx::array& to, int count) override {
@@ -285,33 +256,49 @@ class CudaPlayer final : public Player {
             driver_.within_device(address(memory_of(to)), address(memory_of(from)),
                                   static_cast<std::size_t>(count) * sizeof(std::int32_t), stream),
             "tokens");
-    sources_.hold(from, stream);
+    const int slot = sources_.next();
+    sources_[slot] = from;
+    sources_.mark(slot, stream);
   }
   int ask(const mx::array& from, int count) override {
-    const int slot = down_.next(static_cast<std::size_t>(count));
+    const int slot = next(down_, static_cast<std::size_t>(count));
     const auto stream = mlx_stream();
     require(driver_,
-            driver_.to_host(down_.memory(slot), address(memory_of(from)),
+            driver_.to_host(down_[slot].begin, address(memory_of(from)),
                             static_cast<std::size_t>(count) * sizeof(std::int32_t), stream),
             "tokens");
     down_.mark(slot, stream);
-    counts_[static_cast<std::size_t>(slot)] = count;
     return slot;
   }
   std::vector<std::int32_t> read(int request) override {
     down_.wait(request);
-    const auto* begin = down_.memory(request);
-    return {begin, begin + counts_[static_cast<std::size_t>(request)]};
+    const auto& [begin, room, count] = down_[request];
+    return {begin, begin + count};
   }
   void* place_of(const mx::array& x) const override { return memory_of(x); }
 
  private:
+  // A slot with room for so many numbers.
+  int next(Ring<HostMemory>& ring, std::size_t count) {
+    const int slot = ring.next();
+    auto& memory = ring[slot];
+    memory.count = count;
+    if (memory.room >= count) return slot;
+    const auto room = std::max<std::size_t>(2 * count, 4096);
+    void* begin = nullptr;  // what it had stays: this happens a few times
+    require(driver_, driver_.allocate_host(&begin, room * sizeof(std::int32_t), 0), "host memory");
+    memory.begin = static_cast<std::int32_t*>(begin);
+    memory.room = room;
+    return slot;
+  }
+
   const cu::Driver& driver_;
   Functions functions_;
   cu::Stream capture_ = nullptr;
-  HostSlots up_, down_;
-  Held sources_;
-  std::array<int, HostSlots::count> counts_ = {};
+  Ring<HostMemory> up_, down_;
+  // Arrays that the GPU has still to read by ways that MLX knows nothing of. MLX gives the memory of an array that nobody holds to the next
+  // one, and what the host writes there would be read instead: wrong tokens where the GPU lags behind the host.
+  Ring<std::optional<mx::array>> sources_;
 };
 
 }  // namespace
