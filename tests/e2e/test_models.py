@@ -204,14 +204,15 @@ def test_many_requests_for_a_model_that_is_not_loaded(folder):
 
 def test_clients_that_leave_while_it_loads(folder):
     with Models(folder, "--max-loaded", "1") as server:
-        stream = server.answer("one", 2000, stream=True, extra_body={"ignore_eos": True})
-        next(iter(stream))  # it holds the only place
-        for _ in range(5):
-            with pytest.raises(httpx.TimeoutException):
-                httpx.post(f"http://127.0.0.1:{server.port}/v1/chat/completions", timeout=0.2,
-                           json={"model": "two", "messages": QUESTION})
-        stream.close()
-        wait_for(lambda: server.models()["two"]["requests"]["waiting"] == 0, "no one waits")
+        with server.client().chat.completions.create(model="one", messages=QUESTION, max_tokens=1500, stream=True,
+                                                     extra_body={"guided_regex": "[a-z ]{1500}"}) as stream:
+            next(iter(stream))  # it holds the only place
+            for _ in range(3):
+                with pytest.raises(httpx.TimeoutException):
+                    httpx.post(f"http://127.0.0.1:{server.port}/v1/chat/completions", timeout=0.1,
+                               json={"model": "two", "messages": QUESTION})
+            wait_for(lambda: server.models()["two"]["requests"]["waiting"] == 0, "no one waits")
+            assert server.state("one") == "loaded" and server.models()["one"]["requests"]["running"] == 1
         assert server.answer("org/three").choices[0].message.content
         assert server.metric("model_loads_total", 'model_name="two"') == 0
 
