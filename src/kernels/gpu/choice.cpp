@@ -27,10 +27,6 @@ namespace {
 constexpr const char* names[] = {"attention", "product", "norm",     "gate", "embedding",
                                  "angles",    "largest", "sampling", "step"};
 
-struct Choices {
-  bool proved = false;  // what has no proof is MLX's
-  std::set<Use> own;
-};
 Choices& choices() {
   static Choices choices;
   return choices;
@@ -135,6 +131,8 @@ bool chosen(const Use& use) {
 void use_only(const std::vector<Use>& uses) { choices() = {true, {uses.begin(), uses.end()}}; }
 
 void forget_proofs() { choices() = {}; }
+
+void swap_choices(Choices& others) { std::swap(choices(), others); }
 
 Trial::Trial(std::vector<Proof> known, int calls) : calls_(calls) {
   for (auto& proof : known) proofs_.emplace(proof.use, std::move(proof));
