@@ -56,13 +56,14 @@ PARTS = {
     "server/schema": [],
     "server/observe": ["server/schema/*"],
     "server/http": ["server/observe/request_record.h", "server/observe/body_stats.h", "server/schema/*", "base/*"],  # no API
-    "server/chat": ["server/http/*", "server/observe/*", "server/schema/*"],
-    "server/openai": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
-    "server/responses": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
-    "server/anthropic": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
-    "server/ollama": ["server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/models": ["server/schema/*"],
+    "server/chat": ["server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/openai": ["server/chat/*", "server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/responses": ["server/chat/*", "server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/anthropic": ["server/chat/*", "server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/ollama": ["server/chat/*", "server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
     "server/page": ["server/http/*", "server/schema/*"],
-    "server/utilities": ["server/openai/*", "server/chat/*", "server/http/*", "server/observe/*", "server/schema/*"],
+    "server/utilities": ["server/openai/*", "server/chat/*", "server/models/*", "server/http/*", "server/observe/*", "server/schema/*"],
 }
 # Parts that see of other folders only what PARTS names.
 CLOSED_PARTS = {"kernels/cpu", "kernels/gpu", "kernels/emulated", "server/http"}
