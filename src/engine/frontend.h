@@ -44,7 +44,8 @@ class Frontend final : public Engine {
  private:
   std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
                                                            const EngineOptions& options,
-                                                           const Progress& progress);
+                                                           const Progress& progress,
+                                                           const std::function<void()>& pause);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
   void choose_kernels(const models::Model& model, const EngineOptions& options,
                       const nn::KvStorage& kv);

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <sstream>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -184,6 +187,21 @@ void add_end_marks(const text::OutputFormat& format, const text::Tokenizer& toke
   }
 }
 
+// So that the engines' thread, which other engines need, waits for no disk.
+void read_through(const std::filesystem::path& model) {
+  std::vector<std::filesystem::path> files;
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(model, ignored)) files.push_back(model);
+  for (const auto& item : std::filesystem::directory_iterator(model, ignored))
+    if (item.path().extension() == ".safetensors") files.push_back(item.path());
+  std::vector<char> piece(std::size_t{4} << 20);
+  for (const auto& path : files) {
+    std::ifstream file(path, std::ios::binary);
+    while (file.read(piece.data(), static_cast<std::streamsize>(piece.size()))) {
+    }
+  }
+}
+
 std::optional<VisionInput> load_vision(const std::filesystem::path& model_dir,
                                        const models::ModelTraits& traits,
                                        const text::Tokenizer& tokenizer) {
@@ -217,7 +235,14 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   prompts_.tokenizer = text::Tokenizer::load(model_dir);
   prompts_.max_token_bytes = longest_token(*prompts_.tokenizer);
   prompts_.chat_template = load_template(model_dir);
-  loop_ = std::make_unique<Loop>([&] { return set_up(model_dir, options, progress); });
+  const auto thread = EngineThread::of_process();
+  const bool alone = !thread->has_tenants();
+  if (!alone) read_through(model_dir);
+  const auto pause = [&] {
+    if (!alone) thread->let_others_work();
+  };
+  loop_ =
+      std::make_unique<Loop>([&] { return set_up(model_dir, options, progress, pause); }, thread);
   choose_output_format(options);
   if (options.warm_up && info_.device == "gpu") warm_up(max_batch_tokens_);
 }
@@ -288,19 +313,28 @@ void Frontend::choose_kernels(const models::Model& model, const EngineOptions& o
   mx::clear_cache();
 }
 
+// `pause` is called between its parts, on which other engines would wait.
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
-    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress) {
+    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress,
+    const std::function<void()>& pause) {
   choose_device(given.device);
   const EngineOptions options = suited_to_device(given);
   MemoryBudget memory(device_memory_bytes(), options);
-  // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
-  mx::set_cache_limit(std::size_t{1} << 30);
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv = choose_kv_storage(options, dtype, cpu);
-  auto model = models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = progress});
+  const auto show_progress = [&](double fraction) {
+    if (progress) progress(fraction);
+    pause();
+  };
+  auto model =
+      models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = show_progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
+  pause();
   choose_kernels(*model, options, kv);
+  pause();
+  std::optional<ChosenKernels::InUse> kernels_in_use;
+  if (kernels_) kernels_in_use.emplace(*kernels_);
   const auto& traits = model->traits();
 
   check_heads(traits.layers, kv);
@@ -310,6 +344,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const bool overlap = options.overlap && mx::default_device() == mx::Device::gpu;
   const int steps = overlap ? 2 : 1;  // at once
   memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
+  pause();
   grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
@@ -370,6 +405,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   loop.disk = disk;
   loop.before_step = options.before_step;
   loop.on_step = options.on_step;
+  loop.kernels = kernels_ ? &*kernels_ : nullptr;
   return {std::make_unique<Runner>(std::move(model), runner), loop};
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -20,9 +21,16 @@
 
 namespace pippin {
 
-/// pippin serve [MODEL]
+/// Options of engines, read from words such as "--kv-bits", "8" over those of the command line. Throws Error(invalid_argument).
+using EngineOptionsFrom = std::function<EngineOptions(const std::vector<std::string>& words)>;
+
+/// pippin serve [MODEL ...]
 struct ServeCommand {
-  std::string model = "demo";
+  std::vector<std::string> models;  ///< none only where a folder or a file has some
+  std::string models_dir, models_file;
+  double idle_unload_s = 0;  ///< 0: models stay loaded
+  int max_loaded = 0;        ///< 0: as many as the memory holds
+  EngineOptionsFrom engine_options;
   bool offline = false;  ///< ask no hub
   EngineOptions engine;
   server::HttpOptions http;

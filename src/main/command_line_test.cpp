@@ -31,7 +31,7 @@ TEST(CommandLine, ServesTheDemoByDefault) {
   const auto line = parse({"serve"});
   ASSERT_TRUE(line);
   const auto& serve = std::get<ServeCommand>(line->command);
-  EXPECT_EQ(serve.model, "demo");
+  EXPECT_EQ(serve.models, std::vector<std::string>{"demo"});
   EXPECT_EQ(serve.http.host, "127.0.0.1");
   EXPECT_EQ(serve.http.port, 8000);
   EXPECT_EQ(line->log_level, "info");
@@ -134,7 +134,7 @@ TEST(CommandLine, TakesOptionsOfServe) {
                            "debug"});
   ASSERT_TRUE(line);
   const auto& serve = std::get<ServeCommand>(line->command);
-  EXPECT_EQ(serve.model, "dir");
+  EXPECT_EQ(serve.models, std::vector<std::string>{"dir"});
   EXPECT_EQ(serve.http.port, 0);
   EXPECT_EQ(serve.api.model_names, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(serve.api.strict_fields);
@@ -164,7 +164,7 @@ TEST(CommandLine, TakesWhoMayUseTheServer) {
              "--admin-key", "root", "--allowed-host", "llm.example.com", "--cache-per-key"});
   ASSERT_TRUE(line);
   const auto& serve = std::get<ServeCommand>(line->command);
-  EXPECT_EQ(serve.model, "demo");
+  EXPECT_EQ(serve.models, std::vector<std::string>{"demo"});
   EXPECT_EQ(serve.access.api_keys, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(serve.access.requests_per_minute, 60);
   EXPECT_EQ(serve.access.max_concurrent, 4);

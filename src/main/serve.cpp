@@ -1,10 +1,14 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
+#include <future>
 #include <memory>
 #include <new>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,6 +19,7 @@
 #include "main/generation_config.h"
 #include "main/load.h"
 #include "main/model_source.h"
+#include "main/served_models.h"
 #include "server/observe/metrics.h"
 #include "server/observe/request_log.h"
 #include "server/observe/trace.h"
@@ -62,30 +67,116 @@ void ignore_signals_of_writes() {
   for (const int number : {SIGPIPE, SIGXFSZ}) std::signal(number, SIG_IGN);
 }
 
-server::ApiOptions api_options(const ServeCommand& command, const ModelSource& source) {
-  server::ApiOptions options = command.api;
-  options.sampling = recommended_sampling(source.dir);
-  if (options.model_names.empty()) options.model_names.push_back(source.name);
-  const SamplingOptions& sampling = options.sampling;
-  spdlog::info(
-      "sampling, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p {}",
-      sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p);
-  options.model_aliases.push_back(command.model);  // what the user calls it
-  return options;
-}
-
 std::unique_ptr<server::TraceWriter> open_trace(const ServeCommand& command) {
   return command.trace.empty() ? nullptr : std::make_unique<server::TraceWriter>(command.trace);
 }
 
-EngineOptions engine_options(const ServeCommand& command, server::TraceWriter* trace) {
-  EngineOptions options = command.engine;
+EngineOptions watched(EngineOptions options, const ServeCommand& command,
+                      server::TraceWriter* trace) {
   if (trace) options.on_step = [trace](const StepRecord& step) { trace->add(step); };
   if (command.fail_every > 0)
     options.before_step = [every = command.fail_every, number = std::int64_t{0}]() mutable {
       if (++number % every == 0) throw std::bad_alloc();
     };
   return options;
+}
+
+// Shown on a terminal only while nothing else is.
+struct Start {
+  std::atomic<bool> over = false;
+  std::exception_ptr failure;  ///< of a load
+};
+
+std::unique_ptr<Engine> load(const ModelSource& source, EngineOptions options,
+                             const server::MemoryShare& share, const Engine::Progress& tell,
+                             Start& start) {
+  if (share.budget > 0) {
+    options.memory_fraction = 0;
+    options.memory_bytes = share.budget;
+    if (options.kv_pool_bytes == 0 && options.kv_pool_tokens == 0)
+      options.kv_pool_bytes = share.cache;
+    options.decoded_bytes = 0;  // the server's, for all models
+  }
+  if (start.over) return Engine::load(source.dir, options, tell);
+  try {
+    const auto show = show_progress("Loading " + source.name);
+    return Engine::load(source.dir, options, [&](double fraction) {
+      show(fraction);
+      tell(fraction);
+    });
+  } catch (...) {
+    start.failure = std::current_exception();
+    throw;
+  }
+}
+
+server::ServedModel served(const WantedModel& wanted, const ServeCommand& command,
+                           const std::filesystem::path& program, server::TraceWriter* trace,
+                           Start& start) {
+  const ModelSource source = get_model(wanted.model, program, wanted.engine, command.offline);
+  server::ServedModel model;
+  model.names = command.api.model_names;
+  if (model.names.empty()) model.names = {wanted.name.empty() ? source.name : wanted.name};
+  model.aliases = wanted.aliases;
+  model.aliases.push_back(wanted.model);  // what the user calls it
+  model.path = source.dir.string();
+  model.pinned = wanted.pinned;
+  model.weight_bytes = weight_bytes(source.dir);
+  model.sampling = recommended_sampling(source.dir);
+  const SamplingOptions& sampling = model.sampling;
+  spdlog::info(
+      "sampling of {}, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p "
+      "{}",
+      model.names.front(), sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p);
+  model.load = [source, options = watched(wanted.engine, command, trace), &start](
+                   const server::MemoryShare& share, const Engine::Progress& tell) {
+    return load(source, options, share, tell, start);
+  };
+  return model;
+}
+
+// A model that is none fails where it is asked for, among others; alone it ends the program.
+std::vector<server::ServedModel> served_models(const std::vector<WantedModel>& wanted,
+                                               const ServeCommand& command,
+                                               const std::filesystem::path& program,
+                                               server::TraceWriter* trace, Start& start) {
+  std::vector<server::ServedModel> models;
+  std::set<std::string> names;
+  for (const WantedModel& one : wanted) {
+    models.push_back(served(one, command, program, trace, start));
+    for (const std::string& name : models.back().names)
+      if (!names.insert(name).second)
+        throw Error(Code::invalid_argument, "two models are called '" + name +
+                                                "'; a --models file gives them names of their own");
+  }
+  return models;
+}
+
+// One model has the engine's own rules; several share what they may take together, and the server's pictures.
+server::PoolOptions pool_options(const ServeCommand& command, std::size_t num_models,
+                                 server::ApiOptions& api) {
+  server::PoolOptions options;
+  options.max_loaded = command.max_loaded;
+  options.idle_unload_s = command.idle_unload_s;
+  options.takes_keep_alive = num_models > 1 || command.idle_unload_s > 0;
+  options.max_waiting = command.engine.max_queue;
+  if (num_models == 1) return options;
+  constexpr std::int64_t most_decoded = std::int64_t{1280} << 20;
+  const std::int64_t memory = machine_for(command.engine).memory;
+  api.decoded_bytes = command.engine.decoded_bytes >= 0 ? command.engine.decoded_bytes
+                                                        : std::min(memory / 8, most_decoded);
+  options.memory_bytes = memory - api.decoded_bytes;
+  return options;
+}
+
+// Waits for it. What fails ends the program where there is nothing else to serve.
+void load_at_start(server::ModelPool& pool, const std::string& name, const Start& start,
+                   bool alone) {
+  std::promise<bool> loaded;
+  pool.use(
+      name, {}, [&](const server::ModelUsePtr&) { loaded.set_value(true); },
+      [&](const Error&) { loaded.set_value(false); });
+  if (!loaded.get_future().get() && alone && start.failure) std::rethrow_exception(start.failure);
 }
 
 std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
@@ -98,14 +189,19 @@ std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
          std::to_string(port) + "/v1";
 }
 
-void announce(const Engine& engine, const std::string& name, const std::string& url) {
-  const ModelInfo& info = engine.info();
-  spdlog::info("serving {} at {}", name, url);
-  spdlog::info(
-      "{}, {:.1f} M parameters, {:.0f} MB, on the {}; context {} tokens, attention cache {} pages",
-      info.model_type, static_cast<double>(info.num_parameters) / 1e6,
-      static_cast<double>(info.weight_bytes) / 1e6, info.device, info.max_context,
-      engine.stats().pages_total);
+void announce(const server::ModelPool& pool, const std::string& url) {
+  for (const server::ModelStatus& model : pool.list()) {
+    const std::string& name = model.model->names.front();
+    if (model.state != server::ModelStatus::State::loaded) {
+      spdlog::info("serving {} at {} once it is asked for", name, url);
+      continue;
+    }
+    const ModelInfo& info = *model.info;
+    spdlog::info("serving {} at {}", name, url);
+    spdlog::info("{}, {:.1f} M parameters, {:.0f} MB, on the {}; context {} tokens",
+                 info.model_type, static_cast<double>(info.num_parameters) / 1e6,
+                 static_cast<double>(info.weight_bytes) / 1e6, info.device, info.max_context);
+  }
 }
 
 }  // namespace
@@ -123,14 +219,23 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   warn_of_exposure(command, access_options);
   server::Access access(access_options);
 
-  const ModelSource source = get_model(command.model, program, command.engine, command.offline);
+  const std::vector<WantedModel> wanted = wanted_models(command);
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
-  const std::unique_ptr<Engine> engine = load_model(source, engine_options(command, trace.get()));
-  server::ApiOptions options = api_options(command, source);
-  server::Metrics metrics(options.model_names.front());
+  Start start;
+  std::vector<server::ServedModel> models =
+      served_models(wanted, command, program, trace.get(), start);
+  std::vector<std::string> first;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i].loads_at_start) first.push_back(models[i].names.front());
+  server::ApiOptions options = command.api;
+  server::Metrics metrics(models.front().names.front());
   options.metrics = &metrics;
   options.body_stats = [&http] { return http.bodies(); };
-  server::Api api(*engine, std::move(options), workers, loaders);
+  const auto pool_options = pippin::pool_options(command, models.size(), options);
+  server::ModelPool pool(std::move(models), pool_options);
+  for (const std::string& name : first) load_at_start(pool, name, start, wanted.size() == 1);
+  start.over = true;
+  server::Api api(pool, std::move(options), workers, loaders);
   server::Router router;
   api.add_routes(router);
   http.stop_on_signals(command.drain);
@@ -142,7 +247,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
         if (trace) trace->add(record);
       },
       [&](const server::HttpRequest& head) { return access.judge(head); });
-  announce(*engine, source.name, url_of(command.http, http.port()));
+  announce(pool, url_of(command.http, http.port()));
   http.wait();
   if (!http.wait_for_handlers(last_patience)) {
     spdlog::warn("a request is still being worked on; leaving it");

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "base/memory.h"
 #include "main/option_group.h"
+#include "pippin/error.h"
 
 namespace pippin {
 namespace {
@@ -25,6 +27,24 @@ void add_network_options(CLI::App& app, ServeCommand& serve, ServeUnits& units) 
   group.flag("--no-page", units.no_page, "Leave the chat page at / out");
   group.add("--trace", serve.trace, "FILE",
             "Write a trace of steps and requests, for ui.perfetto.dev [none]");
+}
+
+void add_model_options(CLI::App& app, ServeCommand& serve) {
+  Group group(app, "Models: several in one server");
+  group
+      .add("--models-dir", serve.models_dir, "FOLDER",
+           "Serve each model of this folder, too: folders with a config.json and GGUF files [none]")
+      ->check(CLI::ExistingDirectory.description(""));
+  group
+      .add("--models", serve.models_file, "FILE",
+           "Serve the models of this TOML file, too: a table [NAME] each, with path, aliases, pin, "
+           "load and engine options such as kv-bits [none]")
+      ->check(CLI::ExistingFile.description(""));
+  group.number("--idle-unload", serve.idle_unload_s, 0.0, 1e8,
+               "Seconds without a request after which a model is unloaded; 0: never [0]");
+  group.number("--max-loaded", serve.max_loaded, 1, 1 << 10,
+               "Models loaded at once; the one used least recently makes room [what the memory "
+               "holds]");
 }
 
 void add_load_options(CLI::App& app, ServeCommand& serve, ServeUnits& units) {
@@ -141,8 +161,14 @@ std::int64_t default_bodies() {
 }  // namespace
 
 CLI::App* add_serve(CLI::App& app, ServeCommand& serve, ServeUnits& units) {
-  CLI::App* serving = app.add_subcommand("serve", "Serve a model through the OpenAI API");
-  serving->add_option("MODEL", serve.model, std::string(model_help) + " [demo]")->type_name("");
+  CLI::App* serving = app.add_subcommand("serve", "Serve models through the OpenAI API");
+  serving
+      ->add_option("MODEL", serve.models,
+                   std::string(model_help) +
+                       "; several: requests choose by `model`, the first is loaded at the start, "
+                       "others when they are asked for [demo]")
+      ->type_name("");
+  add_model_options(*serving, serve);
   add_offline(*serving, serve.offline);
   add_network_options(*serving, serve, units);
   add_load_options(*serving, serve, units);
@@ -155,7 +181,28 @@ CLI::App* add_serve(CLI::App& app, ServeCommand& serve, ServeUnits& units) {
   return serving;
 }
 
+namespace {
+
+// What a model's table says counts over what the command line says for all.
+EngineOptions engine_options_of(const std::vector<std::string>& words, EngineOptions engine,
+                                EngineUnits units) {
+  CLI::App app("", "");
+  app.set_help_flag("");
+  add_engine_options(app, engine, units);
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // as CLI11 takes them
+  } catch (const CLI::Error& error) {
+    throw Error(Code::invalid_argument, error.what());
+  }
+  finish_engine(engine, units);
+  return engine;
+}
+
+}  // namespace
+
 void finish_serve(ServeCommand& serve, const ServeUnits& units) {
+  if (serve.models.empty() && serve.models_dir.empty() && serve.models_file.empty())
+    serve.models.emplace_back("demo");
   finish_engine(serve.engine, units.engine);
   serve.api.canonical_prompts = !units.no_canonical_prompts;
   serve.api.page = !units.no_page;
@@ -175,6 +222,10 @@ void finish_serve(ServeCommand& serve, const ServeUnits& units) {
   serve.http.keep_alive_interval =
       std::chrono::milliseconds(static_cast<std::int64_t>(units.keep_alive_s * 1000));
   serve.drain = std::chrono::seconds(units.drain_s);
+  serve.engine_options = [engine = serve.engine,
+                          units = units.engine](const std::vector<std::string>& words) {
+    return engine_options_of(words, engine, units);
+  };
 }
 
 }  // namespace pippin

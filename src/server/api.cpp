@@ -4,24 +4,74 @@
 
 #include "base/json.h"
 #include "base/thread_pool.h"
+#include "server/chat/model_state.h"
 #include "server/http/errors.h"
 #include "server/observe/metrics.h"
 #include "server/page/page.h"
 #include "server/schema/utf8.h"
 #include "server/utilities/cache_reply.h"
+#include "server/utilities/model_routes.h"
 
 namespace pippin::server {
 
-Api::Api(Engine& engine, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
-    : engine_(engine),
+namespace {
+
+std::unique_ptr<ModelPool> pool_of(Engine& engine, const ApiOptions& options) {
+  ServedModel model;
+  model.names = options.model_names;
+  if (model.names.empty()) model.names.push_back(engine.info().name);
+  model.aliases = options.model_aliases;
+  model.sampling = options.sampling;
+  return std::make_unique<ModelPool>(engine, std::move(model));
+}
+
+// Sums of what /health shows.
+void add(EngineStats& all, const EngineStats& one) {
+  for (const auto member :
+       {&EngineStats::sequences_running, &EngineStats::sequences_waiting,
+        &EngineStats::sequences_held, &EngineStats::pages_total, &EngineStats::pages_free,
+        &EngineStats::pages_cached, &EngineStats::encoder_runs, &EngineStats::encoder_hits,
+        &EngineStats::prompt_tokens, &EngineStats::cached_tokens, &EngineStats::generated_tokens,
+        &EngineStats::preemptions, &EngineStats::steps})
+    all.*member += one.*member;
+  if (one.healthy || !all.healthy) return;
+  all.healthy = false;
+  all.trouble = one.trouble;
+}
+
+SamplingDefaults sampling_of(const ModelPool& models) {
+  return SamplingDefaults(
+      [&models](const std::string& name) { return models.find(name).sampling; });
+}
+
+}  // namespace
+
+Api::Api(ModelPool& models, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
+    : models_(models),
       options_(std::move(options)),
       loaders_(loaders),
-      service_(engine, options_, workers, loaders),
-      openai_(engine, service_, options_.sampling),
-      responses_(service_, options_.sampling, options_.responses),
-      anthropic_(service_, options_.sampling),
-      ollama_(engine, service_, options_.sampling),
-      utilities_(engine, service_) {}
+      service_(models_, options_, workers, loaders),
+      openai_(service_, sampling_of(models_)),
+      responses_(service_, sampling_of(models_), options_.responses),
+      anthropic_(service_, sampling_of(models_)),
+      ollama_(service_, sampling_of(models_)),
+      utilities_(service_) {}
+
+Api::Api(std::unique_ptr<ModelPool> models, ApiOptions options, ThreadPool& workers,
+         ThreadPool& loaders)
+    : own_models_(std::move(models)),
+      models_(*own_models_),
+      options_(std::move(options)),
+      loaders_(loaders),
+      service_(models_, options_, workers, loaders),
+      openai_(service_, sampling_of(models_)),
+      responses_(service_, sampling_of(models_), options_.responses),
+      anthropic_(service_, sampling_of(models_)),
+      ollama_(service_, sampling_of(models_)),
+      utilities_(service_) {}
+
+Api::Api(Engine& engine, const ApiOptions& options, ThreadPool& workers, ThreadPool& loaders)
+    : Api(pool_of(engine, options), options, workers, loaders) {}
 
 void Api::add_routes(Router& router) {
   openai_.add_routes(router);
@@ -51,36 +101,41 @@ void Api::refuse_key(Exchange& exchange, const std::string& what) {
 }
 
 // The engine's, and the server's own.
-EngineStats Api::stats() const {
-  EngineStats stats = engine_.stats();
+EngineStats Api::stats(const ModelUse& model) const {
+  EngineStats stats = model.engine().stats();
   stats.decoded = service_.decoded_stats();
   return stats;
 }
 
 void Api::show_health(Exchange& exchange) const {
-  const EngineStats stats = engine_.stats();
-  const int status = stats.healthy ? 200 : 503;
+  EngineStats all;  // what is told of it, over all models
+  json::object states;
+  for (const ModelStatus& model : models_.list())
+    states[valid_utf8(model.model->names.front())] = name_of(model.state);
+  for (const ModelUsePtr& model : models_.loaded()) add(all, model->engine().stats());
+  const int status = all.healthy ? 200 : 503;
   // Whoever shows no key, where one is needed, learns no more than a load balancer has to know.
   if ((exchange.caller().id.empty() || !sees_all(exchange)) && !exchange.caller().admin)
     return exchange.respond(json_response(
-        status, json::serialize(json::object{{"status", stats.healthy ? "ok" : "unhealthy"}})));
+        status, json::serialize(json::object{{"status", all.healthy ? "ok" : "unhealthy"}})));
   json::object body{
-      {"status", stats.healthy ? "ok" : "unhealthy"},
-      {"model", valid_utf8(service_.model_names().front())},
+      {"status", all.healthy ? "ok" : "unhealthy"},
+      {"model", valid_utf8(models_.find("").names.front())},
+      {"models", std::move(states)},
       {"sequences",
-       {{"running", stats.sequences_running},
-        {"waiting", stats.sequences_waiting},
-        {"held", stats.sequences_held}}},
+       {{"running", all.sequences_running},
+        {"waiting", all.sequences_waiting},
+        {"held", all.sequences_held}}},
       {"pages",
-       {{"total", stats.pages_total}, {"free", stats.pages_free}, {"cached", stats.pages_cached}}},
-      {"encoder", {{"runs", stats.encoder_runs}, {"hits", stats.encoder_hits}}},
+       {{"total", all.pages_total}, {"free", all.pages_free}, {"cached", all.pages_cached}}},
+      {"encoder", {{"runs", all.encoder_runs}, {"hits", all.encoder_hits}}},
       {"tokens",
-       {{"prompt", stats.prompt_tokens},
-        {"cached", stats.cached_tokens},
-        {"generated", stats.generated_tokens}}},
-      {"preemptions", stats.preemptions},
-      {"steps", stats.steps}};
-  if (!stats.healthy) body["reason"] = stats.trouble;
+       {{"prompt", all.prompt_tokens},
+        {"cached", all.cached_tokens},
+        {"generated", all.generated_tokens}}},
+      {"preemptions", all.preemptions},
+      {"steps", all.steps}};
+  if (!all.healthy) body["reason"] = all.trouble;
   exchange.respond(json_response(status, json::serialize(body)));
 }
 
@@ -89,30 +144,66 @@ bool Api::sees_all(const Exchange& exchange) const {
   return !options_.cache_per_key || exchange.caller().admin;
 }
 
+std::vector<ModelMetrics> Api::model_metrics() const {
+  std::vector<ModelMetrics> list;
+  for (const ModelStatus& model : models_.list())
+    list.push_back(
+        {model.model->names.front(), {}, false, model.loads, model.failures, model.waiting});
+  for (const ModelUsePtr& model : models_.loaded())
+    for (ModelMetrics& one : list) {
+      if (one.name != model->name()) continue;
+      one.stats = stats(*model);
+      one.loaded = true;
+    }
+  return list;
+}
+
 void Api::show_metrics(Exchange& exchange) const {
   if (!sees_all(exchange)) return refuse_key(exchange, "what all keys' requests took is shown to");
   exchange.respond(
       {200,
        {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-       options_.metrics->text(stats(), options_.body_stats ? options_.body_stats() : BodyStats())});
+       options_.metrics->text(model_metrics(),
+                              options_.body_stats ? options_.body_stats() : BodyStats())});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Caches
 
-void Api::show_cache(Exchange& exchange) const {
-  if (!sees_all(exchange)) return refuse_key(exchange, "what all keys' requests took is shown to");
-  exchange.respond(json_response(200, cache_report(stats(), service_.volatile_lines_removed())));
+// The first one that is loaded, where the query names none.
+ModelUsePtr Api::named_in_query(const Exchange& exchange) const {
+  const std::string name = model_in(exchange.request().query);
+  const auto loaded = models_.loaded();
+  const ServedModel& wanted = models_.find(name);
+  for (const ModelUsePtr& model : loaded)
+    if (&model->model() == &wanted) return model;
+  if (name.empty() && !loaded.empty()) return loaded.front();
+  throw Error(Code::unavailable, "the model '" + wanted.names.front() + "' is not loaded", "model");
 }
 
-// Waits for the engine, hence not on the workers, which running answers need.
+void Api::show_cache(Exchange& exchange) const {
+  if (!sees_all(exchange)) return refuse_key(exchange, "what all keys' requests took is shown to");
+  exchange.respond(json_response(
+      200, cache_report(stats(*named_in_query(exchange)), service_.volatile_lines_removed())));
+}
+
+// Waits for the engines, hence not on the workers, which running answers need.
 void Api::clear_cache(std::shared_ptr<Exchange> exchange) {
   if (!exchange->caller().admin)
     return refuse_key(*exchange, "the caches are all keys', and emptied only by");
   loaders_.post([this, exchange = std::move(exchange)] {
     answering_errors(*exchange, [&] {
-      service_.clear_decoded();  // before the engine, which counts the memory that has come back
-      exchange->respond(json_response(200, cleared_report(engine_.clear_caches())));
+      service_.clear_decoded();  // before the engines, which count the memory that has come back
+      ClearedCaches all;
+      for (const ModelUsePtr& model : models_.loaded()) {
+        const ClearedCaches cleared = model->engine().clear_caches();
+        all.pages += cleared.pages;
+        all.media += cleared.media;
+        all.grammars += cleared.grammars;
+        if (all.resident_before == 0) all.resident_before = cleared.resident_before;
+        all.resident_after = cleared.resident_after;
+      }
+      exchange->respond(json_response(200, cleared_report(all)));
     });
   });
 }

@@ -4,13 +4,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pippin/engine.h"
 #include "server/anthropic/anthropic.h"
 #include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
+#include "server/models/pool.h"
 #include "server/observe/body_stats.h"
+#include "server/observe/metrics.h"
 #include "server/ollama/ollama.h"
 #include "server/openai/openai.h"
 #include "server/responses/responses.h"
@@ -24,7 +27,11 @@ namespace pippin::server {
 
 /// Its metrics, where there are any, are shown at /metrics.
 struct ApiOptions : ChatServiceOptions {
-  /// How answers are sampled where the request says nothing.
+  /// Of a single model: names under which it is served; the first is the one that answers carry. Empty: its own.
+  std::vector<std::string> model_names;
+  /// Further names that requests may use, which are not listed.
+  std::vector<std::string> model_aliases;
+  /// How its answers are sampled where the request says nothing.
   SamplingOptions sampling;
   /// Where answers of the Responses API are kept for later requests.
   ResponseStore::Options responses;
@@ -35,16 +42,23 @@ struct ApiOptions : ChatServiceOptions {
 };
 
 /// What OpenAi, Responses, Anthropic, Ollama and Utilities have, and GET /health, /metrics, GET and DELETE /v1/cache, and the chat page. Holds no state of
-/// a request: each lives in a ChatSession. Thread-safe. Engine and pools must outlive it, and it the server whose routes it gave.
+/// a request: each lives in a ChatSession. Thread-safe. Models and threads must outlive it, and it the server whose routes it gave.
 class Api {
  public:
   /// Requests are parsed on `workers`; see ChatService for the rest.
-  Api(Engine& engine, ApiOptions options, ThreadPool& workers, ThreadPool& loaders);
+  Api(ModelPool& models, ApiOptions options, ThreadPool& workers, ThreadPool& loaders);
+  /// One model, which is loaded all the time.
+  Api(Engine& engine, const ApiOptions& options, ThreadPool& workers, ThreadPool& loaders);
 
   void add_routes(Router& router);
 
  private:
-  EngineStats stats() const;
+  Api(std::unique_ptr<ModelPool> models, ApiOptions options, ThreadPool& workers,
+      ThreadPool& loaders);
+
+  EngineStats stats(const ModelUse& model) const;
+  std::vector<ModelMetrics> model_metrics() const;
+  ModelUsePtr named_in_query(const Exchange& exchange) const;
   bool sees_all(const Exchange& exchange) const;
   static void refuse_key(Exchange& exchange, const std::string& what);
   void show_health(Exchange& exchange) const;
@@ -52,7 +66,8 @@ class Api {
   void show_cache(Exchange& exchange) const;
   void clear_cache(std::shared_ptr<Exchange> exchange);
 
-  Engine& engine_;
+  const std::unique_ptr<ModelPool> own_models_;  ///< of a single model
+  ModelPool& models_;
   const ApiOptions options_;
   ThreadPool& loaders_;
   ChatService service_;

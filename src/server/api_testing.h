@@ -109,7 +109,7 @@ inline ModelInfo tiny_model() {
 }
 
 // An engine that answers as the test says, or with the pieces "Hel", "lo", " world".
-class FakeEngine final : public Engine {
+class FakeEngine : public Engine {
  public:
   ChatStreams chat(ChatRequest request, int num_choices) override {
     std::lock_guard lock(mutex_);

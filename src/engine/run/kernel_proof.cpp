@@ -359,20 +359,28 @@ ChosenKernels::ChosenKernels(const models::Model& model, const ProofOptions& opt
     use_mlx();
     return;
   }
-  executor_.emplace(std::move(executor));
+  decided_ = true;
+  executor_ = std::move(executor);
   prove(model, options, wanted, file);
 }
 
-ChosenKernels::~ChosenKernels() { gpu::forget_proofs(); }
+// Without choices of its own an engine has those of nobody.
+ChosenKernels::InUse::InUse(ChosenKernels& kernels) : kernels_(kernels) {
+  if (kernels_.decided_) executor_.emplace(kernels_.executor_.get());
+  gpu::swap_choices(kernels_.choices_);
+}
+
+ChosenKernels::InUse::~InUse() { gpu::swap_choices(kernels_.choices_); }
 
 void ChosenKernels::use_mlx() {
+  decided_ = true;
   executor_.reset();
-  executor_.emplace(nullptr);
 }
 
 void ChosenKernels::prove(const models::Model& model, const ProofOptions& options,
                           GpuKernels wanted, const std::filesystem::path& file) {
   const auto start = std::chrono::steady_clock::now();
+  std::optional<InUse> in_use(std::in_place, *this);
   const auto known = gpu::read_proofs(file);
   spdlog::info("[gpu] comparing our kernels with MLX's operations (half a minute for a new model)");
   const auto proofs = prove_kernels(model, options, known);
@@ -387,6 +395,7 @@ void ChosenKernels::prove(const models::Model& model, const ProofOptions& option
   }
   gpu::use_only(own);
   const auto steps = prove_steps(model, options, proofs, known);
+  in_use.reset();
   keep(steps, file);
   const bool right =
       std::all_of(steps.begin(), steps.end(), [](const auto& s) { return s.right(); });

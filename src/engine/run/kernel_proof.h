@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -34,18 +35,30 @@ std::vector<kernels::gpu::Proof> prove_steps(const models::Model& model,
                                              const std::vector<kernels::gpu::Proof>& tried = {},
                                              const std::vector<kernels::gpu::Proof>& known = {});
 
-/// The kernels that a model runs with, from now until the object is destroyed. One at a time, as one thread calls MLX.
+/// The kernels that a model runs with. On the thread that calls MLX.
 class ChosenKernels {
  public:
   /// On a GPU, unless `wanted` is mlx: what the file keeps is read, the rest is proved and kept, and what is right and, with
   /// GpuKernels::automatic, pays is used. Where whole steps are wrong then, or slower than MLX's, MLX runs all.
   ChosenKernels(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
                 const std::filesystem::path& file = kernels::gpu::proofs_file());
-  ~ChosenKernels();
   ChosenKernels(const ChosenKernels&) = delete;
   ChosenKernels& operator=(const ChosenKernels&) = delete;
 
   const std::vector<KernelProof>& proofs() const { return proofs_; }
+
+  /// While it lives they are in use on this thread, over those of an engine whose work this one interrupts. One at a time.
+  class InUse {
+   public:
+    explicit InUse(ChosenKernels& kernels);
+    ~InUse();
+    InUse(const InUse&) = delete;
+    InUse& operator=(const InUse&) = delete;
+
+   private:
+    ChosenKernels& kernels_;
+    std::optional<kernels::gpu::UseExecutorHere> executor_;
+  };
 
  private:
   void prove(const models::Model& model, const ProofOptions& options, GpuKernels wanted,
@@ -53,7 +66,9 @@ class ChosenKernels {
   void report(const kernels::gpu::Proof& proof, bool used);
   void use_mlx();
 
-  std::optional<kernels::gpu::UseExecutor> executor_;
+  bool decided_ = false;  ///< false: the process's executor runs kernels, if it has one
+  std::unique_ptr<kernels::gpu::Executor> executor_;  ///< null where decided: MLX runs all
+  kernels::gpu::Choices choices_;                     ///< while in use: those that hold otherwise
   std::vector<KernelProof> proofs_;
 };
 

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <exception>
 #include <future>
 #include <new>
 #include <optional>
-#include <tuple>
 #include <utility>
 
 #include "base/insist.h"
@@ -20,19 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto max_writing_at_the_end = std::chrono::seconds(10);
-constexpr auto time_between_restores = std::chrono::seconds(1);
-
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
       .count();
-}
-
-// The time of steady_ms; nullopt for infinity.
-std::optional<Clock::time_point> time_of(double ms) {
-  if (!std::isfinite(ms)) return {};
-  return Clock::time_point(
-      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms)));
 }
 
 double ms_of(Clock::duration time) {
@@ -40,11 +28,6 @@ double ms_of(Clock::duration time) {
 }
 
 constexpr const char* stopped = "the engine has stopped; see its log";
-
-// Small, and of sequences that nobody else would tell.
-Error error_of(const char* message) {
-  return insist([&] { return Error(Code::unavailable, message); });
-}
 
 Error no_memory() {
   return insist([] {
@@ -68,43 +51,6 @@ ClearedCaches clear(Runner& runner, PageCache& pages, StateCache& states,
 }
 
 }  // namespace
-
-Loop::Loop(Setup setup) {
-  // Shared, since the thread may still be leaving set_value when this one has its answer.
-  auto started = std::make_shared<std::promise<void>>();
-  auto result = started->get_future();
-  thread_ = std::thread([this, setup = std::move(setup), started] {
-    main(setup, [started](std::exception_ptr error) {
-      if (error)
-        started->set_exception(error);
-      else
-        started->set_value();
-    });
-  });
-  try {
-    result.get();
-  } catch (...) {
-    thread_.join();
-    throw;
-  }
-}
-
-Loop::~Loop() {
-  {
-    std::lock_guard lock(shared_->mutex);
-    shared_->stopping = true;
-  }
-  shared_->changed.notify_one();
-  thread_.join();
-}
-
-void Loop::Shared::wake() {
-  {
-    std::lock_guard lock(mutex);
-    woken = true;
-  }
-  changed.notify_one();
-}
 
 void Loop::submit(std::shared_ptr<Sequence> sequence) {
   sequence->output->note_submitted();
@@ -148,61 +94,6 @@ EngineStats Loop::stats() const {
   return stats;
 }
 
-void Loop::main(const Setup& setup, const std::function<void(std::exception_ptr)>& ready) {
-  std::unique_ptr<Runner> runner;
-  try {
-    std::tie(runner, options_) = setup();
-    shared_->stats.pages_total = shared_->stats.pages_free = options_.num_pages;
-    shared_->stats.memory = options_.memory;
-    shared_->stats.page_bytes = runner->bytes_per_page();
-    shared_->stats.window_pages = options_.num_window_pages;
-    shared_->stats.window_page_bytes = runner->bytes_per_window_page();
-    shared_->stats.state_slots = options_.num_slots;
-    shared_->stats.state_bytes = runner->bytes_per_slot();
-    shared_->stats.media_cache_limit_bytes = runner->encoder().cache().max_bytes();
-    if (options_.disk) options_.disk->when_progressed([shared = shared_] { shared->wake(); });
-    serve(*runner, ready);
-  } catch (...) {
-    ready(std::current_exception());
-  }
-}
-
-// Throws nothing once it is ready.
-void Loop::serve(Runner& runner, const std::function<void(std::exception_ptr)>& ready) {
-  Caches caches{{options_.num_pages, options_.page_size, options_.prefix_cache},
-                {options_.num_slots, options_.snapshot_tokens},
-                {}};
-  if (options_.num_window_pages > 0) {
-    caches.windows.emplace(options_.num_window_pages, options_.num_pages, options_.window);
-    runner.use_windows(*caches.windows);
-  }
-  Scheduler scheduler(options_.scheduler, caches.pages, &runner.encoder(),
-                      options_.prefix_cache ? runner.cold_pages() : nullptr,
-                      options_.num_slots > 0 ? &caches.states : nullptr, runner.cold_states(),
-                      caches.windows ? &*caches.windows : nullptr);
-  ready(nullptr);
-  std::optional<InFlightStep> in_flight;
-  bool busy = false, sound = false;
-  try {
-    while (take_submitted(scheduler, !busy && !in_flight)) {
-      try {
-        busy = round(runner, scheduler, caches, in_flight);
-      } catch (const std::bad_alloc&) {
-        recover(runner, scheduler, in_flight);
-        busy = true;
-      }
-    }
-    if (in_flight) finish_step(runner, scheduler, *in_flight, {});
-    sound = true;
-  } catch (const std::exception& failure) {
-    // A bug: it would come again with the next request, and no request is to blame.
-    insist([&] { spdlog::critical("[engine] gives up: {}", failure.what()); });
-    std::lock_guard lock(shared_->mutex);
-    shared_->broken = true;
-  }
-  end(runner, scheduler, caches, sound);
-}
-
 // True where there is more to do at once.
 bool Loop::round(Runner& runner, Scheduler& scheduler, Caches& caches,
                  std::optional<InFlightStep>& in_flight) {
@@ -229,25 +120,6 @@ void Loop::start_over(Runner& runner, Scheduler& scheduler) {
   restore(runner);
 }
 
-// Tells all who wait for something.
-void Loop::end(Runner& runner, Scheduler& scheduler, const Caches& caches, bool sound) {
-  const Error ending = error_of("the engine is shutting down");
-  std::vector<std::shared_ptr<Sequence>> submitted;
-  {
-    std::lock_guard lock(shared_->mutex);
-    submitted.swap(shared_->submitted);
-  }
-  for (const auto& sequence : submitted) sequence->output->fail(ending);
-  try {
-    scheduler.fail_all(ending);
-    if (sound) write_the_rest(runner, caches);
-  } catch (const std::exception& failure) {
-    insist([&] { spdlog::warn("[engine] the last pages are lost: {}", failure.what()); });
-  }
-  refuse_to_clear();
-  publish_stats(runner, scheduler, caches);
-}
-
 // A page at a time where nobody waits. Else in a twentieth of the time that steps take, so that it is not felt: what one
 // page took longer than that, the next ones wait for.
 bool Loop::write_behind(Runner& runner, const Caches& caches, Clock::duration step, bool rests) {
@@ -259,27 +131,9 @@ bool Loop::write_behind(Runner& runner, const Caches& caches, Clock::duration st
   return more;
 }
 
-// So that the next start finds what this one computed; not for ever, since somebody waits for this one to end.
-void Loop::write_the_rest(Runner& runner, const Caches& caches) {
-  const auto end = Clock::now() + max_writing_at_the_end;
-  while (options_.disk && Clock::now() < end) {
-    if (!runner.write_behind(caches.pages, caches.states, end) &&
-        options_.disk->stats().queued_bytes == 0)
-      return;
-    options_.disk->flush();
-  }
-}
-
-// Waits, where it may, until there is something to do. False when the loop is to end.
-bool Loop::take_submitted(Scheduler& scheduler, bool may_wait) {
-  auto deadline = may_wait ? time_of(scheduler.earliest_deadline_ms()) : std::nullopt;
+// False when the loop is to end.
+bool Loop::take_submitted(Scheduler& scheduler) {
   std::unique_lock lock(shared_->mutex);
-  if (!shared_->trouble.empty()) deadline = Clock::now() + time_between_restores;
-  const auto awake = [this] { return shared_->stopping || shared_->woken; };
-  if (may_wait && deadline)
-    shared_->changed.wait_until(lock, *deadline, awake);
-  else if (may_wait)
-    shared_->changed.wait(lock, awake);
   shared_->woken = false;
   auto submitted = std::exchange(shared_->submitted, {});
   for (auto& sequence : submitted)
@@ -310,7 +164,8 @@ void Loop::clear_where_asked(Runner& runner, const Scheduler& scheduler, Caches&
 }
 
 void Loop::refuse_to_clear() {
-  const auto error = std::make_exception_ptr(error_of(stopped));
+  const auto error =
+      insist([] { return std::make_exception_ptr(Error(Code::unavailable, stopped)); });
   std::lock_guard lock(shared_->mutex);
   for (auto& promise : std::exchange(shared_->to_clear, {})) promise.set_exception(error);
 }

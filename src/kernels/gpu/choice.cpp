@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <sstream>
+#include <utility>
 
 #include "kernels/gpu/sampling.h"
 #include "kernels/gpu/tokens.h"
@@ -13,10 +14,6 @@ namespace {
 constexpr const char* names[] = {"attention", "product", "norm",     "gate", "embedding",
                                  "angles",    "largest", "sampling", "step"};
 
-struct Choices {
-  bool proved = false;  // what has no proof is MLX's
-  std::set<Use> own;
-};
 Choices& choices() {
   static Choices choices;
   return choices;
@@ -86,5 +83,7 @@ bool chosen(const Use& use) {
 void use_only(const std::vector<Use>& uses) { choices() = {true, {uses.begin(), uses.end()}}; }
 
 void forget_proofs() { choices() = {}; }
+
+void swap_choices(Choices& others) { std::swap(choices(), others); }
 
 }  // namespace pippin::kernels::gpu

@@ -68,6 +68,14 @@ void use_only(const std::vector<Use>& uses);
 /// As before any proof.
 void forget_proofs();
 
+/// What use_only() has said: each model's own, where several run in turn.
+struct Choices {
+  bool proved = false;  ///< what has no proof is MLX's
+  std::set<Use> own = {};
+};
+/// Exchanges what holds now with `choices`; takes no memory.
+void swap_choices(Choices& choices);
+
 /// While it lives, each operation that a kernel of ours takes is done by both, once for a use, compared and timed; the model gets MLX's result. On
 /// the thread that calls MLX, one at a time.
 class Trial {

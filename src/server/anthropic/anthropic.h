@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "pippin/request.h"
 #include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
@@ -14,8 +16,8 @@ namespace pippin::server {
 /// Thread-safe. The service must outlive it.
 class Anthropic {
  public:
-  Anthropic(ChatService& service, const SamplingOptions& sampling)
-      : service_(service), sampling_(sampling) {}
+  Anthropic(ChatService& service, SamplingDefaults sampling)
+      : service_(service), sampling_(std::move(sampling)) {}
 
   void add_routes(Router& router);
 
@@ -24,7 +26,7 @@ class Anthropic {
   void count_tokens(std::shared_ptr<Exchange> exchange);
 
   ChatService& service_;
-  const SamplingOptions sampling_;
+  const SamplingDefaults sampling_;
 };
 
 }  // namespace pippin::server

@@ -178,7 +178,7 @@ void parse_tool_choice(const Members& body, ChatCall& call) {
 
 std::span<const Field> messages_fields() { return fields; }
 
-MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& defaults,
+MessagesCall parse_messages_call(std::string_view text, const SamplingDefaults& defaults,
                                  bool to_count) {
   const RequestBody request(text);
   const Members body(request.object());
@@ -192,7 +192,7 @@ MessagesCall parse_messages_call(std::string_view text, const SamplingOptions& d
   call.prompt_only = body.integer_or("max_tokens", 1) == 0;
   if (call.prompt_only && chat.stream)
     refuse("max_tokens", "must be at least 1 when 'stream' is true");
-  chat.request.sampling = parse_sampling(body, defaults);
+  chat.request.sampling = parse_sampling(body, defaults.of(chat.model));
   json::object kwargs;
   parse_thinking(body, kwargs, call);
   parse_output_config(body, kwargs, chat);

@@ -6,6 +6,7 @@
 
 #include "server/chat/call.h"
 #include "server/schema/field_table.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
@@ -19,7 +20,7 @@ struct MessagesCall {
 /// Without `thinking` the model is told not to think, as the API has it. `defaults` is how the answer is sampled where the request
 /// says nothing. With `to_count`, POST /v1/messages/count_tokens, which needs no max_tokens.
 /// Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
-MessagesCall parse_messages_call(std::string_view body, const SamplingOptions& defaults,
+MessagesCall parse_messages_call(std::string_view body, const SamplingDefaults& defaults,
                                  bool to_count = false);
 
 /// Every field that a request may carry.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct ChatCall {
   ChatRequest request;  ///< complete but for the pixels of `media`
   std::vector<MediaSource> media;
   std::string model;  ///< as sent; empty where absent
+  /// Seconds that the model stays loaded behind the answer, where the request says; 0: not at all; less than 0: for good.
+  std::optional<double> keep_alive_s = {};
   /// A conversation that is longer than the context is cut (server/chat/truncation).
   bool truncate = false;
   int num_choices = 1;  ///< answers wanted (`n`), each drawn by itself; all but one take ChatReply
@@ -39,6 +42,7 @@ struct ChatCall {
 struct CompletionCall {
   std::vector<CompletionRequest> requests;  ///< one a prompt, at least one
   std::string model;                        ///< as sent; empty where absent
+  std::optional<double> keep_alive_s = {};  ///< as of a ChatCall
   int num_choices = 1;                      ///< of each prompt
   bool echo = false;                        ///< choices begin with the prompt
   bool prompt_only = false;  ///< and end there: of the prompt's echo max_tokens may be 0

@@ -65,7 +65,15 @@ void RequestScope::fail_with_current() {
 // It has ended by then: nobody else would answer, and who waits for nothing has to hear of it.
 void RequestScope::fail(const Error& error) {
   if (!end(State::ended)) return;
-  insist([&] { exchange_->respond(error_response(place_of(*exchange_), error)); });
+  std::function<void(const Error&)> tell_error;
+  {
+    const std::lock_guard lock(mutex_);
+    tell_error.swap(tell_error_);
+  }
+  insist([&] {
+    if (tell_error) return tell_error(error);
+    exchange_->respond(error_response(place_of(*exchange_), error));
+  });
   tell();
 }
 
@@ -75,6 +83,11 @@ void RequestScope::on_end(std::function<void()> ended) {
     ended_ = std::move(ended);
   }
   if (state_ == State::ended) tell();
+}
+
+void RequestScope::tell_errors_by(std::function<void(const Error&)> tell) {
+  const std::lock_guard lock(mutex_);
+  tell_error_ = std::move(tell);
 }
 
 bool RequestScope::answer_begins() { return end(State::answered); }

@@ -49,6 +49,9 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
   /// Called when it ends by any but answer_begins(), soon, on some thread: for whoever would wait for nothing.
   void on_end(std::function<void()> ended);
 
+  /// From now on errors are told by `tell`, in place of a status: a stream has begun.
+  void tell_errors_by(std::function<void(const Error&)> tell);
+
   /// Whoever answers keeps to the deadline from now on. False where it has ended: then there is nothing to answer.
   bool answer_begins();
 
@@ -71,7 +74,8 @@ class RequestScope : public std::enable_shared_from_this<RequestScope> {
   std::atomic<State> state_ = State::open;
   std::optional<Timer::Id> deadline_;  // set before it is shared
   std::mutex mutex_;
-  std::function<void()> ended_;  // guarded
+  std::function<void()> ended_;                   // guarded
+  std::function<void(const Error&)> tell_error_;  // guarded
 };
 
 }  // namespace pippin::server

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "pippin/error.h"
 #include "server/chat/canonical.h"
@@ -82,6 +83,12 @@ std::string header_safe(std::string_view name) {
   return out;
 }
 
+std::int64_t decoded_bytes(const ModelPool& models, const ChatServiceOptions& options) {
+  if (options.decoded_bytes >= 0) return options.decoded_bytes;
+  const auto loaded = models.loaded();
+  return loaded.empty() ? 0 : loaded.front()->engine().stats().memory.decoded;
+}
+
 std::string join_ignored(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) {
@@ -109,20 +116,19 @@ void report_ignored(const std::vector<std::string>& ignored, const std::string& 
   headers.add("X-Pippin-Ignored", list);
 }
 
-ChatService::ChatService(Engine& engine, ChatServiceOptions options, ThreadPool& workers,
+ChatService::ChatService(ModelPool& models, ChatServiceOptions options, ThreadPool& workers,
                          ThreadPool& loaders)
-    : engine_(engine),
+    : models_(models),
       options_(std::move(options)),
-      names_(options_.model_names.empty() ? std::vector<std::string>{engine.info().name}
-                                          : options_.model_names),
+      decoded_bytes_(decoded_bytes(models, options_)),
       decoded_(options_.decoded_cache_bytes),
-      decoded_memory_(engine.stats().memory.decoded * (fetched_part - 1) / fetched_part,
+      decoded_memory_(decoded_bytes_ * (fetched_part - 1) / fetched_part,
                       [this](std::int64_t bytes) { decoded_.drop_unused(bytes); }),
       workers_(workers),
       loaders_(loaders),
       door_(std::make_shared<Door>()),
       media_threads_(media_threads()),
-      fetcher_(fetch_options(options_, engine.stats().memory.decoded)) {}
+      fetcher_(fetch_options(options_, decoded_bytes_)) {}
 
 ChatService::~ChatService() {
   const std::lock_guard lock(door_->mutex);
@@ -137,15 +143,31 @@ std::shared_ptr<RequestScope> ChatService::scope_of(std::shared_ptr<Exchange> ex
   return RequestScope::begin(std::move(exchange), timer_, least);
 }
 
+// Where a server serves one model, that stays loaded whatever clients say.
+void ChatService::keep_model(const Exchange& exchange, ModelUse& model,
+                             std::optional<double> seconds) const {
+  if (seconds && models_.takes_keep_alive() && exchange.caller().admin) model.keep_for(*seconds);
+}
+
 void ChatService::answer(std::shared_ptr<Exchange> exchange, ChatCall call, MakeReply make_reply,
                          Headers headers) {
   check(call.model, call.ignored);
   auto scope = scope_of(std::move(exchange), call.request.stop.timeout_s);
-  prepare(scope, std::move(call), true,
-          [this, scope, make_reply = std::move(make_reply), headers = std::move(headers)](
-              ChatCall& loaded, int audio_tracks) {
-            begin(scope, loaded, audio_tracks, make_reply, headers);
-          });
+  std::shared_ptr<Streaming> streaming;
+  if (call.stream)
+    streaming = begin_streaming(*scope, make_reply, headers, call.model, call.ignored);
+  const std::string name = call.model;
+  auto shared = std::make_shared<ChatCall>(std::move(call));
+  with_model(scope, name, std::move(streaming),
+             [this, scope, shared, make_reply = std::move(make_reply),
+              headers = std::move(headers)](const ModelUsePtr& model) {
+               keep_model(scope->exchange(), *model, shared->keep_alive_s);
+               prepare(
+                   scope, model, std::move(*shared), true,
+                   [this, scope, model, make_reply, headers](ChatCall& loaded, int audio_tracks) {
+                     begin(scope, model, loaded, audio_tracks, make_reply, headers);
+                   });
+             });
 }
 
 void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall call,
@@ -155,24 +177,30 @@ void ChatService::complete(std::shared_ptr<Exchange> exchange, CompletionCall ca
   for (const CompletionRequest& request : call.requests)
     timeout_s = std::max(timeout_s, request.stop.timeout_s);
   auto scope = scope_of(std::move(exchange), timeout_s);
+  std::shared_ptr<Streaming> streaming;
+  if (call.stream) streaming = begin_streaming(*scope, make_reply, {}, call.model, call.ignored);
   auto shared = std::make_shared<CompletionCall>(std::move(call));
   for (CompletionRequest& request : shared->requests)
     request.cache_salt = cache_salt(scope->exchange(), request.cache_salt);
-  auto work = [this, scope, shared, make_reply = std::move(make_reply)] {
-    complete_now(scope, *shared, make_reply);
-  };
-  CompletionRequest& first = shared->requests.front();  // all have one format
-  if (!restricts(first.format)) return post_turn(loaders_, scope, std::move(work));
-  when_prepared(scope, first, loaders_, std::move(work));
+  with_model(scope, shared->model, std::move(streaming),
+             [this, scope, shared, make_reply = std::move(make_reply)](const ModelUsePtr& model) {
+               keep_model(scope->exchange(), *model, shared->keep_alive_s);
+               auto work = [this, scope, model, shared, make_reply] {
+                 complete_now(scope, model, *shared, make_reply);
+               };
+               CompletionRequest& first = shared->requests.front();  // all have one format
+               if (!restricts(first.format)) return post_turn(loaders_, scope, std::move(work));
+               when_prepared(scope, model, first, loaders_, std::move(work));
+             });
 }
 
-void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
+void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope, const ModelUsePtr& model,
                                const CompletionCall& call, const MakeReply& make_reply) {
   const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
-  const ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  const ReplyFacts facts = begin_record(*exchange, *model, call.model, call.stream);
   Headers headers;
   report_ignored(call.ignored, facts.request_id, headers);
-  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics, model};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
   ChatStreams streams;
@@ -180,36 +208,46 @@ void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope,
     request.grammars = call.requests.front().grammars;
     request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
     hand_over_time(*scope, request.stop);
-    for (auto& stream : engine_.complete(std::move(request), call.num_choices))
+    for (auto& stream : model->engine().complete(std::move(request), call.num_choices))
       streams.push_back(std::move(stream));
   }
   if (scope->answer_begins()) session->start(std::move(streams));
 }
 
 void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
-                         std::function<void(RenderedPrompt)> tell) {
+                         std::function<void(RenderedPrompt, const Engine&)> tell) {
   check(call.model, call.ignored);
   auto scope = scope_of(std::move(exchange), 0);
-  prepare(scope, std::move(call), false,
-          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
-            RenderedPrompt prompt = engine_.render(loaded.request);
-            if (scope->wanted()) tell(std::move(prompt));
-          });
+  const std::string name = call.model;
+  auto shared = std::make_shared<ChatCall>(std::move(call));
+  with_model(scope, name, nullptr,
+             [this, scope, shared, tell = std::move(tell)](const ModelUsePtr& model) {
+               prepare(scope, model, std::move(*shared), false,
+                       [scope, model, tell](ChatCall& loaded, int) {
+                         RenderedPrompt prompt = model->engine().render(loaded.request);
+                         if (scope->wanted()) tell(std::move(prompt), model->engine());
+                       });
+             });
 }
 
 void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                                std::function<void(std::int64_t)> tell) {
   check(call.model, call.ignored);
   auto scope = scope_of(std::move(exchange), 0);
-  prepare(scope, std::move(call), false,
-          [this, scope, tell = std::move(tell)](ChatCall& loaded, int) {
-            const std::int64_t count = engine_.count_tokens(loaded.request);
-            if (scope->wanted()) tell(count);
-          });
+  const std::string name = call.model;
+  auto shared = std::make_shared<ChatCall>(std::move(call));
+  with_model(scope, name, nullptr,
+             [this, scope, shared, tell = std::move(tell)](const ModelUsePtr& model) {
+               prepare(scope, model, std::move(*shared), false,
+                       [scope, model, tell](ChatCall& loaded, int) {
+                         const std::int64_t count = model->engine().count_tokens(loaded.request);
+                         if (scope->wanted()) tell(count);
+                       });
+             });
 }
 
 void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {
-  check_model(model);
+  models_.find(model);
   if (!options_.strict_fields || ignored.empty()) return;
   const std::string name = excerpt(ignored.front());
   throw Error(
@@ -217,26 +255,19 @@ void ChatService::check(const std::string& model, const std::vector<std::string>
       "'" + name + "' is unknown to this server, which was started to refuse unknown fields", name);
 }
 
-void ChatService::check_model(const std::string& name) const {
-  const auto has = [&](const std::vector<std::string>& names) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  if (name.empty() || has(names_) || has(options_.model_aliases)) return;
-  throw Error(
-      Code::not_found,
-      "the model '" + excerpt(name) + "' does not exist; this server has '" + names_.front() + "'",
-      "model");
-}
-
-void ChatService::post(std::shared_ptr<Exchange> exchange, std::function<void()> work) {
+void ChatService::post(std::shared_ptr<Exchange> exchange, const std::string& model,
+                       std::function<void(const ModelUsePtr&)> work) {
   auto scope = scope_of(std::move(exchange), 0);
-  loaders_.post(scope->client(), [scope, work = std::move(work)] { scope->run(work); });
+  with_model(scope, model, nullptr, [this, scope, work = std::move(work)](const ModelUsePtr& use) {
+    post_turn(loaders_, scope, [work, use] { work(use); });
+  });
 }
 
 // Does `work` when the request's grammars are compiled as well; nobody waits for them meanwhile. `work` holds the request.
 template <class Request>
-void ChatService::when_prepared(const std::shared_ptr<RequestScope>& scope, Request& request,
-                                ThreadPool& threads, std::function<void()> work) {
+void ChatService::when_prepared(const std::shared_ptr<RequestScope>& scope,
+                                const ModelUsePtr& model, Request& request, ThreadPool& threads,
+                                std::function<void()> work) {
   request.client = scope->client();
   request.hooks.wanted = scope->asks_if_wanted();
   auto go_on = [scope, door = door_, &request, &threads,
@@ -246,30 +277,31 @@ void ChatService::when_prepared(const std::shared_ptr<RequestScope>& scope, Requ
     request.grammars = std::move(grammars);
     post_turn(threads, scope, work);
   };
-  post_turn(loaders_, scope, [this, &request, work = std::move(work), go_on = std::move(go_on)] {
-    engine_.prepare(request, go_on);
+  post_turn(loaders_, scope, [model, &request, work = std::move(work), go_on = std::move(go_on)] {
+    model->engine().prepare(request, go_on);
   });
 }
 
 // Gets the media of a call that will be answered (or only looked at), then has `then` called with it.
-void ChatService::prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers,
-                          Prepared then) {
+void ChatService::prepare(std::shared_ptr<RequestScope> scope, ModelUsePtr model, ChatCall call,
+                          bool answers, Prepared then) {
   auto shared = std::make_shared<ChatCall>(std::move(call));
   shared->request.cache_salt = cache_salt(scope->exchange(), shared->request.cache_salt);
   // Texts wait for no pictures that are cut up.
   ThreadPool& threads = shared->media.empty() ? loaders_ : media_threads_;
   const bool compiles = answers && wants_grammar(shared->request);
-  auto go_on = [this, scope, shared, compiles, &threads, then = std::move(then)](int audio_tracks) {
+  const ModelInfo& info = model->engine().info();
+  auto go_on = [this, scope, model, shared, compiles, &threads,
+                then = std::move(then)](int audio_tracks) {
     auto work = [this, shared, then, audio_tracks] {
       if (options_.canonical_prompts)
         volatile_lines_ += remove_volatile_lines(shared->request.messages);
       then(*shared, audio_tracks);
     };
     if (!compiles) return post_turn(threads, scope, std::move(work));
-    when_prepared(scope, shared->request, threads, std::move(work));
+    when_prepared(scope, model, shared->request, threads, std::move(work));
   };
   if (shared->media.empty()) return go_on(0);
-  const ModelInfo info = engine_.info();
   if (!info.takes_images)
     throw Error(Code::invalid_argument, "this model takes no pictures",
                 shared->media.front().field);
@@ -298,19 +330,21 @@ std::string ChatService::cache_salt(const Exchange& exchange, const std::string&
   return options_.cache_per_key ? exchange.caller().id + ":" + sent : sent;
 }
 
-ReplyFacts ChatService::begin_record(Exchange& exchange, const std::string& model,
-                                     bool streamed) const {
-  exchange.record().model = names_.front();
+ReplyFacts ChatService::begin_record(Exchange& exchange, const ModelUse& use,
+                                     const std::string& model, bool streamed) {
+  exchange.record().model = use.name();
   exchange.record().streamed = streamed;
-  return {exchange.request().id, model.empty() ? names_.front() : model, std::time(nullptr), 0};
+  return {exchange.request().id, model.empty() ? use.name() : model, std::time(nullptr), 0,
+          &use.engine()};
 }
 
-void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call,
-                        int audio_tracks, const MakeReply& make_reply, Headers headers) {
+void ChatService::begin(const std::shared_ptr<RequestScope>& scope, const ModelUsePtr& model,
+                        ChatCall& call, int audio_tracks, const MakeReply& make_reply,
+                        Headers headers) {
   const std::shared_ptr<Exchange>& exchange = scope->shared_exchange();
-  ReplyFacts facts = begin_record(*exchange, call.model, call.stream);
+  ReplyFacts facts = begin_record(*exchange, *model, call.model, call.stream);
   facts.audio_tracks = audio_tracks;
-  if (call.truncate) truncate(call.request);
+  if (call.truncate) truncate(model->engine(), call.request);
   call.request.hooks.wanted = [scope = scope.get()] { return scope->wanted(); };
   hand_over_time(*scope, call.request.stop);
   std::vector<std::string> ignored = std::move(call.ignored);
@@ -326,24 +360,24 @@ void ChatService::begin(const std::shared_ptr<RequestScope>& scope, ChatCall& ca
               "' can't be kept to, and this server was started to refuse what it would ignore",
           field);
   };
-  auto streams = ask(engine_, std::move(call.request), call.num_choices, tool_fields);
+  auto streams = ask(model->engine(), std::move(call.request), call.num_choices, tool_fields);
   report_ignored(ignored, facts.request_id, headers);
-  ChatSession::Options options{call.stream, std::move(headers), options_.metrics};
+  ChatSession::Options options{call.stream, std::move(headers), options_.metrics, model};
   auto session =
       std::make_shared<ChatSession>(exchange, make_reply(facts), std::move(options), workers_);
   if (scope->answer_begins()) session->start(std::move(streams));
 }
 
 // So that the answer has room: as much as it may take, but not more than half; an eighth where it does not say.
-void ChatService::truncate(ChatRequest& request) const {
-  const std::int64_t context = engine_.info().max_context;
+void ChatService::truncate(const Engine& engine, ChatRequest& request) {
+  const std::int64_t context = engine.info().max_context;
   const std::int64_t room =
       request.stop.max_tokens > 0 ? std::min(request.stop.max_tokens, context / 2) : context / 8;
   ChatRequest cut = request;
   drop_oldest(request.messages, context - std::max<std::int64_t>(room, 1),
               [&](const std::vector<Message>& messages) {
                 cut.messages = messages;
-                return engine_.count_tokens(cut);
+                return engine.count_tokens(cut);
               });
 }
 

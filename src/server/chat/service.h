@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,13 @@
 #include "server/chat/reply.h"
 #include "server/chat/request_scope.h"
 #include "server/http/exchange.h"
+#include "server/models/pool.h"
 
 namespace pippin::server {
 
 class Metrics;
 
 struct ChatServiceOptions {
-  /// Names under which the model is served; the first is the one that answers carry. Empty: the model's own.
-  std::vector<std::string> model_names;
-  /// Further names that requests may use, which are not listed.
-  std::vector<std::string> model_aliases;
   /// Take lines that differ from request to request and mean nothing to a model out of system prompts (server/chat/canonical).
   bool canonical_prompts = true;
   /// Refuse requests with unknown fields instead of listing these in X-Pippin-Ignored.
@@ -37,6 +35,10 @@ struct ChatServiceOptions {
   ChatMediaLimits media;
   /// Pixels of decoded pictures and clips that are kept for the next turn.
   std::int64_t decoded_cache_bytes = std::int64_t{256} << 20;
+  /// Memory for pictures and clips, kept ones and fetched files included; -1: what the first model's engine has set aside.
+  std::int64_t decoded_bytes = -1;
+  /// Seconds after which a stream begins, and is kept alive, whose model is still being loaded.
+  double stream_patience_s = 5;
   media::FetchOptions fetch;
   /// Seconds that a request may take until its answer begins, beside its own `timeout`; the engine keeps to the rest of it. 0: any
   /// number.
@@ -51,17 +53,20 @@ struct ReplyFacts {
   std::string model;         ///< as the request names it
   std::int64_t created = 0;  ///< in seconds since 1970
   int audio_tracks = 0;      ///< of the prompt's videos, not listened to
+  const Engine* engine =
+      nullptr;  ///< that answers; null: it is not loaded yet, and nothing may be asked of it
 };
 
 using MakeReply = std::function<std::unique_ptr<Reply>(const ReplyFacts&)>;
 
-/// Holds no state of a request: each lives in a ChatSession. Thread-safe. Engine and pools must outlive it.
+/// Holds no state of a request: each lives in a ChatSession. Thread-safe. Models and threads must outlive it.
 class ChatService {
  public:
   /// Answers are formatted on `workers`; `loaders` render and tokenize texts, in clients' turns. What may take longer has threads of
   /// its own: one for the network, some for decoding pictures and videos, and the engine's for grammars. So none of it holds up a
   /// running answer or a text.
-  ChatService(Engine& engine, ChatServiceOptions options, ThreadPool& workers, ThreadPool& loaders);
+  ChatService(ModelPool& models, ChatServiceOptions options, ThreadPool& workers,
+              ThreadPool& loaders);
   ~ChatService();
 
   /// Answers as `call` asks, streamed or whole, with what `make_reply` gives; the answer has `headers`. Throws Error for a model that is not served and,
@@ -72,12 +77,13 @@ class ChatService {
   /// The same for texts.
   void complete(std::shared_ptr<Exchange> exchange, CompletionCall call, MakeReply make_reply);
 
-  /// Runs `work` on a loader; the error that leaves it is answered, and so is it where its time is over first.
-  void post(std::shared_ptr<Exchange> exchange, std::function<void()> work);
+  /// Runs `work` on a loader, with the model once it is loaded; the error that leaves it is answered, and so is it where its time is over first.
+  void post(std::shared_ptr<Exchange> exchange, const std::string& model,
+            std::function<void(const ModelUsePtr&)> work);
 
   /// Tells `tell` the call's prompt, on another thread. Throws as above.
   void render(std::shared_ptr<Exchange> exchange, ChatCall call,
-              std::function<void(RenderedPrompt)> tell);
+              std::function<void(RenderedPrompt, const Engine&)> tell);
 
   /// Tells `tell` how many tokens the call's prompt has, on another thread. Throws as above; so may `tell`, which answers.
   void count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
@@ -86,34 +92,43 @@ class ChatService {
   /// Throws Error for a model that is not served and, where told to, for unknown fields.
   void check(const std::string& model, const std::vector<std::string>& ignored) const;
 
-  /// Never empty.
-  const std::vector<std::string>& model_names() const { return names_; }
-  /// Throws Error(not_found) where no model has that name; an empty one is any.
-  void check_model(const std::string& name) const;
+  ModelPool& models() const { return models_; }
 
   std::int64_t volatile_lines_removed() const { return volatile_lines_; }
   void clear_decoded() { decoded_.clear(); }
   DecodedStats decoded_stats() const;
 
  private:
-  ReplyFacts begin_record(Exchange& exchange, const std::string& model, bool streamed) const;
+  using WithModel = std::function<void(ModelUsePtr)>;
+  struct Streaming;
+  static std::shared_ptr<Streaming> begin_streaming(const RequestScope& scope, MakeReply make_reply,
+                                                    Headers headers, const std::string& model,
+                                                    const std::vector<std::string>& ignored);
+  void with_model(const std::shared_ptr<RequestScope>& scope, const std::string& name,
+                  std::shared_ptr<Streaming> streaming, WithModel then);
+  void begin_stream_in_time(const std::shared_ptr<RequestScope>& scope,
+                            const std::shared_ptr<Streaming>& streaming);
+  void keep_model(const Exchange& exchange, ModelUse& model, std::optional<double> seconds) const;
+  static ReplyFacts begin_record(Exchange& exchange, const ModelUse& use, const std::string& model,
+                                 bool streamed);
   std::shared_ptr<RequestScope> scope_of(std::shared_ptr<Exchange> exchange,
                                          double timeout_s) const;
   using Prepared = std::function<void(ChatCall& call, int audio_tracks)>;
-  void prepare(std::shared_ptr<RequestScope> scope, ChatCall call, bool answers, Prepared then);
+  void prepare(std::shared_ptr<RequestScope> scope, ModelUsePtr model, ChatCall call, bool answers,
+               Prepared then);
   template <class Request>
-  void when_prepared(const std::shared_ptr<RequestScope>& scope, Request& request,
-                     ThreadPool& threads, std::function<void()> work);
+  void when_prepared(const std::shared_ptr<RequestScope>& scope, const ModelUsePtr& model,
+                     Request& request, ThreadPool& threads, std::function<void()> work);
   std::string cache_salt(const Exchange& exchange, const std::string& sent) const;
-  void truncate(ChatRequest& request) const;
-  void begin(const std::shared_ptr<RequestScope>& scope, ChatCall& call, int audio_tracks,
-             const MakeReply& make_reply, Headers headers);
-  void complete_now(const std::shared_ptr<RequestScope>& scope, const CompletionCall& call,
-                    const MakeReply& make_reply);
+  static void truncate(const Engine& engine, ChatRequest& request);
+  void begin(const std::shared_ptr<RequestScope>& scope, const ModelUsePtr& model, ChatCall& call,
+             int audio_tracks, const MakeReply& make_reply, Headers headers);
+  void complete_now(const std::shared_ptr<RequestScope>& scope, const ModelUsePtr& model,
+                    const CompletionCall& call, const MakeReply& make_reply);
 
-  Engine& engine_;
+  ModelPool& models_;
   const ChatServiceOptions options_;
-  const std::vector<std::string> names_;
+  const std::int64_t decoded_bytes_;
   media::DecodedCache decoded_;
   ByteBudget decoded_memory_;
   ThreadPool& workers_;

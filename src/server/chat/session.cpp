@@ -48,7 +48,7 @@ void ChatSession::begin(ChatStreams streams) {
   RequestRecord& record = exchange_->record();
   for (auto& stream : streams) {
     merge(record.times, stream->times());
-    choices_.push_back({std::move(stream), {}, {record.begun}, {}});
+    choices_.push_back({std::move(stream), {}, {record.begun, 0, {}, record.model}, {}});
   }
   if (options_.stream) {
     Headers headers = options_.headers;
@@ -56,9 +56,12 @@ void ChatSession::begin(ChatStreams streams) {
     headers.add("Content-Type", std::move(form.content_type));
     headers.add("Cache-Control", "no-cache");
     headers.add("X-Accel-Buffering", "no");  // tells nginx to pass each event on at once
-    // First, so that no client that has only stopped sending is taken for one that has left as the stream starts.
-    exchange_->keep_alive_with(std::move(form.keep_alive));
-    exchange_->start_stream(std::move(headers));
+    // It has begun where the model had to be loaded first.
+    if (!exchange_->started()) {
+      // First, so that no client that has only stopped sending is taken for one that has left as the stream starts.
+      exchange_->keep_alive_with(std::move(form.keep_alive));
+      exchange_->start_stream(std::move(headers));
+    }
     pieces_ = reply_->open();
   }
   // Weakly, as the exchange holds the callback and the session the exchange.

@@ -11,6 +11,7 @@
 #include "pippin/request.h"
 #include "server/chat/reply.h"
 #include "server/http/exchange.h"
+#include "server/models/pool.h"
 #include "server/observe/metrics.h"
 
 namespace pippin {
@@ -31,6 +32,7 @@ class ChatSession : public std::enable_shared_from_this<ChatSession> {
     bool stream = false;
     Headers headers;             ///< of the answer, beside its type
     Metrics* metrics = nullptr;  ///< told of tokens as they come
+    ModelUsePtr model;           ///< that answers; null in tests
   };
 
   ChatSession(std::shared_ptr<Exchange> exchange, std::unique_ptr<Reply> reply, Options options,

@@ -40,6 +40,7 @@ std::string naming(std::string_view param, std::string_view message) {
 // Clients act on these codes, whatever the message says.
 std::string_view code_of(const Error& error) {
   if (error.code() == Code::not_found && error.field() == "model") return "model_not_found";
+  if (error.code() == Code::unavailable && error.field() == "model") return "model_unavailable";
   if (error.code() == Code::context_exceeded) return "context_length_exceeded";
   if (error.code() == Code::resource_exhausted) return "queue_full";
   if (error.code() == Code::deadline_exceeded) return "timeout";

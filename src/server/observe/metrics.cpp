@@ -5,6 +5,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <iterator>
 #include <sstream>
 #include <utility>
@@ -93,27 +94,37 @@ struct Metrics::Families {
   prometheus::Family<prometheus::Counter>& http;
 };
 
-Metrics::Metrics(const std::string& model_name)
-    : model_name_(valid_utf8(model_name)), families_(std::make_unique<Families>(model_name_)) {}
+Metrics::Metrics(const std::string& model_name) : model_name_(valid_utf8(model_name)) {
+  families_of("");
+}
 
 Metrics::~Metrics() = default;
 
+Metrics::Families& Metrics::families_of(const std::string& model) const {
+  const std::string name = model.empty() ? model_name_ : valid_utf8(model);
+  const std::lock_guard lock(mutex_);
+  auto& families = families_[name];
+  if (!families) families = std::make_unique<Families>(name);
+  return *families;
+}
+
 void Metrics::answer_went_on(const AnswerProgress& before, const ChatEvent& event,
                              const AnswerTimes& times) {
+  auto& families = families_of(before.model);
   auto tokens = event.usage.completion_tokens - before.completion_tokens;
   auto since = before.last_token;
   if (tokens > 0 && before.completion_tokens == 0) {
-    families_->first_token.Observe(seconds(before.begun, times.first_token));
+    families.first_token.Observe(seconds(before.begun, times.first_token));
     since = times.first_token;
     --tokens;
   }
   // A character may take several tokens; they share the time.
   const double gap = seconds(since, times.last_token) / static_cast<double>(tokens);
-  for (std::int64_t i = 0; i < tokens; ++i) families_->gap.Observe(gap);
+  for (std::int64_t i = 0; i < tokens; ++i) families.gap.Observe(gap);
 }
 
 void Metrics::request_ended(const RequestRecord& record) {
-  auto& f = *families_;
+  auto& f = families_of(record.model);
   f.http
       .Add({{"route", record.route.empty() ? "other" : record.route},
             {"method", record.route.empty() ? "other" : record.method},
@@ -136,12 +147,39 @@ void Metrics::request_ended(const RequestRecord& record) {
                         static_cast<double>(record.usage.completion_tokens - 1));
 }
 
+namespace {
+
+// Each family once: the same of other models is added to it.
+void merge(std::vector<prometheus::MetricFamily>& all, std::vector<prometheus::MetricFamily> more) {
+  for (auto& family : more) {
+    const auto same = std::find_if(all.begin(), all.end(),
+                                   [&](const auto& one) { return one.name == family.name; });
+    if (same == all.end())
+      all.push_back(std::move(family));
+    else
+      same->metric.insert(same->metric.end(), std::make_move_iterator(family.metric.begin()),
+                          std::make_move_iterator(family.metric.end()));
+  }
+}
+
+}  // namespace
+
 std::string Metrics::text(const EngineStats& stats, const BodyStats& bodies) const {
-  auto families = engine_metrics(stats, model_name_);
-  for (auto& family : body_metrics(bodies, model_name_)) families.push_back(std::move(family));
-  auto requests = families_->registry.Collect();
-  families.insert(families.end(), std::make_move_iterator(requests.begin()),
-                  std::make_move_iterator(requests.end()));
+  return text(std::vector<ModelMetrics>{{model_name_, stats, true, 1}}, bodies);
+}
+
+std::string Metrics::text(const std::vector<ModelMetrics>& models, const BodyStats& bodies) const {
+  std::vector<prometheus::MetricFamily> families;
+  for (const ModelMetrics& model : models) {
+    const std::string name = valid_utf8(model.name);
+    if (model.loaded) merge(families, engine_metrics(model.stats, name));
+    merge(families, pool_metrics(model, name));
+  }
+  merge(families, body_metrics(bodies, model_name_));
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, of_model] : families_) merge(families, of_model->registry.Collect());
+  }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);
   return std::move(out).str();

@@ -240,17 +240,34 @@ std::vector<MetricFamily> engine_metrics(const EngineStats& stats, const std::st
   return collector.take();
 }
 
+namespace {
+
+MetricFamily one_of(const std::string& model_name, const char* name, const char* help,
+                    MetricType type, std::int64_t value) {
+  ClientMetric one;
+  one.label.push_back({"model_name", model_name});
+  (type == counter ? one.counter.value : one.gauge.value) = number(value);
+  return {name, help, type, {std::move(one)}};
+}
+
+}  // namespace
+
+std::vector<MetricFamily> pool_metrics(const ModelMetrics& model, const std::string& model_name) {
+  return {one_of(model_name, "pippin:model_loaded", "1 for a model that is loaded, else 0.", gauge,
+                 model.loaded ? 1 : 0),
+          one_of(model_name, "pippin:model_loads_total", "Times that the model was loaded.",
+                 counter, model.loads),
+          one_of(model_name, "pippin:model_load_failures_total",
+                 "Times that the model could not be loaded.", counter, model.failures),
+          one_of(model_name, "pippin:model_requests_waiting",
+                 "Requests that wait until the model is loaded.", gauge, model.waiting)};
+}
+
 std::vector<MetricFamily> body_metrics(const BodyStats& bodies, const std::string& model_name) {
-  const auto family = [&](const char* name, const char* help, MetricType type, std::int64_t value) {
-    ClientMetric one;
-    one.label.push_back({"model_name", model_name});
-    (type == counter ? one.counter.value : one.gauge.value) = number(value);
-    return MetricFamily{name, help, type, {std::move(one)}};
-  };
-  return {family("pippin:request_body_bytes", "Bodies of requests that are not read yet.", gauge,
-                 bodies.bytes),
-          family("pippin:request_bodies_refused_total", "Requests without room for their body.",
-                 counter, bodies.refused)};
+  return {one_of(model_name, "pippin:request_body_bytes",
+                 "Bodies of requests that are not read yet.", gauge, bodies.bytes),
+          one_of(model_name, "pippin:request_bodies_refused_total",
+                 "Requests without room for their body.", counter, bodies.refused)};
 }
 
 }  // namespace pippin::server

@@ -1,6 +1,10 @@
 #include "server/ollama/call.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "base/json.h"
@@ -22,8 +26,8 @@ bool is_blank(const json::value& value) { return value == "" || is_empty(value);
 constexpr auto shared = std::to_array<Field>({
     {"model", any, ""}, {"stream", any, ""}, {"options", any, ""}, {"format", any, ""}, {"think", any, ""},
     {"logprobs", any, ""}, {"top_logprobs", any, ""}, {"cache_salt", any, ""},
-    // Without influence on the answer: the model stays loaded, and what is too long is refused.
-    {"keep_alive", is_time, "a duration"},
+    {"keep_alive", is_time, "a duration: \"5m\", or seconds"},
+    // Without influence on the answer: what is too long is refused.
     {"truncate", is_bool, "a boolean"}, {"shift", is_bool, "a boolean"},
 });
 constexpr auto chat_fields = joined(shared, std::to_array<Field>({
@@ -124,13 +128,44 @@ std::string model_of(const Members& body) {
   return name;
 }
 
+// As Go writes durations: "300ms", "1h30m", "-1s"; a bare number counts seconds.
+std::optional<double> parse_keep_alive(const Members& body) {
+  const json::value* field = body.find("keep_alive");
+  if (!field) return {};
+  if (field->is_number()) return field->to_number<double>();
+  const auto refuse_it = [] { refuse("keep_alive", "must be a duration: \"5m\", or seconds"); };
+  std::string text(field->as_string());
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.erase(0, 1);
+  if (text.empty()) refuse_it();
+  double seconds = 0;
+  const char* at = text.c_str();
+  while (*at != '\0') {
+    char* end = nullptr;
+    const double count = std::strtod(at, &end);
+    if (end == at || !std::isfinite(count) || count < 0) refuse_it();
+    const std::string_view rest(end);
+    const auto unit = rest.substr(0, rest.find_first_of("0123456789."));
+    const std::pair<std::string_view, double> units[] = {{"h", 3600},  {"m", 60},    {"s", 1},
+                                                         {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
+    const auto known = std::find_if(std::begin(units), std::end(units),
+                                    [&](const auto& one) { return one.first == unit; });
+    const bool bare = unit.empty() && at == text.c_str();
+    if (known == std::end(units) && !bare) refuse_it();
+    seconds += count * (bare ? 1 : known->second);
+    at = end + unit.size();
+  }
+  return negative ? -seconds : seconds;
+}
+
 ChatCall parse_shared(const RequestBody& request, const Members& body,
-                      const SamplingOptions& defaults, std::vector<std::string> ignored) {
+                      const SamplingDefaults& defaults, std::vector<std::string> ignored) {
   ChatCall call;
   call.ignored = std::move(ignored);
   call.model = model_of(body);
+  call.keep_alive_s = parse_keep_alive(body);
   call.stream = parse_stream(body);
-  auto settings = parse_options(body, defaults);
+  auto settings = parse_options(body, defaults.of(call.model));
   call.tokens = parse_token_wishes(body, settings.sampling);
   call.request.sampling = std::move(settings.sampling);
   call.request.stop = std::move(settings.stop);
@@ -148,6 +183,7 @@ bool ends_in_calls(const std::vector<Message>& messages) {
 CompletionCall as_completion(ChatCall chat, std::string prompt, std::string suffix) {
   CompletionCall call;
   call.model = std::move(chat.model);
+  call.keep_alive_s = chat.keep_alive_s;
   call.stream = chat.stream;
   call.tokens = chat.tokens;
   call.ignored = std::move(chat.ignored);
@@ -168,7 +204,7 @@ std::span<const Field> ollama_chat_fields() { return chat_fields; }
 std::span<const Field> ollama_generate_fields() { return generate_fields; }
 std::span<const Field> ollama_show_fields() { return show_fields; }
 
-OllamaChat parse_ollama_chat(std::string_view text, const SamplingOptions& defaults) {
+OllamaChat parse_ollama_chat(std::string_view text, const SamplingDefaults& defaults) {
   const RequestBody request(text);
   const Members body(request.object());
   OllamaChat call{
@@ -187,7 +223,7 @@ OllamaChat parse_ollama_chat(std::string_view text, const SamplingOptions& defau
   return call;
 }
 
-OllamaGenerate parse_ollama_generate(std::string_view text, const SamplingOptions& defaults) {
+OllamaGenerate parse_ollama_generate(std::string_view text, const SamplingDefaults& defaults) {
   const RequestBody request(text);
   const Members body(request.object());
   OllamaGenerate call{

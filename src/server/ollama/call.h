@@ -8,6 +8,7 @@
 
 #include "server/chat/call.h"
 #include "server/schema/field_table.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
@@ -28,8 +29,8 @@ struct OllamaGenerate {
 
 // Both throw Error(invalid_argument) naming the field that is malformed, out of range or not supported. `defaults` is how the answer is
 // sampled where the request says nothing.
-OllamaChat parse_ollama_chat(std::string_view body, const SamplingOptions& defaults);
-OllamaGenerate parse_ollama_generate(std::string_view body, const SamplingOptions& defaults);
+OllamaChat parse_ollama_chat(std::string_view body, const SamplingDefaults& defaults);
+OllamaGenerate parse_ollama_generate(std::string_view body, const SamplingDefaults& defaults);
 
 /// The model that POST /api/show asks about; empty: any.
 std::string parse_ollama_show(std::string_view body);

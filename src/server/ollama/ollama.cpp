@@ -49,12 +49,15 @@ json::object details_of(const ModelInfo& info) {
           {"quantization_level", bits_text(info)}};
 }
 
-json::object model_object(const std::string& name, const ModelInfo& info) {
+json::object model_object(const std::string& name, const ModelStatus& model) {
+  ModelInfo unknown;  // before the first load
+  unknown.weight_bytes = model.model->weight_bytes;
+  const ModelInfo& info = model.info ? *model.info : unknown;
   return {{"name", valid_utf8(name)},
           {"model", valid_utf8(name)},
           {"size", info.weight_bytes},
           {"digest", digest_of(name, info)},
-          {"details", details_of(info)}};
+          {"details", model.info ? details_of(info) : json::object{{"format", "safetensors"}}}};
 }
 
 json::array capabilities_of(const ModelInfo& info) {
@@ -81,8 +84,8 @@ Operation asking(std::string_view summary, std::string_view answer) {
 
 }  // namespace
 
-Ollama::Ollama(Engine& engine, ChatService& service, const SamplingOptions& sampling)
-    : engine_(engine), service_(service), sampling_(sampling), created_(std::time(nullptr)) {}
+Ollama::Ollama(ChatService& service, SamplingDefaults sampling)
+    : service_(service), sampling_(std::move(sampling)), created_(std::time(nullptr)) {}
 
 void Ollama::add_routes(Router& router) {
   router.add(
@@ -100,7 +103,7 @@ void Ollama::add_routes(Router& router) {
              R"({"type": "object", "required": ["details", "model_info", "capabilities"]})");
   show.fields = ollama_show_fields;
   router.add("POST", "/api/show", std::move(show),
-             [this](auto exchange) { this->show(*exchange); });
+             [this](auto exchange) { this->show(std::move(exchange)); });
   router.add("GET", "/api/tags",
              asking("The models that are there, in Ollama's words",
                     R"({"type": "object", "required": ["models"]})"),
@@ -118,25 +121,35 @@ void Ollama::add_routes(Router& router) {
 void Ollama::chat(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   OllamaChat call = parse_ollama_chat(exchange->request().body, sampling_);
-  if (call.only_loads) {
-    service_.check(call.chat.model, call.chat.ignored);
-    return exchange->respond(
-        json_response(200, ollama_loaded(OllamaReply::Kind::chat, service_.model_names().front())));
-  }
+  if (call.only_loads) return load(std::move(exchange), OllamaReply::Kind::chat, call.chat);
   auto make_reply = [logprobs = call.chat.tokens.logprobs](const ReplyFacts& facts) {
     return std::make_unique<OllamaReply>(OllamaReply::Kind::chat, facts.model, logprobs);
   };
   service_.answer(std::move(exchange), std::move(call.chat), std::move(make_reply));
 }
 
+// No answer is asked for: the model shall be loaded, or unloaded.
+void Ollama::load(std::shared_ptr<Exchange> exchange, OllamaReply::Kind kind,
+                  const ChatCall& call) {
+  service_.check(call.model, call.ignored);
+  ModelPool& models = service_.models();
+  const bool keeps = models.takes_keep_alive() && exchange->caller().admin;
+  const std::string name = models.find(call.model).names.front();
+  if (call.keep_alive_s == 0.0 && keeps) {
+    if (!models.find(name).pinned) models.unload(name);
+    return exchange->respond(json_response(200, ollama_loaded(kind, name, "unload")));
+  }
+  service_.post(exchange, name,
+                [exchange, kind, keeps, keep = call.keep_alive_s](const ModelUsePtr& model) {
+                  if (keep && keeps) model->keep_for(*keep);
+                  exchange->respond(json_response(200, ollama_loaded(kind, model->name(), "load")));
+                });
+}
+
 void Ollama::generate(std::shared_ptr<Exchange> exchange) {
   if (refuse_compressed(*exchange)) return;
   OllamaGenerate call = parse_ollama_generate(exchange->request().body, sampling_);
-  if (call.only_loads) {
-    service_.check(call.chat.model, call.chat.ignored);
-    return exchange->respond(json_response(
-        200, ollama_loaded(OllamaReply::Kind::generate, service_.model_names().front())));
-  }
+  if (call.only_loads) return load(std::move(exchange), OllamaReply::Kind::generate, call.chat);
   const bool logprobs = call.text ? call.text->tokens.logprobs : call.chat.tokens.logprobs;
   auto make_reply = [logprobs](const ReplyFacts& facts) {
     return std::make_unique<OllamaReply>(OllamaReply::Kind::generate, facts.model, logprobs);
@@ -149,40 +162,51 @@ void Ollama::generate(std::shared_ptr<Exchange> exchange) {
 
 void Ollama::list(Exchange& exchange) const {
   json::array models;
-  for (const std::string& name : service_.model_names()) {
-    json::object model = model_object(name, engine_.info());
-    model["modified_at"] = time_of(created_);
-    models.push_back(std::move(model));
+  for (const ModelStatus& model : service_.models().list())
+    for (const std::string& name : model.model->names) {
+      json::object object = model_object(name, model);
+      object["modified_at"] = time_of(created_);
+      models.push_back(std::move(object));
+    }
+  exchange.respond(
+      json_response(200, json::serialize(json::object{{"models", std::move(models)}})));
+}
+
+void Ollama::list_running(Exchange& exchange) const {
+  json::array models;
+  for (const ModelStatus& model : service_.models().list()) {
+    if (model.state != ModelStatus::State::loaded) continue;
+    json::object object = model_object(model.model->names.front(), model);
+    object["expires_at"] = model.unloads_at ? time_of(*model.unloads_at) : "9999-12-31T23:59:59Z";
+    object["size_vram"] = model.info->device == "gpu" ? model.info->weight_bytes : 0;
+    object["context_length"] = model.info->max_context;
+    models.push_back(std::move(object));
   }
   exchange.respond(
       json_response(200, json::serialize(json::object{{"models", std::move(models)}})));
 }
 
-// It is never unloaded.
-void Ollama::list_running(Exchange& exchange) const {
-  const ModelInfo& info = engine_.info();
-  json::object model = model_object(service_.model_names().front(), info);
-  model["expires_at"] = "9999-12-31T23:59:59Z";
-  model["size_vram"] = info.device == "gpu" ? info.weight_bytes : 0;
-  model["context_length"] = info.max_context;
-  exchange.respond(
-      json_response(200, json::serialize(json::object{{"models", json::array{std::move(model)}}})));
+// What it tells is known once the model has been loaded.
+void Ollama::show(std::shared_ptr<Exchange> exchange) {
+  const std::string name = parse_ollama_show(exchange->request().body);
+  const ModelStatus model = service_.models().status(name);
+  if (model.info) return exchange->respond(json_response(200, shown(*model.info)));
+  service_.post(exchange, name, [this, exchange](const ModelUsePtr& use) {
+    exchange->respond(json_response(200, shown(use->engine().info())));
+  });
 }
 
-void Ollama::show(Exchange& exchange) const {
-  service_.check_model(parse_ollama_show(exchange.request().body));
-  const ModelInfo& info = engine_.info();
+std::string Ollama::shown(const ModelInfo& info) const {
   const json::object model_info{{"general.architecture", info.model_type},
                                 {"general.parameter_count", info.num_parameters},
                                 {info.model_type + ".context_length", info.max_context}};
-  const json::object body{{"modelfile", ""},
-                          {"parameters", ""},
-                          {"template", ""},
-                          {"details", details_of(info)},
-                          {"model_info", model_info},
-                          {"capabilities", capabilities_of(info)},
-                          {"modified_at", time_of(created_)}};
-  exchange.respond(json_response(200, json::serialize(body)));
+  return json::serialize(json::object{{"modelfile", ""},
+                                      {"parameters", ""},
+                                      {"template", ""},
+                                      {"details", details_of(info)},
+                                      {"model_info", model_info},
+                                      {"capabilities", capabilities_of(info)},
+                                      {"modified_at", time_of(created_)}});
 }
 
 }  // namespace pippin::server

@@ -153,10 +153,11 @@ std::string OllamaReply::whole() {
   return json::serialize(object);
 }
 
-std::string ollama_loaded(OllamaReply::Kind kind, const std::string& model) {
+std::string ollama_loaded(OllamaReply::Kind kind, const std::string& model,
+                          const char* done_reason) {
   json::object object = head(model, message_object(kind, "", "", {}));
   object["done"] = true;
-  object["done_reason"] = "load";
+  object["done_reason"] = done_reason;
   return json::serialize(object);
 }
 

@@ -47,8 +47,9 @@ class OllamaReply final : public Reply {
   Time first_token_ = {}, last_token_ = {};
 };
 
-/// What is answered where no answer is asked for: the model is loaded, or would be unloaded.
-std::string ollama_loaded(OllamaReply::Kind kind, const std::string& model);
+/// What is answered where no answer is asked for. done_reason: "load" or "unload".
+std::string ollama_loaded(OllamaReply::Kind kind, const std::string& model,
+                          const char* done_reason);
 
 /// "2026-11-29T15:30:00.123456Z"
 std::string ollama_time(std::chrono::system_clock::time_point time);

@@ -67,7 +67,7 @@ VideoWishes parse_processor_kwargs(const Members& body) {
 
 }  // namespace
 
-ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
+ChatCall parse_chat(std::string_view text, const SamplingDefaults& defaults) {
   const RequestBody request(text);
   const Members body(request.object());
   ChatCall call;
@@ -77,7 +77,7 @@ ChatCall parse_chat(std::string_view text, const SamplingOptions& defaults) {
   call.stream = streaming.stream;
   call.include_usage = streaming.include_usage;
   call.num_choices = parse_choices(body);
-  call.request.sampling = parse_sampling(body, defaults);
+  call.request.sampling = parse_sampling(body, defaults.of(call.model));
   call.request.stop = parse_stop(body);
   parse_tool_fields(body, call);
   call.request.format = parse_response_format(body);

@@ -88,7 +88,7 @@ int parse_logprobs(const Members& body) {
 
 std::span<const Field> completion_fields() { return fields; }
 
-CompletionCall parse_completion(std::string_view text, const SamplingOptions& defaults) {
+CompletionCall parse_completion(std::string_view text, const SamplingDefaults& defaults) {
   const RequestBody parsed_body(text);
   const Members body(parsed_body.object());
   CompletionCall call;
@@ -103,7 +103,7 @@ CompletionCall parse_completion(std::string_view text, const SamplingOptions& de
   call.echo = body.boolean("echo").value_or(false);
   call.tokens.ids = body.boolean("return_token_ids").value_or(false);
   call.tokens.named_by_id = body.boolean("return_tokens_as_token_ids").value_or(false);
-  SamplingOptions sampling = parse_sampling(body, defaults);
+  SamplingOptions sampling = parse_sampling(body, defaults.of(call.model));
   sampling.top_logprobs = parse_logprobs(body);
   call.tokens.logprobs = sampling.top_logprobs >= 0;
   sampling.prompt_logprobs = parse_prompt_logprobs(body, call.stream);

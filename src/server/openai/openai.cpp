@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "server/chat/model_state.h"
 #include "server/http/errors.h"
 #include "server/openai/chat_fields.h"
 #include "server/openai/chat_parser.h"
@@ -25,25 +26,24 @@ std::string rfc3339(std::time_t seconds) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
-// OpenAI's members, then vLLM's, OpenRouter's and Anthropic's: each API's clients pass over the others'.
-json::object model_object(const std::string& name, std::int64_t created, const ModelInfo& info) {
-  return {{"id", valid_utf8(name)},
-          {"object", "model"},
-          {"created", created},
-          {"owned_by", "pippin"},
-          {"max_model_len", info.max_context},
-          {"context_length", info.max_context},
-          {"type", "model"},
-          {"display_name", valid_utf8(name)},
-          {"created_at", rfc3339(created)},
-          {"lifecycle", "active"},
-          {"max_input_tokens", info.max_context}};
+// OpenAI's members, then vLLM's, OpenRouter's, Anthropic's and llama.cpp's: each API's clients pass over the others'. What is not known before the
+// model has been loaded is left out.
+json::object model_object(const std::string& name, std::int64_t created, const ModelStatus& model) {
+  json::object object{
+      {"id", valid_utf8(name)},         {"object", "model"},    {"created", created},
+      {"owned_by", "pippin"},           {"type", "model"},      {"display_name", valid_utf8(name)},
+      {"created_at", rfc3339(created)}, {"lifecycle", "active"}};
+  if (model.info)
+    for (const char* member : {"max_model_len", "context_length", "max_input_tokens"})
+      object[member] = model.info->max_context;
+  add_model_state(object, model);
+  return object;
 }
 
 }  // namespace
 
-OpenAi::OpenAi(Engine& engine, ChatService& service, const SamplingOptions& sampling)
-    : engine_(engine), service_(service), sampling_(sampling), created_(std::time(nullptr)) {}
+OpenAi::OpenAi(ChatService& service, SamplingDefaults sampling)
+    : service_(service), sampling_(std::move(sampling)), created_(std::time(nullptr)) {}
 
 void OpenAi::add_routes(Router& router) {
   router.add("POST", "/v1/chat/completions",
@@ -91,15 +91,19 @@ void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
   reply.num_choices = static_cast<std::size_t>(call.num_choices);
   reply.tokens = call.tokens;
   reply.prompt_only = call.prompt_only;
-  if (call.echo)
-    for (const CompletionRequest& request : call.requests)
-      reply.echoes.push_back(request.tokens.empty() ? request.text
-                                                    : engine_.detokenize(request.tokens));
-  auto make_reply = [reply = std::move(reply)](const ReplyFacts& facts) mutable {
-    reply.id = "cmpl-" + facts.request_id;
-    reply.model = facts.model;
-    reply.created = facts.created;
-    return std::make_unique<CompletionReply>(reply);
+  std::vector<CompletionRequest> echoed;
+  if (call.echo) echoed = call.requests;
+  auto make_reply = [reply = std::move(reply),
+                     echoed = std::move(echoed)](const ReplyFacts& facts) {
+    CompletionReply::Options options = reply;
+    options.id = "cmpl-" + facts.request_id;
+    options.model = facts.model;
+    options.created = facts.created;
+    for (const CompletionRequest& request : echoed)
+      options.echoes.push_back(request.tokens.empty() || !facts.engine
+                                   ? request.text
+                                   : facts.engine->detokenize(request.tokens));
+    return std::make_unique<CompletionReply>(std::move(options));
   };
   service_.complete(std::move(exchange), std::move(call), std::move(make_reply));
 }
@@ -109,21 +113,22 @@ void OpenAi::complete(std::shared_ptr<Exchange> exchange) {
 
 void OpenAi::list_models(Exchange& exchange) const {
   json::array list;
-  for (const std::string& name : service_.model_names())
-    list.push_back(model_object(name, created_, engine_.info()));
+  const std::vector<ModelStatus> models = service_.models().list();
+  for (const ModelStatus& model : models)
+    for (const std::string& name : model.model->names)
+      list.push_back(model_object(name, created_, model));
   const json::object body{{"object", "list"},
                           {"data", std::move(list)},
                           {"has_more", false},
-                          {"first_id", valid_utf8(service_.model_names().front())},
-                          {"last_id", valid_utf8(service_.model_names().back())}};
+                          {"first_id", valid_utf8(models.front().model->names.front())},
+                          {"last_id", valid_utf8(models.back().model->names.back())}};
   exchange.respond(json_response(200, json::serialize(body)));
 }
 
 void OpenAi::show_model(Exchange& exchange) const {
   const std::string name = exchange.request().path.substr(models_path.size());
-  service_.check_model(name);
-  exchange.respond(
-      json_response(200, json::serialize(model_object(name, created_, engine_.info()))));
+  const json::object model = model_object(name, created_, service_.models().status(name));
+  exchange.respond(json_response(200, json::serialize(model)));
 }
 
 }  // namespace pippin::server

@@ -4,19 +4,19 @@
 #include <cstdint>
 #include <memory>
 
-#include "pippin/engine.h"
 #include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
-/// POST /v1/chat/completions, /v1/completions; GET /v1/models, /v1/models/{id}. Thread-safe; the engine and the service must
+/// POST /v1/chat/completions, /v1/completions; GET /v1/models, /v1/models/{id}. Thread-safe; the service must
 /// outlive it, and it the server whose routes it gave.
 class OpenAi {
  public:
   /// `sampling` is how answers are sampled where the request says nothing.
-  OpenAi(Engine& engine, ChatService& service, const SamplingOptions& sampling);
+  OpenAi(ChatService& service, SamplingDefaults sampling);
 
   void add_routes(Router& router);
 
@@ -26,9 +26,8 @@ class OpenAi {
   void list_models(Exchange& exchange) const;
   void show_model(Exchange& exchange) const;
 
-  Engine& engine_;
   ChatService& service_;
-  const SamplingOptions sampling_;
+  const SamplingDefaults sampling_;
   const std::int64_t created_;  // when the model was loaded, in seconds since 1970
 };
 

@@ -203,7 +203,7 @@ void parse_input(const Members& body, const std::string& id, ResponsesCall& call
 std::span<const Field> responses_fields() { return fields; }
 
 ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
-                                   const SamplingOptions& defaults) {
+                                   const SamplingDefaults& defaults) {
   const RequestBody request(text);
   const Members body(request.object());
   ResponsesCall call;
@@ -219,7 +219,7 @@ ResponsesCall parse_responses_call(std::string_view text, const std::string& id,
   call.store = body.boolean("store").value_or(true);
   call.chat.request.cache_salt = parse_cache_salt(body);
   parse_streaming(body, call.chat);
-  parse_sampling(body, defaults, call);
+  parse_sampling(body, defaults.of(call.chat.model), call);
   ResponsesTools tools = parse_responses_tools(body, call.chat);
   call.repeated["tools"] = std::move(tools.repeated);
   call.namespaces = std::move(tools.namespaces);

@@ -9,6 +9,7 @@
 #include "server/responses/items.h"
 #include "server/responses/tools.h"
 #include "server/schema/field_table.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
@@ -28,7 +29,7 @@ struct ResponsesCall {
 /// `id` names the response and, with numbers behind it, its items. `defaults` is how the answer is sampled where the request
 /// says nothing. Throws Error(invalid_argument) naming the field that is malformed, out of range or not supported.
 ResponsesCall parse_responses_call(std::string_view body, const std::string& id,
-                                   const SamplingOptions& defaults);
+                                   const SamplingDefaults& defaults);
 
 /// Every field that a request may carry.
 std::span<const Field> responses_fields();

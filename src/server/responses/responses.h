@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "pippin/request.h"
 #include "server/chat/service.h"
 #include "server/http/exchange.h"
 #include "server/http/router.h"
 #include "server/responses/store.h"
+#include "server/schema/sampling_defaults.h"
 
 namespace pippin::server {
 
@@ -15,9 +17,8 @@ namespace pippin::server {
 /// outlive it, and it the exchanges.
 class Responses {
  public:
-  Responses(ChatService& service, const SamplingOptions& sampling,
-            const ResponseStore::Options& store)
-      : service_(service), sampling_(sampling), store_(store) {}
+  Responses(ChatService& service, SamplingDefaults sampling, const ResponseStore::Options& store)
+      : service_(service), sampling_(std::move(sampling)), store_(store) {}
 
   void add_routes(Router& router);
 
@@ -30,7 +31,7 @@ class Responses {
   StoredResponsePtr find(const Exchange& exchange, const std::string& id, const std::string& field);
 
   ChatService& service_;
-  const SamplingOptions sampling_;
+  const SamplingDefaults sampling_;
   ResponseStore store_;
 };
 

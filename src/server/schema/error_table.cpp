@@ -27,6 +27,7 @@ constexpr ErrorCase errors[] = {
     {500, "internal_error", "A fault of the server's own; the log says more under the request's id"},
     {501, "not_implemented", "A Transfer-Encoding other than chunked"},
     {503, "unavailable", "The server is starting, stopping or full, has no memory or no room for the body (--bodies-mb), or a step of the engine failed; try again after Retry-After"},
+    {503, "model_unavailable", "The model can't be loaded, or there is no room for it while others are in use or pinned; the message says which, and others' requests go on"},
     {504, "timeout", "The answer had not ended within the request's `timeout` or the server's --request-timeout"},
 };
 // clang-format on

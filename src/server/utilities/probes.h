@@ -1,13 +1,12 @@
 // What clients of other servers ask to learn which server and which model they have found.
 #pragma once
 
-#include "pippin/engine.h"
 #include "server/chat/service.h"
 #include "server/http/router.h"
 
 namespace pippin::server {
 
-/// GET /props (llama.cpp's), /api/v0/models and /api/v0/models/{id} (LM Studio's). Engine and service must outlive the router.
-void add_probes(Router& router, const Engine& engine, const ChatService& service);
+/// GET /props (llama.cpp's), /api/v0/models and /api/v0/models/{id} (LM Studio's). The service must outlive the router.
+void add_probes(Router& router, const ChatService& service);
 
 }  // namespace pippin::server

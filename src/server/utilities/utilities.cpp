@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "server/schema/utf8.h"
 #include "server/utilities/calls.h"
+#include "server/utilities/model_routes.h"
 #include "server/utilities/openapi.h"
 #include "server/utilities/probes.h"
 
@@ -42,6 +43,19 @@ json::array warnings_of(const ModelInfo& info) {
   return warnings;
 }
 
+std::string token_list(const std::vector<std::int32_t>& tokens, const Engine& engine,
+                       bool with_strings) {
+  json::object out{{"count", tokens.size()},
+                   {"max_model_len", engine.info().max_context},
+                   {"tokens", json::array(tokens.begin(), tokens.end())}};
+  if (with_strings) {
+    json::array strings;
+    for (const auto token : tokens) strings.emplace_back(valid_utf8(engine.token_bytes(token)));
+    out["token_strs"] = std::move(strings);
+  }
+  return json::serialize(out);
+}
+
 void respond(Exchange& exchange, const std::vector<std::string>& ignored, std::string body) {
   HttpResponse response = json_response(200, std::move(body));
   report_ignored(ignored, exchange.request().id, response.headers);
@@ -71,16 +85,21 @@ void Utilities::add_routes(Router& router) {
   const std::string version = json::serialize(json::object{{"version", PIPPIN_VERSION}});
   router.add("GET", "/version", {.summary = "The server's version", .answer = version_schema},
              [version](auto exchange) { exchange->respond(json_response(200, version)); });
-  add_probes(router, engine_, service_);
+  add_probes(router, service_);
+  add_model_routes(router, service_.models());
   // Both tell of all routes, these two among them.
-  const auto abilities = std::make_shared<std::string>(),
-             document = std::make_shared<std::string>();
+  const auto all = std::make_shared<Router>();
+  const auto document = std::make_shared<std::string>();
   router.add("GET", "/v1/capabilities",
              {.summary = "What is supported for this model", .answer = capabilities_schema},
-             [abilities](auto exchange) { exchange->respond(json_response(200, *abilities)); });
+             [this, all](auto exchange) {
+               exchange->respond(
+                   json_response(200, capabilities(*all, model_in(exchange->request().query))));
+             });
   router.add("GET", "/openapi.json", {.summary = "This document"},
              [document](auto exchange) { exchange->respond(json_response(200, *document)); });
-  *abilities = capabilities(router);
+  for (const Router::Route& route : router.routes())
+    all->add(route.method, route.path, route.operation, {});
   *document = json::serialize(openapi_document(router));
 }
 
@@ -88,38 +107,31 @@ void Utilities::tokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   TokenizeCall call = parse_tokenize(exchange->request().body);
   const auto ignored = call.chat ? call.chat->ignored : call.ignored;
-  const auto tell = [this, exchange, ignored,
-                     with_strings = call.with_strings](const auto& tokens) {
-    respond(*exchange, ignored, token_list(tokens, with_strings));
+  const auto tell = [exchange, ignored, with_strings = call.with_strings](
+                        const std::vector<std::int32_t>& tokens, const Engine& engine) {
+    respond(*exchange, ignored, token_list(tokens, engine, with_strings));
   };
-  if (call.chat)
+  if (call.chat) {
     return service_.render(exchange, std::move(*call.chat),
-                           [tell](const RenderedPrompt& prompt) { tell(prompt.tokens); });
-  service_.check(call.model, call.ignored);
-  service_.post(exchange, [this, tell, call = std::move(call)] {
-    tell(engine_.tokenize(call.text, call.add_special));
-  });
-}
-
-std::string Utilities::token_list(const std::vector<std::int32_t>& tokens,
-                                  bool with_strings) const {
-  json::object out{{"count", tokens.size()},
-                   {"max_model_len", engine_.info().max_context},
-                   {"tokens", json::array(tokens.begin(), tokens.end())}};
-  if (with_strings) {
-    json::array strings;
-    for (const auto token : tokens) strings.emplace_back(valid_utf8(engine_.token_bytes(token)));
-    out["token_strs"] = std::move(strings);
+                           [tell](const RenderedPrompt& prompt, const Engine& engine) {
+                             tell(prompt.tokens, engine);
+                           });
   }
-  return json::serialize(out);
+  service_.check(call.model, call.ignored);
+  const std::string model = call.model;
+  service_.post(exchange, model, [tell, call = std::move(call)](const ModelUsePtr& use) {
+    const Engine& engine = use->engine();
+    tell(engine.tokenize(call.text, call.add_special), engine);
+  });
 }
 
 void Utilities::detokenize(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   DetokenizeCall call = parse_detokenize(exchange->request().body);
   service_.check(call.model, call.ignored);
-  service_.post(exchange, [this, exchange, call = std::move(call)] {
-    const std::string text = valid_utf8(engine_.detokenize(call.tokens));
+  const std::string model = call.model;
+  service_.post(exchange, model, [exchange, call = std::move(call)](const ModelUsePtr& use) {
+    const std::string text = valid_utf8(use->engine().detokenize(call.tokens));
     respond(*exchange, call.ignored,
             json::serialize(json::object{{"prompt", text}, {"content", text}}));
   });
@@ -128,14 +140,17 @@ void Utilities::detokenize(std::shared_ptr<Exchange> exchange) const {
 void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   if (refuse_compressed(*exchange)) return;
   ChatCall call = parse_apply_template(exchange->request().body);
-  const auto tell = [exchange, ignored = call.ignored](const RenderedPrompt& prompt) {
+  const auto tell = [exchange, ignored = call.ignored](const RenderedPrompt& prompt,
+                                                       const Engine&) {
     respond(*exchange, ignored, json::serialize(json::object{{"prompt", valid_utf8(prompt.text)}}));
   };
   service_.render(exchange, std::move(call), tell);
 }
 
-std::string Utilities::capabilities(const Router& router) const {
-  const ModelInfo info = engine_.info();
+// Of a model that has not been loaded yet little is known.
+std::string Utilities::capabilities(const Router& router, const std::string& model) const {
+  const ModelStatus status = service_.models().status(model);
+  const ModelInfo info = status.info.value_or(ModelInfo());
   json::array routes;
   json::object fields;
   for (const Router::Route& route : router.routes()) {
@@ -147,7 +162,7 @@ std::string Utilities::capabilities(const Router& router) const {
   return json::serialize(
       json::object{{"object", "capabilities"},
                    {"server", {{"name", "pippin"}, {"version", PIPPIN_VERSION}}},
-                   {"model", valid_utf8(service_.model_names().front())},
+                   {"model", valid_utf8(status.model->names.front())},
                    {"model_type", valid_utf8(info.model_type)},
                    {"device", info.device},
                    {"max_model_len", info.max_context},

@@ -14,10 +14,10 @@
 namespace pippin::server {
 
 /// POST /tokenize, /detokenize (both as vLLM has them, and with llama.cpp's "content"), /apply-template; GET /v1/capabilities,
-/// /version, /openapi.json; and what probes.h adds. Thread-safe. Engine and service must outlive it.
+/// /version, /openapi.json; and what probes.h adds. Thread-safe. The service must outlive it.
 class Utilities {
  public:
-  Utilities(Engine& engine, ChatService& service) : engine_(engine), service_(service) {}
+  explicit Utilities(ChatService& service) : service_(service) {}
 
   /// After all others': capabilities name the routes that are there by then.
   void add_routes(Router& router);
@@ -26,10 +26,8 @@ class Utilities {
   void tokenize(std::shared_ptr<Exchange> exchange) const;
   void detokenize(std::shared_ptr<Exchange> exchange) const;
   void apply_template(std::shared_ptr<Exchange> exchange) const;
-  std::string token_list(const std::vector<std::int32_t>& tokens, bool with_strings) const;
-  std::string capabilities(const Router& router) const;
+  std::string capabilities(const Router& router, const std::string& model) const;
 
-  Engine& engine_;
   ChatService& service_;
 };
 
