@@ -1,7 +1,8 @@
 # `cmake --install`: a tree that can be moved anywhere. bin/pippin, the demo model, and MLX with the libraries it needs, laid
 # out as in the wheel because libmlx finds them by paths relative to itself. The system's other libraries are not in it: tools/package
-# adds them.
+# adds them. The component `development` (Api.cmake) is for other projects, `runtime` is all that the program needs.
 include(GNUInstallDirs)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
 
 if(TARGET pippin)
   set(_origin "$ORIGIN")
@@ -39,3 +40,5 @@ if(TARGET pippin AND NOT PIPPIN_OBJECTS_ONLY)
   install(FILES "${_documents}/_pippin" DESTINATION share/zsh/site-functions)
   install(FILES "${_documents}/pippin.fish" DESTINATION share/fish/vendor_completions.d)
 endif()
+
+include(Api)

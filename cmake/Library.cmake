@@ -6,7 +6,8 @@
 function(pippin_library name)
   cmake_parse_arguments(ARG "" "SHARDS;PRECOMPILED" "SOURCES;DEPS;TESTS;TEST_DEPS;ALONE" ${ARGN})
   add_library(pippin_${name} STATIC ${ARG_SOURCES})
-  target_include_directories(pippin_${name} PUBLIC "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
+  target_include_directories(pippin_${name} PUBLIC
+    "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>" "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>")
   target_link_libraries(pippin_${name} PUBLIC ${ARG_DEPS} Threads::Threads)
   set_source_files_properties(${ARG_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(NOT ARG_PRECOMPILED)

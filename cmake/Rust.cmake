@@ -54,7 +54,7 @@ if(PIPPIN_FUZZ)
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true)
   list(APPEND _rust_options --target "${CMAKE_MATCH_1}")
 endif()
-file(GLOB _rust_files CONFIGURE_DEPENDS "${_rust_source}/src/*.rs")
+file(GLOB_RECURSE _rust_files CONFIGURE_DEPENDS "${_rust_source}/src/*.rs")
 add_custom_command(
   OUTPUT "${_rust_archive}"
   COMMAND ${CMAKE_COMMAND} -E env ${_rust_environment} "${CARGO}" build ${_rust_options}

@@ -64,7 +64,7 @@ std::string reason(const std::exception& error) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  pippin::save_address_space();
+  pippin::prepare_heap();
   int status = EXIT_SUCCESS;
   const auto line = pippin::parse_command_line(argc, argv, status);
   if (!line) return status;

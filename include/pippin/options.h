@@ -93,8 +93,9 @@ struct EngineOptions {
   /// and prompts take a little longer until all of it has been.
   bool preallocate_kv = false;
 
-  /// Tokens (decode rows and prefill chunks together) in one step at most.
-  int max_batch_tokens = 512;
+  /// Tokens (decode rows and prefill chunks together) in one step at most. 0: 512 on a CPU, 2,048 on a GPU, where a step costs the host the same
+  /// whatever its tokens; max_sequences where that is more.
+  int max_batch_tokens = 0;
 
   /// Time between two tokens of a running stream that is aimed at while prompts are read and pictures encoded beside it, in
   /// milliseconds: a step takes as many prompt tokens as fit, and half of it may go to the encoder, which goes on in

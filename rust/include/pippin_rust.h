@@ -107,6 +107,12 @@ int32_t pippin_tokenizer_vocab_size(const PippinTokenizer* tokenizer);
 /// 1 when the id is an added token marked special, else 0.
 int pippin_tokenizer_is_special(const PippinTokenizer* tokenizer, int32_t id);
 
+/// Reads the bytes of a SentencePiece model (tokenizer.model) into a JSON object in `out`: pieces, scores and kinds by id; model_type, byte_fallback,
+/// treat_whitespace_as_suffix, unk_id, bos_id, eos_id and pad_id of its trainer; charsmap (base64), add_dummy_prefix, remove_extra_whitespaces
+/// and escape_whitespaces of its normalizer; denormalizes. Absent fields have the format's defaults.
+PippinStatus pippin_sentence_piece_read(const uint8_t* data, size_t size, PippinBuffer* out,
+                                        PippinBuffer* error);
+
 // ---- Streaming detokenizer ----------------------------------------------------------------------
 
 typedef struct PippinDetokenizer PippinDetokenizer;
@@ -187,7 +193,7 @@ typedef enum PippinGrammarKind {
   PIPPIN_GRAMMAR_REGEX = 2,        ///< matches the whole answer
   PIPPIN_GRAMMAR_CHOICE = 3,       ///< a JSON array of strings, of which the answer is one
   PIPPIN_GRAMMAR_LARK = 4,   ///< llguidance's dialect of Lark; it begins with the rule `start`
-  PIPPIN_GRAMMAR_CALLS = 5,  ///< tool calls, described in rust/src/call_grammar.rs
+  PIPPIN_GRAMMAR_CALLS = 5,  ///< tool calls, described in rust/src/grammar/call_grammar.rs
 } PippinGrammarKind;
 
 /// Follows one answer through a grammar.

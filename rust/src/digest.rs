@@ -1,6 +1,6 @@
 //! BLAKE3, whole and incremental. Nothing here can fail.
 
-use crate::ffi::{bytes, guard_value};
+use crate::base::ffi::{bytes, guard_value};
 
 /// # Safety
 /// `data` points to `size` readable bytes (or `size` is 0), `out` to 32 writable bytes.

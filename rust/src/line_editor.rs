@@ -10,7 +10,8 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Cmd, CompletionType, Config, Context, Editor, EventHandler, Helper};
 use rustyline::{KeyCode, KeyEvent, Modifiers};
 
-use crate::ffi::{guard, put_text, text, Buffer, Failure, Outcome, Status};
+use crate::base::failure::{Failure, Outcome, Status};
+use crate::base::ffi::{guard, put_text, text, Buffer};
 
 const FENCE: &str = "\"\"\"";
 

@@ -116,8 +116,13 @@ void run_in_background() {
 #endif
 }
 
-void save_address_space() {
+void prepare_heap() {
 #ifdef __GLIBC__
+  // As glibc has them they grow with the largest block that was freed, up to 32 and 64 MB: a thread's heap then keeps that much, which
+  // malloc_trim does not give back.
+  constexpr int own_mapping = 1 << 20, kept_at_end = 4 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, own_mapping);
+  ::mallopt(M_TRIM_THRESHOLD, kept_at_end);
   constexpr int heaps = 2;
   if (address_space_limit() != no_limit) ::mallopt(M_ARENA_MAX, heaps);
 #endif

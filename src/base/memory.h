@@ -15,9 +15,9 @@ std::int64_t resident_bytes();
 /// (RLIMIT_AS) or a container (cgroups of version 2 and 1). root: where the system's files are looked for.
 std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 
-/// Where the process's address space is limited its threads share heaps, each of which takes 64 MB of it. Called before there are
-/// threads.
-void save_address_space();
+/// Has the heap give large blocks back to the system when they are freed. Where the process's address space is limited its threads share heaps,
+/// each of which takes 64 MB of it. Called before there are threads.
+void prepare_heap();
 
 /// Gives the memory of the whole system pages within [memory, memory + size) back. Their content is lost; they may be
 /// written again at any time.

@@ -20,10 +20,17 @@ struct BenchResult {
   OperationTimes prefill_operations, decode_operations;
 };
 
+/// That take the most likely token each time.
+inline SamplingOptions greedy_sampling() {
+  SamplingOptions sampling;
+  sampling.temperature = 0;
+  return sampling;
+}
+
 /// Times `batch` sequences of `prompt_tokens` pseudo-random ids each, generating `new_tokens`, all at once. `profile` fills
 /// the operations' times. The engine must be one that Engine::load gave.
 BenchResult bench(Engine& engine, int batch, int prompt_tokens, int new_tokens,
-                  bool profile = false);
+                  bool profile = false, const SamplingOptions& sampling = greedy_sampling());
 
 /// Times a question of one picture and no words up to its answer's first token (prefill_s).
 BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture,

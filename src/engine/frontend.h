@@ -37,14 +37,14 @@ class Frontend final : public Engine {
   const ModelInfo& info() const override { return info_; }
   EngineStats stats() const override;
 
-  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile);
+  BenchResult bench(int batch, int prompt_tokens, int new_tokens, bool profile,
+                    const SamplingOptions& sampling = greedy_sampling());
   BenchResult bench_picture(std::shared_ptr<const Pixels> picture, bool profile);
 
  private:
   std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
                                                            const EngineOptions& options,
-                                                           const Progress& progress,
-                                                           const std::function<void()>& pause);
+                                                           const Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
   void choose_kernels(const models::Model& model, const EngineOptions& options,
                       const nn::KvStorage& kv);
@@ -64,7 +64,7 @@ class Frontend final : public Engine {
   std::unique_ptr<ConstraintMaker> constraints_;
   kernels::CpuBackendPtr cpu_;  ///< the model's; only its profile is read here
   std::int64_t grammar_bytes_ = 0;
-  int max_queue_ = 0;
+  int max_batch_tokens_ = 0, max_queue_ = 0;
   double request_timeout_s_ = 0;
   std::size_t max_unread_tokens_ = 0;
   std::vector<std::int32_t> end_tokens_;

@@ -16,15 +16,14 @@ OperationTimes difference(OperationTimes total, const OperationTimes& before) {
 
 }  // namespace
 
-BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool profile) {
+BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool profile,
+                            const SamplingOptions& sampling) {
   check(batch >= 1, "batch", "at least 1");
   check(prompt_tokens >= 1, "prompt_tokens", "at least 1");
   check(new_tokens >= 1, "new_tokens", "at least 1");
   check(std::int64_t{prompt_tokens} + new_tokens <= info_.max_context, "prompt_tokens",
         "within the context of " + std::to_string(info_.max_context) + " with the new tokens");
   check(batch <= max_queue_, "batch", "at most the queue's " + std::to_string(max_queue_));
-  SamplingOptions greedy;
-  greedy.temperature = 0;
   StopOptions stop;
   stop.max_tokens = new_tokens;
   stop.ignore_eos = true;
@@ -40,7 +39,7 @@ BenchResult Frontend::bench(int batch, int prompt_tokens, int new_tokens, bool p
     }
     sequence->num_prompt = prompt_tokens;
     sequence->positions = prompts_.positions(prompt_tokens, {});
-    apply(greedy, stop, *sequence);
+    apply(sampling, stop, *sequence);
     sequences.push_back(std::move(sequence));
   }
   profile = profile && cpu_;
@@ -86,8 +85,9 @@ BenchResult Frontend::bench_picture(std::shared_ptr<const Pixels> picture, bool 
   return result;
 }
 
-BenchResult bench(Engine& engine, int batch, int prompt_tokens, int new_tokens, bool profile) {
-  return dynamic_cast<Frontend&>(engine).bench(batch, prompt_tokens, new_tokens, profile);
+BenchResult bench(Engine& engine, int batch, int prompt_tokens, int new_tokens, bool profile,
+                  const SamplingOptions& sampling) {
+  return dynamic_cast<Frontend&>(engine).bench(batch, prompt_tokens, new_tokens, profile, sampling);
 }
 
 BenchResult bench_picture(Engine& engine, std::shared_ptr<const Pixels> picture, bool profile) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pause.h"
 #include "engine/cache/memory_budget.h"
 #include "engine/disk/fingerprint.h"
 #include "engine/frontend.h"
@@ -79,6 +80,15 @@ MemoryBudget::CacheNeeds cache_needs(const models::ModelTraits& traits, const nn
   needs.window_page_bytes = nn::window_page_bytes(traits.layers, kv, options.page_size);
   needs.window = {nn::largest_window(traits.layers), options.page_size, options.max_batch_tokens};
   return needs;
+}
+
+// With a step's tokens chosen where the user chose none. On the default device.
+EngineOptions suited_to_device(EngineOptions options) {
+  constexpr int on_cpu = 512, on_gpu = 2048;
+  if (options.max_batch_tokens == 0)
+    options.max_batch_tokens =
+        std::max(options.max_sequences, mx::default_device() == mx::Device::gpu ? on_gpu : on_cpu);
+  return options;
 }
 
 // What the process may use of the machine's memory where its device has another; 0 where that is one.
@@ -229,13 +239,15 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   const auto thread = EngineThread::of_process();
   const bool alone = !thread->has_tenants();
   if (!alone) read_through(model_dir);
-  const auto pause = [&] {
-    if (!alone) thread->let_others_work();
+  const std::function<void()> pause = [&] { thread->let_others_work(); };
+  const auto load = [&] {
+    std::optional<Pauses> pauses;
+    if (!alone) pauses.emplace(pause);
+    return set_up(model_dir, options, progress);
   };
-  loop_ =
-      std::make_unique<Loop>([&] { return set_up(model_dir, options, progress, pause); }, thread);
+  loop_ = std::make_unique<Loop>(load, thread);
   choose_output_format(options);
-  if (options.warm_up && info_.device == "gpu") warm_up(options.max_batch_tokens);
+  if (options.warm_up && info_.device == "gpu") warm_up(max_batch_tokens_);
 }
 
 void Frontend::choose_output_format(const EngineOptions& options) {
@@ -304,25 +316,24 @@ void Frontend::choose_kernels(const models::Model& model, const EngineOptions& o
   mx::clear_cache();
 }
 
-// `pause` is called between its parts, on which other engines would wait.
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
-    const std::filesystem::path& model_dir, const EngineOptions& options, const Progress& progress,
-    const std::function<void()>& pause) {
-  choose_device(options.device);
+    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress) {
+  choose_device(given.device);
+  const EngineOptions options = suited_to_device(given);
   MemoryBudget memory(device_memory_bytes(), options);
   const auto dtype = choose_dtype(options.dtype, model_dir);
   const auto cpu = cpu_ = make_backend(options, dtype);
   const auto kv = choose_kv_storage(options, dtype, cpu);
   const auto show_progress = [&](double fraction) {
     if (progress) progress(fraction);
-    pause();
+    pause_point();
   };
   auto model =
       models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = show_progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
-  pause();
+  pause_point();
   choose_kernels(*model, options, kv);
-  pause();
+  pause_point();
   std::optional<ChosenKernels::InUse> kernels_in_use;
   if (kernels_) kernels_in_use.emplace(*kernels_);
   const auto& traits = model->traits();
@@ -334,7 +345,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const bool overlap = options.overlap && mx::default_device() == mx::Device::gpu;
   const int steps = overlap ? 2 : 1;  // at once
   memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
-  pause();
+  pause_point();
   grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());
@@ -350,6 +361,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
                  context, traits.max_context);
   }
 
+  max_batch_tokens_ = options.max_batch_tokens;
   info_.model_type = traits.model_type;
   info_.max_context = context;
   info_.takes_images = traits.image_token.has_value();

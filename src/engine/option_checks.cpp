@@ -38,7 +38,8 @@ void check(const EngineOptions& o) {
   check(o.snapshot_tokens >= 0 && o.snapshot_tokens % o.page_size == 0, "snapshot_tokens",
         "a multiple of page_size, or 0");
   check(o.max_sequences >= 1, "max_sequences", "at least 1");
-  check(o.max_batch_tokens >= o.max_sequences, "max_batch_tokens", "at least max_sequences");
+  check(o.max_batch_tokens == 0 || o.max_batch_tokens >= o.max_sequences, "max_batch_tokens",
+        "0 or at least max_sequences");
   check(o.max_queue >= 1, "max_queue", "at least 1");
   check(o.max_context >= 0, "max_context", "at least 0");
   check(o.threads >= 0 && o.threads <= 1024, "threads", "in [0, 1024]");

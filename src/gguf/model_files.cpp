@@ -7,6 +7,7 @@
 #include "gguf/architecture.h"
 #include "gguf/file.h"
 #include "gguf/tokenizer.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::gguf {
 namespace {
@@ -27,8 +28,8 @@ std::optional<std::string> told_by(const std::filesystem::path& model, const std
 std::optional<std::string> model_file(const std::filesystem::path& model, const std::string& name) {
   if (is_gguf(model)) return told_by(model, name);
   const auto file = model / name;
-  if (!std::filesystem::exists(file)) return {};
-  return read_text(file);
+  if (std::filesystem::exists(file)) return read_text(file);
+  return vocabulary::described_file(model, name);
 }
 
 std::optional<json::object> model_json(const std::filesystem::path& model,

@@ -1,4 +1,4 @@
-// The small files of a model: those of its directory, or what a GGUF file says in their place. A model's path is either.
+// The small files of a model: those of its directory, or what a GGUF file or another format's tokenizer says in their place. A model's path is either.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
@@ -15,9 +14,11 @@
 #include <system_error>
 
 #include "base/files.h"
+#include "hub/gguf_choice.h"
 #include "hub/hash.h"
 #include "hub/plan.h"
 #include "pippin/error.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::hub {
 namespace {
@@ -133,13 +134,41 @@ Descriptor CachedRepo::lock(const std::string& hash, const std::function<void()>
   return descriptor;
 }
 
+namespace {
+
+bool has_tokenizer(const fs::path& snapshot) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(snapshot, error)) {
+    const auto name = entry.path().filename().string();
+    if (name != "merges.txt" && vocabulary::is_tokenizer_file(name) && is_file(entry.path()))
+      return true;
+  }
+  return false;
+}
+
+// The GGUF file of the quantization, or the first of its parts, where all are there. Without one, of a snapshot that has no safetensors.
+std::optional<fs::path> find_gguf(const fs::path& snapshot, const std::string& quantization) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (auto item = fs::recursive_directory_iterator(snapshot, error);
+       !error && item != fs::end(item); item.increment(error)) {
+    if (quantization.empty() && item->path().extension() == ".safetensors") return {};
+    if (is_file(item->path())) paths.push_back(item->path().lexically_relative(snapshot).string());
+  }
+  try {
+    return snapshot / choose_gguf(paths, quantization, "").front();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> missing_files(const fs::path& snapshot) {
+  if (find_gguf(snapshot, "")) return {};
   std::vector<std::string> missing;
   if (!is_file(snapshot / "config.json")) missing.push_back("config.json");
-  const std::array tokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json"};
-  if (std::none_of(tokenizers.begin(), tokenizers.end(),
-                   [&](const char* name) { return is_file(snapshot / name); }))
-    missing.push_back("tokenizer.json");
+  if (!has_tokenizer(snapshot)) missing.push_back("tokenizer.json");
   if (is_file(snapshot / index_name)) {
     for (const std::string& name : indexed_files(read_text(snapshot / index_name)))
       if (!is_safe_path(name) || !is_file(snapshot / name)) missing.push_back(name);
@@ -155,8 +184,11 @@ std::vector<std::string> missing_files(const fs::path& snapshot) {
 std::optional<fs::path> find_snapshot(const fs::path& cache, const ModelName& name) {
   const CachedRepo repo(cache, name.repo);
   const auto commit = repo.commit_of(name.revision);
-  if (!commit || !missing_files(repo.snapshot(*commit)).empty()) return {};
-  return repo.snapshot(*commit);
+  if (!commit) return {};
+  const fs::path snapshot = repo.snapshot(*commit);
+  if (auto file = find_gguf(snapshot, name.quantization)) return file;
+  if (!name.quantization.empty() || !missing_files(snapshot).empty()) return {};
+  return snapshot;
 }
 
 }  // namespace pippin::hub

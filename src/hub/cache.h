@@ -47,10 +47,11 @@ class CachedRepo {
   std::string name_;
 };
 
-/// What a snapshot lacks to be loaded, as names of files; empty where it is whole.
+/// What a snapshot lacks to be loaded, as names of files; empty where it is whole. A GGUF file or all its parts are a whole model.
 std::vector<std::string> missing_files(const std::filesystem::path& snapshot);
 
-/// The snapshot of a model that is in the cache as a whole; nullopt where there is none.
+/// A model that is in the cache as a whole: the snapshot, or its GGUF file (the first part) of the name's quantization, which is also
+/// taken where there are no safetensors. nullopt where there is none.
 std::optional<std::filesystem::path> find_snapshot(const std::filesystem::path& cache,
                                                    const ModelName& name);
 

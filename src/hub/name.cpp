@@ -56,15 +56,21 @@ std::string repo_of(std::string_view text) {
   return "";
 }
 
-// "organization/name:Q4_K_M", as llama.cpp's users write it.
-void refuse_quantization(std::string_view text) {
+// As file names end.
+bool is_quantization(std::string_view text) {
+  const auto allowed = [](char c) { return is_word(c) || c == '-' || c == '.'; };
+  return !text.empty() && text.size() <= max_part &&
+         std::all_of(text.begin(), text.end(), allowed) && is_word(text.front()) &&
+         is_word(text.back());
+}
+
+// "organization/name:Q4_K_M", as llama.cpp's users write it; no short name has a slash.
+ModelName name_of(std::string_view text) {
   const auto colon = text.find(':');
-  if (colon == std::string_view::npos || !is_repo(text.substr(0, colon))) return;
-  throw Error(Code::invalid_argument,
-              "'" + std::string(text) + "' names a GGUF file (" +
-                  std::string(text.substr(colon + 1)) +
-                  "), which Pippin does not read yet; it reads *.safetensors, such as those of "
-                  "mlx-community");
+  if (colon == std::string_view::npos || !is_repo(text.substr(0, colon))) return {repo_of(text)};
+  const auto quantization = text.substr(colon + 1);
+  if (!is_quantization(quantization)) return {};
+  return {std::string(text.substr(0, colon)), "main", std::string(quantization)};
 }
 
 }  // namespace
@@ -72,16 +78,15 @@ void refuse_quantization(std::string_view text) {
 std::optional<ModelName> parse_model_name(std::string_view text) {
   const bool said = text.starts_with(scheme);
   const std::string_view rest = said ? text.substr(scheme.size()) : text;
-  refuse_quantization(rest);
   const auto at = rest.find('@');
-  ModelName name{repo_of(rest.substr(0, at))};
+  ModelName name = name_of(rest.substr(0, at));
   if (at != std::string_view::npos) name.revision = rest.substr(at + 1);
   if (!name.repo.empty() && is_revision(name.revision)) return name;
   if (said || (!name.repo.empty() && at != std::string_view::npos))
     throw Error(Code::invalid_argument,
                 "'" + std::string(text) +
-                    "' names no model of a hub; it would be organization/name or "
-                    "organization/name@revision");
+                    "' names no model of a hub; it would be organization/name, "
+                    "organization/name@revision or organization/name:QUANTIZATION (GGUF)");
   return {};
 }
 

@@ -54,15 +54,15 @@ TEST(ModelName, ACommitHas40Digits) {
   EXPECT_FALSE(is_commit(std::string(40, 'g')));
 }
 
-TEST(ModelName, OfAGgufFileIsRefusedWithAWord) {
-  for (const char* text : {"org/name:Q4_K_M", "hf://org/name:Q8_0", "org/name-GGUF:q4_0"}) try {
-      parse_model_name(text);
-      ADD_FAILURE() << text;
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("GGUF"), std::string::npos) << error.what();
-    }
-  EXPECT_FALSE(parse_model_name("/a/b:c"));
-  EXPECT_FALSE(parse_model_name("a:b"));
+TEST(ModelName, MayNameAQuantization) {
+  EXPECT_EQ(parse_model_name("org/name-GGUF:Q4_K_M"),
+            (ModelName{"org/name-GGUF", "main", "Q4_K_M"}));
+  EXPECT_EQ(parse_model_name("hf://org/name:UD-Q4_K_XL@v1"),
+            (ModelName{"org/name", "v1", "UD-Q4_K_XL"}));
+  EXPECT_EQ(parse_model_name("org/name:q8_0@v1")->text(), "org/name:q8_0@v1");
+  for (const char* text : {"/a/b:c", "a:b", "a/b:", "a/b:../x", "a/b:c/d", "a/b:c:d", "a/b:-c"})
+    EXPECT_FALSE(parse_model_name(text)) << text;
+  EXPECT_THROW(parse_model_name("hf://org/name:"), Error);
 }
 
 }  // namespace

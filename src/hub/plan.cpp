@@ -4,6 +4,8 @@
 #include <set>
 
 #include "base/json.h"
+#include "hub/gguf_choice.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::hub {
 namespace {
@@ -18,8 +20,6 @@ constexpr std::string_view small_files[] = {
     "processor_config.json", "preprocessor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json",  "video_preprocessor_config.json",
 };
-// Where there is no tokenizer.json.
-constexpr std::string_view other_tokenizers[] = {"merges.txt", "tokenizer.model", "vocab.json"};
 constexpr std::string_view template_folder = "additional_chat_templates/";
 
 template <class Names>
@@ -57,6 +57,7 @@ void check_paths(const std::vector<RemoteFile>& files, const std::string& repo) 
 }
 
 void check_whole(const Plan& plan, const std::vector<RemoteFile>& files, const std::string& repo) {
+  if (plan.gguf) return;
   if (!has(plan.small, "config.json"))
     refuse(repo + " holds no model that Pippin can run: it has no config.json");
   if (!plan.weights.empty()) return;
@@ -64,10 +65,34 @@ void check_whole(const Plan& plan, const std::vector<RemoteFile>& files, const s
     return std::any_of(files.begin(), files.end(),
                        [&](const RemoteFile& file) { return file.path.ends_with(suffix); });
   };
-  refuse(repo + " has no *.safetensors" +
-         (ends_so(".gguf")  ? "; GGUF files are not supported yet"
-          : ends_so(".bin") ? "; Pippin does not read *.bin (pickle)"
-                            : ""));
+  refuse(repo + " has neither *.safetensors nor *.gguf" +
+         (ends_so(".bin") ? "; Pippin does not read *.bin (pickle)" : ""));
+}
+
+bool wants_gguf(const std::vector<RemoteFile>& files) {
+  const auto any = [&](auto&& is) {
+    return std::any_of(files.begin(), files.end(),
+                       [&](const RemoteFile& file) { return is(file.path); });
+  };
+  return any(is_gguf_model) && !any(is_weights);
+}
+
+Plan plan_gguf(const std::vector<RemoteFile>& files, const std::string& repo,
+               const std::string& quantization) {
+  Plan plan;
+  plan.gguf = true;
+  std::vector<std::string> paths;
+  for (const RemoteFile& file : files) {
+    if (file.path == "config.json")
+      plan.small.push_back(file);  // says what the model is before the weights come
+    if (is_gguf_model(file.path)) paths.push_back(file.path);
+  }
+  for (const auto& path : choose_gguf(paths, quantization, repo))
+    plan.weights.push_back(*std::find_if(
+        files.begin(), files.end(), [&](const RemoteFile& file) { return file.path == path; }));
+  check_paths(plan.small, repo);
+  check_paths(plan.weights, repo);
+  return plan;
 }
 
 }  // namespace
@@ -88,12 +113,14 @@ bool is_safe_path(std::string_view path) {
   }
 }
 
-Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo) {
+Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo,
+                const std::string& quantization) {
+  if (!quantization.empty() || wants_gguf(files)) return plan_gguf(files, repo, quantization);
   Plan plan;
   const bool has_tokenizer = has(files, "tokenizer.json"), has_index = has(files, index_name);
   for (const RemoteFile& file : files) {
     if (is_in(small_files, file.path) || is_template(file.path) ||
-        (!has_tokenizer && is_in(other_tokenizers, file.path)))
+        (!has_tokenizer && vocabulary::is_tokenizer_file(file.path)))
       plan.small.push_back(file);
     else if (is_weights(file.path))
       plan.weights.push_back(file);

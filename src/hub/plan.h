@@ -13,7 +13,8 @@ namespace pippin::hub {
 struct Plan {
   std::vector<RemoteFile>
       small;  ///< what the model is: configs, tokenizer, templates, the weights' index
-  std::vector<RemoteFile> weights;  ///< safetensors
+  std::vector<RemoteFile> weights;  ///< safetensors, or a GGUF file or its parts in order
+  bool gguf = false;  ///< the weights are GGUF, which tells all; config.json may be absent
 
   std::int64_t weight_bytes() const;
   std::int64_t bytes() const;
@@ -22,8 +23,10 @@ struct Plan {
 /// Whether a path may be made below a snapshot's folder: relative, without "..", empty parts, backslashes and control characters.
 bool is_safe_path(std::string_view path);
 
-/// Chooses. Throws Error(invalid_argument) saying what is missing where `files` hold no model of safetensors, or a needed name is unsafe.
-Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo);
+/// Chooses. `quantization` names a GGUF file (choose_gguf); without it such a file is taken only where there are no safetensors. Throws
+/// Error(invalid_argument) saying what is missing where `files` hold no model, or a needed name is unsafe.
+Plan plan_files(const std::vector<RemoteFile>& files, const std::string& repo,
+                const std::string& quantization = "");
 
 /// Leaves the weights that the text of model.safetensors.index.json names. Throws Error(invalid_argument) where one is missing.
 void keep_indexed(Plan& plan, const std::string& index);

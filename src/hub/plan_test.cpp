@@ -22,9 +22,9 @@ std::vector<std::string> names(const std::vector<RemoteFile>& list) {
 
 using Names = std::vector<std::string>;
 
-std::string refusal(const std::vector<RemoteFile>& list) {
+std::string refusal(const std::vector<RemoteFile>& list, const std::string& quantization = "") {
   try {
-    plan_files(list, "o/n");
+    plan_files(list, "o/n", quantization);
   } catch (const Error& error) {
     return error.what();
   }
@@ -48,10 +48,17 @@ TEST(Plan, TakesWhatAModelNeeds) {
 }
 
 TEST(Plan, TakesOtherTokenizersWhereThereIsNoTokenizerJson) {
-  EXPECT_EQ(
-      names(plan_files(files({"config.json", "a.safetensors", "vocab.json", "merges.txt"}), "o/n")
-                .small),
-      (Names{"config.json", "merges.txt", "vocab.json"}));
+  const auto small = [](std::initializer_list<const char*> paths) {
+    return names(plan_files(files(paths), "o/n").small);
+  };
+  EXPECT_EQ(small({"config.json", "a.safetensors", "vocab.json", "merges.txt"}),
+            (Names{"config.json", "merges.txt", "vocab.json"}));
+  for (const char* name : {"tekken.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken"}) {
+    EXPECT_EQ(small({"config.json", "a.safetensors", name}), (Names{"config.json", name}));
+    EXPECT_EQ(small({"config.json", "a.safetensors", "tokenizer.json", name}),
+              (Names{"config.json", "tokenizer.json"}));
+  }
+  EXPECT_EQ(small({"config.json", "a.safetensors", "sub/qwen.tiktoken"}), Names{"config.json"});
 }
 
 TEST(Plan, TakesTheWeightsOfTheIndex) {
@@ -68,8 +75,29 @@ TEST(Plan, TakesTheWeightsOfTheIndex) {
 
 TEST(Plan, SaysWhatIsMissing) {
   EXPECT_NE(refusal(files({"model.safetensors"})).find("config.json"), std::string::npos);
-  EXPECT_NE(refusal(files({"config.json", "q4.gguf"})).find("GGUF"), std::string::npos);
   EXPECT_NE(refusal(files({"config.json", "pytorch_model.bin"})).find("pickle"), std::string::npos);
+}
+
+TEST(Plan, TakesAGgufFileWhereOneIsNamedOrNothingElseIsThere) {
+  const auto list =
+      files({"README.md", "config.json", "tokenizer.json", "x-Q4_K_M.gguf",
+             "x-Q8_0-00001-of-00002.gguf", "x-Q8_0-00002-of-00002.gguf", "mmproj.gguf"});
+  const Plan usual = plan_files(list, "o/n");
+  EXPECT_TRUE(usual.gguf);
+  EXPECT_EQ(names(usual.small), Names{"config.json"});
+  EXPECT_EQ(names(usual.weights), Names{"x-Q4_K_M.gguf"});
+  EXPECT_EQ(names(plan_files(list, "o/n", "q8_0").weights),
+            (Names{"x-Q8_0-00001-of-00002.gguf", "x-Q8_0-00002-of-00002.gguf"}));
+  const auto both = files({"config.json", "model.safetensors", "x-Q4_K_M.gguf"});
+  EXPECT_FALSE(plan_files(both, "o/n").gguf);
+  EXPECT_EQ(names(plan_files(both, "o/n", "Q4_K_M").weights), Names{"x-Q4_K_M.gguf"});
+  EXPECT_EQ(names(plan_files(files({"x.gguf"}), "o/n").weights), Names{"x.gguf"})
+      << "no config.json is needed";
+  EXPECT_NE(refusal(files({"config.json", "model.safetensors", "../x-Q8_0.gguf"}), "Q8_0")
+                .find("can't be kept"),
+            std::string::npos);
+  EXPECT_NE(refusal(files({"config.json", "model.safetensors"}), "Q8_0").find("no GGUF file"),
+            std::string::npos);
 }
 
 TEST(Plan, RefusesNamesThatLeadElsewhere) {

@@ -1,5 +1,6 @@
 #include "hub/pull.h"
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -64,14 +65,19 @@ struct Listing {
 Listing list(Client& client, const ModelName& name, const Settings& settings) {
   return reaching(settings, [&] {
     const std::string commit = client.commit_of(name);
-    return Listing{commit, plan_files(client.files_of(name.repo, commit), name.repo)};
+    return Listing{commit,
+                   plan_files(client.files_of(name.repo, commit), name.repo, name.quantization)};
   });
 }
 
-bool has_index(const Plan& plan) {
-  for (const RemoteFile& file : plan.small)
-    if (file.path == index_name) return true;
-  return false;
+bool has_small(const Plan& plan, const char* path) {
+  return std::any_of(plan.small.begin(), plan.small.end(),
+                     [&](const RemoteFile& file) { return file.path == path; });
+}
+
+// GGUF repositories may lack it.
+std::string config_in(const fs::path& snapshot, const Plan& plan) {
+  return has_small(plan, "config.json") ? read_text(snapshot / "config.json") : "";
 }
 
 }  // namespace
@@ -88,16 +94,15 @@ fs::path pull_model(const ModelName& name, const Settings& settings, const PullO
   Plan& plan = found.plan;
   for (const RemoteFile& file : plan.small) progress.expect(file.size);
   downloader.fetch(plan.small);
-  if (has_index(plan)) keep_indexed(plan, read_text(snapshot / index_name));
+  if (has_small(plan, index_name)) keep_indexed(plan, read_text(snapshot / index_name));
   const std::int64_t missing = downloader.missing_bytes(plan.weights);
   if (options.on_offer)
-    options.on_offer(
-        {name, found.commit, read_text(snapshot / "config.json"), plan.weight_bytes(), missing});
+    options.on_offer({name, found.commit, config_in(snapshot, plan), plan.weight_bytes(), missing});
   check_room(repo.folder(), missing);
   progress.expect(plan.weight_bytes());
   downloader.fetch(plan.weights);
   repo.set_commit(name.revision, found.commit);
-  return snapshot;
+  return plan.gguf ? snapshot / plan.weights.front().path : snapshot;
 }
 
 fs::path find_or_pull(const ModelName& name, const Settings& settings, const PullOptions& options) {
@@ -109,9 +114,12 @@ Offer look_up(const ModelName& name, const Settings& settings, const PullOptions
   Client client(settings, factory_of(options, settings)(), options.download.pause);
   Listing found = list(client, name, settings);
   return reaching(settings, [&] {
-    if (has_index(found.plan))
+    if (has_small(found.plan, index_name))
       keep_indexed(found.plan, client.read_file(name.repo, found.commit, index_name));
-    return Offer{name, found.commit, client.read_file(name.repo, found.commit, "config.json"),
+    return Offer{name, found.commit,
+                 has_small(found.plan, "config.json")
+                     ? client.read_file(name.repo, found.commit, "config.json")
+                     : "",
                  found.plan.weight_bytes(), found.plan.weight_bytes()};
   });
 }

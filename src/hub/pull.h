@@ -18,8 +18,8 @@ namespace pippin::hub {
 struct Offer {
   ModelName name;
   std::string commit;
-  std::string config;              ///< the text of config.json
-  std::int64_t weight_bytes = 0;   ///< of its safetensors
+  std::string config;  ///< the text of config.json; empty where a GGUF file is all there is
+  std::int64_t weight_bytes = 0;   ///< of its safetensors or GGUF file
   std::int64_t missing_bytes = 0;  ///< that would have to come
 };
 
@@ -32,12 +32,12 @@ struct PullOptions {
   DownloadOptions download;
 };
 
-/// Asks the hub what the revision is now and fetches what the cache lacks of it. Returns the snapshot's directory. Throws as Client and
+/// Asks the hub what the revision is now and fetches what the cache lacks of it. Returns the snapshot's directory, or its GGUF file (the first part). Throws as Client and
 /// Downloader do, and Error(unavailable) where the disk has not enough room, with the numbers.
 std::filesystem::path pull_model(const ModelName& name, const Settings& settings,
                                  const PullOptions& options);
 
-/// The model's directory: what the cache has where that is whole (the hub is not asked then), else what pull_model fetches. Throws
+/// The model's directory or GGUF file: what the cache has where that is whole (the hub is not asked then), else what pull_model fetches. Throws
 /// Error(not_found) where the cache lacks it and settings.offline is set.
 std::filesystem::path find_or_pull(const ModelName& name, const Settings& settings,
                                    const PullOptions& options);

@@ -55,7 +55,7 @@ class PullTest : public HubTest {
     hub_.add(url_of(path), {200, {}, content});
   }
 
-  fs::path pull() {
+  fs::path pull(const std::string& quantization = "") {
     hub_.add(base + "/api/models/o/n/tree/" + test_commit + "?recursive=true",
              {200, {}, "[" + list_ + "]"});
     PullOptions options;
@@ -66,7 +66,7 @@ class PullTest : public HubTest {
       offers_.push_back(offer);
       if (refuse_) throw Error(Code::invalid_argument, "too large");
     };
-    return find_or_pull({"o/n"}, settings_, options);
+    return find_or_pull({"o/n", "main", quantization}, settings_, options);
   }
   std::string failure() {
     return error_of([&] { pull(); });
@@ -102,6 +102,27 @@ TEST_F(PullTest, FetchesWhatAModelNeedsOnce) {
   const auto asked = hub_.requests().size();
   EXPECT_EQ(pull(), dir);
   EXPECT_EQ(hub_.requests().size(), asked) << "a whole model asks nobody";
+}
+
+TEST_F(PullTest, AGgufFileIsTheModel) {
+  add_file("N-Q4_K_M.gguf", "four");
+  add_file("Q8_0/N-Q8_0-00001-of-00002.gguf", "eight");
+  add_file("Q8_0/N-Q8_0-00002-of-00002.gguf", "bits");
+  const fs::path snapshot = CachedRepo(settings_.cache, "o/n").snapshot(test_commit);
+  EXPECT_EQ(pull(), snapshot / "N-Q4_K_M.gguf");
+  EXPECT_FALSE(fs::exists(snapshot / "tokenizer.json")) << "the file has its own";
+  EXPECT_EQ(offers_.back().weight_bytes, 4);
+  EXPECT_EQ(pull("q8_0"), snapshot / "Q8_0" / "N-Q8_0-00001-of-00002.gguf");
+  EXPECT_EQ(content_of(snapshot / "Q8_0" / "N-Q8_0-00002-of-00002.gguf"), "bits");
+  EXPECT_EQ(offers_.back().weight_bytes, 9);
+  const auto asked = hub_.requests().size();
+  EXPECT_EQ(pull("Q8_0"), snapshot / "Q8_0" / "N-Q8_0-00001-of-00002.gguf");
+  EXPECT_EQ(pull(), snapshot / "N-Q4_K_M.gguf");
+  EXPECT_EQ(hub_.requests().size(), asked) << "whole models ask nobody";
+  EXPECT_EQ(error_of([&] { pull("Q5_0"); }), "o/n has no GGUF file 'Q5_0'; it has: Q4_K_M, Q8_0");
+  EXPECT_TRUE(list_models(settings_.cache).at(0).whole);
+  fs::remove(snapshot / "Q8_0" / "N-Q8_0-00002-of-00002.gguf");
+  EXPECT_FALSE(find_snapshot(settings_.cache, {"o/n", "main", "Q8_0"})) << "a part is missing";
 }
 
 TEST_F(PullTest, ARefusedOfferFetchesNoWeights) {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/cpu_attention.h"
+#include "kernels/cuda_prefill.h"
 #include "kernels/gpu/choice.h"
 #include "kernels/kv_codes.h"
 #include "kernels/ops.h"
@@ -171,6 +172,8 @@ mx::array attend_by_mlx(const Step& step, const PagedLayout::Group& group,
   return rows_first(attend_context(queries, keys, values, mask, options));
 }
 
+constexpr int any_rows = 0;  // of a use: prompts' chunks
+
 // The use of all rows' attention, or, where the heads were made by others, of a group's alone.
 gpu::Use attention_use(mx::Dtype dtype, const AttentionShape& shape, int rows, bool alone) {
   return {gpu::Operation::attention,
@@ -178,11 +181,14 @@ gpu::Use attention_use(mx::Dtype dtype, const AttentionShape& shape, int rows, b
           {rows, shape.num_heads, shape.num_kv_heads, shape.head_dim, alone ? 1 : 0}};
 }
 
+gpu::DecodeOptions kernel_options(const ScoreOptions& options) {
+  return {options.scale, options.window, options.softcap, options.sinks};
+}
+
 mx::array attend_by_kernel(const Step& step, const PagedLayout::Group& group,
                            const ScoreOptions& options) {
   return gpu::paged_decode(*gpu::executor(), rows(step.q, group.first_row, group.num_sequences),
-                           step.k_pool, step.v_pool, *group.contexts,
-                           {options.scale, options.window, options.softcap, options.sinks});
+                           step.k_pool, step.v_pool, *group.contexts, kernel_options(options));
 }
 
 // `decided`: that our kernels attend, for the step as a whole.
@@ -217,10 +223,53 @@ mx::array concatenate_rows(std::vector<mx::array> parts) {
   return parts.size() == 1 ? parts.front() : mx::concatenate(std::move(parts), 0);
 }
 
+// Whether one kernel of ours attends the rows of all chunks.
+bool chunks_by_kernel(const PagedLayout& layout, int head_dim, mx::Dtype dtype, mx::Dtype pool) {
+  return layout.chunks && prefill_kernel_takes(gpu::executor(), head_dim, dtype, pool);
+}
+
+mx::array out_rows(const mx::array& out, int first, int count) {
+  if (count == out.shape(0)) return out;
+  return mx::slice(out, {first, 0}, {first + count, out.shape(1)});
+}
+
+// The rows of all chunks, in order; absent where MLX's operations attend them, each chunk by itself.
+std::optional<mx::array> attend_chunks(const Step& step, const PagedLayout& layout,
+                                       const ScoreOptions& options, bool decided) {
+  const auto& q = step.q;
+  const auto& pool = step.k_pool;
+  if (step.values_in_keys || step.value_dim != q.shape(2) ||
+      !chunks_by_kernel(layout, q.shape(2), q.dtype(), pool.dtype()))
+    return {};
+  const auto by_kernel = [&] {
+    return prefill_attention(*gpu::executor(), q, pool, step.v_pool, *layout.chunks,
+                             kernel_options(options));
+  };
+  if (decided) return by_kernel();
+  const auto use =
+      attention_use(q.dtype(), {q.shape(1), pool.shape(1), q.shape(2)}, any_rows, true);
+  if (!gpu::chosen(use)) return {};
+  return gpu::proved_one(use, by_kernel, [&] {
+    std::vector<mx::array> outputs;
+    for (const auto& group : layout.groups)
+      if (!group.contexts) outputs.push_back(attend_by_mlx(step, group, options));
+    return concatenate_rows(std::move(outputs));
+  });
+}
+
 mx::array attend_groups(const Step& step, const PagedLayout& layout, const ScoreOptions& options,
                         bool decided) {
+  const auto chunks = attend_chunks(step, layout, options, decided);
   std::vector<mx::array> outputs;
-  for (const auto& group : layout.groups) outputs.push_back(attend(step, group, options, decided));
+  int taken = 0;  // rows of chunks
+  for (const auto& group : layout.groups) {
+    if (!chunks || group.contexts) {
+      outputs.push_back(attend(step, group, options, decided));
+      continue;
+    }
+    outputs.push_back(out_rows(*chunks, taken, group.rows_per_sequence));
+    taken += group.rows_per_sequence;
+  }
   return concatenate_rows(std::move(outputs));
 }
 
@@ -238,7 +287,8 @@ bool gpu_rotates(const RowPositions& rows, int head_dim) {
 }
 
 gpu::Use attention_use(const mx::array& qkv, const AttentionSpec& spec, const PagedLayout& layout) {
-  return attention_use(qkv.dtype(), spec.shape, all_decode(layout) ? gpu::rows(qkv) : 0, false);
+  return attention_use(qkv.dtype(), spec.shape, all_decode(layout) ? gpu::rows(qkv) : any_rows,
+                       false);
 }
 
 bool gpu_takes(const mx::array& qkv, const AttentionSpec& spec, const RowPositions& rows,
@@ -268,8 +318,10 @@ mx::array gpu_attention(const mx::array& qkv, const AttentionSpec& spec, const R
                         mx::array& k_pool, mx::array& v_pool, const PagedLayout& layout) {
   auto& executor = *gpu::executor();
   const auto heads = head_rows(spec, *rows.angles);
-  // MLX's operations read the pools of a chunk: it must see them written.
-  if (executor.writes_inputs() && all_decode(layout)) {
+  // Where MLX's operations read the pools of a chunk, it must see them written.
+  const bool own = all_decode(layout) ||
+                   chunks_by_kernel(layout, spec.shape.head_dim, qkv.dtype(), k_pool.dtype());
+  if (executor.writes_inputs() && own) {
     const auto q =
         gpu::qk_norm_rope_write(executor, qkv, heads, *layout.padded_write_slots, k_pool, v_pool);
     return attend_groups({q, {}, {}, k_pool, v_pool, spec.shape.head_dim}, layout, spec.scores,

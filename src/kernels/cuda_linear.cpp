@@ -269,15 +269,20 @@ using Variant = std::tuple<int, int, mx::Dtype::Val, int, int, int, bool>;
 
 }  // namespace
 
-bool few_rows_kernel_takes(const mx::array& x, const QuantizedWeight& w, bool residual) {
+bool has_matrix_units() {
   if (mx::default_device() != mx::Device::gpu) return false;
   static const bool supported = ampere_or_newer();
+  return supported;
+}
+
+bool few_rows_kernel_takes(const mx::array& x, const QuantizedWeight& w, bool residual) {
   const bool half = x.dtype() == mx::bfloat16 || x.dtype() == mx::float16;
   const bool for_mlx =
       !residual && x.shape(0) == 1 && w.weight.shape(0) <= small_matrix / x.shape(1);
-  return supported && x.shape(0) <= max_rows && !for_mlx && half && x.dtype() == w.scales.dtype() &&
-         (w.bits == 4 || w.bits == 8) && (w.group_size == 64 || w.group_size == 128) &&
-         w.weight.shape(0) % 16 == 0 && x.shape(1) % 128 == 0;
+  return has_matrix_units() && x.shape(0) <= max_rows && !for_mlx && half &&
+         x.dtype() == w.scales.dtype() && (w.bits == 4 || w.bits == 8) &&
+         (w.group_size == 64 || w.group_size == 128) && w.weight.shape(0) % 16 == 0 &&
+         x.shape(1) % 128 == 0;
 }
 
 mx::array few_rows_linear(const mx::array& x, const QuantizedWeight& w,

@@ -117,6 +117,11 @@ TEST(GpuAttention, OnlyDecodeRowsHaveContexts) {
   EXPECT_EQ(to_vector(contexts.lengths), (std::vector<float>{6, 3, 0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(to_vector(*layout.padded_write_slots), (std::vector<float>{9, 30, 2, 3, 12, 13, 0, 0}));
   EXPECT_FALSE(layout.groups[1].contexts);
+  ASSERT_TRUE(layout.chunks);
+  EXPECT_EQ(layout.chunks->rows, 4);
+  EXPECT_EQ(to_vector(layout.chunks->table), (std::vector<float>{1, 0, 3, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(to_vector(layout.chunks->places), (std::vector<float>{2, 4, 6, 0, 0, 0, 0, 0}));
+  EXPECT_FALSE(make_layout({{a, 6, 1}, {b, 3, 1}}, 4, nullptr, true).chunks);
 }
 
 TEST(GpuAttention, WithoutKernelsTheLayoutIsForMlx) {
@@ -125,6 +130,7 @@ TEST(GpuAttention, WithoutKernelsTheLayoutIsForMlx) {
   const auto layout = make_layout({{a, 6, 1}}, 4, nullptr, true);
   EXPECT_FALSE(layout.padded_write_slots);
   EXPECT_FALSE(layout.groups[0].contexts);
+  EXPECT_FALSE(make_layout({{a, 6, 4}}, 4, nullptr, true).chunks);
 }
 
 }  // namespace

@@ -62,6 +62,17 @@ PagedLayout::Group make_gpu_group(std::span<const ContextRows> parts, int first_
   return group;
 }
 
+std::optional<gpu::Chunks> gpu_chunks(const std::vector<ContextRows>& parts, int page_size) {
+  std::vector<gpu::ChunkRows> chunks;
+  int row = 0;
+  for (const auto& part : parts) {
+    if (part.rows > 1) chunks.push_back({part.pages, part.length, part.rows, row});
+    row += part.rows;
+  }
+  if (chunks.empty()) return {};
+  return gpu::make_chunks(chunks, page_size);
+}
+
 std::size_t gpu_group_end(const std::vector<ContextRows>& parts, std::size_t begin) {
   std::size_t end = begin;
   while (end < parts.size() && parts[end].rows == 1) ++end;
@@ -118,6 +129,7 @@ PagedLayout make_layout(const std::vector<ContextRows>& parts, int page_size,
   if (gpu) {
     const auto padded = gpu::padded(std::move(write_slots));
     layout.padded_write_slots = int_array(padded, {static_cast<int>(padded.size())});
+    layout.chunks = gpu_chunks(parts, page_size);
   }
   int row = 0;
   for (std::size_t begin = 0; begin < parts.size();) {

@@ -50,6 +50,8 @@ struct PagedLayout {
   mx::array write_slots;  ///< int32 [T]: where each row's key and value go
   /// Cover the rows [0, T) in order; empty where `cpu` is set.
   std::vector<Group> groups;
+  /// The groups of several rows a sequence, where our GPU kernels attend and there are any.
+  std::optional<gpu::Chunks> chunks = {};
   /// write_slots padded for our GPU kernels: int32 [at least 8]. Absent where MLX's operations attend.
   std::optional<mx::array> padded_write_slots = {};
   /// Set where the CPU's kernels attend. The pools' pages are then laid out as cpu/kv_pools.h says,

@@ -84,6 +84,12 @@ CLI::App* add_bench(CLI::App& app, BenchCommand& bench, EngineUnits& units) {
   group.number("--new-tokens", bench.new_tokens, 2, 1 << 20, "Tokens that each generates [64]");
   group.number("--image", bench.image, 1, 1 << 14,
                "Instead: read a picture of N x N pixels, with as good as no text");
+  group.number("--temperature", bench.temperature, 0.0, 2.0,
+               "Sampling at this temperature; 0 takes the most likely token [0]");
+  group.number("--top-p", bench.top_p, 1e-6, 1.0,
+               "Keep the likeliest tokens up to this probability [1]");
+  group.number("--top-k", bench.top_k, 0, 1 << 30,
+               "Keep this many of the likeliest tokens; 0 keeps all [0]");
   group.number("--repeat", bench.repeats, 1, 100, "Runs of each; the best counts [1]");
   group.flag("--json", bench.json, "Print JSON instead of a table");
   group.flag("--profile", bench.profile, "Also print the time of each kind of operation (CPU)");

@@ -29,14 +29,22 @@ struct Row {
   EngineStats before, after;              // around these
 };
 
+SamplingOptions sampling_of(const BenchCommand& command) {
+  SamplingOptions sampling;
+  sampling.temperature = command.temperature;
+  sampling.top_p = command.top_p;
+  sampling.top_k = command.top_k;
+  return sampling;
+}
+
 Row measure(Engine& engine, const BenchCommand& command, int batch, int prompt_tokens) {
   const EngineStats before = engine.stats();
   engine::BenchResult best;
   best.prefill_s = best.decode_s = 1e30;
   std::vector<engine::BenchResult> runs;
   for (int i = 0; i < command.repeats; ++i) {
-    const engine::BenchResult result =
-        engine::bench(engine, batch, prompt_tokens, command.new_tokens, command.profile);
+    const engine::BenchResult result = engine::bench(
+        engine, batch, prompt_tokens, command.new_tokens, command.profile, sampling_of(command));
     runs.push_back(result);
     best.prefill_s = std::min(best.prefill_s, result.prefill_s);
     best.decode_s = std::min(best.decode_s, result.decode_s);
@@ -156,8 +164,9 @@ int bench(const BenchCommand& command, const std::filesystem::path& program) {
     bench_pictures(*engine, source.name, command);
     return EXIT_SUCCESS;
   }
-  // Warms up: first steps allocate and, on GPUs, compile. A full step shows all that a longer prompt would.
-  engine::bench(*engine, 1, std::min(command.prompts.front(), command.engine.max_batch_tokens), 2);
+  // Warms up: first steps allocate and, on GPUs, compile. A step's rows show all that a longer prompt would.
+  constexpr int warm_tokens = 512;
+  engine::bench(*engine, 1, std::min(command.prompts.front(), warm_tokens), 2);
   if (!command.json) {
     std::cout << fmt::format("{} on the {}, {} new tokens each; tokens a second\n", source.name,
                              engine->info().device, command.new_tokens)

@@ -45,6 +45,9 @@ void print_table(const std::vector<hub::CachedModel>& models) {
 void remove(const std::string& model, const hub::Settings& settings) {
   const auto name = hub::parse_model_name(model);
   if (!name) throw Error(Code::invalid_argument, "'" + model + "' is no name of a model");
+  if (!name->quantization.empty())
+    throw Error(Code::invalid_argument, "'" + model + "' is one file of a model; pippin rm " +
+                                            name->repo + " removes all of it");
   const bool has_revision = model.find('@') != std::string::npos;
   const std::int64_t bytes =
       hub::remove_model(settings.cache, name->repo, has_revision ? name->revision : "");

@@ -117,6 +117,8 @@ struct BenchCommand {
   int repeats = 1;       ///< the best one counts
   bool json = false;     ///< instead of a table
   bool profile = false;  ///< also the time of each kind of operation
+  float temperature = 0, top_p = 1;
+  int top_k = 0;
   EngineOptions engine;
 };
 

@@ -76,7 +76,7 @@ void add_batch_options(CLI::App& app, EngineOptions& engine, EngineUnits& units)
   group.number("--max-sequences", engine.max_sequences, 1, 1 << 16,
                "Answers generated at once [64]");
   group.number("--max-batch-tokens", engine.max_batch_tokens, 1, 1 << 20,
-               "Tokens computed in one step [512]");
+               "Tokens computed in one step [512, on a GPU 2048]");
   group.number("--max-itl-ms", engine.max_itl_ms, 2, 60000,
                "Time between a stream's tokens aimed at while prompts are read beside it [100]");
   group.flag("--no-overlap", units.no_overlap,

@@ -6,7 +6,9 @@
 namespace pippin {
 namespace {
 
-constexpr const char* name_help = "organization/name, organization/name@revision or a short name";
+constexpr const char* name_help =
+    "organization/name, organization/name@revision, organization/name:QUANTIZATION (GGUF) or a "
+    "short name";
 
 std::string list_of_short_names() {
   std::string text = "Short names:\n";

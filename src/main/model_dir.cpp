@@ -38,14 +38,20 @@ std::vector<fs::path> gguf_files(const fs::path& dir) {
   return files;
 }
 
+// Absolute. The last link is not followed: in a hub's cache it leads to a file without a name, beside which no parts are found.
+fs::path named_path(const fs::path& file) {
+  const auto absolute = fs::absolute(file).lexically_normal();
+  return fs::canonical(absolute.parent_path()) / absolute.filename();
+}
+
 // A GGUF file, or the only one of a directory that has no other weights.
 std::optional<fs::path> find_gguf(const fs::path& model) {
   std::error_code ignored;
-  if (fs::is_regular_file(model, ignored) && gguf::is_gguf(model)) return fs::canonical(model);
+  if (fs::is_regular_file(model, ignored) && gguf::is_gguf(model)) return named_path(model);
   if (!fs::is_directory(model, ignored)) return {};
   const auto files = gguf_files(model);
   if (files.empty()) return {};
-  if (files.size() == 1) return fs::canonical(files.front());
+  if (files.size() == 1) return named_path(files.front());
   std::string names;
   for (const auto& file : files) names += (names.empty() ? "" : ", ") + file.filename().string();
   throw Error(Code::invalid_argument,
@@ -91,7 +97,8 @@ fs::path find_model(const std::string& model, const fs::path& program) {
       Code::not_found,
       (fs::is_directory(model, ignored) ? "there is no config.json in the directory '" + model + "'"
                                         : "there is no directory '" + model + "'") +
-          "; a model is a directory with config.json, tokenizer.json and "
+          "; a model is a directory with config.json, a tokenizer (tokenizer.json, tekken.json, "
+          "tokenizer.model ...) and "
           "*.safetensors, a GGUF file, organization/name or a short name of one that "
           "a hub has (see pippin pull --help), or 'demo' for the "
           "built-in one");

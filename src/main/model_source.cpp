@@ -37,9 +37,10 @@ class DeafToWrites {
 };
 
 void judge(const hub::Offer& offer, const hub::Settings& settings, const EngineOptions& engine) {
-  models::check_model_type(hub::CachedRepo(settings.cache, offer.name.repo).snapshot(offer.commit));
-  const hub::Fit fit =
-      hub::judge_fit(hub::read_needs(offer.config), offer.weight_bytes, machine_for(engine));
+  if (!offer.config.empty())
+    models::check_model_type(
+        hub::CachedRepo(settings.cache, offer.name.repo).snapshot(offer.commit));
+  const hub::Fit fit = hub::judge_fit(needs_of(offer), offer.weight_bytes, machine_for(engine));
   if (fit.verdict == hub::Verdict::too_large)
     throw Error(Code::invalid_argument, offer.name.text() + " is too large. " + fit.text +
                                             " --memory-gb grants more; `pippin pull` fetches it "
@@ -54,6 +55,10 @@ hub::Settings hub_settings(bool offline) {
   hub::Settings settings = hub::read_settings();
   settings.offline = settings.offline || offline;
   return settings;
+}
+
+hub::Needs needs_of(const hub::Offer& offer) {
+  return offer.config.empty() ? hub::Needs() : hub::read_needs(offer.config);
 }
 
 hub::Machine machine_for(const EngineOptions& engine) {
@@ -87,7 +92,7 @@ ModelSource get_model(const std::string& model, const fs::path& program,
   }
   const hub::Settings settings = hub_settings(offline);
   const auto on_offer = [&](const hub::Offer& offer) { judge(offer, settings, engine); };
-  return {pull_shown(*name, settings, on_offer, true), name->repo};
+  return {pull_shown(*name, settings, on_offer, true), name->model()};
 }
 
 }  // namespace pippin

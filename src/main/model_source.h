@@ -24,6 +24,8 @@ ModelSource get_model(const std::string& model, const std::filesystem::path& pro
 
 /// The environment's, with --offline.
 hub::Settings hub_settings(bool offline);
+/// What is known of an offer's needs before its weights come: nothing where it has no config.json.
+hub::Needs needs_of(const hub::Offer& offer);
 /// What an engine with these options may take of this machine.
 hub::Machine machine_for(const EngineOptions& engine);
 

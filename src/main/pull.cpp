@@ -14,13 +14,13 @@ hub::ModelName name_of(const std::string& model) {
   if (auto name = hub::parse_model_name(model)) return *name;
   throw Error(Code::invalid_argument,
               "'" + model +
-                  "' is no name of a model: organization/name, or one of the short names that "
+                  "' is no name of a model: organization/name, organization/name:QUANTIZATION, or "
+                  "one of the short names that "
                   "`pippin pull --help` lists");
 }
 
 void say_offer(const hub::Offer& offer, const hub::Settings& settings) {
-  const hub::Fit fit =
-      hub::judge_fit(hub::read_needs(offer.config), offer.weight_bytes, machine_for({}));
+  const hub::Fit fit = hub::judge_fit(needs_of(offer), offer.weight_bytes, machine_for({}));
   spdlog::log(fit.verdict == hub::Verdict::fits ? spdlog::level::info : spdlog::level::warn,
               "{}: {} to fetch into {}. {}", offer.name.text(),
               hub::readable_bytes(offer.missing_bytes), settings.cache.string(), fit.text);

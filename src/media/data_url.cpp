@@ -1,8 +1,8 @@
 #include "media/data_url.h"
 
 #include <algorithm>
-#include <array>
 
+#include "base/base64.h"
 #include "media/url.h"
 #include "pippin/error.h"
 
@@ -20,24 +20,6 @@ void check_size(std::size_t size, std::int64_t max_bytes) {
   }
 }
 
-constexpr std::uint8_t kSpace = 64, kPadding = 65, kInvalid = 66;
-
-// The value 0..63 of each character, or what else it is.
-constexpr std::array<std::uint8_t, 256> kBase64 = [] {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<std::uint8_t, 256> table{};
-  table.fill(kInvalid);
-  for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
-    table[static_cast<std::uint8_t>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
-  }
-  table['-'] = 62;  // base64url, RFC 4648 section 5
-  table['_'] = 63;
-  for (const char c : {' ', '\t', '\n', '\r', '\f'}) table[static_cast<std::uint8_t>(c)] = kSpace;
-  table['='] = kPadding;
-  return table;
-}();
-
 constexpr std::string_view kScheme = "data:";
 
 bool equals_ignoring_case(std::string_view text, std::string_view other) {
@@ -51,72 +33,21 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
 }
 
-// Decodes whole groups of four plain characters, the common case, as fast as it goes; advances `out`
-// and returns how many characters it took.
-std::size_t decode_groups(std::string_view text, std::uint8_t*& out) {
-  std::size_t at = 0;
-  for (; at + 4 <= text.size(); at += 4) {
-    std::uint32_t group = 0;
-    std::uint32_t kinds = 0;
-    for (std::size_t i = 0; i < 4; ++i) {
-      const std::uint8_t value = kBase64[static_cast<std::uint8_t>(text[at + i])];
-      group = group << 6 | value;
-      kinds |= value;
-    }
-    if (kinds >= 64) break;
-    *out++ = static_cast<std::uint8_t>(group >> 16);
-    *out++ = static_cast<std::uint8_t>(group >> 8);
-    *out++ = static_cast<std::uint8_t>(group);
+// Its errors name what was being read.
+std::vector<std::uint8_t> decode_data(std::string_view text, std::int64_t max_bytes) {
+  try {
+    return decode_base64(text, max_bytes);
+  } catch (const Error& error) {
+    throw Error(error.code(), "[data_url] " + std::string(error.what()));
   }
-  return at;
-}
-
-std::vector<std::uint8_t> decode_base64(std::string_view text, std::int64_t max_bytes) {
-  const std::size_t too_long = static_cast<std::size_t>(max_bytes) / 3 * 4 + 8;
-  if (text.size() > too_long) {  // too much, or full of white space
-    const auto is_data = [](char c) { return kBase64[static_cast<std::uint8_t>(c)] < 64; };
-    check_size(std::count_if(text.begin(), text.end(), is_data) * std::size_t{3} / 4, max_bytes);
-  }
-  std::vector<std::uint8_t> bytes(std::min(text.size(), too_long) / 4 * 3 + 3);
-  std::uint8_t* out = bytes.data();
-  std::uint32_t bits = 0;
-  int num_characters = 0;  // of the current group of four
-  int num_padding = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    if (num_characters == 0 && num_padding == 0) {
-      at += decode_groups(text.substr(at), out);
-      if (at == text.size()) break;
-    }
-    const std::uint8_t value = kBase64[static_cast<std::uint8_t>(text[at])];
-    if (value == kInvalid)
-      refuse("invalid base64: character " + std::to_string(at) + " of the data");
-    if (value < 64 && num_padding > 0) refuse("invalid base64: data after the padding");
-    if (value == kPadding) ++num_padding;
-    if (value < 64) {
-      bits = bits << 6 | value;
-      if (++num_characters > 1) {
-        const int spare = 6 - 2 * (num_characters - 1);  // bits that belong to the next byte
-        *out++ = static_cast<std::uint8_t>(bits >> spare);
-      }
-      num_characters %= 4;
-    }
-    ++at;
-  }
-  const int wanted = num_characters == 0 ? 0 : 4 - num_characters;
-  if (num_characters == 1) refuse("invalid base64: the data is cut short");
-  if (num_padding != 0 && num_padding != wanted) refuse("invalid base64: wrong padding");
-  bytes.resize(static_cast<std::size_t>(out - bytes.data()));
-  check_size(bytes.size(), max_bytes);
-  return bytes;
 }
 
 }  // namespace
 
 bool is_base64_data(std::string_view text) {
   constexpr std::size_t kShortest = 64;  // shorter ones may be names of files
-  return text.size() >= kShortest && std::all_of(text.begin(), text.end(), [](char c) {
-           return kBase64[static_cast<std::uint8_t>(c)] != kInvalid;
-         });
+  return text.size() >= kShortest &&
+         std::all_of(text.begin(), text.end(), [](char c) { return is_base64(c); });
 }
 
 DataUrl parse_data_url(std::string_view url) {
@@ -139,10 +70,10 @@ bool has_data_type(std::string_view url, std::string_view type) {
 std::vector<std::uint8_t> decode_data_url(std::string_view url, std::int64_t max_bytes) {
   const auto [type, is_base64, data] = parse_data_url(url);
   const bool is_escaped = data.find('%') != std::string_view::npos;
-  if (is_base64 && !is_escaped) return decode_base64(data, max_bytes);
+  if (is_base64 && !is_escaped) return decode_data(data, max_bytes);
   check_size(data.size() / 4, max_bytes);  // a byte takes at most four escaped characters
   const std::string plain = percent_decode(data);
-  if (is_base64) return decode_base64(plain, max_bytes);
+  if (is_base64) return decode_data(plain, max_bytes);
   check_size(plain.size(), max_bytes);
   return {plain.begin(), plain.end()};
 }

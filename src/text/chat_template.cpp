@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "gguf/model_files.h"
 #include "pippin/error.h"
-#include "text/rust.h"
+#include "base/rust.h"
 #include "text/special_tokens.h"
 
 namespace pippin::text {

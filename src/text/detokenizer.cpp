@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "text/rust.h"
+#include "base/rust.h"
 
 namespace pippin::text {
 namespace {

@@ -3,7 +3,7 @@
 #include <sstream>
 #include <utility>
 
-#include "text/rust.h"
+#include "base/rust.h"
 
 namespace pippin::text {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/insist.h"
 #include "pippin/error.h"
 #include "text/grammar.h"
-#include "text/rust.h"
+#include "base/rust.h"
 
 namespace pippin::text {
 namespace {

@@ -1,16 +1,19 @@
 #include "text/tokenizer.h"
 
+#include "base/rust.h"
 #include "gguf/model_files.h"
 #include "pippin/error.h"
-#include "text/rust.h"
 #include "text/special_tokens.h"
+#include "vocabulary/model_tokenizer.h"
 
 namespace pippin::text {
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& model_dir) {
   const auto file = model_dir / "tokenizer.json";
   const auto json = gguf::model_file(model_dir, "tokenizer.json");
-  if (!json) throw Error(Code::not_found, "cannot open " + file.string());
+  if (!json)
+    throw Error(Code::not_found, "there is no tokenizer in " + model_dir.string() + ": it needs " +
+                                     vocabulary::tokenizer_file_names);
   PippinTokenizer* handle = nullptr;
   rust::Buffer error;
   const auto status = pippin_tokenizer_load(rust::bytes(*json), json->size(), &handle, error.out());

@@ -1,4 +1,4 @@
-// Text to token ids and back, as tokenizer.json says (Hugging Face tokenizers, in rust/).
+// Text to token ids and back, as tokenizer.json says or what stands for it (vocabulary/, gguf/): Hugging Face tokenizers, in rust/.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ namespace pippin::text {
 /// Owns the loaded vocabulary. Immutable after load: any thread may call any member at once.
 class Tokenizer {
  public:
-  /// Loads tokenizer.json and the special tokens' names of a model directory. Throws
-  /// Error(not_found) without tokenizer.json, Error(invalid_argument) where a file makes no sense.
+  /// Loads the tokenizer and the special tokens' names of a model directory or GGUF file. Throws
+  /// Error(not_found) without a tokenizer, Error(invalid_argument) where a file makes no sense.
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& model_dir);
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;

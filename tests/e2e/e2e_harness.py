@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Sequence
 
 import anthropic
 import openai
@@ -41,13 +41,14 @@ class Reply(NamedTuple):
 class Server:
     """A running `pippin serve`. Its log is kept in a file and shown when something goes wrong."""
 
-    def __init__(self, *options: str, model: pathlib.Path = MODEL, port: int = 0):
+    def __init__(self, *options: str, model: pathlib.Path = MODEL, port: int = 0, before: Sequence[str] = ()):
+        """before: a command that starts the server, its own arguments included."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             self.port = probe.getsockname()[1]
         self.log = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen([BINARY, "serve", model, "--port", str(self.port), *options], stderr=self.log)
+        self.process = subprocess.Popen([*before, BINARY, "serve", model, "--port", str(self.port), *options], stderr=self.log)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:

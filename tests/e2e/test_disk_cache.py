@@ -116,6 +116,19 @@ def test_a_folder_that_cannot_be_used_is_done_without(tmp_path):
             assert server.client().responses.retrieve(answer.id).output_text == answer.output_text
 
 
+def test_a_folder_that_is_read_only_is_done_without(tmp_path):
+    tmp_path.chmod(0o555)
+    # Root may write all the same, but without its capabilities not even what is its own.
+    powerless = ["setpriv", "--bounding-set", "-all"] if os.geteuid() == 0 else []
+    folders = ["--cache-dir", str(tmp_path), "--response-dir", str(tmp_path)]
+    with Server(*folders, before=powerless) as server:
+        warnings = [line for line in server.logged().splitlines() if "warning" in line and str(tmp_path) in line]
+        assert len(warnings) == 2, server.logged()
+        answer = server.client().responses.create(model=MODEL.name, input="What is Pippin?", max_output_tokens=4)
+        assert server.client().responses.retrieve(answer.id).output_text == answer.output_text
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_full_disk_is_done_without(tmp_path):
     """Full from the start: no file of this process may have a byte."""
     read, write = os.pipe()

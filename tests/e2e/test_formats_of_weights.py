@@ -48,6 +48,24 @@ def test_a_directory_with_one_gguf_file_is_that_file(tmp_path):
     assert result.returncode == 1 and "qwen3.gguf, served.gguf" in result.stderr
 
 
+def test_a_tokenizer_without_tokenizer_json_is_the_same(twin, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(twin, folder)
+    (folder / "tokenizer.json").unlink()
+    tokenizer = json.loads((TOKENIZER / "tokenizer.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps({text: id for text, id in tokenizer["model"]["vocab"].items()}))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(" ".join(pair) + "\n" for pair in tokenizer["model"]["merges"]))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    added = {str(token["id"]): token for token in tokenizer["added_tokens"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": added}))
+    options = ("--temperature", "0", "--max-tokens", "24", "--cpu-activations", "float32")
+    answers = [run_program("run", model, QUESTION, *options) for model in (twin, folder)]
+    assert answers[1].returncode == 0, answers[1].stderr
+    assert answers[0].stdout == answers[1].stdout and answers[0].stdout
+    converted = run_program("convert", folder, tmp_path / "small", "--bits", "8", "--group-size", "32")
+    assert converted.returncode == 0 and (tmp_path / "small/tokenizer.json").exists(), converted.stderr
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path):
     (tmp_path / "cut.gguf").write_bytes((GGUF / "served.gguf").read_bytes()[:20000])
     result = run_program("run", tmp_path / "cut.gguf", QUESTION)

@@ -11,8 +11,8 @@ from typing import Iterator
 
 import pytest
 
-from e2e_hub import REPO, Fault, Hub, demo_repo, played, small_repo
-from e2e_harness import BINARY, MODEL, SLOWDOWN, Server, run_program, wait_for
+from e2e_hub import REPO, Fault, Hub, Repo, demo_repo, played, small_repo
+from e2e_harness import BINARY, MODEL, ROOT, SLOWDOWN, Server, run_program, wait_for
 
 WEIGHTS = "model.safetensors"
 ASK = ["What is Pippin?", "--temperature", "0", "--max-tokens", "48"]
@@ -175,11 +175,11 @@ def test_what_is_not_there_is_said(hub, pippin):
     assert "no revision 'v9'" in pippin("pull", "played/small@v9").stderr
     hub.repos["played/other"] = small_repo()
     del hub.repos["played/other"].files[WEIGHTS]
-    hub.repos["played/other"].files["q4.gguf"] = b"x"
-    assert "GGUF" in pippin("pull", "played/other").stderr
-    before = len(hub.asked)
+    hub.repos["played/other"].files["pytorch_model.bin"] = b"x"
+    assert "neither *.safetensors nor *.gguf; Pippin does not read *.bin" in pippin("pull", "played/other").stderr
     quantized = pippin("run", "played/other:Q4_K_M", "x")
-    assert quantized.returncode == 1 and "GGUF file (Q4_K_M)" in quantized.stderr
+    assert quantized.returncode == 1 and "played/other has no GGUF file" in quantized.stderr
+    before = len(hub.asked)
     for text in ("./played/none", "none", "/no/such/model", "played/none/deeper"):
         assert "there is no directory" in pippin("run", text, "x").stderr
     assert len(hub.asked) == before, "a path is no name"
@@ -248,6 +248,23 @@ def test_inspect_says_what_a_model_is(hub, pippin):
     assert "snapshots" in pippin("inspect", "played/small", "--offline").stdout
     demo = pippin("inspect", str(MODEL)).stdout
     assert json.loads((MODEL / "config.json").read_text())["model_type"] in demo and "it fits" in demo and str(MODEL) in demo
+
+
+def test_a_quantization_names_a_gguf_file(hub, pippin, tmp_path):
+    served = (ROOT / "tests/golden/gguf/served.gguf").read_bytes()
+    hub.repos["played/gguf"] = Repo({"README.md": b"x", "a-BF16.gguf": b"GGUF", "x-Q8_0.gguf": served, "mmproj-F16.gguf": b"GGUF"})
+    remote = pippin("inspect", "played/gguf:Q8_0")
+    assert "played/gguf:Q8_0" in remote.stdout and "not fetched" in remote.stdout, remote.stderr
+    unknown = pippin("pull", "played/gguf:Q4_K_M")
+    assert unknown.returncode == 1 and "no GGUF file 'Q4_K_M'; it has: BF16, Q8_0" in unknown.stderr
+    result = pippin("run", "played/gguf:q8_0", "The red circle", "--temperature", "0", "--max-tokens", "4")
+    assert result.returncode == 0, result.stderr
+    kept = {path.name for path in repo_folder(tmp_path, "played/gguf").glob("snapshots/*/*")}
+    assert kept == {"x-Q8_0.gguf"}
+    local = pippin("inspect", "played/gguf:Q8_0", "--offline").stdout
+    assert "qwen3" in local and "Q8_0" in local and "it fits" in local
+    removal = pippin("rm", "played/gguf:Q8_0")
+    assert removal.returncode == 1 and "pippin rm played/gguf removes all of it" in removal.stderr
 
 
 @pytest.mark.parametrize("how", ["variable", "option"])

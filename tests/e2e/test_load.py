@@ -1,4 +1,5 @@
 """Many clients at once, some of which leave."""
+import concurrent.futures
 import contextlib
 import json
 import pathlib
@@ -157,6 +158,18 @@ def test_a_client_may_leave_at_any_stage(stage: str, body: dict):
 def resident_bytes(server: Server) -> int:
     status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+@pytest.mark.skipif(SLOWDOWN > 1, reason="sanitizers keep what is freed")
+def test_large_bodies_leave_no_memory_behind():
+    with Server() as server:
+        server.ask("What is Pippin?")
+        long = {"model": MODEL.name, "messages": [{"role": "user", "content": "word " * 2_000_000}], "max_tokens": 1}
+        assert server.post(long).status == 400, "it is longer than the context"  # one has shown what each thread keeps
+        before = resident_bytes(server)
+        with concurrent.futures.ThreadPoolExecutor(12) as clients:
+            assert {reply.status for reply in clients.map(server.post, [long] * 24)} <= {400, 503}
+        wait_for(lambda: resident_bytes(server) - before < (60 << 20), "the memory of 240 MB of bodies comes back")
 
 
 def test_two_thousand_idle_streams_take_little_memory():

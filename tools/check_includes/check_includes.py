@@ -8,6 +8,7 @@ Checked for every .h and .cpp under src/, and for the DEPS of every src/*/CMakeL
   - headers of libraries appear only where LIBRARIES allows them; a header that no table names is a violation
   - DEPS name only folders that may be included, and reach every folder that is included
   - a file has at most MAX_LINES lines
+rust/src is checked by rust_rooms.
 """
 import pathlib
 import re
@@ -15,14 +16,17 @@ import sys
 from fnmatch import fnmatch
 from typing import Iterator, NamedTuple
 
+import rust_rooms
+
 MAX_LINES = 600
 
 # Folder -> the folders that it may include (besides itself).
 FOLDERS = {
     "base": set(),
-    "hub": {"base"},
-    "gguf": {"base"},
-    "text": {"base", "gguf"},
+    "hub": {"base", "vocabulary"},
+    "vocabulary": {"base"},
+    "gguf": {"base", "vocabulary"},
+    "text": {"base", "vocabulary", "gguf"},
     "media": {"base"},
     "kernels": {"base"},
     "nn": {"base", "gguf", "kernels"},
@@ -69,7 +73,7 @@ PART_LIBRARIES = {"cpu": "kernels/cpu", "gpu": "kernels/gpu", "emulated": "kerne
 # Header patterns of libraries and of the system -> the files of src/ that may include them.
 LIBRARIES = {
     "mlx/*": ["kernels/*", "nn/*", "models/*", "engine/*"],
-    "boost/json*": ["base/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
+    "boost/json*": ["base/*", "vocabulary/*", "gguf/*", "text/*", "media/*", "nn/*", "models/*", "server/*", "load/*", "main.cpp", "main/*"],
     "boost/beast*": ["server/http/*"],
     "boost/asio*": ["server/http/*"],
     "boost/url*": ["media/fetch*", "server/*"],
@@ -241,9 +245,9 @@ def check_tree(src: pathlib.Path) -> list[Violation]:
 
 def main() -> None:
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
-    violations = check_tree(root / "src")
-    for violation in violations:
-        print(f"src/{violation}")
+    violations = [f"src/{violation}" for violation in check_tree(root / "src")]
+    violations += [f"rust/src/{file}:{line}: {message}" for file, line, message in rust_rooms.check_tree(root / "rust/src")]
+    print("\n".join(violations), end="\n" if violations else "")
     sys.exit(f"{len(violations)} violations of the include rule" if violations else 0)
 
 

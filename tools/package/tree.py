@@ -13,9 +13,9 @@ LIBRARIES = "lib/pippin"
 
 
 def install(build: pathlib.Path, tree: pathlib.Path) -> None:
-    """Installs the program of a build folder, stripped."""
+    """Installs the program of a build folder, stripped; nothing of the C++ API."""
     shutil.rmtree(tree, ignore_errors=True)
-    subprocess.run(["cmake", "--install", str(build), "--prefix", str(tree), "--strip"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--install", str(build), "--prefix", str(tree), "--component", "runtime", "--strip"], check=True, stdout=subprocess.DEVNULL)
 
 
 def found_by_loader(file: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -1,4 +1,6 @@
-"""Tests of `cmake --install`: the tree works wherever it is put, and another MLX can take the place of the one it was built with."""
+"""Tests of `cmake --install`: the tree works wherever it is put, another MLX can take the place of the one it was built with, and
+other projects are built against it."""
+import json
 import os
 import pathlib
 import shutil
@@ -7,13 +9,21 @@ import sys
 
 import pytest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def install(component: str, prefix: pathlib.Path) -> None:
+    build = pathlib.Path(os.environ["PIPPIN_BINARY"]).parent
+    subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix), "--component", component], check=True, capture_output=True)
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """An installed tree, moved after its installation."""
     first = tmp_path_factory.mktemp("install")
-    build = pathlib.Path(os.environ["PIPPIN_BINARY"]).parent
-    subprocess.run(["cmake", "--install", str(build), "--prefix", str(first / "here")], check=True, capture_output=True)
+    install("runtime", first / "here")
+    assert not list(first.rglob("*.a")) and not (first / "here/include").exists()  # what packages hold
+    install("development", first / "here")
     return shutil.move(first / "here", first / "there")
 
 
@@ -41,3 +51,23 @@ def test_what_shells_and_man_read_is_there(installed):
     assert (installed / "share/man/man1/pippin.1").read_text().startswith(".TH PIPPIN 1")
     for file in ("bash-completion/completions/pippin", "zsh/site-functions/_pippin", "fish/vendor_completions.d/pippin.fish"):
         assert "__complete" in (installed / "share" / file).read_text()
+
+
+def build_examples(installed: pathlib.Path, build: pathlib.Path, target: str) -> None:
+    subprocess.run(["cmake", "-G", "Ninja", "-S", str(ROOT / "examples"), "-B", str(build), f"-DCMAKE_PREFIX_PATH={installed}",
+                    "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"], check=True, capture_output=True, text=True)
+    subprocess.run(["cmake", "--build", str(build), "--target", target], check=True, capture_output=True, text=True)
+
+
+def test_an_example_is_built_against_the_tree_and_answers(installed, tmp_path):
+    build_examples(installed, tmp_path, "example_generate")
+    for unit in json.loads((tmp_path / "compile_commands.json").read_text()):
+        assert f"{installed}/include" in unit["command"] and f"{ROOT}/include" not in unit["command"]
+    answer = subprocess.run([str(tmp_path / "example_generate"), str(installed / "share/pippin/demo-model"), "What is Pippin?"],
+                            check=True, capture_output=True, text=True, cwd="/", timeout=120)
+    assert "Pippin" in answer.stdout
+
+
+def test_the_headers_are_the_public_ones(installed):
+    public = {path.name for path in (ROOT / "include/pippin").iterdir()}
+    assert {str(path.relative_to(installed / "include")) for path in (installed / "include").rglob("*.h")} == {f"pippin/{name}" for name in public}

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "engine/run/replay.h"
 #include "engine/run/sampler.h"
+#include "kernels/gpu/tokens.h"
 #include "kernels/layout.h"
 
 namespace pippin::engine {
@@ -115,11 +116,44 @@ class Steps {
         {},
         std::move(states)};
     auto logits = model_.forward(input, state_);
+    const auto made = gpu::before_cast(logits);  // an array that is computed doesn't know
     auto results = state_.arrays();
-    const auto sampled = sample(logits, std::vector<SampleRow>(wanted.size()));
-    results.insert(results.end(), {logits, sampled.tokens});
+    results.insert(results.end(), {logits, sample(logits, greedy_rows(wanted.size())).tokens});
     mx::eval(std::move(results));
+    if (gpu::compares()) try_sampling(made);
     return logits;
+  }
+
+  // Rows of each kind that is launched in another way.
+  static void try_sampling(const mx::array& made) {
+    const auto logits = [&] { return mx::astype(made, mx::float32); };
+    const auto count = static_cast<std::size_t>(made.shape(0));
+    const std::vector<std::uint32_t> mask(static_cast<std::size_t>(made.shape(1) + 31) / 32,
+                                          0xb6db6db6u);
+    auto rows = greedy_rows(count);
+    const auto choose = [&] { sample(logits(), rows).tokens.eval(); };
+    for (std::size_t i = 0; i < count; ++i) {
+      rows[i].options.temperature = 1;
+      rows[i].uniform = uniform_of(1, static_cast<std::int64_t>(i));
+    }
+    choose();
+    for (std::size_t i = 0; i < count; ++i) {
+      rows[i].options.top_p = 0.9f;
+      rows[i].options.top_k = i % 2 ? 0 : 50;
+      rows[i].options.min_p = i % 3 ? 0 : 0.01f;
+    }
+    choose();
+    for (std::size_t i = 0; i < count; ++i) {
+      rows[i].options.logit_bias = {{0, -5}, {7, 5}};
+      if (i % 3 != 2) rows[i].allowed = mask;
+    }
+    choose();
+  }
+
+  static std::vector<SampleRow> greedy_rows(std::size_t count) {
+    std::vector<SampleRow> rows(count);
+    for (auto& row : rows) row.options.temperature = 0;
+    return rows;
   }
 
   const models::Model& model_;

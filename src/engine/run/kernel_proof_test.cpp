@@ -85,8 +85,8 @@ TEST_F(KernelProof, EveryOperationOfAModelIsTried) {
   const auto model = load("qwen3-mlx-8bit");
   const auto proofs = prove_kernels(*model, options_);
   using Of = gpu::Operation;
-  for (const auto operation :
-       {Of::attention, Of::product, Of::norm, Of::gate, Of::embedding, Of::angles, Of::largest})
+  for (const auto operation : {Of::attention, Of::product, Of::norm, Of::gate, Of::embedding,
+                               Of::angles, Of::largest, Of::sampling})
     EXPECT_GE(count(proofs, operation), 3u) << gpu::text_of({operation, {}, {}});
   for (const auto& proof : proofs)
     EXPECT_TRUE(proof.right()) << gpu::text_of(proof.use) << ": " << proof.error << " of "
@@ -109,6 +109,34 @@ TEST_P(KernelProofs, AreRight) {
   for (const auto& proof : prove_kernels(*model, options_))
     EXPECT_TRUE(proof.right()) << gpu::text_of(proof.use) << ": " << proof.error << " of "
                                << proof.bound << ' ' << proof.failure;
+}
+
+// What is sampled is what the output layer makes, in steps that are replayed and in others.
+TEST_F(KernelProof, SamplingIsTriedOnWhatModelsMake) {
+  const gpu::UseExecutor use(gpu::emulated_executor());
+  options_.kv = {mx::bfloat16};
+  const auto model = models::load_model(golden_dir / "qwen3-f32", {.dtype = mx::bfloat16});
+  const auto proofs = prove_kernels(*model, options_);
+  EXPECT_EQ(count(proofs, gpu::Operation::sampling), 9u) << "three kinds of 1, 2 and 4 rows";
+  for (const auto& proof : proofs) {
+    if (proof.use.operation != gpu::Operation::sampling) continue;
+    EXPECT_EQ(proof.use.dtype, mx::Dtype::Val::bfloat16) << gpu::text_of(proof.use);
+  }
+}
+
+// Whole steps don't show these: they end with the logits.
+TEST_F(KernelProof, AWrongSamplingKernelIsFound) {
+  const auto model = load("qwen3-mlx-8bit");
+  for (const char* kernel : {"sample_bins", "sample_sums", "sample_draw", "edit_logits"}) {
+    const gpu::UseExecutor use(std::make_unique<Spoiled>(kernel, false));
+    std::size_t wrong = 0;
+    for (const auto& proof : prove_kernels(*model, options_)) {
+      if (proof.right()) continue;
+      ++wrong;
+      EXPECT_EQ(proof.use.operation, gpu::Operation::sampling) << gpu::text_of(proof.use);
+    }
+    EXPECT_GT(wrong, 0u) << kernel;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, KernelProofs,

@@ -6,7 +6,9 @@
 #include <variant>
 
 #include "base/log.h"
+#include "engine/run/logit_edits.h"
 #include "kernels/gpu/attention.h"
+#include "kernels/gpu/choice.h"
 #include "kernels/gpu/tokens.h"
 
 namespace pippin::engine {
@@ -36,6 +38,8 @@ bool shows_picture(const Chunk& chunk) {
   });
 }
 
+int words_of_mask(std::int64_t vocabulary) { return static_cast<int>((vocabulary + 31) / 32); }
+
 mx::array part_of(const mx::array& memory, int begin, mx::Shape shape) {
   return gpu::view_of(memory, static_cast<std::size_t>(begin) * sizeof(std::int32_t),
                       std::move(shape), mx::int32);
@@ -63,7 +67,9 @@ Replays::Replays(const models::Model& model, int page_size, bool windows,
       windows_(windows),
       player_(std::move(player)),
       input_(zeros(1 << 14)),
-      tokens_(zeros(max_rows)) {}
+      tokens_(zeros(max_rows)),
+      sampling_{zeros(8 * (max_rows + 1)),
+                zeros(max_rows * words_of_mask(model.traits().vocab_size)), zeros(1 << 14)} {}
 
 bool Replays::takes(const Batch& batch) const {
   return !refused_.contains(static_cast<int>(batch.chunks.size())) && batch.encode.empty() &&
@@ -228,6 +234,7 @@ std::optional<Replays::Step> Replays::record(const Shape& shape, nn::ModelState&
 void Replays::forget_steps() {
   mx::synchronize();
   steps_.clear();
+  launched_ = nullptr;
 }
 
 Replays::Step* Replays::step_of(const Shape& shape, nn::ModelState& state) {
@@ -264,12 +271,53 @@ std::optional<Replayed> Replays::launch(const Batch& batch, nn::ModelState& stat
   player_->upload(input_of(batch, shape), input_);
   step->playback->run();
   ++count_;
-  Replayed replayed{*step->logits, {}, {}};
-  if (chooses) {
-    replayed.request = player_->ask(tokens_, shape.rows);
-    replayed.ids = part_of(tokens_, 0, {shape.rows});
-  }
+  launched_ = step;
+  Replayed replayed{*step->logits, {}};
+  if (chooses) replayed.chosen = ask_for_tokens(shape.rows);
   return replayed;
+}
+
+ReplayedTokens Replays::ask_for_tokens(int rows) {
+  return {player_->ask(tokens_, rows), part_of(tokens_, 0, {rows})};
+}
+
+// ---- the choice of tokens, apart: masks are filled while the GPU computes the step
+
+void Replays::make_room_for_edits(std::size_t count) {
+  if (sampling_.edits.size() >= count) return;
+  mx::synchronize();  // none may still read the old ones
+  for (auto& [shape, step] : steps_) step.choices.clear();
+  sampling_.edits = zeros(static_cast<int>(2 * count));
+}
+
+gpu::Playback& Replays::choice_of(Step& step, const gpu::SamplingKind& kind) {
+  auto& choice = step.choices[kind];
+  if (choice) return *choice;
+  const auto& logits = *step.logits;
+  gpu::Recorder recorder(gpu::executor()->writes_inputs(),
+                         {logits, tokens_, sampling_.words, sampling_.masks, sampling_.edits});
+  const auto tokens = gpu::sample(recorder, logits, sampling_, kind);
+  auto plan = recorder.finish({{tokens, tokens_}});  // launches alone
+  choice = player_->prepare(std::move(*plan));
+  return *choice;
+}
+
+std::optional<ReplayedTokens> Replays::choose(const std::vector<SampleRow>& rows) {
+  const auto asks_more = [](const SampleRow& row) {
+    return row.options.top_logprobs >= 0 || row.escape >= 0 || row.given >= 0;
+  };
+  const auto& logits = *launched_->logits;
+  if (!gpu::can_sample(gpu::executor(), logits) || std::any_of(rows.begin(), rows.end(), asks_more))
+    return {};
+  const auto input = sampling_input(rows, logits.shape(1));
+  if (!gpu::chosen(gpu::sampling_use(logits, input.kind()))) return {};
+  make_room_for_edits(input.edits().size());
+  auto& choice = choice_of(*launched_, input.kind());
+  player_->upload(input.words(), sampling_.words);
+  if (input.kind().masks) player_->upload(input.masks(), sampling_.masks);
+  if (input.kind().edits) player_->upload(input.edits(), sampling_.edits);
+  choice.run();
+  return ask_for_tokens(input.rows());
 }
 
 }  // namespace pippin::engine

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "kernels/gpu/tokens.h"
 #include "kernels/layout.h"
 
 namespace pippin::engine {
@@ -259,12 +260,13 @@ bool Runner::replay(const Batch& batch, StepMasks& masks, LaunchedStep& step) {
   const auto replayed = replays_->launch(batch, *state_, chooses, sampled_);
   if (!replayed) return false;
   step.laid_out = now();
-  if (chooses) {
-    sampled_ = replayed->ids;
-    step.request = replayed->request;
+  if (masks.any()) step.rows = sample_rows(batch, masks);
+  if (const auto chosen = chooses ? replayed->chosen : replays_->choose(step.rows)) {
+    sampled_ = chosen->ids;
+    step.request = chosen->request;
+    for (auto& row : step.rows) row.allowed = {};
     return true;
   }
-  if (masks.any()) step.rows = sample_rows(batch, masks);
   sample_step(mx::astype(replayed->logits, mx::float32), masks, step, std::vector<mx::array>{});
   return true;
 }
@@ -275,11 +277,13 @@ void Runner::compute(const Batch& batch, LaunchedStep& step) {
   const auto input = lay_out(batch);
   step.laid_out = now();
   state_->take_over_pools();
-  const auto logits = model_->forward(input, *state_);
+  auto logits = model_->forward(input, *state_);
   auto results = state_->arrays();
   if (masks.any()) {  // a GPU computes while the masks are waited for
-    results.push_back(logits);
+    const auto made = kernels::gpu::before_cast(logits);
+    results.push_back(made);
     mx::async_eval(std::exchange(results, {}));
+    logits = mx::astype(made, mx::float32);
   }
   step.rows = sample_rows(batch, masks);
   // Where all rows decode, our kernels write pools that MLX takes for unchanged: something else must want them run.

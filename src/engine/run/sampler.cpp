@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <unordered_map>
 
+#include "engine/run/logit_edits.h"
 #include "kernels/gpu/choice.h"
+#include "kernels/gpu/sampling.h"
 #include "kernels/gpu/tokens.h"
 
 namespace pippin::engine {
@@ -72,71 +73,6 @@ mx::array kept_tokens(const mx::array& logits, const mx::array& sorted, const mx
   return mx::logical_or(above, mx::logical_and(equal, mx::less_equal(rank, room)));
 }
 
-// What happens to one token's logit x: x + bias, then divided (where positive, else multiplied), then less the rest.
-struct Edit {
-  float bias = 0, factor = 1, less = 0;
-};
-
-std::map<std::int32_t, Edit> edits_of(const SampleRow& row) {
-  const auto& options = row.options;
-  std::map<std::int32_t, Edit> edits;
-  for (const auto& [token, bias] : options.logit_bias) edits[token].bias = bias;
-  for (const auto& [token, generated] : row.counts) {
-    auto& edit = edits[token];
-    edit.factor = options.repetition_penalty;
-    if (generated > 0)
-      edit.less =
-          options.presence_penalty + options.frequency_penalty * static_cast<float>(generated);
-  }
-  return edits;
-}
-
-// The logits with all rows' edits.
-mx::array edited(const mx::array& logits, const std::vector<SampleRow>& rows) {
-  std::vector<std::int32_t> row_ids, tokens;
-  std::vector<float> biases, factors, less;
-  for (std::size_t row = 0; row < rows.size(); ++row)
-    for (const auto& [token, edit] : edits_of(rows[row])) {
-      row_ids.push_back(static_cast<std::int32_t>(row));
-      tokens.push_back(token);
-      biases.push_back(edit.bias);
-      factors.push_back(edit.factor);
-      less.push_back(edit.less);
-    }
-  if (tokens.empty()) return logits;
-  const int n = static_cast<int>(tokens.size());
-  const auto at = [n](const auto& values, mx::Dtype dtype) {
-    return mx::array(values.begin(), {n}, dtype);
-  };
-  const std::vector<mx::array> where = {at(row_ids, mx::int32), at(tokens, mx::int32)};
-  auto x = mx::reshape(mx::gather(logits, where, {0, 1}, {1, 1}), {n}) + at(biases, mx::float32);
-  const auto factor = at(factors, mx::float32);
-  x = mx::where(mx::greater(x, mx::array(0.0f)), x / factor, x * factor) - at(less, mx::float32);
-  return mx::scatter(logits, where, mx::reshape(x, {n, 1, 1}), {0, 1});
-}
-
-// The logits with -infinity for tokens that a row must not take. The bits travel to the device as they are.
-mx::array masked(const mx::array& logits, const std::vector<SampleRow>& rows) {
-  if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.allowed.empty(); }))
-    return logits;
-  const int R = logits.shape(0), V = logits.shape(1), W = (V + 31) / 32;
-  std::vector<std::uint32_t> words;
-  words.reserve(rows.size() * static_cast<std::size_t>(W));
-  for (const auto& row : rows) {
-    if (row.allowed.empty())
-      words.insert(words.end(), static_cast<std::size_t>(W), ~0u);
-    else
-      words.insert(words.end(), row.allowed.begin(), row.allowed.begin() + W);
-  }
-  const auto shifts = mx::arange(0, 32, mx::uint32);
-  const auto bits =
-      mx::bitwise_and(mx::right_shift(mx::array(words.begin(), {R, W, 1}, mx::uint32), shifts),
-                      mx::array(1u, mx::uint32));
-  const auto allowed = mx::slice(mx::reshape(bits, {R, W * 32}), {0, 0}, {R, V});
-  return mx::where(mx::astype(allowed, mx::bool_), logits,
-                   mx::array(-std::numeric_limits<float>::infinity()));
-}
-
 // The most that a row wants; -1 where none wants any.
 int most_logprobs(const std::vector<SampleRow>& rows) {
   int most = -1;
@@ -153,16 +89,25 @@ mx::array largest(const mx::array& logits) {
       [&] { return gpu::argmax(*executor, logits); }, by_mlx);
 }
 
+// The rows' temperatures, 1 for greedy ones.
+mx::array temperatures(const std::vector<SampleRow>& rows) {
+  return column(rows, [](const auto& r) { return greedy(r) ? 1.0f : r.options.temperature; });
+}
+
+// What the filters leave of the tokens' weights, and 0 of all others: [R, V].
+mx::array kept_weights(const mx::array& logits, const std::vector<SampleRow>& rows) {
+  const auto temperature = temperatures(rows);
+  const auto sorted = mx::negative(mx::sort(mx::negative(logits), -1));
+  const auto keep = kept_tokens(logits, sorted, kept_count(sorted, temperature, rows));
+  return mx::where(keep, weights_of(logits, mx::max(logits, -1, true), temperature),
+                   mx::array(0.0f));
+}
+
 mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
   const auto best = largest(logits);
   if (std::all_of(rows.begin(), rows.end(), greedy)) return best;
 
-  const auto temperature =
-      column(rows, [](const auto& r) { return greedy(r) ? 1.0f : r.options.temperature; });
-  const auto sorted = mx::negative(mx::sort(mx::negative(logits), -1));
-  const auto keep = kept_tokens(logits, sorted, kept_count(sorted, temperature, rows));
-  const auto weights =
-      mx::where(keep, weights_of(logits, mx::max(logits, -1, true), temperature), mx::array(0.0f));
+  const auto weights = kept_weights(logits, rows);
   const auto cumulative = mx::cumsum(weights, -1);
   const auto target =
       column(rows, [](const auto& r) { return r.uniform; }) * last_column(cumulative);
@@ -179,6 +124,42 @@ mx::array choose(const mx::array& logits, const std::vector<SampleRow>& rows) {
   return mx::where(mx::greater(is_greedy, mx::array(0.5f)), best, drawn);
 }
 
+// Which part of the kept probability the tokens up to the chosen one have, [R]: where rounding decides between two tokens, it hardly differs.
+mx::array parts_up_to(const mx::array& tokens, const mx::array& logits,
+                      const std::vector<SampleRow>& rows) {
+  const auto cumulative = mx::cumsum(kept_weights(logits, rows), -1);
+  const auto places = mx::clip(mx::reshape(tokens, {-1, 1}), mx::array(0),
+                               mx::array(logits.shape(1) - 1));  // a wrong kernel gives any token
+  const auto at = mx::take_along_axis(cumulative, places, -1);
+  return mx::flatten(at / last_column(cumulative));
+}
+
+bool nothing_but_largest(const std::vector<SampleRow>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [](const auto& row) {
+    return greedy(row) && row.allowed.empty() && edits_of(row).empty();
+  });
+}
+
+// By our kernels where there are such, else by MLX's operations; `logits` are the original ones, edited and masked.
+mx::array choose(const mx::array& original, const mx::array& logits,
+                 const std::vector<SampleRow>& rows) {
+  const auto by_mlx = [&] { return choose(logits, rows); };
+  auto* executor = gpu::executor();
+  if (!gpu::can_sample(executor, original) || nothing_but_largest(rows)) return by_mlx();
+  const auto input = sampling_input(rows, original.shape(1));
+  const auto use = gpu::sampling_use(original, input.kind());
+  if (!gpu::chosen(use)) return by_mlx();
+  const auto by_kernels = [&] {
+    return gpu::sample(*executor, original, gpu::arrays_of(input), input.kind());
+  };
+  if (!gpu::compares()) return by_kernels();
+  const auto measured = [&](const mx::array& tokens) {
+    return std::vector{gpu::times() ? tokens : parts_up_to(tokens, logits, rows)};
+  };
+  gpu::proved(use, [&] { return measured(by_kernels()); }, [&] { return measured(by_mlx()); });
+  return by_mlx();
+}
+
 mx::array int_array(const std::vector<std::int32_t>& values) {
   return mx::array(values.begin(), {static_cast<int>(values.size())}, mx::int32);
 }
@@ -193,9 +174,9 @@ mx::array with_given(const mx::array& chosen, const std::vector<SampleRow>& rows
 }
 
 // `count`: likeliest tokens to be told of each row, -1 for no log-probabilities.
-Sampled sample_by_mlx(const mx::array& original, const std::vector<SampleRow>& rows, int count) {
+Sampled sample_on_device(const mx::array& original, const std::vector<SampleRow>& rows, int count) {
   const auto logits = masked(edited(original, rows), rows);
-  Sampled sampled{with_given(choose(logits, rows), rows)};
+  Sampled sampled{with_given(choose(original, logits, rows), rows)};
   if (count >= 0) sampled.device_logprobs = logprobs_of(logits, sampled.tokens, count);
   return sampled;
 }
@@ -215,7 +196,7 @@ void take_escapes(const mx::array& logits, const std::vector<SampleRow>& rows, i
     free.back().allowed = {};
   }
   if (free.empty()) return;
-  const auto freely = sample_by_mlx(mx::take(logits, int_array(which), 0), free, count);
+  const auto freely = sample_on_device(mx::take(logits, int_array(which), 0), free, count);
   const auto places = int_array(place), escape = int_array(escapes);
   const auto escaping = mx::equal(mx::take(freely.tokens, places, 0), escape);
   chosen.tokens = mx::where(escaping, escape, chosen.tokens);
@@ -343,7 +324,7 @@ Sampled sample(const mx::array& logits, const std::vector<SampleRow>& rows,
                const kernels::CpuBackendPtr& backend, FillMask fill) {
   if (backend) return sample_on_host(logits, rows, *backend, fill);
   const int count = most_logprobs(rows);
-  auto chosen = sample_by_mlx(logits, rows, count);
+  auto chosen = sample_on_device(logits, rows, count);
   take_escapes(logits, rows, count, chosen);
   return chosen;
 }

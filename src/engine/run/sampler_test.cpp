@@ -11,11 +11,16 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <utility>
 
+#include "kernels/emulated/emulation.h"
+#include "kernels/gpu/kernel.h"
 #include "kernels/testing.h"
 
 namespace pippin::engine {
 namespace {
+
+namespace gpu = kernels::gpu;
 
 using testing::random_array;
 using testing::to_vector;
@@ -92,19 +97,33 @@ std::vector<SampleRow> random_rows(int count, std::mt19937& random, bool with_ed
   return rows;
 }
 
-// With MLX's operations (false) and on the CPU's threads (true).
-class SamplerTest : public ::testing::TestWithParam<bool> {
+std::unique_ptr<gpu::Executor> own_kernels() {
+  return mx::default_device() == mx::Device::gpu ? gpu::cuda_executor() : gpu::emulated_executor();
+}
+
+// With MLX's operations, by our kernels for GPUs and on the CPU's threads.
+enum class Path { mlx, kernels, host };
+class SamplerTest : public ::testing::TestWithParam<Path> {
  protected:
+  Sampled sampled(const mx::array& logits, const std::vector<SampleRow>& rows) {
+    const gpu::UseExecutor use(GetParam() == Path::kernels ? own_kernels() : nullptr);
+    return sample(logits, rows, GetParam() == Path::host ? backend_ : nullptr);
+  }
   std::vector<std::int32_t> tokens(const mx::array& logits, const std::vector<SampleRow>& rows) {
-    return tokens_of(sample(logits, rows, GetParam() ? backend_ : nullptr).tokens);
+    return tokens_of(sampled(logits, rows).tokens);
   }
 
   kernels::CpuBackendPtr backend_ =
       std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
 };
 
-INSTANTIATE_TEST_SUITE_P(Paths, SamplerTest, ::testing::Bool(),
-                         [](const auto& info) { return std::string(info.param ? "host" : "mlx"); });
+std::string name_of(const ::testing::TestParamInfo<Path>& info) {
+  constexpr const char* names[] = {"mlx", "kernels", "host"};
+  return names[static_cast<int>(info.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Paths, SamplerTest,
+                         ::testing::Values(Path::mlx, Path::kernels, Path::host), name_of);
 
 TEST_P(SamplerTest, EqualsTheDefinition) {
   std::mt19937 random(3);
@@ -254,7 +273,7 @@ TEST_P(SamplerTest, TellsLogProbabilities) {
     rows[i].options.top_logprobs = static_cast<int>(i % 4 * 5) - 1;
   rows[1].options.logit_bias = {{3, -std::numeric_limits<float>::infinity()}};
   const auto logits = random_array({R, V}, 55) * mx::array(3.0f);
-  const auto sampled = sample(logits, rows, GetParam() ? backend_ : nullptr);
+  const auto sampled = this->sampled(logits, rows);
   mx::eval(sampled.arrays());
   const auto told = read_logprobs(sampled, rows);
   const auto values = to_vector(logits);
@@ -281,7 +300,7 @@ TEST_P(SamplerTest, TellsLogProbabilities) {
 TEST_P(SamplerTest, WithoutWishesTellsNothing) {
   const auto logits = random_array({2, 50}, 5);
   const std::vector<SampleRow> rows(2);
-  EXPECT_TRUE(read_logprobs(sample(logits, rows, GetParam() ? backend_ : nullptr), rows).empty());
+  EXPECT_TRUE(read_logprobs(sampled(logits, rows), rows).empty());
 }
 
 TEST_P(SamplerTest, LeavesOutWhatIsImpossible) {
@@ -290,8 +309,7 @@ TEST_P(SamplerTest, LeavesOutWhatIsImpossible) {
   std::vector<SampleRow> rows(1);
   rows[0].options.temperature = 0;
   rows[0].options.top_logprobs = 4;
-  const auto sampled =
-      sample(mx::array(values.begin(), {1, 4}, mx::float32), rows, GetParam() ? backend_ : nullptr);
+  const auto sampled = this->sampled(mx::array(values.begin(), {1, 4}, mx::float32), rows);
   mx::eval(sampled.arrays());
   const auto told = read_logprobs(sampled, rows);
   ASSERT_EQ(told.at(0)->top.size(), 2u);
@@ -381,16 +399,21 @@ TEST(Sampler, CountsThePromptForRepetitionsAlone) {
   EXPECT_EQ(sorted(options), (Counts{{7, 0}, {8, 1}, {9, 2}}));
 }
 
-TEST(Sampler, BothPathsTakeTheSameTokens) {
+TEST(Sampler, AllPathsTakeTheSameTokens) {
   std::mt19937 random(8);
   const auto backend = std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
   int differing = 0;
   for (std::uint64_t round = 0; round < 4; ++round) {
     const auto rows = random_rows(32, random, true);
     const auto logits = random_array({32, 5000}, 200 + round) * mx::array(4.0f);
-    const auto by_mlx = tokens_of(sample(logits, rows).tokens),
+    const auto by = [&](std::unique_ptr<gpu::Executor> kernels) {
+      const gpu::UseExecutor use(std::move(kernels));
+      return tokens_of(sample(logits, rows).tokens);
+    };
+    const auto by_mlx = by(nullptr), by_kernels = by(own_kernels()),
                by_host = tokens_of(sample(logits, rows, backend).tokens);
-    for (std::size_t i = 0; i < rows.size(); ++i) differing += by_mlx[i] != by_host[i];
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      differing += by_mlx[i] != by_host[i] || by_kernels[i] != by_host[i];
   }
   // A sum in float32 may fall on the other side of a bound, rarely.
   EXPECT_LE(differing, 1);

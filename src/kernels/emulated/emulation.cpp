@@ -16,6 +16,7 @@ struct uint3 {
 
 // Files of one text each, in the order in which GPUs' compilers get them.
 #include "kernels/gpu/argmax.h"
+#include "kernels/gpu/edit_logits.h"
 #include "kernels/gpu/embed.h"
 #include "kernels/gpu/gated.h"
 #include "kernels/gpu/paged_decode.h"
@@ -24,6 +25,7 @@ struct uint3 {
 #include "kernels/gpu/qk_norm_rope_write.h"
 #include "kernels/gpu/rms_norm.h"
 #include "kernels/gpu/rope_angles.h"
+#include "kernels/gpu/sample.h"
 
 // An argument as the generated functions of GPUs have it: a pointer of the type that is wanted.
 struct Argument {
@@ -132,6 +134,38 @@ void pick_tokens_thread(const EmulatedCall& call, uint3, uint tid) {
   const Argument known{call.in[0]}, from{call.in[1]}, sampled{call.in[2]}, out{call.out[0]};
   const int* sizes = Argument{call.in[3]};
 #include "kernels/gpu/pick_tokens.call.h"
+}
+
+template <class T, int LOW>
+void sample_bins_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, found{call.in[1]}, rows{call.in[2]}, bins_before{call.in[3]},
+      states_before{call.in[4]}, bins{call.out[0]}, states{call.out[1]};
+  const int* sizes = Argument{call.in[5]};
+#include "kernels/gpu/sample_bins.call.h"
+}
+
+template <class T, int LOW>
+void sample_sums_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, found{call.in[1]}, rows{call.in[2]}, bins{call.in[3]},
+      states{call.in[4]}, sums{call.out[0]}, cuts{call.out[1]};
+  const int* sizes = Argument{call.in[5]};
+#include "kernels/gpu/sample_sums.call.h"
+}
+
+template <class T, int LOW>
+void sample_draw_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, found{call.in[1]}, rows{call.in[2]}, sums{call.in[3]},
+      cuts{call.in[4]}, out{call.out[0]};
+  const int* sizes = Argument{call.in[5]};
+#include "kernels/gpu/sample_draw.call.h"
+}
+
+template <class T, class O>
+void edit_logits_thread(const EmulatedCall& call, uint3 group, uint tid) {
+  const Argument x{call.in[0]}, rows{call.in[1]}, edits{call.in[2]}, masks{call.in[3]},
+      out{call.out[0]};
+  const int* sizes = Argument{call.in[4]};
+#include "kernels/gpu/edit_logits.call.h"
 }
 
 // ---- what is compiled: the shapes of the tests
@@ -243,13 +277,21 @@ void add_products(Instances& instances) {
   add_product<T, BITS, 4, 2>(instances);
 }
 
+template <class T>
+constexpr int key_low = 0;  // as sampling.cpp has it
+template <>
+constexpr int key_low<mx::bfloat16_t> = 16;
+template <>
+constexpr int key_low<mx::float16_t> = 13;
+
 // By kernel.
 struct Tables {
   std::map<std::string, Instances> all;
   Instances &parts = all["paged_decode_parts"], &merge = all["merge_parts"],
             &write = all["qk_norm_rope_write"], &rows = all["qk_norm_rope_rows"],
             &gated = all["gated"], &product = all["product"], &norm = all["rms_norm"],
-            &embed = all["embed"], &argmax_parts = all["argmax_parts"];
+            &embed = all["embed"], &argmax_parts = all["argmax_parts"], &bins = all["sample_bins"],
+            &sums = all["sample_sums"], &draw = all["sample_draw"], &edit = all["edit_logits"];
   template <class T>
   void add_of() {
     add_products<T, 0>(product);
@@ -260,6 +302,11 @@ struct Tables {
     embed[instance<T>(4)] = embed_thread<T, 4>;
     embed[instance<T>(8)] = embed_thread<T, 8>;
     argmax_parts[instance<T>()] = argmax_parts_thread<T>;
+    bins[instance<T>(key_low<T>)] = sample_bins_thread<T, key_low<T>>;
+    sums[instance<T>(key_low<T>)] = sample_sums_thread<T, key_low<T>>;
+    draw[instance<T>(key_low<T>)] = sample_draw_thread<T, key_low<T>>;
+    edit[instance<T, float>()] = edit_logits_thread<T, float>;
+    edit[instance<T, T>()] = edit_logits_thread<T, T>;
   }
   Tables() {
     using mx::bfloat16_t, mx::float16_t;

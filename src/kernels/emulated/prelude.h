@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -44,6 +45,10 @@ inline void load_numbers(const T* from, float* to) {
 #define INFINITE INFINITY
 inline float cosine(float x) { return std::cos(x); }
 inline float sine(float x) { return std::sin(x); }
+inline uint bits_of(float x) { return std::bit_cast<uint>(x); }
+inline float float_of_bits(uint x) { return std::bit_cast<float>(x); }
+// Adds to a number of shared memory, whoever else does so.
+inline void shared_add(uint* at, uint x) { *at += x; }
 // Before this a kernel reads nothing but weights: the kernel before it may still run.
 inline void inputs_ready() {}
 // As load_numbers, of shared memory.

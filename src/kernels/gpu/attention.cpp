@@ -49,16 +49,6 @@ int shared_heads(int gqa) {
   return 1;
 }
 
-// softcap enters as log2: capped(s) * log2 e = cap log2 e * tanh(s log2 e / (cap log2 e)).
-mx::array numbers_of(const DecodeOptions& options) {
-  return constants(std::vector<float>{options.scale * log2_e, options.softcap * log2_e});
-}
-
-mx::array sinks_of(const DecodeOptions& options) {
-  if (!options.sinks) return constants(std::vector<float>{0});
-  return padded_input(mx::astype(*options.sinks, mx::float32) * mx::array(log2_e));
-}
-
 std::vector<TemplateArgument> head_arguments(const mx::array& qkv, const HeadRows& heads,
                                              mx::Dtype pool) {
   return {{"T", qkv.dtype()}, {"P", pool}, {"D", heads.head_dim}, {"NORM", heads.q_norm ? 1 : 0}};
@@ -76,29 +66,72 @@ std::vector<mx::array> head_inputs(const mx::array& qkv, const HeadRows& heads) 
 
 }  // namespace
 
-Contexts make_contexts(std::span<const Context> contexts, int page_size) {
-  const auto pages_of = [&](const Context& c) {
-    return static_cast<std::size_t>((c.length + page_size - 1) / page_size);
-  };
+namespace {
+
+std::size_t pages_of(int tokens, int page_size) {
+  return static_cast<std::size_t>((tokens + page_size - 1) / page_size);
+}
+
+// Page numbers of contexts, each row padded to the longest.
+template <class Context>
+mx::array page_table(std::span<const Context> contexts, int page_size) {
   std::size_t width = 1;
-  int longest = 0;
-  for (const auto& context : contexts) {
-    width = std::max(width, pages_of(context));
-    longest = std::max(longest, context.length);
-  }
+  for (const auto& context : contexts) width = std::max(width, pages_of(context.length, page_size));
   width = (width + 7) / 8 * 8;
-  std::vector<std::int32_t> table, lengths;
+  std::vector<std::int32_t> table;
   for (const auto& context : contexts) {
-    const auto used = context.pages.first(pages_of(context));
+    const auto used = context.pages.first(pages_of(context.length, page_size));
     table.insert(table.end(), used.begin(), used.end());
     table.insert(table.end(), width - used.size(), 0);
-    lengths.push_back(context.length);
   }
-  const int rows = static_cast<int>(contexts.size());
+  return mx::array(table.begin(), {static_cast<int>(contexts.size()), static_cast<int>(width)},
+                   mx::int32);
+}
+
+}  // namespace
+
+// softcap enters as log2: capped(s) * log2 e = cap log2 e * tanh(s log2 e / (cap log2 e)).
+mx::array numbers_of(const DecodeOptions& options) {
+  return constants(std::vector<float>{options.scale * log2_e, options.softcap * log2_e});
+}
+
+mx::array sinks_of(const DecodeOptions& options) {
+  if (!options.sinks) return constants(std::vector<float>{0});
+  return padded_input(mx::astype(*options.sinks, mx::float32) * mx::array(log2_e));
+}
+
+Contexts make_contexts(std::span<const Context> contexts, int page_size) {
+  std::vector<std::int32_t> lengths;
+  for (const auto& context : contexts) lengths.push_back(context.length);
+  const int longest = *std::max_element(lengths.begin(), lengths.end());
   const auto padded_lengths = padded(std::move(lengths));
-  return {mx::array(table.begin(), {rows, static_cast<int>(width)}, mx::int32),
+  return {page_table(contexts, page_size),
           mx::array(padded_lengths.begin(), {static_cast<int>(padded_lengths.size())}, mx::int32),
-          rows, page_size, longest};
+          static_cast<int>(contexts.size()), page_size, longest};
+}
+
+Chunks make_chunks(std::span<const ChunkRows> chunks, int page_size) {
+  struct Place {
+    std::int32_t first_row, rows, position, chunk, out_row;
+  };
+  std::vector<Place> places;
+  int out_row = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    for (int row = 0; row < chunks[i].rows; row += chunk_rows) {
+      const int rows = std::min(chunk_rows, chunks[i].rows - row);
+      places.push_back({chunks[i].first_row + row, rows, chunks[i].length - chunks[i].rows + row,
+                        static_cast<std::int32_t>(i), out_row});
+      out_row += rows;
+    }
+  std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return a.position + a.rows > b.position + b.rows;
+  });
+  std::vector<std::int32_t> numbers;
+  for (const auto& [first_row, rows, position, chunk, out] : places)
+    numbers.insert(numbers.end(), {first_row, rows, position, chunk, out, 0, 0, 0});
+  return {page_table(chunks, page_size),
+          mx::array(numbers.begin(), {static_cast<int>(places.size()), 8}, mx::int32), out_row,
+          page_size};
 }
 
 bool decodes(const Executor* executor, int head_dim, mx::Dtype dtype, mx::Dtype pool) {

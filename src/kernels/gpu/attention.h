@@ -30,6 +30,27 @@ struct Context {
 };
 Contexts make_contexts(std::span<const Context> contexts, int page_size);
 
+/// Rows of a prompt's chunk that one group of threads attends for a head.
+inline constexpr int chunk_rows = 64;
+
+/// A step's prompt chunks.
+struct Chunks {
+  mx::array
+      table;  ///< int32 [S, P], P a multiple of 8: page numbers of each chunk's context, padded with any
+  mx::array
+      places;  ///< int32 [N, 8], a group of threads each, those with the longest contexts first: the first row of q, rows (at most
+      ///< chunk_rows), the first row's place in its context, the chunk, the first row of the output
+  int rows;  ///< of all chunks
+  int page_size;
+};
+
+/// The last `rows` of a context's `length` tokens, from a step's row on.
+struct ChunkRows {
+  std::span<const std::int32_t> pages;  ///< may hold more than length tokens
+  int length, rows, first_row;
+};
+Chunks make_chunks(std::span<const ChunkRows> chunks, int page_size);
+
 /// What attention may add to softmax(q k^T scale) v.
 struct DecodeOptions {
   float scale;
@@ -38,6 +59,11 @@ struct DecodeOptions {
   std::optional<mx::array> sinks =
       {};  ///< float32 [H]: a score of each head that takes weight and gives nothing
 };
+
+/// What kernels take of the options: scale and softcap times log2 e, float32 [8]; sinks times log2 e, float32 [at least 8], zeros where there are
+/// none.
+mx::array numbers_of(const DecodeOptions& options);
+mx::array sinks_of(const DecodeOptions& options);
 
 /// Whether there are kernels for heads of D numbers of these dtypes, in pages of `page_size` tokens.
 bool decodes(const Executor* executor, int head_dim, mx::Dtype dtype, mx::Dtype pool);

@@ -16,14 +16,16 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "kernels/gpu/sampling.h"
 #include "kernels/gpu/texts.h"
+#include "kernels/gpu/tokens.h"
 #include "pippin/error.h"
 
 namespace pippin::kernels::gpu {
 namespace {
 
-constexpr const char* names[] = {"attention", "product", "norm",    "gate",
-                                 "embedding", "angles",  "largest", "step"};
+constexpr const char* names[] = {"attention", "product", "norm",     "gate", "embedding",
+                                 "angles",    "largest", "sampling", "step"};
 
 Choices& choices() {
   static Choices choices;
@@ -92,6 +94,12 @@ Use use_of(Operation operation, const mx::array& x, int width) {
   return {operation, x.dtype().val(), {rows(x), width, 0, 0, 0}};
 }
 
+Use sampling_use(const mx::array& logits, const SamplingKind& kind) {
+  auto use = use_of(Operation::sampling, before_cast(logits), logits.shape(1));
+  use.numbers[2] = kind.edits || kind.masks ? 2 : kind.top_k || kind.top_p ? 1 : 0;
+  return use;
+}
+
 Use step_use(std::int64_t vocab_size, int rows, mx::Dtype arithmetic) {
   return {Operation::step, arithmetic.val(), {rows, static_cast<int>(vocab_size), 0, 0, 0}};
 }
@@ -108,6 +116,8 @@ std::string text_of(const Use& use) {
          << n[2] << " heads of " << n[3];
   else
     text << " of " << n[0] << " x " << n[1];
+  if (use.operation == Operation::sampling && n[2] > 0)
+    text << (n[2] == 1 ? ", filtered" : ", edited");
   text << ", " << name_of(use.dtype);
   return text.str();
 }
@@ -183,14 +193,13 @@ Proof Trial::proof_of(const Use& use, const Make& own, const Make& mlx) {
     const auto theirs = make(Turn::mlx, mlx);
     const auto mine = make(Turn::own, own);
     worst_by_bound(mine, theirs, proof);
+    if (!proof.right() || calls_ == 0) return proof;
+    timing_ = true;
+    proof.own_us = microseconds(Turn::own, own);
+    proof.mlx_us = microseconds(Turn::mlx, mlx);
   } catch (const std::exception& thrown) {
     proof.failure = thrown.what();
-    return proof;
   }
-  if (!proof.right() || calls_ == 0) return proof;
-  timing_ = true;
-  proof.own_us = microseconds(Turn::own, own);
-  proof.mlx_us = microseconds(Turn::mlx, mlx);
   timing_ = false;
   return proof;
 }

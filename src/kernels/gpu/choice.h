@@ -17,14 +17,14 @@
 
 namespace pippin::kernels::gpu {
 
-enum class Operation { attention, product, norm, gate, embedding, angles, largest, step };
+enum class Operation { attention, product, norm, gate, embedding, angles, largest, sampling, step };
 
 /// An operation and what its time depends on.
 struct Use {
   Operation operation;
   mx::Dtype::Val dtype;  ///< of its first argument
   /// rows() of a step and, of attention: heads, their keys' heads, numbers of a head; of a product: outputs, inputs, bits, 1 with a residual;
-  /// of all others: the width.
+  /// of sampling: the width, 1 with filters, 2 with edits or masks, too; of all others: the width.
   std::array<int, 5> numbers;
   bool operator==(const Use&) const = default;
   bool operator<(const Use& other) const {
@@ -38,6 +38,10 @@ int rows(const mx::array& x);
 
 /// The use of all operations but attention and products.
 Use use_of(Operation operation, const mx::array& x, int width);
+
+/// Of logits [R, V] before any edit.
+struct SamplingKind;
+Use sampling_use(const mx::array& logits, const SamplingKind& kind);
 
 /// The use that stands for a whole step of decode rows.
 Use step_use(std::int64_t vocab_size, int rows, mx::Dtype arithmetic);

@@ -57,6 +57,28 @@ TEST(Choice, AKernelThatThrowsIsNoReasonToStop) {
   EXPECT_FALSE(trial.proofs().front().right());
 }
 
+// Once it has compared well, the first time that it is timed; what was timed then is over.
+TEST(Choice, AKernelThatThrowsWhileItIsTimedIsMlxs) {
+  Trial trial({}, 2);
+  const auto mlx = row({1, 2});
+  const auto by_mlx = [&] { return std::vector{mlx}; };
+  const auto got = proved(
+      use,
+      [&] {
+        if (times()) throw std::runtime_error("out of memory");
+        return std::vector{mlx};
+      },
+      by_mlx);
+  EXPECT_EQ(got.size(), 1u);
+  EXPECT_EQ(trial.proofs().front().failure, "out of memory");
+  EXPECT_FALSE(trial.proofs().front().right());
+  EXPECT_FALSE(times());
+  auto other = use;
+  other.numbers[0] = 2;
+  proved(other, by_mlx, by_mlx);
+  for (const auto& proof : trial.proofs()) EXPECT_EQ(proof.right(), proof.use == other);
+}
+
 TEST(Choice, EachUseIsTriedOnce) {
   Proof known{use, 0, 1, 2, 3, {}};
   Trial trial({known}, 0);

@@ -30,6 +30,9 @@ FN void load_numbers(const T* from, float* to) {
 #define INFINITE __int_as_float(0x7f800000)
 FN float cosine(float x) { return cosf(x); }
 FN float sine(float x) { return sinf(x); }
+FN uint bits_of(float x) { return __float_as_uint(x); }
+FN float float_of_bits(uint x) { return __uint_as_float(x); }
+FN void shared_add(uint* at, uint x) { atomicAdd(at, x); }
 FN void next_may_start() {  // and waits at its inputs_ready()
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");

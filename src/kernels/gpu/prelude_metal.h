@@ -17,6 +17,12 @@ inline void load_numbers(const device T* from, thread float* to) {
 #define INFINITE INFINITY
 inline float cosine(float x) { return metal::precise::cos(x); }
 inline float sine(float x) { return metal::precise::sin(x); }
+inline uint bits_of(float x) { return as_type<uint>(x); }
+inline float float_of_bits(uint x) { return as_type<float>(x); }
+inline void shared_add(threadgroup uint* at, uint x) {
+  atomic_fetch_add_explicit(reinterpret_cast<threadgroup atomic_uint*>(at), x,
+                            memory_order_relaxed);
+}
 inline void inputs_ready() {}
 template <typename T, int N>
 inline void load_shared(const threadgroup T* from, thread float* to) {

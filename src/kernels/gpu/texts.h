@@ -28,5 +28,11 @@ extern const char* const argmax_parts_call;
 extern const char* const argmax_merge_call;
 extern const char* const pick_tokens;
 extern const char* const pick_tokens_call;
+extern const char* const sample;
+extern const char* const sample_bins_call;
+extern const char* const sample_sums_call;
+extern const char* const sample_draw_call;
+extern const char* const edit_logits;
+extern const char* const edit_logits_call;
 
 }  // namespace pippin::kernels::gpu::text

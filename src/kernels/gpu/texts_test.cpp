@@ -33,7 +33,13 @@ const char* const kernels[] = {text::prelude,
                                text::argmax_parts_call,
                                text::argmax_merge_call,
                                text::pick_tokens,
-                               text::pick_tokens_call};
+                               text::pick_tokens_call,
+                               text::sample,
+                               text::sample_bins_call,
+                               text::sample_sums_call,
+                               text::sample_draw_call,
+                               text::edit_logits,
+                               text::edit_logits_call};
 
 // Keywords of MSL or CUDA, and what MSL 3.1 lacks.
 const std::set<std::string> forbidden = {
@@ -84,11 +90,11 @@ TEST(KernelTexts, AreWhatMlxTakes) {
 
 TEST(KernelTexts, ThePreludesHaveTheSameWords) {
   for (const std::string word :
-       {"FN",           "DEVICE",        "SHARED",     "THREAD",     "SHARED_ARRAY",
-        "UNROLL",       "group_barrier", "exp2_fast",  "rsqrt_fast", "lane_xor",
-        "load_numbers", "SIZE_OF",       "INFINITE",   "cosine",     "sine",
-        "inputs_ready", "load_shared",   "load_words", "numbers_of", "codes_of",
-        "code_offset"})
+       {"FN",           "DEVICE",        "SHARED",        "THREAD",     "SHARED_ARRAY",
+        "UNROLL",       "group_barrier", "exp2_fast",     "rsqrt_fast", "lane_xor",
+        "load_numbers", "SIZE_OF",       "INFINITE",      "cosine",     "sine",
+        "inputs_ready", "load_shared",   "load_words",    "numbers_of", "codes_of",
+        "code_offset",  "bits_of",       "float_of_bits", "shared_add"})
     for (const std::string text : {text::prelude_cuda, text::prelude_metal})
       EXPECT_TRUE(words_of(text).contains(word)) << word;
 }

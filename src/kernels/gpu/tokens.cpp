@@ -30,6 +30,8 @@ const Kernel pick_kernel = {"pick_tokens",
                             text::pick_tokens,
                             text::pick_tokens_call};
 
+int parts_of(int width) { return (width + numbers_of_group - 1) / numbers_of_group; }
+
 }  // namespace
 
 CosinesAndSines rope_angles(Executor& executor, const mx::array& positions,
@@ -61,19 +63,25 @@ bool finds_largest(const Executor* executor, const mx::array& x) {
          chosen(use_of(Operation::largest, x, x.shape(1)));
 }
 
+mx::array largest_of_parts(Executor& executor, const mx::array& x) {
+  const int rows = x.shape(0), width = x.shape(1), parts = parts_of(width);
+  const int room = std::max(parts, 4);  // found is an input of others: 8 numbers at least
+  return executor
+      .run(parts_kernel, {{x, constants(std::vector<int>{width, room})},
+                          {{rows, room, 2}},
+                          {mx::float32},
+                          {parts, rows, 1},
+                          threads,
+                          {{"T", x.dtype()}}})
+      .front();
+}
+
 mx::array argmax(Executor& executor, const mx::array& logits) {
   const auto x = before_cast(logits);
-  const int rows = x.shape(0), width = x.shape(1),
-            parts = (width + numbers_of_group - 1) / numbers_of_group;
-  const int room = std::max(parts, 4);  // found is an input of the merging: 8 numbers at least
-  const auto found = executor.run(parts_kernel, {{x, constants(std::vector<int>{width, room})},
-                                                 {{rows, room, 2}},
-                                                 {mx::float32},
-                                                 {parts, rows, 1},
-                                                 threads,
-                                                 {{"T", x.dtype()}}});
+  const int rows = x.shape(0), parts = parts_of(x.shape(1));
+  const auto found = largest_of_parts(executor, x);
   return executor
-      .run(merge_kernel, {{found[0], constants(std::vector<int>{parts, room})},
+      .run(merge_kernel, {{found, constants(std::vector<int>{parts, found.shape(1)})},
                           {{rows}},
                           {mx::int32},
                           {rows, 1, 1},

@@ -21,6 +21,9 @@ CosinesAndSines rope_angles(Executor& executor, const mx::array& positions,
 /// Whether argmax() takes x [T, V], and is chosen.
 bool finds_largest(const Executor* executor, const mx::array& x);
 
+/// The largest number of each 4,096 of a row and its place, the first of equal ones: float32 [T, at least as many, 2].
+mx::array largest_of_parts(Executor& executor, const mx::array& x);
+
 /// Where each row's largest number stands, the first of equal ones: int32 [T].
 mx::array argmax(Executor& executor, const mx::array& x);
 

@@ -54,7 +54,7 @@ ParsedMessages parse_messages(const json::array& messages);
 PromptEnd prompt_end_of(ParsedMessages& parsed);
 
 /// An earlier call as a member of a message's "tool_calls". Its arguments are any text: what a model left broken, cut off by
-/// max_tokens as it may be, the client can't mend. Templates get an object where the text is one (rust/src/calls.rs).
+/// max_tokens as it may be, the client can't mend. Templates get an object where the text is one (rust/src/template/calls.rs).
 json::object call_object(const std::optional<std::string>& id, std::string name,
                          std::string arguments);
 

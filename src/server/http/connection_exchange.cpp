@@ -5,6 +5,11 @@
 #include "base/log.h"
 
 namespace pippin::server {
+namespace {
+
+constexpr std::size_t large_body_bytes = 1 << 20;
+
+}  // namespace
 
 HttpExchange::HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgoing& out,
                            HttpRequest request, Admission admission,
@@ -19,6 +24,7 @@ HttpExchange::HttpExchange(std::weak_ptr<HttpConnection> connection, const Outgo
       admission_(std::move(admission)),
       count_(std::move(count)) {
   count_->add(1);
+  if (request_.body.size() > large_body_bytes) count_->note_large_body();
 }
 
 HttpExchange::~HttpExchange() {

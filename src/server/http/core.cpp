@@ -17,6 +17,7 @@
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/thread_pool.h"
 #include "pippin/error.h"
 #include "server/http/connection.h"
@@ -98,9 +99,21 @@ void remove_deserted(asio::io_context& io, const asio::local::stream_protocol::e
 }  // namespace
 
 void ExchangeCount::add(int change) {
+  bool trims = false;
+  {
+    std::lock_guard lock(mutex_);
+    count_ += change;
+    if (count_ == 0) {
+      trims = std::exchange(had_large_, false);
+      none_.notify_all();
+    }
+  }
+  if (trims) trim_heap();
+}
+
+void ExchangeCount::note_large_body() {
   std::lock_guard lock(mutex_);
-  count_ += change;
-  if (count_ == 0) none_.notify_all();
+  had_large_ = true;
 }
 
 bool ExchangeCount::wait_until_none(std::chrono::milliseconds patience) {

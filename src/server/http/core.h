@@ -42,12 +42,15 @@ struct Peer {
 class ExchangeCount {
  public:
   void add(int change);
+  /// One of them has a large body: when none is left the heap gives back what their bodies, and what was made of those, took.
+  void note_large_body();
   bool wait_until_none(std::chrono::milliseconds patience);
 
  private:
   std::mutex mutex_;
   std::condition_variable none_;
-  int count_ = 0;  // guarded by mutex_
+  int count_ = 0;           // guarded by mutex_
+  bool had_large_ = false;  // guarded by mutex_
 };
 
 /// Owns the io_context, the listening socket and the I/O thread. Connections hold it, so that

@@ -8,7 +8,7 @@
 
 namespace pippin::text {
 
-/// How arguments are written. See rust/src/call_grammar.rs.
+/// How arguments are written. See rust/src/grammar/call_grammar.rs.
 struct ArgumentLayout {
   std::string_view notation;      ///< "python", "gemma" or "tags"; empty for JSON
   std::string_view key = {};      ///< of tags: before a value; KEY stands for its name

@@ -1,0 +1,5 @@
+pub mod failure;
+pub mod ffi;
+pub mod lock;
+pub mod memory;
+pub mod room;

@@ -1,0 +1,13 @@
+pub mod alternatives;
+pub mod call_grammar;
+pub mod compiler;
+pub mod gbnf;
+pub mod grammar;
+pub mod lark;
+pub mod notation;
+pub mod rule_depth;
+pub mod rules;
+pub mod sequences;
+mod tagged;
+pub mod texts;
+pub mod values;

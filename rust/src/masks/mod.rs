@@ -1,0 +1,6 @@
+pub mod masks;
+pub mod matcher;
+pub mod parser;
+pub mod rehearsal;
+pub mod token_trie;
+pub mod words;

@@ -1,0 +1,9 @@
+pub mod controls;
+pub mod formats;
+pub mod limits;
+pub mod multiples;
+pub mod parts;
+pub mod references;
+pub mod relax;
+pub mod schema;
+pub mod sizes;

@@ -1,0 +1,10 @@
+pub mod calls;
+pub mod filters;
+pub mod jinja;
+pub mod json;
+pub mod namespaces;
+pub mod numbers;
+pub mod pymethods;
+pub mod python;
+pub mod strftime;
+pub mod template;

@@ -1,0 +1,4 @@
+pub mod detokenizer;
+pub mod sentence_piece;
+pub mod token_bytes;
+pub mod tokenizer;

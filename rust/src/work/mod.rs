@@ -1,0 +1,3 @@
+pub mod fuse;
+pub mod turns;
+pub mod workshop;
