@@ -6,6 +6,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives of GCC 12 in the standard library's own headers (GCC bugs 105329, 105651).
   add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds -Wno-maybe-uninitialized)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options(-Wthread-safety) # base/mutex.h
+endif()
 if(PIPPIN_SANITIZE)
   # The standard library's own checks come along: they see what a sanitizer can't, such as operator[] within the capacity.
   add_compile_options(-fsanitize=${PIPPIN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -65,8 +65,10 @@ def run_units(preset: str) -> None:
 def run_pytest(preset: str, folders: list[str], report: pathlib.Path) -> None:
     env = {**sanitizer_environment(), "PIPPIN_BINARY": str(ROOT / "build" / preset / "pippin"),
            "PIPPIN_TEST_SLOWDOWN": str(SLOWDOWN[preset])}
+    # Times are judged in releases alone: there no test runs beside another.
+    workers = [] if preset == "release" else ["--numprocesses", str(os.cpu_count() or 1), "--dist", "loadfile"]
     run(f"Python tests ({preset}): {', '.join(folders)}",
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", f"--junitxml={report}", *folders], env)
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", f"--junitxml={report}", *workers, *folders], env)
 
 
 def count(results: pathlib.Path) -> tuple[int, int]:

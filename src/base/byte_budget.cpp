@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <exception>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace pippin {
 
@@ -22,7 +22,7 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
 
   void add(const Client& client, Request request) {
     {
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       waiting.push(client, std::move(request));
     }
     serve();
@@ -30,14 +30,14 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
 
   void give_back(std::int64_t bytes) {
     {
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       used -= bytes;
     }
     serve();
   }
 
   bool grow(std::int64_t bytes) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (next || used + bytes > limit) return false;
     used += bytes;
     return true;
@@ -59,8 +59,8 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
 
   // The next request whose bytes are there, which are taken; null where there is none.
   std::optional<Request> take_next() {
-    std::unique_lock lock(mutex);
-    while (choose(lock)) {
+    MutexLock lock(mutex);
+    while (choose()) {
       const std::int64_t missing = used + next->bytes - limit;
       if (missing <= 0) {
         used += next->bytes;
@@ -79,10 +79,10 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
   }
 
   // Whether there is a next one that is still wanted.
-  bool choose(std::unique_lock<std::mutex>& lock) {
+  bool choose() REQUIRES(mutex) {
     while (!next || (next->wanted && !next->wanted())) {
       if (next) {
-        drop_next(lock);
+        drop_next();
         continue;
       }
       auto turn = waiting.pop();
@@ -94,20 +94,19 @@ struct ByteBudget::Lease::State : std::enable_shared_from_this<State> {
   }
 
   // What it holds is destroyed without the lock.
-  void drop_next(std::unique_lock<std::mutex>& lock) {
+  void drop_next() REQUIRES(mutex) {
     auto dropped = std::exchange(next, std::nullopt);
-    lock.unlock();
+    const MutexUnlock unlock(mutex);
     dropped.reset();
-    lock.lock();
   }
 
   const std::int64_t limit;
-  std::mutex mutex;
+  Mutex mutex;
   std::function<void(std::int64_t)> reclaim;  // set once; emptied by the budget's destructor
-  bool reclaiming = false;                    // guarded, as all below
-  std::int64_t used = 0;
-  std::optional<Request> next;  // whose turn it is
-  FairQueue<Request> waiting;
+  bool reclaiming GUARDED_BY(mutex) = false;
+  std::int64_t used GUARDED_BY(mutex) = 0;
+  std::optional<Request> next GUARDED_BY(mutex);  // whose turn it is
+  FairQueue<Request> waiting GUARDED_BY(mutex);
 };
 
 ByteBudget::Lease::Lease(std::shared_ptr<State> state, std::int64_t bytes)
@@ -144,7 +143,7 @@ ByteBudget::ByteBudget(std::int64_t limit, std::function<void(std::int64_t)> rec
 }
 
 ByteBudget::~ByteBudget() {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   state_->reclaim = nullptr;
 }
 
@@ -164,7 +163,7 @@ std::function<void()> ByteBudget::looks_again() const {
 }
 
 ByteBudget::Stats ByteBudget::stats() const {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   return {state_->limit, state_->used,
           static_cast<std::int64_t>(state_->waiting.size()) + (state_->next ? 1 : 0)};
 }

@@ -5,12 +5,14 @@
 #include <new>
 #include <thread>
 
+#include "base/mutex.h"
+
 namespace pippin {
 
 /// Runs `work`, again and again until it gets the memory that it needs, and returns what it returns. For steps that others wait for and
 /// that take little, as to hand a task over: what is large is refused elsewhere and gives its memory back.
 template <class Work>
-auto insist(const Work& work) -> decltype(work()) {
+PIPPIN_UNCHECKED auto insist(const Work& work) -> decltype(work()) {
   constexpr std::chrono::milliseconds pause{1};
   for (;;) {
     try {
@@ -23,7 +25,7 @@ auto insist(const Work& work) -> decltype(work()) {
 
 /// Runs `work`; false where it got no memory. For what may be left out then, and changes nothing where it throws.
 template <class Work>
-bool attempt(const Work& work) {
+PIPPIN_UNCHECKED bool attempt(const Work& work) {
   try {
     work();
     return true;

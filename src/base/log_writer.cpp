@@ -24,7 +24,7 @@ LogWriter::LogWriter(int fd) : fd_(fd) {
 }
 
 bool LogWriter::write(std::string_view line) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (line_is_cut_) line_is_cut_ = !write_now("\n");
   if (!line_is_cut_ && write_pieces(line)) return true;
   ++num_dropped_;
@@ -45,7 +45,7 @@ bool LogWriter::write_pieces(std::string_view line) {
 }
 
 std::int64_t LogWriter::num_dropped() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return num_dropped_;
 }
 

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <string_view>
+
+#include "base/mutex.h"
 
 namespace pippin {
 
@@ -22,12 +23,12 @@ class LogWriter {
  private:
   bool has_room() const;
   bool write_now(std::string_view text);
-  bool write_pieces(std::string_view line);
+  bool write_pieces(std::string_view line) REQUIRES(mutex_);
 
   const int fd_;
-  mutable std::mutex mutex_;
-  std::int64_t num_dropped_ = 0;  // guarded
-  bool line_is_cut_ = false;      // guarded; the last one's end was dropped
+  mutable Mutex mutex_;
+  std::int64_t num_dropped_ GUARDED_BY(mutex_) = 0;
+  bool line_is_cut_ GUARDED_BY(mutex_) = false;  // the last one's end was dropped
 };
 
 }  // namespace pippin

@@ -33,7 +33,7 @@ ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_all();
@@ -42,7 +42,7 @@ void ThreadPool::stop() {
 
 void ThreadPool::post(const Client& client, std::function<void()> task) {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     tasks_.push(client, std::move(task));
   }
   wake_.notify_one();
@@ -50,7 +50,7 @@ void ThreadPool::post(const Client& client, std::function<void()> task) {
 
 void ThreadPool::work() {
   if (options_.background) run_in_background();
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
     if (auto turn = tasks_.pop()) {
       lock.unlock();
@@ -65,7 +65,7 @@ void ThreadPool::work() {
     } else if (stopping_ && tasks_.empty()) {
       return;
     } else {
-      wake_.wait(lock);
+      wake_.wait(mutex_);
     }
   }
 }

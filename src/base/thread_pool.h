@@ -2,15 +2,14 @@
 // decoding pictures.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <limits>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/fair_queue.h"
+#include "base/mutex.h"
 
 namespace pippin {
 
@@ -42,10 +41,10 @@ class ThreadPool {
   void stop();
 
   const Options options_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  FairQueue<Task> tasks_;  // guarded by mutex_
-  bool stopping_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  ConditionVariable wake_;
+  FairQueue<Task> tasks_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };
 

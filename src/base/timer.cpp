@@ -11,7 +11,7 @@ Timer::Timer() : thread_([this] { run(); }) {}
 
 Timer::~Timer() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_one();
@@ -22,7 +22,7 @@ Timer::Id Timer::call_at(Clock::time_point time, std::function<void()> call) {
   Id id;
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     id = {time, next_number_++};
     const auto added = calls_.emplace(id, std::move(call)).first;
     first = added == calls_.begin();
@@ -33,7 +33,7 @@ Timer::Id Timer::call_at(Clock::time_point time, std::function<void()> call) {
 
 void Timer::cancel(const Id& id) {
   std::function<void()> dropped;  // destroyed without the lock
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = calls_.find(id);
   if (found == calls_.end()) return;
   dropped = std::move(found->second);
@@ -41,14 +41,14 @@ void Timer::cancel(const Id& id) {
 }
 
 void Timer::run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stopping_) {
     if (calls_.empty()) {
-      changed_.wait(lock);
+      changed_.wait(mutex_);
       continue;
     }
     if (const auto next = calls_.begin()->first.first; next > Clock::now()) {
-      changed_.wait_until(lock, next);
+      changed_.wait_until(mutex_, next);
       continue;
     }
     auto call = calls_.extract(calls_.begin());

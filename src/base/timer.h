@@ -2,12 +2,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <utility>
+
+#include "base/mutex.h"
 
 namespace pippin {
 
@@ -31,11 +31,11 @@ class Timer {
  private:
   void run();
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<Id, std::function<void()>> calls_;  // guarded; the next one first
-  std::uint64_t next_number_ = 0;              // guarded
-  bool stopping_ = false;                      // guarded
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::map<Id, std::function<void()>> calls_ GUARDED_BY(mutex_);  // the next one first
+  std::uint64_t next_number_ GUARDED_BY(mutex_) = 0;
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -4,11 +4,11 @@
 #include <atomic>
 #include <cstdio>
 #include <exception>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/mutex.h"
 #include "hub/partial_file.h"
 
 namespace pippin::hub {
@@ -67,18 +67,19 @@ class Downloader::Stop {
     if (wanted_) throw Stopped();
   }
   void raise(std::exception_ptr error) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!error_) error_ = std::move(error);
     wanted_ = true;
   }
-  void rethrow() const {
+  void rethrow() {
+    const MutexLock lock(mutex_);
     if (error_) std::rethrow_exception(error_);
   }
 
  private:
   std::atomic<bool> wanted_{false};
-  std::mutex mutex_;
-  std::exception_ptr error_;
+  Mutex mutex_;
+  std::exception_ptr error_ GUARDED_BY(mutex_);
 };
 
 Downloader::Downloader(const Settings& settings, HttpFactory http, const ModelName& name,

@@ -48,17 +48,17 @@ Progress::~Progress() {
 }
 
 void Progress::expect(std::int64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   expected_ += bytes;
 }
 
 void Progress::found(std::int64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   done_ += bytes;
 }
 
 void Progress::arrived(std::int64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto now = now_();
   done_ += bytes;
   arrived_ += bytes;
@@ -72,12 +72,12 @@ void Progress::arrived(std::int64_t bytes) {
 }
 
 std::int64_t Progress::num_arrived() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return arrived_;
 }
 
 void Progress::say(const std::string& text) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (screen_.terminal) screen_.clear();
   spdlog::info("{}", text);
 }

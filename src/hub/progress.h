@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "base/mutex.h"
 
 namespace pippin::hub {
 
@@ -55,16 +56,17 @@ class Progress {
   void say(const std::string& text);
 
  private:
-  void show(Clock::time_point now);
+  void show(Clock::time_point now) REQUIRES(mutex_);
 
   const std::string what_;
   const Screen screen_;
   const Now now_;
-  mutable std::mutex mutex_;
-  // All guarded:
-  std::int64_t expected_ = 0, done_ = 0, arrived_ = 0;
-  TransferRate rate_;
-  std::optional<Clock::time_point> shown_;
+  mutable Mutex mutex_;
+  std::int64_t expected_ GUARDED_BY(mutex_) = 0;
+  std::int64_t done_ GUARDED_BY(mutex_) = 0;
+  std::int64_t arrived_ GUARDED_BY(mutex_) = 0;
+  TransferRate rate_ GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> shown_ GUARDED_BY(mutex_);
 };
 
 /// "1.23 GB", in powers of ten as the hub counts.

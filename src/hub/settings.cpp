@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdlib>
 
 #include "base/files.h"
 #include "hub/url.h"
@@ -15,13 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* default_endpoint = "https://huggingface.co";
-
-// Of the variables, the first that is set and not empty.
-std::string first_of(const Environment& variable, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (auto value = variable(name); value && !value->empty()) return *value;
-  return "";
-}
 
 bool is_true(std::string value) {
   std::transform(value.begin(), value.end(), value.begin(),
@@ -116,11 +108,6 @@ std::chrono::seconds silence_of(const Environment& variable) {
 }
 
 }  // namespace
-
-std::optional<std::string> environment_variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
 
 Settings read_settings(const Environment& variable) {
   Settings settings;

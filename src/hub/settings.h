@@ -3,9 +3,9 @@
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
-#include <optional>
 #include <string>
+
+#include "base/environment.h"
 
 namespace pippin::hub {
 
@@ -16,12 +16,6 @@ struct Settings {
   bool offline = false;              ///< ask no network
   std::chrono::seconds silence{10};  ///< after which a server counts as gone
 };
-
-/// The value of a variable; nullopt where it is not set.
-using Environment = std::function<std::optional<std::string>(const char* name)>;
-
-/// The process's own.
-std::optional<std::string> environment_variable(const char* name);
 
 /// From HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT and their older names; the
 /// token else from the file that `hf auth login` leaves. Throws Error(invalid_argument) naming a variable that can't be used.

@@ -9,11 +9,11 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "hub/downloader.h"
 #include "hub/http.h"
 #include "hub/settings.h"
@@ -34,12 +34,12 @@ struct PlayedAnswer {
 class PlayedHub {
  public:
   void add(const std::string& url, PlayedAnswer answer) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     answers_[url].push_back(std::move(answer));
   }
 
   std::vector<Request> requests() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return requests_;
   }
 
@@ -64,7 +64,7 @@ class PlayedHub {
   };
 
   PlayedAnswer take(const Request& request) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     requests_.push_back(request);
     auto& answers = answers_[request.url];
     if (answers.empty()) return {404, {{"x-error-code", "RepoNotFound"}}, "{}"};
@@ -73,9 +73,9 @@ class PlayedHub {
     return answer;
   }
 
-  mutable std::mutex mutex_;
-  std::map<std::string, std::vector<PlayedAnswer>> answers_;
-  std::vector<Request> requests_;
+  mutable Mutex mutex_;
+  std::map<std::string, std::vector<PlayedAnswer>> answers_ GUARDED_BY(mutex_);
+  std::vector<Request> requests_ GUARDED_BY(mutex_);
 };
 
 /// An empty cache, and waits that take no time.
@@ -91,7 +91,7 @@ class HubTest : public ::testing::Test {
 
   Pause pause() {
     return [this](std::chrono::milliseconds time) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       pauses_.push_back(time.count());
     };
   }
@@ -112,7 +112,7 @@ class HubTest : public ::testing::Test {
   }
 
   Settings settings_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<std::int64_t> pauses_;  // milliseconds
 };
 

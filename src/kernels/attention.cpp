@@ -401,7 +401,7 @@ namespace {
 mx::array normed(const mx::array& heads, const QkNorm& norm,
                  const std::optional<mx::array>& weight) {
   if (norm.norms == cpu::HeadNorms::none) return heads;
-  if (norm.norms == cpu::HeadNorms::each_head) return mx::fast::rms_norm(heads, weight, norm.eps);
+  if (norm.norms != cpu::HeadNorms::whole_row) return mx::fast::rms_norm(heads, weight, norm.eps);
   const auto rows = mx::reshape(heads, {heads.shape(0), -1});
   return mx::reshape(mx::fast::rms_norm(rows, weight, norm.eps), heads.shape());
 }
@@ -450,6 +450,8 @@ mx::array attention_by_mlx(const mx::array& qkv, const AttentionSpec& spec,
   const auto& shape = spec.shape;
   const auto [own_q, own_k, own_v] = heads_of(qkv, spec);
   const auto turned_from = [&](const mx::array& x, const std::optional<mx::array>& weight) {
+    if (spec.norm.norms == cpu::HeadNorms::each_head_after_rotation)
+      return normed(turned(x, rows, shape.rotary_begin), spec.norm, weight);
     return turned(normed(x, spec.norm, weight), rows, shape.rotary_begin);
   };
   const auto q = scaled(turned_from(own_q, spec.norm.q), rows);

@@ -96,7 +96,7 @@ struct AttentionShape {
   int value_dim() const { return own_value_dim > 0 ? own_value_dim : head_dim; }
 };
 
-/// RMS norms of queries and keys, before rotation.
+/// RMS norms of queries and keys.
 struct QkNorm {
   cpu::HeadNorms norms = cpu::HeadNorms::each_head;
   std::optional<mx::array> q = {};  ///< [D], of whole rows [H * D]; absent: ones

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "base/mutex.h"
 #include "main/answer_printer.h"
 #include "main/commands.h"
 #include "main/conversation.h"
@@ -66,20 +65,20 @@ class Waiter {
   bool wait(ChatStream& stream) {
     const auto ready = std::make_shared<Ready>();
     stream.when_ready([ready] {
-      const std::lock_guard lock(ready->mutex);
+      const MutexLock lock(ready->mutex);
       ready->is = true;
       ready->changed.notify_one();
     });
-    std::unique_lock lock(ready->mutex);
-    while (!ready->is && !interrupted) ready->changed.wait_for(lock, patience);
+    MutexLock lock(ready->mutex);
+    while (!ready->is && !interrupted) ready->changed.wait_for(ready->mutex, patience);
     return !interrupted;
   }
 
  private:
   struct Ready {  // shared: the engine may still call after the wait
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool is = false;
+    Mutex mutex;
+    ConditionVariable changed;
+    bool is GUARDED_BY(mutex) = false;
   };
 };
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <system_error>
 #include <thread>
 
+#include "base/environment.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "hub/name.h"
@@ -148,11 +148,9 @@ StartedServer::StartedServer(const fs::path& program, const std::string& model,
 StartedServer::~StartedServer() { process_->end(end_patience); }
 
 fs::path state_folder() {
-  const char* state = std::getenv("XDG_STATE_HOME");
-  const char* home = std::getenv("HOME");
-  if ((!state || !*state) && (!home || !*home)) return {};
-  const fs::path folder =
-      (state && *state ? fs::path(state) : fs::path(home) / ".local/state") / "pippin";
+  const auto states = user_folder(environment_variable, "XDG_STATE_HOME", ".local/state");
+  if (states.empty()) return {};
+  const fs::path folder = states / "pippin";
   std::error_code error;
   fs::create_directories(folder, error);
   return error ? fs::path() : folder;

@@ -9,8 +9,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <mutex>
 #include <new>
+
+#include "base/mutex.h"
 
 namespace pippin {
 namespace {
@@ -26,7 +27,7 @@ struct alignas(std::max_align_t) Block {
 class SmallReserve {
  public:
   void* take() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (Block* block = free_) {
       free_ = block->next;
       return block;
@@ -40,16 +41,16 @@ class SmallReserve {
     const std::less<> before;
     if (before(block, blocks_.data()) || !before(block, blocks_.data() + blocks_.size()))
       return false;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     block->next = free_;
     free_ = block;
     return true;
   }
 
  private:
-  std::mutex mutex_;
-  Block* free_ = nullptr;       // guarded by mutex_
-  std::size_t never_used_ = 0;  // guarded by mutex_
+  Mutex mutex_;
+  Block* free_ GUARDED_BY(mutex_) = nullptr;
+  std::size_t never_used_ GUARDED_BY(mutex_) = 0;
   std::array<Block, small_reserve_blocks> blocks_{};
 };
 

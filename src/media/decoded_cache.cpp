@@ -58,7 +58,7 @@ void DecodedCache::keep(const Digest& key, std::shared_ptr<const Video> video) {
 
 void DecodedCache::clear() {
   Entries dropped;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   index_.clear();
   dropped.swap(entries_);
   num_bytes_ = 0;
@@ -66,7 +66,7 @@ void DecodedCache::clear() {
 
 void DecodedCache::drop_unused(std::int64_t bytes) {
   Entries dropped;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (auto next = entries_.end(); next != entries_.begin() && bytes > 0;) {
     const auto entry = std::prev(next);
     const bool unused =
@@ -81,13 +81,13 @@ void DecodedCache::drop_unused(std::int64_t bytes) {
 }
 
 DecodedCache::Stats DecodedCache::stats() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {static_cast<std::int64_t>(entries_.size()), num_bytes_, max_bytes_};
 }
 
 template <class T>
 std::shared_ptr<const T> DecodedCache::find(const Digest& key) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto known = index_.find(key);
   if (known == index_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, known->second);
@@ -96,7 +96,7 @@ std::shared_ptr<const T> DecodedCache::find(const Digest& key) {
 
 void DecodedCache::insert(const Digest& key, Content content, std::int64_t bytes) {
   Entries added, dropped;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (index_.contains(key) || bytes > max_bytes_) return;
   // Before anything changes: both take memory.
   const Entry& entry = added.emplace_front(key, std::move(content), bytes);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 #include <variant>
 
 #include "base/digest.h"
+#include "base/mutex.h"
 #include "pippin/pixels.h"
 #include "pippin/video.h"
 
@@ -65,13 +65,13 @@ class DecodedCache {
   std::shared_ptr<const T> find(const Digest& key);
   void insert(const Digest& key, Content content, std::int64_t bytes);
   /// Moves an entry to `dropped`, which is destroyed without the lock: whoever is told that memory is free may come back here.
-  void drop(Entries::iterator entry, Entries& dropped);
+  void drop(Entries::iterator entry, Entries& dropped) REQUIRES(mutex_);
 
   const std::int64_t max_bytes_;
-  mutable std::mutex mutex_;
-  Entries entries_;  // guarded; most recently used first
-  std::unordered_map<Digest, Entries::iterator, DigestHash> index_;  // guarded
-  std::int64_t num_bytes_ = 0;                                       // guarded
+  mutable Mutex mutex_;
+  Entries entries_ GUARDED_BY(mutex_);  // most recently used first
+  std::unordered_map<Digest, Entries::iterator, DigestHash> index_ GUARDED_BY(mutex_);
+  std::int64_t num_bytes_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace pippin::media

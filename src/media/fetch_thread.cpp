@@ -193,7 +193,7 @@ FetchThread::FetchThread(const FetchOptions& options, MediaFetcher::AddressRule 
 
 FetchThread::~FetchThread() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   curl_multi_wakeup(multi_.get());
@@ -203,14 +203,14 @@ FetchThread::~FetchThread() {
 
 void FetchThread::add(const Client& client, FetchTask task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     waiting_.push(client, std::move(task));
   }
   curl_multi_wakeup(multi_.get());
 }
 
 MediaFetcher::Stats FetchThread::stats() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {static_cast<std::int64_t>(num_running_), static_cast<std::int64_t>(waiting_.size()),
           held_.stats().used, held_.limit()};
 }
@@ -223,7 +223,7 @@ void FetchThread::run() {
     end_finished();
     end_unwanted();
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (stopping_) return;
     }
     const int pause_ms = running_.empty() ? 60'000 : patience_ms;
@@ -233,7 +233,7 @@ void FetchThread::run() {
 
 void FetchThread::begin_waiting() {
   for (;;) {
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     if (stopping_ || num_running_ >= options_.max_at_once) return;
     auto turn = waiting_.pop();
     if (!turn) return;
@@ -261,7 +261,7 @@ void FetchThread::begin(FairQueue<FetchTask>::Turn turn) {
 }
 
 void FetchThread::give_turn_back(FairQueue<FetchTask>::Ticket owner) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   waiting_.finished(owner);
   --num_running_;
 }

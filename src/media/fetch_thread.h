@@ -5,12 +5,12 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 
 #include "base/byte_budget.h"
 #include "base/fair_queue.h"
+#include "base/mutex.h"
 #include "media/fetch.h"
 
 namespace pippin::media {
@@ -54,11 +54,11 @@ class FetchThread {
   const MediaFetcher::AddressRule rule_;
   ByteBudget held_;
   std::unique_ptr<void, CloseMulti> multi_;  // libcurl's
-  mutable std::mutex mutex_;
-  FairQueue<FetchTask> waiting_;  // guarded by mutex_
-  std::size_t num_running_ = 0;   // guarded by mutex_
-  bool stopping_ = false;         // guarded by mutex_
-  Transfers running_;             // the thread's
+  mutable Mutex mutex_;
+  FairQueue<FetchTask> waiting_ GUARDED_BY(mutex_);
+  std::size_t num_running_ GUARDED_BY(mutex_) = 0;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  Transfers running_;  // the thread's
   std::thread thread_;
 };
 

@@ -73,6 +73,7 @@ class Choice {
   /// Absent: it stays plain. `inputs`: its row's length.
   std::optional<Quantization> of(const std::string& module, int inputs) {
     if (!quantization_ || inputs % quantization_->group_size != 0) return {};
+    if (!names_.plain.empty() && module.ends_with(names_.plain)) return {};
     auto q = *quantization_;
     if (!recipe_.empty()) {
       q.bits = by_recipe(module);
@@ -232,6 +233,15 @@ Shards cut(const std::map<std::string, Output>& outputs, std::size_t file_bytes)
   return shards;
 }
 
+// mlx-lm's number of parameters leaves out what a module with modules of its own holds.
+bool is_counted(const std::map<std::string, Output>& outputs, const std::string& name) {
+  const auto module = name.substr(0, name.rfind('.') + 1);
+  for (auto it = outputs.lower_bound(module); it != outputs.end() && it->first.starts_with(module);
+       ++it)
+    if (it->first.find('.', module.size()) != std::string::npos) return false;
+  return true;
+}
+
 void write_weights(const std::map<std::string, Output>& outputs, const fs::path& folder,
                    const ConvertOptions& options) {
   const auto shards = cut(outputs, options.file_bytes);
@@ -239,7 +249,7 @@ void write_weights(const std::map<std::string, Output>& outputs, const fs::path&
   std::int64_t values = 0;
   for (const auto& [name, output] : outputs) {
     total += output.bytes();
-    values += output.values();
+    if (is_counted(outputs, name)) values += output.values();
   }
   std::map<std::string, std::string> files;
   for (std::size_t i = 0; i < shards.size(); ++i) {

@@ -88,7 +88,8 @@ TEST_P(Convert, WritesWhatMlxLmWrites) {
 INSTANTIATE_TEST_SUITE_P(Cases, Convert,
                          ::testing::Values("llama-4bit", "qwen3-mixed", "qwen3-mxfp4",
                                            "qwen3-nvfp4-bf16", "qwen3moe-8bit", "mixtral-plain",
-                                           "gemma3-3bit"),
+                                           "gemma3-3bit", "granite-plain", "hunyuan-plain",
+                                           "ministral3-plain", "deepseek_v2-plain", "gemma4-plain"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -108,6 +109,21 @@ TEST(Conversion, CutsFilesAndCopiesTheRest) {
   EXPECT_TRUE(fs::exists(dir.path() / "result" / "tokenizer_config.json"));
   EXPECT_EQ(read_json_object(dir.path() / "result" / "config.json").at("eos_token_id"),
             (json::value{1, 2}));
+}
+
+// What mlx-lm writes is what we load: the numbers are the same on both ways.
+TEST(Conversion, LeavesTheLogitsAsTheyAre) {
+  for (const char* name : {"deepseek_v2-bf16", "gemma4_text-bf16", "hunyuan_v1_dense-bf16"}) {
+    const TempDir dir;
+    convert(testing::golden_dir / name, dir.path() / "result", {});
+    const auto logits = [](const fs::path& model) {
+      testing::Bench bench(model, {}, {mx::float32});
+      testing::Case c;
+      for (int i = 0; i < 9; ++i) c.tokens.push_back((i * 37 + 11) % 96);
+      return pippin::testing::to_vector(bench.step({bench.whole(c, 0)}));
+    };
+    EXPECT_EQ(logits(dir.path() / "result"), logits(testing::golden_dir / name)) << name;
+  }
 }
 
 TEST(Conversion, RefusesByNameAndLeavesNothing) {

@@ -17,13 +17,13 @@ using LoadFn = std::unique_ptr<Model>(const std::filesystem::path& model_dir,
                                       const nn::LoadOptions& options);
 
 LoadFn load_bailing_moe, load_cohere2, load_deepseek_v2, load_deepseek_v3, load_ernie4_5,
-    load_exaone4, load_gemma2, load_gemma3_text, load_gemma3n, load_gemma4, load_gemma4_text,
-    load_glm4, load_glm4_moe, load_glm4_moe_lite, load_gpt_oss, load_granite, load_granitemoe,
-    load_granitemoehybrid, load_lfm2, load_lfm2_moe, load_llama, load_minimax, load_ministral3,
-    load_mistral, load_mistral3, load_mistral4, load_mixtral, load_muse_glimmer, load_nemotron_h,
-    load_olmo2, load_olmo3, load_olmoe, load_phi3, load_qwen2, load_qwen2_moe, load_qwen3,
-    load_qwen3_5, load_qwen3_moe, load_qwen3_next, load_qwen3_vl, load_qwen3_vl_moe, load_seed_oss,
-    load_smollm3;
+    load_exaone4, load_falcon_h1, load_gemma2, load_gemma3_text, load_gemma3n, load_gemma4,
+    load_gemma4_text, load_glm4, load_glm4_moe, load_glm4_moe_lite, load_gpt_oss, load_granite,
+    load_granitemoe, load_granitemoehybrid, load_hunyuan_v1_dense, load_lfm2, load_lfm2_moe,
+    load_llama, load_minimax, load_ministral3, load_mistral, load_mistral3, load_mistral4,
+    load_mixtral, load_muse_glimmer, load_nemotron_h, load_olmo2, load_olmo3, load_olmoe, load_phi3,
+    load_qwen2, load_qwen2_moe, load_qwen3, load_qwen3_5, load_qwen3_moe, load_qwen3_next,
+    load_qwen3_vl, load_qwen3_vl_moe, load_seed_oss, load_smollm3;
 
 /// The decoders that families share.
 nn::DecoderConfig gemma2_decoder(ConfigFields& fields);

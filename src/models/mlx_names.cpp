@@ -13,6 +13,7 @@ struct Family {
   const char* model_type;
   const char* experts = "";
   const char* router = "";
+  const char* plain = "";
 };
 
 // The names of dense ones are Hugging Face's own.
@@ -22,8 +23,12 @@ constexpr Family families[] = {
     {"exaone4"},
     {"gemma2"},
     {"gemma3_text"},
+    {"gemma4_text"},
     {"glm4"},
+    {"granite"},
+    {"hunyuan_v1_dense"},
     {"llama"},
+    {"ministral3"},
     {"mistral"},
     {"olmo2"},
     {"olmo3"},
@@ -32,6 +37,7 @@ constexpr Family families[] = {
     {"qwen3"},
     {"seed_oss"},
     {"smollm3"},
+    {"deepseek_v2", ".mlp.experts.", "", "mlp.gate"},
     {"mixtral", ".block_sparse_moe.experts."},
     {"olmoe", ".mlp.experts."},
     {"qwen2_moe", ".mlp.experts."},
@@ -47,10 +53,31 @@ std::string matrix_name(const std::string& name) {
   return name;
 }
 
+// -1 where no layer shares.
+int first_shared_of(const Members& config) {
+  if (config.boolean("enable_moe_block").value_or(false))
+    throw Error(Code::invalid_argument,
+                "[convert] enable_moe_block = true cannot be converted yet");
+  const auto shared = config.integer_or("num_kv_shared_layers", 0);
+  return shared > 0 ? static_cast<int>(config.required_integer("num_hidden_layers") - shared) : -1;
+}
+
 }  // namespace
+
+// Whether the tensor makes keys or values of a layer that reads those of an earlier one.
+bool MlxNames::is_shared(const std::string& name) const {
+  static const std::string layers = "model.layers.";
+  int layer = -1;
+  if (name.starts_with(layers))
+    std::from_chars(name.data() + layers.size(), name.data() + name.size(), layer);
+  if (layer < first_shared) return false;
+  const auto in = [&](const char* part) { return name.find(part) != std::string::npos; };
+  return in(".self_attn.k_proj.") || in(".self_attn.v_proj.") || in(".self_attn.k_norm.");
+}
 
 MlxPlace MlxNames::place(const std::string& name) const {
   if (name.ends_with(".rotary_emb.inv_freq")) return {};
+  if (first_shared >= 0 && is_shared(name)) return {};
   if (tied && name.starts_with("lm_head.")) return {};
   const auto at = experts.empty() ? std::string::npos : name.find(experts);
   if (at == std::string::npos) return {name};
@@ -69,8 +96,8 @@ MlxNames mlx_names(const json::object& config) {
   std::string known;
   for (const auto& family : families) {
     if (type == family.model_type)
-      return {family.experts, family.router,
-              members.boolean("tie_word_embeddings").value_or(false)};
+      return {family.experts, family.router, family.plain,
+              members.boolean("tie_word_embeddings").value_or(false), first_shared_of(members)};
     known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   }
   throw Error(Code::invalid_argument,

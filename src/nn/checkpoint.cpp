@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "nn/open_tensors.h"
 #include "pippin/error.h"
 
@@ -243,12 +244,39 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
   const auto& file = *files_[it->second.file];
   auto tensor = file.tensor(it->second.name);
   if (it->second.part) tensor = part_of(tensor, *it->second.part);
-  taken_bytes_ += static_cast<std::int64_t>(it->second.part ? tensor.nbytes()
-                                                            : file.tensor_bytes(it->second.name));
+  note_taken(static_cast<std::int64_t>(it->second.part ? tensor.nbytes()
+                                                       : file.tensor_bytes(it->second.name)));
   tensors_.erase(it);
+  return options_.scale ? scaled(name, tensor) : tensor;
+}
+
+// What conversions and packing have freed lies scattered in the heap, which gives it back only when asked to.
+void Checkpoint::note_taken(std::int64_t bytes) {
+  constexpr std::int64_t trim_every = 32 << 20;
+  taken_bytes_ += bytes;
+  if (taken_bytes_ - trimmed_at_ >= trim_every) {
+    trim_heap();
+    trimmed_at_ = taken_bytes_;
+  }
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
-  return tensor;
+}
+
+// A quantized weight is multiplied by way of its scales and biases.
+mx::array Checkpoint::scaled(const std::string& name, const mx::array& tensor) const {
+  const bool of_weight = name.ends_with(".scales") || name.ends_with(".biases");
+  const auto factors =
+      options_.scale(of_weight ? name.substr(0, name.rfind('.')) + ".weight" : name);
+  if (factors.empty() || tensor.dtype() == mx::uint32) return tensor;
+  if (!mx::issubdtype(tensor.dtype(), mx::floating))
+    throw_invalid("tensor '" + name + "' has codes that cannot be multiplied");
+  mx::Shape shape(tensor.ndim(), 1);
+  shape.front() = static_cast<int>(factors.size());
+  const auto product =
+      mx::astype(tensor, mx::float32) * mx::array(factors.begin(), shape, mx::float32);
+  auto x = mx::astype(product, tensor.dtype());
+  x.eval();
+  return x;
 }
 
 void Checkpoint::check_empty() const {

@@ -80,6 +80,9 @@ struct LoadOptions {
   /// Where set, weight matrices are packed for the CPU's kernels as they are loaded and keep the
   /// checkpoint's format; dtype must be float32.
   kernels::CpuBackendPtr cpu = {};
+  /// The factors that a tensor of the model's is multiplied by as it is loaded: none, one, or one for each of its first axis. Scales and
+  /// biases of a quantized weight are asked for as NAME.weight is.
+  std::function<std::vector<float>(const std::string& name)> scale = {};
   /// Called with the fraction done, in [0, 1].
   std::function<void(double)> progress = {};
 };
@@ -128,13 +131,15 @@ class Checkpoint {
                   const SplitFn& split);
   void add_source(const std::string& ours, Source source);
   void count(const std::string& name, const std::string& ours, const TensorFile& file);
+  mx::array scaled(const std::string& name, const mx::array& tensor) const;
+  void note_taken(std::int64_t bytes);
 
   QuantizationConfig quantization_;
   LoadOptions options_;
   TensorFiles files_;
   std::map<std::string, Source> tensors_;  ///< not yet taken, by the model's name
   CheckpointSize size_;
-  std::int64_t taken_bytes_ = 0;
+  std::int64_t taken_bytes_ = 0, trimmed_at_ = 0;
 };
 
 }  // namespace pippin::nn

@@ -96,6 +96,10 @@ bool has_mlp(const DecoderConfig& c, std::size_t layer) {
   return c.mixer_alone.empty() || !c.mixer_alone[layer];
 }
 
+bool is_beside(const DecoderConfig& c, std::size_t layer) {
+  return !c.beside_previous.empty() && c.beside_previous[layer];
+}
+
 RecurrentState recurrent_state(const DecoderConfig& c, const LoadOptions& options) {
   if (c.short_conv) return short_conv_state(*c.short_conv, options.dtype);
   if (c.mamba2) return mamba2_state(*c.mamba2, options.dtype);
@@ -198,10 +202,9 @@ Decoder::Block::Block(const DecoderConfig& c, std::size_t layer, Checkpoint& che
   const auto norm = [&](const std::string& which, float eps) {
     return optional_norm(c, checkpoint, name, which, eps);
   };
-  if (kind != no_mixer) {
+  if (kind != no_mixer && !is_beside(c, layer))
     attention_input = norm(c.norms.attention_input, c.norm_eps);
-    attention_output = norm(c.norms.attention_output, output_eps);
-  }
+  if (kind != no_mixer) attention_output = norm(c.norms.attention_output, output_eps);
   if (has_mlp(c, layer)) {
     mlp_input = norm(c.norms.mlp_input, c.norm_eps);
     mlp.emplace(mlp_of(c, layer), moe_of(c, layer), BranchNorms{c.norm_eps, c.norm_adds_one},
@@ -294,11 +297,13 @@ mx::array Decoder::mix(const mx::array& h, const mx::array& x, std::size_t i,
                     layer.attention_output);
 }
 
-mx::array Decoder::run(mx::array h, std::size_t i, const DecoderStep& step,
-                       const std::vector<kernels::RowPositions>& rows, ModelState& state) const {
+mx::array Decoder::run(mx::array h, std::optional<mx::array>& input, std::size_t i,
+                       const DecoderStep& step, const std::vector<kernels::RowPositions>& rows,
+                       ModelState& state) const {
   const auto& layer = layers_[i];
   const auto normed = [&](const std::optional<Norm>& norm) { return norm ? (*norm)(h) : h; };
-  const auto x = normed(layer.attention_input);
+  if (!is_beside(config_, i)) input = normed(layer.attention_input);
+  const auto x = *input;
   if (layer.kind != no_mixer) h = mix(h, x, i, step, rows, state);
   if (const auto& laurel = layer.laurel)
     h = laurel->norm(laurel->right(laurel->left(x)), {h + x, 1 / std::numbers::sqrt2_v<float>});
@@ -314,8 +319,9 @@ mx::array Decoder::run_streams(const mx::array& streams, std::size_t i, const De
                                ModelState& state) const {
   const auto& layer = layers_[i];
   const auto predictions = layer.altup->predict(streams);
+  std::optional<mx::array> input;
   const auto corrected = layer.altup->correct(
-      predictions, run(layer.altup->active(predictions), i, step, rows, state));
+      predictions, run(layer.altup->active(predictions), input, i, step, rows, state));
   if (!layer.layer_input) return corrected;
   return layer.altup->add_to_others(
       corrected, (*layer.layer_input)(layer.altup->output(corrected), *step.layer_inputs));
@@ -324,8 +330,10 @@ mx::array Decoder::run_streams(const mx::array& streams, std::size_t i, const De
 mx::array Decoder::forward(mx::array h, const DecoderStep& step, ModelState& state) const {
   const auto rows = row_positions(step);
   if (altup_) h = altup_->widen(h);
+  std::optional<mx::array> input;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    h = altup_ ? run_streams(h, i, step, rows, state) : run(std::move(h), i, step, rows, state);
+    h = altup_ ? run_streams(h, i, step, rows, state)
+               : run(std::move(h), input, i, step, rows, state);
     if (step.after_layer) h = step.after_layer(std::move(h), i);
   }
   return altup_ ? altup_->narrow(h) : h;

@@ -115,6 +115,8 @@ struct DecoderConfig {
   std::optional<AltUpConfig> altup = {};
   bool layer_scale = false;  ///< model.layers.N.layer_scale [1] multiplies what the layer gives
   std::vector<bool> mixer_alone = {};  ///< by layer: no MLP follows; empty: one follows in all
+  /// By layer: its mixer reads what the mixer of the layer before did, and stands beside it; empty: none does.
+  std::vector<bool> beside_previous = {};
 };
 
 /// What each layer keeps of the tokens before, in a model that is loaded so.
@@ -190,9 +192,11 @@ class Decoder {
   };
 
   std::vector<kernels::RowPositions> row_positions(const DecoderStep& step) const;
-  /// h after a layer, but for what layer inputs and the scale do where there is AltUp.
-  mx::array run(mx::array h, std::size_t layer, const DecoderStep& step,
-                const std::vector<kernels::RowPositions>& rows, ModelState& state) const;
+  /// h after a layer, but for what layer inputs and the scale do where there is AltUp. `input`: what the mixer of the layer before read,
+  /// and then this one's.
+  mx::array run(mx::array h, std::optional<mx::array>& input, std::size_t layer,
+                const DecoderStep& step, const std::vector<kernels::RowPositions>& rows,
+                ModelState& state) const;
   /// The same for streams.
   mx::array run_streams(const mx::array& streams, std::size_t layer, const DecoderStep& step,
                         const std::vector<kernels::RowPositions>& rows, ModelState& state) const;

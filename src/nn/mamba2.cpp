@@ -50,13 +50,14 @@ class Mamba2Mixer final : public RecurrentMixer {
       : columns_(c),
         in_proj_(Linear::load(checkpoint, name + ".in_proj", hidden_size,
                               columns_.steps() + c.heads, c.proj_bias)),
-        out_proj_(
-            Linear::load(checkpoint, name + ".out_proj", columns_.inner, hidden_size, c.proj_bias)),
+        out_proj_(Linear::load(checkpoint, name + ".out_proj", columns_.inner, hidden_size,
+                               c.out_bias.value_or(c.proj_bias))),
         conv_(load_conv(c, checkpoint, name + ".conv1d")),
         scan_(load_scan(c, checkpoint, name)),
-        norm_{c.norm_groups, columns_.inner / c.norm_groups,
-              checkpoint.take(name + ".norm.weight", {columns_.inner}), true, c.norm_eps},
-        cpu_(checkpoint.cpu()) {}
+        norm_{c.norm_groups, columns_.inner / c.norm_groups, {}, c.gate_first, c.norm_eps},
+        cpu_(checkpoint.cpu()) {
+    if (c.normed) norm_.weight = checkpoint.take(name + ".norm.weight", {columns_.inner});
+  }
 
   mx::array operator()(const mx::array& x, std::span<const kernels::StateRows> parts,
                        const LayerSlots& slots) const override {

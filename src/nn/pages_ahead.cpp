@@ -28,7 +28,7 @@ PagesAhead::PagesAhead(std::vector<std::span<std::uint8_t>> pools, int num_pages
 
 PagesAhead::~PagesAhead() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     interrupted_ = true;
   }
@@ -42,7 +42,7 @@ void PagesAhead::use(int page) {
     if (asked_[i]) continue;
     asked_[i] = true;
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       wanted_.push_back(static_cast<int>(i));
     }
     wake_.notify_one();
@@ -50,24 +50,25 @@ void PagesAhead::use(int page) {
 }
 
 bool PagesAhead::wait(std::chrono::steady_clock::duration most) {
-  std::unique_lock lock(mutex_);
-  return rest_.wait_for(lock, most, [this] { return !busy_ && wanted_.empty(); });
+  MutexLock lock(mutex_);
+  return rest_.wait_for(mutex_, most,
+                        [this]() REQUIRES(mutex_) { return !busy_ && wanted_.empty(); });
 }
 
 void PagesAhead::forget() {
   asked_.assign(asked_.size(), false);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   wanted_.clear();
   interrupted_ = true;
-  rest_.wait(lock, [this] { return !busy_; });
+  rest_.wait(mutex_, [this]() REQUIRES(mutex_) { return !busy_; });
   interrupted_ = false;
 }
 
 void PagesAhead::work() {
   run_in_background();
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !wanted_.empty(); });
+    wake_.wait(mutex_, [this]() REQUIRES(mutex_) { return stopping_ || !wanted_.empty(); });
     if (stopping_) return;
     const int block = wanted_.front();
     wanted_.pop_front();

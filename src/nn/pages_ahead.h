@@ -7,14 +7,14 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace pippin::nn {
 
@@ -46,11 +46,11 @@ class PagesAhead {
   const int block_pages_;
   std::vector<bool> asked_;  ///< the caller's: of each block, whether it was asked for
 
-  std::mutex mutex_;
-  std::condition_variable wake_, rest_;
-  std::deque<int> wanted_;                 // guarded by mutex_: blocks
-  bool busy_ = false;                      // guarded by mutex_: one is being taken
-  bool stopping_ = false;                  // guarded by mutex_
+  Mutex mutex_;
+  ConditionVariable wake_, rest_;
+  std::deque<int> wanted_ GUARDED_BY(mutex_);  // blocks
+  bool busy_ GUARDED_BY(mutex_) = false;       // one is being taken
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::atomic<bool> interrupted_ = false;  ///< what is being taken is not wanted any more
   std::thread thread_;
 };

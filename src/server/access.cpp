@@ -168,7 +168,7 @@ Admission Access::judge(const HttpRequest& head) {
 void Access::charge(const HttpRequest& head, const std::shared_ptr<Account>& account,
                     Admission& admission) {
   if (requests_per_minute_ <= 0 && max_concurrent_ <= 0) return;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const double per_second = requests_per_minute_ / 60.0;
   const auto now = now_();
   const double seconds = std::chrono::duration<double>(now - account->as_of).count();
@@ -199,7 +199,7 @@ void Access::charge(const HttpRequest& head, const std::shared_ptr<Account>& acc
   }
   ++account->running;
   admission.held = std::shared_ptr<void>(nullptr, [this, account](void*) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     --account->running;
   });
 }

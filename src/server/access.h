@@ -4,12 +4,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "pippin/pixels.h"
 #include "server/http/exchange.h"
 
@@ -75,7 +75,7 @@ class Access {
   std::vector<std::shared_ptr<Account>> accounts_;  ///< one a key; without keys a single one
   const bool needs_key_;
   const bool checks_host_;
-  std::mutex mutex_;  ///< guards what accounts hold
+  Mutex mutex_;  ///< guards what accounts hold
 };
 
 }  // namespace pippin::server

@@ -4,9 +4,9 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/rust.h"
 #include "gguf/model_files.h"
 #include "pippin/error.h"
-#include "base/rust.h"
 #include "text/special_tokens.h"
 
 namespace pippin::text {

@@ -1,15 +1,14 @@
 // Which grammars are kept and which are being compiled; the Rust library does the work.
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <list>
-#include <mutex>
 #include <utility>
 
 #include "base/insist.h"
+#include "base/mutex.h"
+#include "base/rust.h"
 #include "pippin/error.h"
 #include "text/grammar.h"
-#include "base/rust.h"
 
 namespace pippin::text {
 namespace {
@@ -69,7 +68,7 @@ class GrammarCompiler::State : public std::enable_shared_from_this<State> {
   /// A grammar that is being compiled, and who waits for it.
   struct Pending {
     Grammar grammar;
-    std::list<Waiter> waiters = {};  ///< guarded by mutex_
+    std::list<Waiter> waiters = {};  ///< only with State::mutex_ held
   };
   /// What the Rust library holds meanwhile.
   struct Posted {
@@ -89,14 +88,14 @@ class GrammarCompiler::State : public std::enable_shared_from_this<State> {
             const std::shared_ptr<const Matcher>& matcher, const std::exception_ptr& failure);
   std::size_t largest() const;
   bool exceeds(std::size_t bytes) const;
-  void drop_last();
+  void drop_last() REQUIRES(mutex_);
 
   const Options options_;
   PippinGrammars* handle_ = nullptr;
-  mutable std::mutex mutex_;
-  std::list<Kept> kept_;                         // guarded by mutex_; the latest used first
-  std::size_t kept_text_bytes_ = 0;              // guarded by mutex_
-  std::list<std::shared_ptr<Pending>> pending_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::list<Kept> kept_ GUARDED_BY(mutex_);  // the latest used first
+  std::size_t kept_text_bytes_ GUARDED_BY(mutex_) = 0;
+  std::list<std::shared_ptr<Pending>> pending_ GUARDED_BY(mutex_);
   std::atomic<std::int64_t> compiled_ = 0, refused_ = 0, busy_ = 0;
 };
 
@@ -117,7 +116,7 @@ void GrammarCompiler::State::post(const Grammar& grammar, const Client& client, 
 // What has to be compiled now; null where it is being compiled already. Changes nothing where it throws.
 auto GrammarCompiler::State::wait(const Grammar& grammar, std::list<Waiter>& waiter)
     -> std::shared_ptr<Pending> {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = std::find_if(pending_.begin(), pending_.end(),
                                   [&](const auto& pending) { return pending->grammar == grammar; });
   auto pending = found != pending_.end() ? *found : std::make_shared<Pending>(Pending{grammar});
@@ -156,7 +155,7 @@ void GrammarCompiler::State::compile(std::shared_ptr<Pending> pending, const Cli
 }
 
 bool GrammarCompiler::State::is_wanted(const Pending& pending) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::any_of(pending.waiters.begin(), pending.waiters.end(),
                      [](const Waiter& waiter) { return waiter.waits(); });
 }
@@ -177,7 +176,7 @@ void GrammarCompiler::State::finish(const Pending& pending, PippinStatus status,
 
 auto GrammarCompiler::State::take_waiters(const Pending& pending) -> std::list<Waiter> {
   std::list<Waiter> waiters;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (auto it = pending_.begin(); it != pending_.end(); ++it) {
     if (it->get() != &pending) continue;
     const auto taken = *it;
@@ -203,7 +202,7 @@ void GrammarCompiler::State::tell(std::list<Waiter> waiters, const Grammar& gram
 }
 
 std::shared_ptr<const Matcher> GrammarCompiler::State::find(const Grammar& grammar) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = std::find_if(kept_.begin(), kept_.end(),
                                   [&](const Kept& kept) { return kept.grammar == grammar; });
   if (found == kept_.end()) return nullptr;
@@ -215,7 +214,7 @@ std::shared_ptr<const Matcher> GrammarCompiler::State::keep(const Grammar& gramm
                                                             Matcher matcher) {
   auto shared = std::make_shared<const Matcher>(std::move(matcher));
   ++compiled_;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   kept_.push_front({grammar, shared});
   kept_text_bytes_ += grammar.text.size();
   while (kept_.size() > options_.max_kept ||
@@ -236,7 +235,7 @@ bool GrammarCompiler::State::exceeds(std::size_t bytes) const {
 
 // As far as those that are kept take it.
 void GrammarCompiler::State::make_room(std::size_t bytes) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::size_t left = options_.max_bytes - std::min(bytes, largest());
   while (!kept_.empty() && exceeds(left)) drop_last();
 }
@@ -262,7 +261,7 @@ void GrammarCompiler::State::count(const std::exception_ptr& failure) {
 void GrammarCompiler::State::close() {
   std::list<std::shared_ptr<Pending>> pending;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     pending.swap(pending_);
   }
   const auto failure = insist([] {
@@ -272,7 +271,7 @@ void GrammarCompiler::State::close() {
   for (const auto& one : pending) {
     std::list<Waiter> waiters;
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       waiters.swap(one->waiters);
     }
     tell(std::move(waiters), one->grammar, nullptr, failure);
@@ -281,14 +280,14 @@ void GrammarCompiler::State::close() {
 
 std::size_t GrammarCompiler::State::clear() {
   std::list<Kept> dropped;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   dropped.swap(kept_);
   kept_text_bytes_ = 0;
   return dropped.size();
 }
 
 std::size_t GrammarCompiler::State::num_kept() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return kept_.size();
 }
 
@@ -324,25 +323,26 @@ void GrammarCompiler::post(const Grammar& grammar, const Client& client, Wanted 
 Matcher GrammarCompiler::compile(const Grammar& grammar, const Wanted& wanted,
                                  const Client& client) {
   struct Wait {
-    std::mutex mutex;
-    std::condition_variable ended;
-    bool done = false;
-    std::shared_ptr<const Matcher> matcher;
-    std::exception_ptr failure;
+    Mutex mutex;
+    ConditionVariable ended;
+    bool done GUARDED_BY(mutex) = false;
+    std::shared_ptr<const Matcher> matcher GUARDED_BY(mutex);
+    std::exception_ptr failure GUARDED_BY(mutex);
     std::atomic<bool> given_up = false;
   };
   const auto wait = std::make_shared<Wait>();
   post(
       grammar, client, [wait] { return !wait->given_up; },
       [wait](std::shared_ptr<const Matcher> matcher, std::exception_ptr failure) {
-        std::lock_guard lock(wait->mutex);
+        const MutexLock lock(wait->mutex);
         wait->matcher = std::move(matcher);
         wait->failure = std::move(failure);
         wait->done = true;
         wait->ended.notify_one();
       });
-  std::unique_lock lock(wait->mutex);
-  while (!wait->ended.wait_for(lock, poll, [&] { return wait->done; })) {
+  MutexLock lock(wait->mutex);
+  while (!wait->ended.wait_for(wait->mutex, poll,
+                               [&]() REQUIRES(wait->mutex) { return wait->done; })) {
     if (!wanted || wanted()) continue;
     wait->given_up = true;
     throw Error(Code::cancelled, "[grammar] nobody waits for it any longer");

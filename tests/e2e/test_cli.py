@@ -57,8 +57,10 @@ def test_bench_measures():
     report = json.loads(result.stdout)
     assert [(row["batch"], row["prompt_tokens"]) for row in report["results"]] == [(1, 32), (2, 32)]
     assert all(row["prefill_tokens_per_s"] > 0 and row["decode_tokens_per_s"] > 0 for row in report["results"])
-    table = run_program("bench", MODEL, *options).stdout.splitlines()
+    sampling = ["--temperature", "1", "--top-p", "0.95", "--top-k", "40"]
+    table = run_program("bench", MODEL, *options, *sampling).stdout.splitlines()
     assert len(table) == 4 and "prefill" in table[1]
+    assert run_program("bench", MODEL, *options, "--top-p", "0").returncode == 2
 
 
 def test_help_and_mistakes():

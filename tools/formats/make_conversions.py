@@ -1,4 +1,4 @@
-"""Writes tests/golden/conversions.json: what mlx-lm's convert makes of the twins in tests/golden/gguf, as digests.
+"""Writes tests/golden/conversions.json: what mlx-lm's convert makes of the twins in tests/golden/gguf and of other checkpoints there, as digests.
 
     /tmp/golden/bin/python tools/formats/make_conversions.py    # with tools/golden/requirements.txt
 """
@@ -23,6 +23,11 @@ CASES = {
     "qwen3-nvfp4-bf16": ("qwen3", {"quantize": True, "q_mode": "nvfp4", "dtype": "bfloat16"}),
     "qwen3moe-8bit": ("qwen3moe", {"quantize": True, "q_bits": 8, "q_group_size": 32}),
     "mixtral-plain": ("mixtral", {"dtype": "float16"}),
+    "granite-plain": ("../granite-bf16", {"dtype": "float16"}),
+    "hunyuan-plain": ("../hunyuan_v1_dense-bf16", {"dtype": "float16"}),
+    "ministral3-plain": ("../ministral3-bf16", {}),
+    "deepseek_v2-plain": ("../deepseek_v2-bf16", {"dtype": "float16"}),
+    "gemma4-plain": ("../gemma4_text-bf16", {}),
     "gemma3-3bit": ("gemma3", {"quantize": True, "q_bits": 3, "q_group_size": 32}),
 }
 

@@ -444,11 +444,46 @@ def load(checkpoint: Checkpoint, directory: Path):
     return mlx_lm.utils.load_model(directory)[0]
 
 
+class GroupedNorm(nn.Module):
+    """norm(x * silu(gate)) of each group by itself."""
+
+    def __init__(self, norm, groups: int):
+        super().__init__()
+        self.weight, self.eps, self.groups = norm.weight, norm.variance_epsilon, groups
+
+    def __call__(self, x, gate):
+        x = x * nn.silu(gate)
+        parts = mx.fast.rms_norm(x.reshape(*x.shape[:-1], self.groups, -1), None, self.eps)
+        return parts.reshape(x.shape) * self.weight
+
+
+def _complete_falcon(model, config: dict) -> None:
+    """mlx-lm 0.32.2 leaves out the keys' multiplier, that of what values are made of, the biases', and the norm's groups; transformers has them."""
+    as_stored = lambda x: x.astype(mx.bfloat16).astype(mx.float32)  # noqa: E731
+    for layer in model.layers:
+        attention, mamba, mlp = layer.self_attn, layer.mamba, layer.feed_forward
+        for module, factor, rounded in ((attention.k_proj, config["key_multiplier"], lambda x: x),
+                                        (attention.v_proj, config["attention_in_multiplier"], as_stored)):
+            for name in ("scales", "biases") if "scales" in module else ("weight",):
+                module[name] = rounded(module[name] * factor)
+        if "bias" in attention.k_proj:
+            attention.k_proj.bias = attention.k_proj.bias * config["key_multiplier"]
+        for module, factor in ((attention.o_proj, config["attention_out_multiplier"]), (mamba.in_proj, model.model._mup_vector),
+                               (mamba.out_proj, config["ssm_out_multiplier"]), (mlp.gate_proj, config["mlp_multipliers"][0]),
+                               (mlp.down_proj, config["mlp_multipliers"][1])):
+            if "bias" in module:
+                module.bias = as_stored(module.bias * factor)
+        if config["mamba_rms_norm"]:
+            mamba.norm = GroupedNorm(mamba.norm, config["mamba_n_groups"])
+
+
 def load_f32(checkpoint: Checkpoint, directory: Path):
     """The same with every floating tensor (scales and biases too) cast to float32."""
     model = load(checkpoint, directory)
     cast = lambda x: x.astype(mx.float32) if mx.issubdtype(x.dtype, mx.floating) else x
     model.update(tree_map(cast, model.parameters()))
+    if checkpoint.config["model_type"] == "falcon_h1":
+        _complete_falcon(model, checkpoint.config)
     return model
 
 

@@ -160,6 +160,51 @@ def granitemoehybrid_weights(config: dict) -> dict[str, np.ndarray]:
     return out
 
 
+def falcon_h1_weights(config: dict) -> dict[str, np.ndarray]:
+    hidden, heads, key_heads, dim = (config[k] for k in ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim"))
+    mamba = {"conv_kernel": config["mamba_d_conv"], "use_conv_bias": config["mamba_conv_bias"], "mamba_proj_bias": config["mamba_proj_bias"]}
+    bias = config["attention_bias"]
+    out: dict[str, np.ndarray] = {}
+    _table(out, "model.embed_tokens.weight", config)
+    for i in range(config["num_hidden_layers"]):
+        layer = f"model.layers.{i}"
+        _rms_norm(out, f"{layer}.input_layernorm", hidden)
+        _rms_norm(out, f"{layer}.pre_ff_layernorm", hidden)
+        sizes = (config[f"mamba_{k}"] for k in ("n_heads", "d_head", "n_groups", "d_state"))
+        mamba2(out, f"{layer}.mamba", hidden, *sizes, mamba)
+        if not config["mamba_rms_norm"]:
+            del out[f"{layer}.mamba.norm.weight"]
+        name = f"{layer}.self_attn"
+        for which, count, gain in (("q", heads, 2.0), ("k", key_heads, 2.0), ("v", key_heads, 1.0)):
+            _linear(out, f"{name}.{which}_proj", count * dim, hidden, gain=gain, bias=bias)
+        _linear(out, f"{name}.o_proj", hidden, heads * dim, gain=1.5, bias=bias)
+        _gated(out, f"{layer}.feed_forward", GATED, hidden, config["intermediate_size"], config["mlp_bias"])
+    _rms_norm(out, "model.final_layernorm", hidden)
+    if not config["tie_word_embeddings"]:
+        _linear(out, "lm_head", config["vocab_size"], hidden, gain=3.0)
+    return out
+
+
+def hunyuan_v1_dense_weights(config: dict) -> dict[str, np.ndarray]:
+    hidden, dim = config["hidden_size"], config["head_dim"]
+    out: dict[str, np.ndarray] = {}
+    _table(out, "model.embed_tokens.weight", config)
+    for i in range(config["num_hidden_layers"]):
+        layer = f"model.layers.{i}"
+        _rms_norm(out, f"{layer}.input_layernorm", hidden)
+        _rms_norm(out, f"{layer}.post_attention_layernorm", hidden)
+        for which in ("q", "k", "v", "o"):
+            heads = config["num_attention_heads" if which in "qo" else "num_key_value_heads"]
+            shape = (hidden, heads * dim) if which == "o" else (heads * dim, hidden)
+            _linear(out, f"{layer}.self_attn.{which}_proj", *shape, bias=config["attention_bias"])
+        _rms_norm(out, f"{layer}.self_attn.query_layernorm", dim, mean=1.5)
+        _rms_norm(out, f"{layer}.self_attn.key_layernorm", dim, mean=1.5)
+        _gated(out, f"{layer}.mlp", GATED, hidden, config["intermediate_size"])
+    _rms_norm(out, "model.norm", hidden)
+    _linear(out, "lm_head", config["vocab_size"], hidden, gain=3.0)
+    return out
+
+
 def minimax_weights(config: dict) -> dict[str, np.ndarray]:
     hidden, dim, count = (config[k] for k in ("hidden_size", "head_dim", "num_local_experts"))
     out: dict[str, np.ndarray] = {}

@@ -6,7 +6,9 @@ from families import _config
 from family_weights import Layout
 from hybrid_weights import (
     bailing_moe_weights,
+    falcon_h1_weights,
     granitemoehybrid_weights,
+    hunyuan_v1_dense_weights,
     lfm2_moe_weights,
     minimax_weights,
     muse_glimmer_weights,
@@ -77,6 +79,29 @@ GRANITE = dict(
     mamba_proj_bias=False,
     normalization_function="rmsnorm",
     time_step_limit=[0.001, 100.0],
+)
+
+# mlx-lm multiplies in bfloat16: these take few bits.
+FALCON = dict(
+    attention_in_multiplier=1.25,
+    attention_out_multiplier=0.75,
+    key_multiplier=0.625,
+    embedding_multiplier=4.0,
+    lm_head_multiplier=0.5,
+    mlp_multipliers=[0.875, 0.625],
+    ssm_in_multiplier=1.25,
+    ssm_out_multiplier=0.5,
+    ssm_multipliers=[0.75, 1.5, 0.375, 0.5, 0.25],
+    mamba_n_heads=6,
+    mamba_d_head=10,
+    mamba_d_ssm=60,
+    mamba_n_groups=2,
+    mamba_d_state=11,
+    mamba_d_conv=4,
+    mamba_conv_bias=True,
+    mamba_proj_bias=False,
+    mamba_norm_before_gate=False,
+    mamba_chunk_size=16,
 )
 
 # (name, config, layout, what Checkpoint takes beside them)
@@ -248,6 +273,61 @@ HYBRIDS = [
         ),
         Layout(weights=granitemoehybrid_weights),
         {"group_size": 32},
+    ),
+    (
+        "falcon_h1-bf16",
+        _config(
+            "falcon_h1",
+            hidden_size=40,
+            intermediate_size=36,
+            num_attention_heads=5,
+            num_key_value_heads=1,
+            head_dim=8,
+            attention_bias=True,
+            mlp_bias=True,
+            projectors_bias=True,
+            mamba_rms_norm=False,
+            **FALCON | dict(mamba_proj_bias=True),
+        ),
+        Layout(weights=falcon_h1_weights),
+        {},
+    ),
+    (
+        # As mlx-lm converts it: most multipliers are in the weights.
+        "falcon_h1-mlx-4bit",
+        _config(
+            "falcon_h1",
+            hidden_size=64,
+            intermediate_size=32,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            head_dim=32,
+            attention_bias=False,
+            mlp_bias=False,
+            projectors_bias=False,
+            mamba_rms_norm=True,
+            tie_word_embeddings=False,
+            **FALCON | dict(mamba_n_heads=4, mamba_d_head=24, mamba_d_ssm=96, mamba_conv_bias=False, mamba_d_conv=3, mamba_d_state=16),
+        ),
+        Layout(weights=falcon_h1_weights),
+        {"group_size": 32},
+    ),
+    (
+        "hunyuan_v1_dense-bf16",
+        _config(
+            "hunyuan_v1_dense",
+            hidden_size=40,
+            intermediate_size=36,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            head_dim=16,
+            attention_bias=True,
+            use_qk_norm=True,
+            rope_scaling={"type": "dynamic", "alpha": 1000.0, "factor": 1.0},
+            tie_word_embeddings=False,
+        ),
+        Layout(weights=hunyuan_v1_dense_weights),
+        {},
     ),
     (
         "minimax-bf16",

@@ -35,6 +35,12 @@ types=$(sed -E 's/^typedef (un)?signed long int __(u?)int64_t;/typedef \1signed 
 mkdir -p "$build/types/bits"
 if [ "$(cat "$build/types/bits/types.h" 2>/dev/null)" != "$types" ]; then echo "$types" >"$build/types/bits/types.h"; fi
 
+# clang's thread-safety analysis must be at work (src/base/mutex.h).
+if "$compiler" -std=c++20 -stdlib=libc++ -Isrc -Wthread-safety -Werror -fsyntax-only tools/portability/unguarded.cpp 2>/dev/null; then
+  echo "portability: $compiler lets a member be touched without its mutex" >&2
+  exit 1
+fi
+
 cmake --preset portability -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS=-stdlib=libc++ -DPIPPIN_OBJECT_FLAGS="$flags" >/dev/null
 cmake --build --preset portability -- -k 0
 tools/portability/check_arm.sh

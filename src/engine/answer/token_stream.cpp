@@ -12,76 +12,78 @@ bool is_set(AnswerTimes::Time time) { return time != AnswerTimes::Time{}; }
 }  // namespace
 
 void TokenStream::note_submitted() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   times_.submitted = now();
 }
 
 void TokenStream::note_admitted() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   times_.admitted = now();
 }
 
 AnswerTimes TokenStream::times() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return times_;
 }
 
 void TokenStream::push(std::int32_t token, TokenLogprobs logprobs) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   times_.last_token = now();
   if (!is_set(times_.first_token)) times_.first_token = times_.last_token;
   events_.push_back({token, std::nullopt, times_.last_token, std::move(logprobs)});
   if (stall_at_ > 0 && events_.size() >= stall_at_) stalled_.store(true, std::memory_order_relaxed);
-  publish(std::move(lock));
+  const auto ready = take_ready();
+  lock.unlock();
+  notify(ready);
 }
 
 void TokenStream::finish(FinishReason reason) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   finish_ = TokenEvent{0, reason, now()};
-  publish(std::move(lock));
+  const auto ready = take_ready();
+  lock.unlock();
+  notify(ready);
 }
 
 void TokenStream::fail(Error error) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   error_ = std::move(error);
-  publish(std::move(lock));
+  const auto ready = take_ready();
+  lock.unlock();
+  notify(ready);
 }
 
 void TokenStream::set_divergence(CacheDivergence divergence) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   divergence_ = std::move(divergence);
 }
 
 std::optional<CacheDivergence> TokenStream::take_divergence() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(divergence_, std::nullopt);
 }
 
 void TokenStream::set_prompt_logprobs(std::vector<TokenLogprobs> logprobs) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   prompt_logprobs_ = std::move(logprobs);
 }
 
 std::vector<TokenLogprobs> TokenStream::take_prompt_logprobs() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(prompt_logprobs_, {});
 }
 
-void TokenStream::publish(std::unique_lock<std::mutex> lock) {
-  auto ready = std::exchange(ready_, nullptr);
-  lock.unlock();
+std::function<void()> TokenStream::take_ready() { return std::exchange(ready_, nullptr); }
+
+void TokenStream::notify(const std::function<void()>& ready) {
   arrived_.notify_one();
   if (ready) ready();
 }
 
-std::optional<TokenEvent> TokenStream::take(std::unique_lock<std::mutex> lock) {
+std::optional<TokenEvent> TokenStream::take() {
   if (!events_.empty()) {
     TokenEvent event = std::move(events_.front());
     events_.pop_front();
-    const bool caught_up = stalled() && events_.size() <= stall_at_ / 2;
-    if (caught_up) stalled_.store(false, std::memory_order_relaxed);
-    lock.unlock();
-    if (caught_up && wake_) wake_();
     return event;
   }
   if (std::exchange(ended_, finish_ || error_)) return {};
@@ -89,17 +91,29 @@ std::optional<TokenEvent> TokenStream::take(std::unique_lock<std::mutex> lock) {
   return finish_;
 }
 
-std::optional<TokenEvent> TokenStream::poll() { return take(std::unique_lock(mutex_)); }
+bool TokenStream::catch_up() {
+  const bool caught_up = stalled() && events_.size() <= stall_at_ / 2;
+  if (caught_up) stalled_.store(false, std::memory_order_relaxed);
+  return caught_up;
+}
 
-std::optional<TokenEvent> TokenStream::next() {
-  std::unique_lock lock(mutex_);
-  arrived_.wait(lock, [this] { return ended_ || readable(); });
-  return take(std::move(lock));
+std::optional<TokenEvent> TokenStream::poll() { return read(false); }
+
+std::optional<TokenEvent> TokenStream::next() { return read(true); }
+
+std::optional<TokenEvent> TokenStream::read(bool waits) {
+  MutexLock lock(mutex_);
+  if (waits) arrived_.wait(mutex_, [this]() REQUIRES(mutex_) { return ended_ || readable(); });
+  auto event = take();
+  const bool wakes = catch_up();
+  lock.unlock();
+  if (wakes && wake_) wake_();
+  return event;
 }
 
 void TokenStream::when_ready(std::function<void()> ready) {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!readable() && !ended_) {
       ready_ = std::move(ready);
       return;

@@ -2,16 +2,15 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "pippin/error.h"
 #include "pippin/request.h"
 
@@ -85,23 +84,27 @@ class TokenStream {
   std::vector<TokenLogprobs> take_prompt_logprobs();
 
  private:
-  std::optional<TokenEvent> take(std::unique_lock<std::mutex> lock);
-  bool readable() const { return !events_.empty() || finish_ || error_; }  // mutex_ held
-  void publish(std::unique_lock<std::mutex> lock);
+  std::optional<TokenEvent> read(bool waits);
+  std::optional<TokenEvent> take() REQUIRES(mutex_);
+  /// Whether the reader of a stalled stream has just caught up: the engine has to hear of it.
+  bool catch_up() REQUIRES(mutex_);
+  bool readable() const REQUIRES(mutex_) { return !events_.empty() || finish_ || error_; }
+  std::function<void()> take_ready() REQUIRES(mutex_);
+  void notify(const std::function<void()>& ready);
 
-  mutable std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::deque<TokenEvent> events_;               // guarded by mutex_: tokens
-  std::optional<TokenEvent> finish_;            // guarded by mutex_: the end, behind these
-  std::optional<Error> error_;                  // guarded by mutex_
-  AnswerTimes times_;                           // guarded by mutex_
-  std::optional<CacheDivergence> divergence_;   // guarded by mutex_
-  std::vector<TokenLogprobs> prompt_logprobs_;  // guarded by mutex_
-  std::function<void()> ready_;                 // guarded by mutex_
-  bool ended_ = false;                          // guarded by mutex_: the end was read
-  std::function<void()> wake_;                  // set before the stream is shared
-  std::size_t stall_at_ = 0;                    // set before the stream is shared
-  std::atomic<bool> stalled_ = false;           // written with mutex_ held
+  mutable Mutex mutex_;
+  ConditionVariable arrived_;
+  std::deque<TokenEvent> events_ GUARDED_BY(mutex_);     // tokens
+  std::optional<TokenEvent> finish_ GUARDED_BY(mutex_);  // the end, behind these
+  std::optional<Error> error_ GUARDED_BY(mutex_);
+  AnswerTimes times_ GUARDED_BY(mutex_);
+  std::optional<CacheDivergence> divergence_ GUARDED_BY(mutex_);
+  std::vector<TokenLogprobs> prompt_logprobs_ GUARDED_BY(mutex_);
+  std::function<void()> ready_ GUARDED_BY(mutex_);
+  bool ended_ GUARDED_BY(mutex_) = false;  // the end was read
+  std::function<void()> wake_;             // set before the stream is shared
+  std::size_t stall_at_ = 0;               // set before the stream is shared
+  std::atomic<bool> stalled_ = false;      // written with mutex_ held
   std::atomic<bool> cancelled_ = false;
   std::atomic<std::int64_t> cached_tokens_ = 0;
   std::atomic<std::int64_t> encoded_tokens_ = 0;

@@ -216,19 +216,19 @@ void ConstraintMaker::prepare(const Request& request, std::vector<text::Grammar>
                               Ready ready) {
   if (grammars.empty()) return ready(nullptr);
   struct Preparing {
-    std::mutex mutex;
-    std::size_t left;
+    explicit Preparing(std::size_t count) : left(count) {}
+    Mutex mutex;
+    std::size_t left GUARDED_BY(mutex);
     std::shared_ptr<Grammars> compiled = std::make_shared<Grammars>();
     Ready ready;
   };
-  const auto preparing = std::make_shared<Preparing>();
-  preparing->left = grammars.size();
+  const auto preparing = std::make_shared<Preparing>(grammars.size());
   preparing->ready = std::move(ready);
   for (text::Grammar& grammar : grammars) {
     grammar.salt = request.cache_salt;
     compiler().post(grammar, request.client, request.hooks.wanted,
                     [preparing, grammar](Grammars::Found matcher, std::exception_ptr failure) {
-                      std::unique_lock lock(preparing->mutex);
+                      MutexLock lock(preparing->mutex);
                       if (preparing->left > 0) {  // else it is told again, for want of memory
                         preparing->compiled->add(grammar, std::move(matcher), std::move(failure));
                         if (--preparing->left > 0) return;
@@ -289,7 +289,7 @@ text::Grammar ConstraintMaker::grammar_of_answer(const ResponseFormat& format,
 }
 
 text::GrammarCompiler& ConstraintMaker::compiler() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!compiler_) {
     text::GrammarCompiler::Options options;
     options.max_bytes = static_cast<std::size_t>(grammar_bytes_);
@@ -300,12 +300,12 @@ text::GrammarCompiler& ConstraintMaker::compiler() {
 }
 
 std::size_t ConstraintMaker::clear() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return compiler_ ? compiler_->clear() : 0;
 }
 
 GrammarStats ConstraintMaker::stats() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (compiler_) return compiler_->stats();
   GrammarStats stats;
   stats.limit_bytes = grammar_bytes_;

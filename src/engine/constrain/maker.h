@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "engine/constrain/answer_constraint.h"
 #include "engine/constrain/channel_constraint.h"
 #include "engine/constrain/grammars.h"
@@ -89,9 +89,9 @@ class ConstraintMaker {
   ReasoningMarks marks_;
   std::optional<ChannelMarks> channel_marks_;
   const std::int64_t grammar_bytes_;
-  mutable std::mutex mutex_;
-  std::unique_ptr<text::GrammarCompiler>
-      compiler_;  ///< made when the first grammar comes; guarded by mutex_ until then
+  mutable Mutex mutex_;
+  std::unique_ptr<text::GrammarCompiler> compiler_
+      GUARDED_BY(mutex_);  ///< made when the first grammar comes
 };
 
 }  // namespace pippin::engine

@@ -3,9 +3,9 @@
 
 #include <list>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "engine/disk/store.h"
 
 namespace pippin::engine {
@@ -23,7 +23,7 @@ class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
     place->front().first = key;
     const auto done = [inbox = shared_from_this(), place](ReadResult result) {
       place->front().second = std::move(result);
-      std::lock_guard lock(inbox->mutex_);
+      const MutexLock lock(inbox->mutex_);
       inbox->results_.splice(inbox->results_.end(), *place);
     };
     store.get(kind, key, done, std::move(room));
@@ -31,13 +31,13 @@ class DiskInbox : public std::enable_shared_from_this<DiskInbox> {
 
   /// Results since the last call.
   Results take() {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return std::exchange(results_, {});
   }
 
  private:
-  std::mutex mutex_;
-  Results results_;  // guarded by mutex_
+  Mutex mutex_;
+  Results results_ GUARDED_BY(mutex_);
 };
 
 }  // namespace pippin::engine

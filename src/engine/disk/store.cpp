@@ -54,18 +54,6 @@ std::int64_t& misses_of(ReadStatus status, DiskStats& stats) {
   return status == ReadStatus::damaged ? stats.damaged : stats.unreadable;
 }
 
-// Gives a lock up for as long as it lives.
-class Unlocked {
- public:
-  explicit Unlocked(std::unique_lock<std::mutex>& lock) : lock_(lock) { lock_.unlock(); }
-  ~Unlocked() { lock_.lock(); }
-  Unlocked(const Unlocked&) = delete;
-  Unlocked& operator=(const Unlocked&) = delete;
-
- private:
-  std::unique_lock<std::mutex>& lock_;
-};
-
 // The store's threads go on, whatever becomes of who is told.
 template <class Call, class... Args>
 void call(const Call& callback, Args&&... args) {
@@ -97,7 +85,7 @@ DiskStore::~DiskStore() { stop(); }
 
 void DiskStore::stop() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     reads_.clear();
   }
@@ -107,17 +95,17 @@ void DiskStore::stop() {
 }
 
 bool DiskStore::contains(EntryKind kind, const Digest& key) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return index_.contains(name_of(kind, key));
 }
 
 std::int64_t DiskStore::count(EntryKind kind) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return index_.count(options_.model, kind);
 }
 
 bool DiskStore::wants(EntryKind kind, const Digest& key) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return wants(name_of(kind, key));
 }
 
@@ -126,7 +114,7 @@ bool DiskStore::wants(const EntryName& name) const {
 }
 
 bool DiskStore::has_room(std::int64_t size) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return takes(size);
 }
 
@@ -141,7 +129,7 @@ bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
   const auto name = name_of(kind, key);
   const auto size = file_size_of(entry);
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const bool wanted = replace ? queued_.count(name) == 0 : wants(name);
     if (!wanted || size > options_.max_bytes) return true;
     if (!takes(size)) return false;
@@ -160,7 +148,7 @@ bool DiskStore::put(EntryKind kind, const Digest& key, Entry&& entry,
 
 void DiskStore::get(EntryKind kind, const Digest& key, Done done, RawBytes&& room) {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     reads_.push_back({name_of(kind, key), std::move(done), std::move(room)});
   }
   readers_wake_.notify_one();
@@ -168,36 +156,38 @@ void DiskStore::get(EntryKind kind, const Digest& key, Done done, RawBytes&& roo
 
 void DiskStore::use(EntryKind kind, std::span<const Digest> keys) {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (const auto& key : keys) count_use(name_of(kind, key));
   }
   writer_wakes_.notify_one();
 }
 
 void DiskStore::count_use(const EntryName& name) {
-  if (const auto time = index_.use(name)) attempt([&] { used_[name] = *time; });
+  if (const auto time = index_.use(name)) attempt([&]() REQUIRES(mutex_) { used_[name] = *time; });
 }
 
 void DiskStore::when_progressed(const std::function<void()>& progressed) {
   auto shared = std::make_shared<const std::function<void()>>(progressed);
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   progressed_ = std::move(shared);
 }
 
-void DiskStore::tell(Lock& lock) {
+void DiskStore::tell() {
   if (!progressed_) return;
   const auto progressed = progressed_;
-  const Unlocked unlocked(lock);
+  const MutexUnlock unlock(mutex_);
   call(*progressed);
 }
 
 void DiskStore::flush() {
-  Lock lock(mutex_);
-  writer_rests_.wait(lock, [this] { return writes_.empty() && used_.empty() && !writer_busy_; });
+  const MutexLock lock(mutex_);
+  writer_rests_.wait(mutex_, [this]() REQUIRES(mutex_) {
+    return writes_.empty() && used_.empty() && !writer_busy_;
+  });
 }
 
 DiskStats DiskStore::stats() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   DiskStats stats = stats_;
   stats.entries = static_cast<std::int64_t>(index_.size());
   stats.bytes = index_.num_bytes();
@@ -206,26 +196,28 @@ DiskStats DiskStore::stats() const {
 
 void DiskStore::write_loop() {
   ignore_file_size_signal();
-  Lock lock(mutex_);
+  const MutexLock lock(mutex_);
   for (;;) {
     writer_busy_ = false;
     if (writes_.empty() && used_.empty()) writer_rests_.notify_all();
-    writer_wakes_.wait(lock, [this] { return stopping_ || !writes_.empty() || !used_.empty(); });
+    writer_wakes_.wait(mutex_, [this]() REQUIRES(mutex_) {
+      return stopping_ || !writes_.empty() || !used_.empty();
+    });
     writer_busy_ = true;
     if (!used_.empty())
-      mark_used(lock);
+      mark_used();
     else if (!writes_.empty())
-      write_next(lock);
+      write_next();
     else
       return;
   }
 }
 
-void DiskStore::write_next(Lock& lock) {
+void DiskStore::write_next() {
   const Write write = std::move(writes_.front());
   writes_.pop_front();
   try {
-    write_to_disk(lock, write);
+    write_to_disk(write);
   } catch (const std::bad_alloc&) {
     lost_a_write();
   } catch (const std::exception& error) {
@@ -233,13 +225,13 @@ void DiskStore::write_next(Lock& lock) {
   }
   stats_.queued_bytes -= file_size_of(write.entry);
   queued_.erase(write.name);
-  tell(lock);
+  tell();
 }
 
-void DiskStore::write_to_disk(Lock& lock, const Write& write) {
-  make_room(lock, file_size_of(write.entry));
+void DiskStore::write_to_disk(const Write& write) {
+  make_room(file_size_of(write.entry));
   {
-    const Unlocked unlocked(lock);
+    const MutexUnlock unlock(mutex_);
     if (options_.before_write) options_.before_write();
     write_entry(options_.directory, write.name, write.entry);
   }
@@ -247,30 +239,31 @@ void DiskStore::write_to_disk(Lock& lock, const Write& write) {
 }
 
 // Evicts before writing, so that the limit holds at every moment.
-void DiskStore::make_room(Lock& lock, std::int64_t size) {
-  if (written_since_listing_ > options_.max_bytes / 8) attempt([&] { list_again(lock); });
+void DiskStore::make_room(std::int64_t size) {
+  if (written_since_listing_ > options_.max_bytes / 8)
+    attempt([&]() REQUIRES(mutex_) { list_again(); });
   while (index_.size() > 0 && index_.num_bytes() + size > options_.max_bytes) {
     const EntryName name = index_.oldest();
     const auto path = path_of(options_.directory, name);  // takes memory: before it is forgotten
     index_.erase(name);
     ++stats_.evictions;
-    const Unlocked unlocked(lock);
+    const MutexUnlock unlock(mutex_);
     std::error_code gone;  // or removed by another process: all the better
     fs::remove(path, gone);
   }
 }
 
 // Learns what other processes wrote and removed meanwhile.
-void DiskStore::list_again(Lock& lock) {
-  mark_used(lock);
+void DiskStore::list_again() {
+  mark_used();
   DiskIndex listed;
   {
-    const Unlocked unlocked(lock);
+    const MutexUnlock unlock(mutex_);
     listed = DiskIndex(list_entries(options_.directory));
   }
   std::swap(index_, listed);
   written_since_listing_ = 0;
-  const Unlocked unlocked(lock);
+  const MutexUnlock unlock(mutex_);
   listed = {};  // takes its time, and nobody waits for it
 }
 
@@ -282,7 +275,7 @@ void DiskStore::wrote(const Write& write) {
   stats_.written_bytes += size;
   const auto time = index_.insert(write.name, size, parent);
   // Kept on disk as well: the file's own time may be as coarse as a clock tick.
-  attempt([&] { used_[write.name] = time; });
+  attempt([&]() REQUIRES(mutex_) { used_[write.name] = time; });
   if (std::exchange(failing_, false)) spdlog::info("[disk_store] writes again");
 }
 
@@ -303,9 +296,9 @@ void DiskStore::lost_a_write() {
 }
 
 // A time that there is no memory for is lost.
-void DiskStore::mark_used(Lock& lock) {
+void DiskStore::mark_used() {
   const auto used = std::exchange(used_, {});
-  const Unlocked unlocked(lock);
+  const MutexUnlock unlock(mutex_);
   std::error_code gone;  // or evicted meanwhile
   for (const auto& each : used)
     attempt(
@@ -314,28 +307,28 @@ void DiskStore::mark_used(Lock& lock) {
 
 void DiskStore::read_loop() {
   ignore_file_size_signal();
-  Lock lock(mutex_);
+  const MutexLock lock(mutex_);
   for (;;) {
-    readers_wake_.wait(lock, [this] { return stopping_ || !reads_.empty(); });
+    readers_wake_.wait(mutex_, [this]() REQUIRES(mutex_) { return stopping_ || !reads_.empty(); });
     if (stopping_) return;
     Read next = std::move(reads_.front());
     reads_.pop_front();
-    auto result = read(lock, next);
+    auto result = read(next);
     {
-      const Unlocked unlocked(lock);
+      const MutexUnlock unlock(mutex_);
       writer_wakes_.notify_one();
       call(next.done, std::move(result));
     }
-    tell(lock);
+    tell();
   }
 }
 
-ReadResult DiskStore::read(Lock& lock, Read& read) {
+ReadResult DiskStore::read(Read& read) {
   const auto& name = read.name;
   const auto before = index_.time_of(name);
   ReadResult result;
   {
-    const Unlocked unlocked(lock);
+    const MutexUnlock unlock(mutex_);
     result = read_file(read);
   }
   if (result.status == ReadStatus::ok) {

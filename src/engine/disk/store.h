@@ -11,14 +11,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
@@ -26,6 +24,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/mutex.h"
 #include "engine/disk/entry.h"
 #include "engine/disk/index.h"
 #include "pippin/engine.h"
@@ -98,44 +97,43 @@ class DiskStore {
     Done done;
     RawBytes room;
   };
-  using Lock = std::unique_lock<std::mutex>;
 
   EntryName name_of(EntryKind kind, const Digest& key) const { return {options_.model, kind, key}; }
-  bool wants(const EntryName& name) const;
-  bool takes(std::int64_t size) const;
-  void tell(Lock& lock);
+  bool wants(const EntryName& name) const REQUIRES(mutex_);
+  bool takes(std::int64_t size) const REQUIRES(mutex_);
+  void tell() REQUIRES(mutex_);
   void write_loop();
-  void write_next(Lock& lock);
-  void write_to_disk(Lock& lock, const Write& write);
-  void make_room(Lock& lock, std::int64_t size);
-  void list_again(Lock& lock);
-  void wrote(const Write& write);
-  void failed_to_write(const char* why);
-  void lost_a_write();
-  void mark_used(Lock& lock);
+  void write_next() REQUIRES(mutex_);
+  void write_to_disk(const Write& write) REQUIRES(mutex_);
+  void make_room(std::int64_t size) REQUIRES(mutex_);
+  void list_again() REQUIRES(mutex_);
+  void wrote(const Write& write) REQUIRES(mutex_);
+  void failed_to_write(const char* why) REQUIRES(mutex_);
+  void lost_a_write() REQUIRES(mutex_);
+  void mark_used() REQUIRES(mutex_);
   void read_loop();
-  ReadResult read(Lock& lock, Read& read);
+  ReadResult read(Read& read) REQUIRES(mutex_);
   ReadResult read_file(Read& read) const;
   void stop();
-  void count_use(const EntryName& name);
+  void count_use(const EntryName& name) REQUIRES(mutex_);
 
   const DiskStoreOptions options_;
-  mutable std::mutex mutex_;
-  std::condition_variable writer_wakes_, readers_wake_, writer_rests_;
-  DiskIndex index_;           // guarded by mutex_
-  std::deque<Write> writes_;  // guarded by mutex_
-  std::unordered_set<EntryName, EntryNameHash>
-      queued_;              // guarded by mutex_: of writes_ and the one being written
-  std::deque<Read> reads_;  // guarded by mutex_
-  std::unordered_map<EntryName, FileTime, EntryNameHash>
-      used_;                                // guarded by mutex_: to be kept on disk
+  mutable Mutex mutex_;
+  ConditionVariable writer_wakes_, readers_wake_, writer_rests_;
+  DiskIndex index_ GUARDED_BY(mutex_);
+  std::deque<Write> writes_ GUARDED_BY(mutex_);
+  std::unordered_set<EntryName, EntryNameHash> queued_
+      GUARDED_BY(mutex_);  // of writes_ and the one being written
+  std::deque<Read> reads_ GUARDED_BY(mutex_);
+  std::unordered_map<EntryName, FileTime, EntryNameHash> used_
+      GUARDED_BY(mutex_);                   // to be kept on disk
   std::int64_t written_since_listing_ = 0;  // the writer's
-  bool writer_busy_ = false;                // guarded by mutex_
-  bool failing_ = false;                    // guarded by mutex_: the last write failed
-  std::chrono::steady_clock::time_point paused_until_{};     // guarded by mutex_
-  std::shared_ptr<const std::function<void()>> progressed_;  // guarded by mutex_; null: nobody asks
-  bool stopping_ = false;                                    // guarded by mutex_
-  DiskStats stats_;                                          // guarded by mutex_
+  bool writer_busy_ GUARDED_BY(mutex_) = false;
+  bool failing_ GUARDED_BY(mutex_) = false;  // the last write failed
+  std::chrono::steady_clock::time_point paused_until_ GUARDED_BY(mutex_){};
+  std::shared_ptr<const std::function<void()>> progressed_ GUARDED_BY(mutex_);  // null: nobody asks
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  DiskStats stats_ GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };
 

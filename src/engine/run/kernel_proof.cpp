@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "engine/run/replay.h"
 #include "engine/run/sampler.h"
@@ -210,8 +212,46 @@ std::vector<int> row_counts(const ProofOptions& options) {
   return counts;
 }
 
-gpu::Proof step_proof(const models::Model& model, const ProofOptions& options, int rows) {
-  return {gpu::step_use(model.traits().vocab_size, rows, options.kv.dtype), 0, 0, 0, 0, {}};
+// Of what makes a step: each operation that the model uses and whose it is, and how many layers there are.
+std::uint64_t hash_of(const models::Model& model, const ProofOptions& options,
+                      const std::vector<gpu::Proof>& tried) {
+  Hasher hasher;
+  hasher.update_value(static_cast<std::uint64_t>(model.traits().layers.size()));
+  for (const int number : {options.page_size, options.max_batch_tokens, options.kv.bits})
+    hasher.update_value(number);
+  for (const auto& proof : tried) {
+    hasher.update_value(static_cast<int>(proof.use.operation));
+    hasher.update_value(static_cast<int>(proof.use.dtype));
+    hasher.update_value(proof.use.numbers);
+    hasher.update_value(static_cast<int>(gpu::chosen(proof.use)));
+  }
+  std::uint64_t hash = 0;
+  const auto digest = hasher.finish();
+  std::memcpy(&hash, digest.data(), sizeof hash);
+  return hash;
+}
+
+// The steps' proofs, nothing found out yet.
+std::vector<gpu::Proof> unproved_steps(const models::Model& model, const ProofOptions& options,
+                                       const std::vector<gpu::Proof>& tried) {
+  const auto hash = hash_of(model, options, tried);
+  std::vector<gpu::Proof> steps;
+  for (const int rows : row_counts(options))
+    steps.push_back(
+        {gpu::step_use(model.traits().vocab_size, rows, options.kv.dtype, hash), 0, 0, 0, 0, {}});
+  return steps;
+}
+
+// Those of `known`, where all are.
+std::optional<std::vector<gpu::Proof>> known_steps(std::vector<gpu::Proof> steps,
+                                                   const std::vector<gpu::Proof>& known) {
+  for (auto& step : steps) {
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& proof) { return proof.use == step.use; });
+    if (found == known.end()) return {};
+    step = *found;
+  }
+  return steps;
 }
 
 }  // namespace
@@ -226,8 +266,12 @@ std::vector<gpu::Proof> prove_kernels(const models::Model& model, const ProofOpt
   return trial.proofs();
 }
 
-std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptions& options) {
+std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptions& options,
+                                    const std::vector<gpu::Proof>& tried,
+                                    const std::vector<gpu::Proof>& known) {
   const int calls = (options.calls + 3) / 4;
+  const auto steps = unproved_steps(model, options, tried);
+  if (auto kept = known_steps(steps, known)) return std::move(*kept);
   std::vector<gpu::Proof> proofs;
   try {
     Side own(model, options);
@@ -235,8 +279,9 @@ std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptio
       const gpu::UseExecutorHere none(nullptr);
       return Side(model, options);
     }();
-    for (const int rows : row_counts(options)) {
-      auto& proof = proofs.emplace_back(step_proof(model, options, rows));
+    for (const auto& step : steps) {
+      const int rows = step.use.numbers[0];
+      auto& proof = proofs.emplace_back(step);
       const auto mine = own.decode(rows);
       proof.own_us = own.time(rows, calls);
       const gpu::UseExecutorHere none(nullptr);
@@ -244,7 +289,7 @@ std::vector<gpu::Proof> prove_steps(const models::Model& model, const ProofOptio
       proof.mlx_us = mlx.time(rows, calls);
     }
   } catch (const std::exception& thrown) {
-    if (proofs.empty()) proofs.push_back(step_proof(model, options, 1));
+    if (proofs.empty()) proofs.push_back(steps.front());
     proofs.back().failure = thrown.what();
   }
   return proofs;
@@ -280,8 +325,8 @@ bool steps_pay(const std::vector<gpu::Proof>& steps) {
 }
 
 // Those of other models stay.
-void keep(const std::vector<gpu::Proof>& known, const std::vector<gpu::Proof>& proofs,
-          const std::filesystem::path& file) {
+void keep(const std::vector<gpu::Proof>& proofs, const std::filesystem::path& file) {
+  const auto known = gpu::read_proofs(file);
   std::map<gpu::Use, gpu::Proof> all;
   for (const auto* some : {&known, &proofs})
     for (const auto& proof : *some) all.insert_or_assign(proof.use, proof);
@@ -339,7 +384,7 @@ void ChosenKernels::prove(const models::Model& model, const ProofOptions& option
   const auto known = gpu::read_proofs(file);
   spdlog::info("[gpu] comparing our kernels with MLX's operations (half a minute for a new model)");
   const auto proofs = prove_kernels(model, options, known);
-  keep(known, proofs, file);
+  keep(proofs, file);
   const bool replayed = gpu::executor()->make_player() != nullptr;
   std::vector<gpu::Use> own;
   for (const auto& proof : proofs) {
@@ -349,8 +394,9 @@ void ChosenKernels::prove(const models::Model& model, const ProofOptions& option
     report(proof, used);
   }
   gpu::use_only(own);
-  const auto steps = prove_steps(model, options);
+  const auto steps = prove_steps(model, options, proofs, known);
   in_use.reset();
+  keep(steps, file);
   const bool right =
       std::all_of(steps.begin(), steps.end(), [](const auto& s) { return s.right(); });
   const bool steps_used = right && (wanted == GpuKernels::own || steps_pay(steps));

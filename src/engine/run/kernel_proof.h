@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/gpu/choice.h"
+#include "kernels/gpu/kept_proofs.h"
 #include "models/model.h"
 #include "nn/model_state.h"
 #include "pippin/engine.h"
@@ -28,9 +28,12 @@ std::vector<kernels::gpu::Proof> prove_kernels(const models::Model& model,
                                                std::vector<kernels::gpu::Proof> known = {});
 
 /// Decode steps of 1, 2, 4 ... max_sequences rows, by our kernels as they are chosen now and by MLX's operations: what no single operation shows, such
-/// as a kernel that runs before another's result is there. Compiles what steps of so many rows want. Ends with the first that fails.
+/// as a kernel that runs before another's result is there. Ends with the first that fails. `tried`: the operations that prove_kernels tried. Nothing is
+/// run where `known` has all these steps, of the same operations by the same side.
 std::vector<kernels::gpu::Proof> prove_steps(const models::Model& model,
-                                             const ProofOptions& options);
+                                             const ProofOptions& options,
+                                             const std::vector<kernels::gpu::Proof>& tried = {},
+                                             const std::vector<kernels::gpu::Proof>& known = {});
 
 /// The kernels that a model runs with. On the thread that calls MLX.
 class ChosenKernels {

@@ -101,6 +101,28 @@ TEST_F(KernelProof, EveryOperationOfAModelIsTried) {
   }
 }
 
+// What would be run throws: nothing is, where the same steps are known.
+TEST_F(KernelProof, KnownStepsAreNotRunAgain) {
+  const auto model = load("qwen3-mlx-8bit");
+  std::vector<gpu::Proof> proofs, known;
+  {
+    const gpu::UseExecutor use(gpu::emulated_executor());
+    proofs = prove_kernels(*model, options_);
+    use_right(proofs);
+    known = prove_steps(*model, options_, proofs);
+  }
+  const gpu::UseExecutor use(std::make_unique<Spoiled>("product", true));
+  const auto again = prove_steps(*model, options_, proofs, known);
+  EXPECT_TRUE(again.size() == known.size() && all_right(again));
+  EXPECT_FALSE(all_right(prove_steps(*model, options_, proofs)));
+  std::erase_if(proofs,
+                [](const auto& proof) { return proof.use.operation == gpu::Operation::norm; });
+  use_right(proofs);
+  EXPECT_FALSE(all_right(prove_steps(*model, options_, proofs, known))) << "of other operations";
+  use_right({});
+  EXPECT_TRUE(all_right(prove_steps(*model, options_, proofs, known))) << "MLX's, and run";
+}
+
 class KernelProofs : public KernelProof, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(KernelProofs, AreRight) {

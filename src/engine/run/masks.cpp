@@ -32,7 +32,7 @@ StepMasks::StepMasks(const Batch& batch, std::int64_t vocabulary, MaskThreads* t
     masks_[i].resize(text::mask_words(vocabulary));
     if (!threads) continue;
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       ++unfilled_;
     }
     threads->pool().post([this, i] { fill_and_tell(i); });
@@ -46,13 +46,13 @@ void StepMasks::fill(std::size_t row) {
 void StepMasks::fill_and_tell(std::size_t row) {
   fill(row);
   // With the lock held: whoever waits may destroy this as soon as it is released.
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (--unfilled_ == 0) filled_.notify_all();
 }
 
 void StepMasks::wait() {
-  std::unique_lock lock(mutex_);
-  filled_.wait(lock, [this] { return unfilled_ == 0; });
+  MutexLock lock(mutex_);
+  filled_.wait(mutex_, [this]() REQUIRES(mutex_) { return unfilled_ == 0; });
 }
 
 std::span<const std::uint32_t> StepMasks::row(std::size_t i) {

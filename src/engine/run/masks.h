@@ -2,14 +2,13 @@
 // the step, its own threads do so before they sample: what one more thread takes from them costs more than it finds out.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/thread_pool.h"
 #include "engine/schedule/scheduler.h"
 
@@ -47,9 +46,9 @@ class StepMasks {
   std::vector<Constraint*> constraints_;  ///< of each row, null where it has none
   std::vector<std::vector<std::uint32_t>> masks_;
   bool any_ = false;
-  std::mutex mutex_;
-  std::condition_variable filled_;
-  int unfilled_ = 0;  // guarded by mutex_
+  Mutex mutex_;
+  ConditionVariable filled_;
+  int unfilled_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace pippin::engine

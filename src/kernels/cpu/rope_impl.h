@@ -110,15 +110,25 @@ inline Heads heads_of(const QkvRows& rows, const float* x, const float* norm, in
           whole ? inverse_rms(x, count * rows.pools.head_dim, rows.eps) : 1.0f};
 }
 
-// One head of one row to out.
+// x [D] times weight [D].
+inline void weigh(const float* weight, int head_dim, float* x) {
+  for (int i = 0; i < head_dim; i += 16) {
+    const int n = at_most_16(head_dim - i);
+    store_piece(x + i, load_piece(x + i, n) * load_piece(weight + i, n), n);
+  }
+}
+
+// One head of one row to out. Rotation leaves a head's root mean square as it is.
 inline void turn_head(const QkvRows& rows, std::int64_t row, const Heads& heads, int head,
                       float* out) {
   const int head_dim = rows.pools.head_dim, half = rows.rotary_dim / 2;
   const float* x = heads.x + static_cast<std::int64_t>(head) * head_dim;
   const bool whole = rows.norms == HeadNorms::whole_row;
+  const bool after = rows.norms == HeadNorms::each_head_after_rotation;
   const float* weight = heads.norm && whole ? heads.norm + head * head_dim : heads.norm;
+  if (after) weight = nullptr;
   float factor = heads.factor;
-  if (rows.norms == HeadNorms::each_head) factor = inverse_rms(x, head_dim, rows.eps);
+  if (after || rows.norms == HeadNorms::each_head) factor = inverse_rms(x, head_dim, rows.eps);
   const float *cos = rows.cos + row * half, *sin = rows.sin + row * half;
   const int begin = rows.rotary_begin;
   if (begin > 0) turn(x, begin, factor * heads.scale, weight, nullptr, nullptr, 0, out);
@@ -128,6 +138,7 @@ inline void turn_head(const QkvRows& rows, std::int64_t row, const Heads& heads,
                     out + begin);
   else
     turn(x + begin, head_dim - begin, factor * heads.scale, weight, cos, sin, half, out + begin);
+  if (after && heads.norm) weigh(heads.norm, head_dim, out);
 }
 
 // value [D] to out, divided by its root mean square unless eps < 0.

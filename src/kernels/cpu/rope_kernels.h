@@ -8,9 +8,9 @@
 
 namespace pippin::cpu {
 
-/// What is divided by its root mean square before rotation: nothing, every query and key head, or a row's query heads and its key heads
-/// as a whole.
-enum class HeadNorms { none, each_head, whole_row };
+/// What is divided by its root mean square: nothing, every query and key head, or a row's query heads and its key heads as a whole; before
+/// rotation, or after it.
+enum class HeadNorms { none, each_head, whole_row, each_head_after_rotation };
 
 /// What a projection's row holds behind its queries.
 enum class KeyValues {

@@ -27,7 +27,8 @@ struct Shape {
   bool value_norms = false;
 };
 
-constexpr auto none = HeadNorms::none, each = HeadNorms::each_head, whole = HeadNorms::whole_row;
+constexpr auto none = HeadNorms::none, each = HeadNorms::each_head, whole = HeadNorms::whole_row,
+               after = HeadNorms::each_head_after_rotation;
 
 // Head `head` of `count` in x by the definitions.
 std::vector<double> turn_naive(const float* x, int head, int count, const Shape& s,
@@ -36,6 +37,7 @@ std::vector<double> turn_naive(const float* x, int head, int count, const Shape&
   const std::size_t D = static_cast<std::size_t>(s.head_dim),
                     at = static_cast<std::size_t>(head) * D;
   std::vector<double> y(x + at, x + at + D);
+  const bool is_after = s.norms == after;
   if (s.norms != none) {
     const bool all = s.norms == whole;
     const std::size_t begin = all ? 0 : at, width = all ? static_cast<std::size_t>(count) * D : D;
@@ -44,7 +46,8 @@ std::vector<double> turn_naive(const float* x, int head, int count, const Shape&
       squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + eps);
     for (std::size_t d = 0; d < D; ++d)
-      y[d] *= factor * (s.weights ? static_cast<double>(weights[all ? at + d : d]) : 1.0);
+      y[d] *=
+          factor * (s.weights && !is_after ? static_cast<double>(weights[all ? at + d : d]) : 1.0);
   }
   for (auto& v : y) v *= scale;
   const auto half = static_cast<std::size_t>(s.rotary_dim / 2);
@@ -54,6 +57,8 @@ std::vector<double> turn_naive(const float* x, int head, int count, const Shape&
     a = first * c - b * t;
     b = b * c + first * t;
   }
+  for (std::size_t d = 0; is_after && s.weights && d < D; ++d)
+    y[d] *= static_cast<double>(weights[d]);
   return y;
 }
 
@@ -178,6 +183,7 @@ TEST_P(RopeTest, QuantizedPagesHoldWhatIsNear) {
     check({19, 5, 5, 80, 80, 3, format, none}, 1);
     check({7, 2, 2, 72, 72, 1, format, each}, 1);
     check({30, 3, 1, 8, 8, 16, format, each}, 3);
+    check({11, 3, 1, 24, 24, 16, format, after}, 2);
     check({5, 2, 1, 256, 64, 48, format, each}, 1);
     check({3, 2, 1, 24, 0, 2, format, each}, 1);
     check({9, 3, 1, 512, 512, 16, format, each, false, true, false, KeyValues::one, true}, 2);

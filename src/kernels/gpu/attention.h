@@ -35,11 +35,11 @@ inline constexpr int chunk_rows = 64;
 
 /// A step's prompt chunks.
 struct Chunks {
-  mx::array
-      table;  ///< int32 [S, P], P a multiple of 8: page numbers of each chunk's context, padded with any
-  mx::array
-      places;  ///< int32 [N, 8], a group of threads each, those with the longest contexts first: the first row of q, rows (at most
-      ///< chunk_rows), the first row's place in its context, the chunk, the first row of the output
+  /// int32 [S, P], P a multiple of 8: page numbers of each chunk's context, padded with any.
+  mx::array table;
+  /// int32 [N, 8], for a group of threads each: the first row of q, how many rows (at most chunk_rows), the first row's place in its context,
+  /// the chunk, the first row of the output. Those with the longest contexts come first.
+  mx::array places;
   int rows;  ///< of all chunks
   int page_size;
 };

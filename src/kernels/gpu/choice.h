@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
@@ -24,7 +23,8 @@ struct Use {
   Operation operation;
   mx::Dtype::Val dtype;  ///< of its first argument
   /// rows() of a step and, of attention: heads, their keys' heads, numbers of a head; of a product: outputs, inputs, bits, 1 with a residual;
-  /// of sampling: the width, 1 with filters, 2 with edits or masks, too; of all others: the width.
+  /// of sampling: the width, 1 with filters, 2 with edits or masks, too; of a step: the
+  /// vocabulary, a hash; of all others: the width.
   std::array<int, 5> numbers;
   bool operator==(const Use&) const = default;
   bool operator<(const Use& other) const {
@@ -43,8 +43,8 @@ Use use_of(Operation operation, const mx::array& x, int width);
 struct SamplingKind;
 Use sampling_use(const mx::array& logits, const SamplingKind& kind);
 
-/// The use that stands for a whole step of decode rows.
-Use step_use(std::int64_t vocab_size, int rows, mx::Dtype arithmetic);
+/// The use that stands for a whole step of decode rows. operations: a hash of what such steps consist of.
+Use step_use(std::int64_t vocab_size, int rows, mx::Dtype arithmetic, std::uint64_t operations);
 
 /// As people read it: "product of 4 x 1024 by 4096, 4 bits, bfloat16".
 std::string text_of(const Use& use);
@@ -85,6 +85,9 @@ class Trial {
   ~Trial();
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
+
+  /// The calling thread's; null where there is none.
+  static Trial* running();
 
   /// Of the uses that came up, in their order.
   std::vector<Proof> proofs() const;
@@ -127,29 +130,5 @@ mx::array proved_one(const Use& use, const Own& own, const Mlx& mlx) {
 
 /// Sets a step's error, of logits [R, V], and its bound: rounding adds up over the layers.
 void measure_step(const mx::array& own, const mx::array& mlx, Proof& proof);
-
-/// Proofs of this GPU, MLX and source, as a file has them; none where it is absent or damaged.
-std::vector<Proof> read_proofs(const std::filesystem::path& file);
-/// What can't be written is left out.
-void write_proofs(const std::filesystem::path& file, const std::vector<Proof>& proofs);
-/// A trial under way, as a file beside the proofs says: a kernel may take the whole process with it, and the next start shall not try again.
-class Attempt {
- public:
-  explicit Attempt(const std::filesystem::path& proofs);
-  ~Attempt();  ///< the trial came to its end
-  Attempt(const Attempt&) = delete;
-  Attempt& operator=(const Attempt&) = delete;
-  /// Whether a process that is no more began a trial and did not end it. The file stays then.
-  bool died_before() const { return died_before_; }
-  /// Lets the next start try again.
-  static void forget(const std::filesystem::path& proofs);
-
- private:
-  std::filesystem::path file_;
-  bool died_before_ = false;
-};
-
-/// Where they are kept: the user's cache folder, by GPU, MLX's version and our kernels' texts. Empty where there is no such folder.
-std::filesystem::path proofs_file();
 
 }  // namespace pippin::kernels::gpu

@@ -17,7 +17,15 @@ struct SampleState {
   ulong target;  // what shall be kept
 };
 
-FN float sample_number(float x) { return x == x ? x : -INFINITE; }
+// Sixteen logits at once, so that a thread waits for them together; -infinity from `end` on.
+template <typename T>
+FN void sample_load(DEVICE const T* numbers, int first, int step, int end, THREAD float* to) {
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const int at = first + i * step;
+    const float x = at < end ? float(numbers[at]) : -INFINITE;
+    to[i] = x == x ? x : -INFINITE;
+  }
+}
 
 FN uint sample_key(float x) {
   const uint bits = bits_of(x);
@@ -143,13 +151,17 @@ FN SampleState sample_narrowed(SampleState s, SampleRow row, DEVICE const uint* 
     s.target = sample_part_of(total, row.top_p);
     if (s.target == 0u) s.target = 1u;
   }
-  uint digit = 64u;
-  ulong mine = 0u;
-  do {
-    s.above += mine;
-    mine = sample_shared_pair(pairs, 260u + --digit);
-  } while (digit > 0u && s.above + mine < s.target);
-  s.prefix |= digit << uint(level[2]);
+  if (tid < 64u) {  // the digit where the sum from above reaches the target
+    ulong above = s.above;
+    for (uint i = tid + 1u; i < 64u; ++i) above += sample_shared_pair(pairs, 260u + i);
+    if (above < s.target && (above + sum >= s.target || tid == 0u)) {
+      sample_set_shared_pair(pairs, 324u, above);
+      sample_set_shared_pair(pairs, 325u, ulong(tid));
+    }
+  }
+  group_barrier();
+  s.above = sample_shared_pair(pairs, 324u);
+  s.prefix |= uint(sample_shared_pair(pairs, 325u)) << uint(level[2]);
   return s;
 }
 
@@ -212,12 +224,13 @@ FN void sample_bins(DEVICE const T* x, DEVICE const float* found, DEVICE const i
   DEVICE const T* numbers = x + at_row * ulong(width);
   const int begin = int(group.x) * 4096, end = min(begin + 4096, width);
   const uint settled = uint(level[3]), digits = uint(level[4]), shift = uint(level[2]);
+  float mine[16];
+  sample_load(numbers, begin + int(tid), 256, end, mine);
   ulong kept = 0u;
-  for (int i = begin + int(tid); i < end; i += 256) {
-    const float number = sample_number(float(numbers[i]));
-    const uint key = sample_key(number) >> LOW;
-    if ((key & settled) != s.prefix) continue;
-    const ulong weight = by_weight ? sample_weight(sample_exponent(number, row)) : 1u;
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const uint key = sample_key(mine[i]) >> LOW;
+    if ((key & settled) != s.prefix || begin + int(tid) + 256 * i >= end) continue;
+    const ulong weight = by_weight ? sample_weight(sample_exponent(mine[i], row)) : 1u;
     if (key > s.cut) kept += weight;  // of the first level, which looks at all
     const uint at = ((key >> shift) & digits) * 32u + tid % 32u;  // a lane has bins of its own
     shared_add(lanes + at, uint(weight & 0xfffffu));
@@ -273,11 +286,12 @@ FN void sample_sums(DEVICE const T* x, DEVICE const float* found, DEVICE const i
   s = sample_cut<LOW>(s, row, before);
   DEVICE const T* numbers = x + at_row * ulong(width);
   const int begin = int(group.x) * 4096, end = min(begin + 4096, width);
+  float mine[16];
+  sample_load(numbers, begin + int(tid), 256, end, mine);
   ulong weight = 0u, ties = 0u;
-  for (int i = begin + int(tid); i < end; i += 256) {
-    const float number = sample_number(float(numbers[i]));
-    const uint key = sample_key(number) >> LOW;
-    const float exponent = sample_exponent(number, row);
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const uint key = sample_key(mine[i]) >> LOW;
+    const float exponent = sample_exponent(mine[i], row);
     if (key < s.cut || !(exponent >= row.least)) continue;
     if (key == s.cut)
       ties += 1u;
@@ -347,13 +361,14 @@ FN void sample_draw(DEVICE const T* x, DEVICE const float* found, DEVICE const i
   }
   // A thread has 16 tokens, one behind the other.
   DEVICE const T* numbers = x + at_row * ulong(width);
-  const int begin = min(part * 4096 + 16 * int(tid), width), end = min(begin + 16, width);
+  const int begin = min(part * 4096 + 16 * int(tid), width);
+  float mine[16];
+  sample_load(numbers, begin, 1, width, mine);
   ulong weight = 0u;
   ties = 0u;
-  for (int i = begin; i < end; ++i) {
-    const float number = sample_number(float(numbers[i]));
-    const uint key = sample_key(number) >> LOW;
-    const float exponent = sample_exponent(number, row);
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const uint key = sample_key(mine[i]) >> LOW;
+    const float exponent = sample_exponent(mine[i], row);
     if (key < cut || !(exponent >= row.least)) continue;
     if (key == cut)
       ties += 1u;
@@ -364,14 +379,14 @@ FN void sample_draw(DEVICE const T* x, DEVICE const float* found, DEVICE const i
   weight += min(ties, left) * at_cut;
   before += sample_before(weight, pairs, tid);
   if (before <= target && before + weight > target) {
-    for (int i = begin; i < end && before <= target; ++i) {
-      const float number = sample_number(float(numbers[i]));
-      const uint key = sample_key(number) >> LOW;
-      const float exponent = sample_exponent(number, row);
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const uint key = sample_key(mine[i]) >> LOW;
+      const float exponent = sample_exponent(mine[i], row);
       if (key < cut || (key == cut && left == 0u) || !(exponent >= row.least)) continue;
       if (key == cut) left -= 1u;
-      before += sample_weight(exponent);
-      if (before > target) chosen[0] = i;
+      const ulong sum = before + sample_weight(exponent);
+      if (before <= target && sum > target) chosen[0] = begin + i;
+      before = sum;
     }
   }
   group_barrier();

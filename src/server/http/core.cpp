@@ -101,7 +101,7 @@ void remove_deserted(asio::io_context& io, const asio::local::stream_protocol::e
 void ExchangeCount::add(int change) {
   bool trims = false;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     count_ += change;
     if (count_ == 0) {
       trims = std::exchange(had_large_, false);
@@ -112,13 +112,13 @@ void ExchangeCount::add(int change) {
 }
 
 void ExchangeCount::note_large_body() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   had_large_ = true;
 }
 
 bool ExchangeCount::wait_until_none(std::chrono::milliseconds patience) {
-  std::unique_lock lock(mutex_);
-  return none_.wait_for(lock, patience, [this] { return count_ == 0; });
+  MutexLock lock(mutex_);
+  return none_.wait_for(mutex_, patience, [this]() REQUIRES(mutex_) { return count_ == 0; });
 }
 
 HttpCore::HttpCore(const HttpOptions& options, ThreadPool& pool)

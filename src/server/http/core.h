@@ -9,17 +9,16 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/byte_budget.h"
+#include "base/mutex.h"
 #include "server/http/server.h"
 #include "server/http/transport.h"
 #include "server/http/waiting.h"
@@ -47,10 +46,10 @@ class ExchangeCount {
   bool wait_until_none(std::chrono::milliseconds patience);
 
  private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  int count_ = 0;           // guarded by mutex_
-  bool had_large_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  ConditionVariable none_;
+  int count_ GUARDED_BY(mutex_) = 0;
+  bool had_large_ GUARDED_BY(mutex_) = false;
 };
 
 /// Owns the io_context, the listening socket and the I/O thread. Connections hold it, so that

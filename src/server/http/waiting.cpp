@@ -11,7 +11,7 @@ constexpr std::chrono::seconds header_is_late{1};
 std::optional<std::uint64_t> WaitingConnections::add(std::uint64_t number,
                                                      const std::string& address, Stage stage,
                                                      Clock::time_point now) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto known = entries_.find(number); known != entries_.end()) forget(known);
   const auto entry = entries_.emplace(number, Entry{address, stage, ++next_turn_}).first;
   try {
@@ -32,12 +32,12 @@ void WaitingConnections::enqueue(const Entry& entry, const Turn& turn) {
 }
 
 void WaitingConnections::remove(std::uint64_t number) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto known = entries_.find(number); known != entries_.end()) forget(known);
 }
 
 std::optional<std::uint64_t> WaitingConnections::take_oldest(Clock::time_point now) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (headers_.empty() && idle_.empty()) return {};
   if (headers_.empty()) return take(idle_.begin()->second.number);
   const Turn& header = headers_.begin()->second;

@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
+
+#include "base/mutex.h"
 
 namespace pippin::server {
 
@@ -46,17 +47,19 @@ class WaitingConnections {
   };
   using Queue = std::map<std::uint64_t, Turn>;  // by turn: the oldest first
 
-  void enqueue(const Entry& entry, const Turn& turn);
-  void forget(std::map<std::uint64_t, Entry>::iterator entry);
-  std::uint64_t take(std::uint64_t number);
-  Queue& of_stage(Stage stage) { return stage == Stage::header ? headers_ : idle_; }
+  void enqueue(const Entry& entry, const Turn& turn) REQUIRES(mutex_);
+  void forget(std::map<std::uint64_t, Entry>::iterator entry) REQUIRES(mutex_);
+  std::uint64_t take(std::uint64_t number) REQUIRES(mutex_);
+  Queue& of_stage(Stage stage) REQUIRES(mutex_) {
+    return stage == Stage::header ? headers_ : idle_;
+  }
 
   const std::size_t max_per_address_;
-  std::mutex mutex_;
-  std::uint64_t next_turn_ = 0;              // guarded, as all below
-  std::map<std::uint64_t, Entry> entries_;   // by number
-  Queue headers_, idle_;                     // by stage
-  std::map<std::string, Queue> by_address_;  // those at Stage::header
+  Mutex mutex_;
+  std::uint64_t next_turn_ GUARDED_BY(mutex_) = 0;
+  std::map<std::uint64_t, Entry> entries_ GUARDED_BY(mutex_);   // by number
+  Queue headers_ GUARDED_BY(mutex_), idle_ GUARDED_BY(mutex_);  // by stage
+  std::map<std::string, Queue> by_address_ GUARDED_BY(mutex_);  // those at Stage::header
 };
 
 }  // namespace pippin::server

@@ -128,15 +128,19 @@ TraceWriter::TraceWriter(const std::filesystem::path& file, const TraceOptions& 
 
 TraceWriter::~TraceWriter() { close(); }
 
-void TraceWriter::add(const StepRecord& step) { add_to(steps_, step); }
+void TraceWriter::add(const StepRecord& step) {
+  const MutexLock lock(mutex_);
+  add_to(steps_, step);
+}
 
 void TraceWriter::add(const RequestRecord& request) {
-  if (request.times.submitted != Time{}) add_to(requests_, request);
+  if (request.times.submitted == Time{}) return;
+  const MutexLock lock(mutex_);
+  add_to(requests_, request);
 }
 
 template <class Record>
 void TraceWriter::add_to(std::vector<Record>& waiting, const Record& record) {
-  std::lock_guard lock(mutex_);
   try {
     if (!stopping_ && waiting.size() < options_.max_waiting) return waiting.push_back(record);
   } catch (const std::bad_alloc&) {  // whoever is traced goes on
@@ -146,7 +150,7 @@ void TraceWriter::add_to(std::vector<Record>& waiting, const Record& record) {
 
 void TraceWriter::close() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   stop_.notify_one();
@@ -160,8 +164,8 @@ void TraceWriter::write() {
     steps.clear();
     requests.clear();
     {
-      std::unique_lock lock(mutex_);
-      stop_.wait_for(lock, interval, [this] { return stopping_; });
+      MutexLock lock(mutex_);
+      stop_.wait_for(mutex_, interval, [this]() REQUIRES(mutex_) { return stopping_; });
       steps_.swap(steps);
       requests_.swap(requests);
       stopping = stopping_;
@@ -169,14 +173,15 @@ void TraceWriter::write() {
     try {
       put(text_of(steps, requests));
     } catch (const std::exception&) {  // no memory
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       dropped_ += static_cast<std::int64_t>(steps.size() + requests.size());
     }
   }
   out_ << "\n]\n";
   out_.close();
+  const MutexLock lock(mutex_);
   if (dropped_ > 0)
-    insist([this] {
+    insist([this]() REQUIRES(mutex_) {
       spdlog::warn("[trace] {} steps and requests are missing: too many at once, or no memory",
                    dropped_);
     });

@@ -1,15 +1,14 @@
 // A trace of the engine's steps and the server's requests, for ui.perfetto.dev or chrome://tracing.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "pippin/step.h"
 #include "server/observe/request_record.h"
 
@@ -43,7 +42,7 @@ class TraceWriter {
 
  private:
   template <class Record>
-  void add_to(std::vector<Record>& waiting, const Record& record);
+  void add_to(std::vector<Record>& waiting, const Record& record) REQUIRES(mutex_);
   void write();
   std::string text_of(const std::vector<StepRecord>& steps,
                       const std::vector<RequestRecord>& requests);
@@ -53,12 +52,12 @@ class TraceWriter {
   const TraceOptions options_;
   const StepRecord::Time start_;
 
-  std::mutex mutex_;
-  std::condition_variable stop_;
-  std::vector<StepRecord> steps_;        // guarded by mutex_
-  std::vector<RequestRecord> requests_;  // guarded by mutex_
-  std::int64_t dropped_ = 0;             // guarded by mutex_
-  bool stopping_ = false;                // guarded by mutex_
+  Mutex mutex_;
+  ConditionVariable stop_;
+  std::vector<StepRecord> steps_ GUARDED_BY(mutex_);
+  std::vector<RequestRecord> requests_ GUARDED_BY(mutex_);
+  std::int64_t dropped_ GUARDED_BY(mutex_) = 0;
+  bool stopping_ GUARDED_BY(mutex_) = false;
 
   std::ofstream out_;              // the writer's, as what follows
   std::int64_t num_bytes_ = 0;     // written

@@ -97,7 +97,7 @@ ResponseFolder::ResponseFolder(fs::path folder, std::int64_t max_bytes)
     throw Error(Code::invalid_argument, "can't keep responses in '" + folder_.string() + "'");
   write_file(folder_ / probe_name, "pippin");
   fs::remove(folder_ / probe_name, error);
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   make_room();
 }
 
@@ -111,7 +111,7 @@ void ResponseFolder::write(const StoredResponse& response) {
                       {"output", response.output},
                       {"response", response.response}};
   const std::string text = with_checksum(json::serialize(object));
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   try {
     write_file(file_of(response.id), text);
   } catch (const Error& error) {

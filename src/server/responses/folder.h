@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <string>
+
+#include "base/mutex.h"
 
 namespace pippin::server {
 
@@ -27,12 +28,12 @@ class ResponseFolder {
 
  private:
   std::filesystem::path file_of(const std::string& id) const;
-  void make_room();  // mutex_ held
+  void make_room() REQUIRES(mutex_);
 
   const std::filesystem::path folder_;
   const std::int64_t max_bytes_;
-  std::mutex mutex_;
-  std::int64_t bytes_ = 0;  // guarded; of the files, at most what is said
+  Mutex mutex_;
+  std::int64_t bytes_ GUARDED_BY(mutex_) = 0;  // of the files, at most what is said
 };
 
 }  // namespace pippin::server

@@ -81,7 +81,7 @@ StoredResponsePtr ResponseStore::find_in_folder(const std::string& id, const std
 
 bool ResponseStore::erase(const std::string& id, const std::string& owner) {
   const bool was_on_disk = folder_ && folder_->erase(id, owner);
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end() || (*found->second)->owner != owner) return was_on_disk;
   remove(found->second);
@@ -94,7 +94,7 @@ void ResponseStore::keep(std::shared_ptr<StoredResponse> response) {
                kept.response.size();
   Entries added;
   added.push_front(std::move(response));
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto [place, is_new] = by_id_.try_emplace(kept.id, added.begin());
   // Nothing has changed before, and what follows takes no memory.
   if (!is_new) entries_.erase(std::exchange(place->second, added.begin()));
@@ -105,7 +105,7 @@ void ResponseStore::keep(std::shared_ptr<StoredResponse> response) {
 }
 
 StoredResponsePtr ResponseStore::find_in_memory(const std::string& id, const std::string& owner) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end() || (*found->second)->owner != owner) return nullptr;
   entries_.splice(entries_.begin(), entries_, found->second);
@@ -114,7 +114,7 @@ StoredResponsePtr ResponseStore::find_in_memory(const std::string& id, const std
 
 std::optional<json::object> ResponseStore::find_item(const std::string& id,
                                                      const std::string& owner) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const StoredResponsePtr& response : entries_) {
     if (response->owner != owner) continue;
     for (const json::array* items : {&response->output, &response->input})

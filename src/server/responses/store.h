@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "base/json.h"
+#include "base/mutex.h"
 #include "server/responses/folder.h"
 
 namespace pippin::server {
@@ -70,13 +70,13 @@ class ResponseStore {
   void keep(std::shared_ptr<StoredResponse> response);
 
   using Entries = std::list<StoredResponsePtr>;  // most recently used first
-  void remove(Entries::iterator entry);          // mutex_ held
+  void remove(Entries::iterator entry) REQUIRES(mutex_);
 
   const std::size_t max_bytes_;
   const std::unique_ptr<ResponseFolder> folder_;  // null without one
-  mutable std::mutex mutex_;
-  Entries entries_;                                           // guarded
-  std::unordered_map<std::string, Entries::iterator> by_id_;  // guarded
+  mutable Mutex mutex_;
+  Entries entries_ GUARDED_BY(mutex_);
+  std::unordered_map<std::string, Entries::iterator> by_id_ GUARDED_BY(mutex_);
   const std::shared_ptr<std::atomic<std::size_t>> bytes_ =
       std::make_shared<std::atomic<std::size_t>>(0);
 };
