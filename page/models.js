@@ -14,7 +14,10 @@ export class Models {
   constructor(setInputs) {
     this.setInputs = setInputs;
     this.select = byId('model');
-    this.select.addEventListener('change', () => localStorage.setItem(storageName, this.select.value));
+    this.select.addEventListener('change', () => {
+      localStorage.setItem(storageName, this.select.value);
+      this.#learnInputs().catch(() => {});  // they stay as they are
+    });
     this.down = false;
   }
 
@@ -26,11 +29,16 @@ export class Models {
     try {
       const {data} = await getJson('v1/models');
       this.#show(data);
-      const {modalities} = await getJson('v1/capabilities');
-      this.setInputs(modalities.input);
+      await this.#learnInputs();
     } catch (error) {
       if (error instanceof ApiError && error.status === 0) this.lost();
     }
+  }
+
+  // Each model takes inputs of its own.
+  async #learnInputs() {
+    const {modalities} = await getJson(`v1/capabilities?model=${encodeURIComponent(this.current)}`);
+    this.setInputs(modalities.input);
   }
 
   /** @param {any[]} models */

@@ -44,8 +44,7 @@ class Frontend final : public Engine {
  private:
   std::pair<std::unique_ptr<Runner>, Loop::Options> set_up(const std::filesystem::path& model_dir,
                                                            const EngineOptions& options,
-                                                           const Progress& progress,
-                                                           const std::function<void()>& pause);
+                                                           const Progress& progress);
   void apply(const SamplingOptions& sampling, const StopOptions& stop, Sequence& sequence) const;
   void choose_kernels(const models::Model& model, const EngineOptions& options,
                       const nn::KvStorage& kv);

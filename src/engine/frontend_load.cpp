@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pause.h"
 #include "engine/cache/memory_budget.h"
 #include "engine/disk/fingerprint.h"
 #include "engine/frontend.h"
@@ -238,11 +239,13 @@ Frontend::Frontend(const std::filesystem::path& model_dir, const EngineOptions& 
   const auto thread = EngineThread::of_process();
   const bool alone = !thread->has_tenants();
   if (!alone) read_through(model_dir);
-  const auto pause = [&] {
-    if (!alone) thread->let_others_work();
+  const std::function<void()> pause = [&] { thread->let_others_work(); };
+  const auto load = [&] {
+    std::optional<Pauses> pauses;
+    if (!alone) pauses.emplace(pause);
+    return set_up(model_dir, options, progress);
   };
-  loop_ =
-      std::make_unique<Loop>([&] { return set_up(model_dir, options, progress, pause); }, thread);
+  loop_ = std::make_unique<Loop>(load, thread);
   choose_output_format(options);
   if (options.warm_up && info_.device == "gpu") warm_up(max_batch_tokens_);
 }
@@ -313,10 +316,8 @@ void Frontend::choose_kernels(const models::Model& model, const EngineOptions& o
   mx::clear_cache();
 }
 
-// `pause` is called between its parts, on which other engines would wait.
 std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
-    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress,
-    const std::function<void()>& pause) {
+    const std::filesystem::path& model_dir, const EngineOptions& given, const Progress& progress) {
   choose_device(given.device);
   const EngineOptions options = suited_to_device(given);
   MemoryBudget memory(device_memory_bytes(), options);
@@ -325,14 +326,14 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const auto kv = choose_kv_storage(options, dtype, cpu);
   const auto show_progress = [&](double fraction) {
     if (progress) progress(fraction);
-    pause();
+    pause_point();
   };
   auto model =
       models::load_model(model_dir, {.dtype = dtype, .cpu = cpu, .progress = show_progress});
   mx::clear_cache();  // of the checkpoint's own tensors, packed or converted by now
-  pause();
+  pause_point();
   choose_kernels(*model, options, kv);
-  pause();
+  pause_point();
   std::optional<ChosenKernels::InUse> kernels_in_use;
   if (kernels_) kernels_in_use.emplace(*kernels_);
   const auto& traits = model->traits();
@@ -344,7 +345,7 @@ std::pair<std::unique_ptr<Runner>, Loop::Options> Frontend::set_up(
   const bool overlap = options.overlap && mx::default_device() == mx::Device::gpu;
   const int steps = overlap ? 2 : 1;  // at once
   memory.take_model(model->weight_bytes(), steps * activation_bytes(*model, options, kv, cpu));
-  pause();
+  pause_point();
   grammar_bytes_ = memory.grant_grammars();
   const auto media_bytes = memory.grant_media(traits.image_token.has_value());
   memory.grant_decoded(traits.image_token.has_value(), separate_host_memory());

@@ -204,8 +204,8 @@ def test_many_requests_for_a_model_that_is_not_loaded(folder):
 
 def test_clients_that_leave_while_it_loads(folder):
     with Models(folder, "--max-loaded", "1") as server:
-        with server.client().chat.completions.create(model="one", messages=QUESTION, max_tokens=1500, stream=True,
-                                                     extra_body={"guided_regex": "[a-z ]{1500}"}) as stream:
+        with server.client().chat.completions.create(model="one", messages=QUESTION, max_tokens=3900, stream=True,
+                                                     extra_body={"guided_regex": "[a-z ]{20000}"}) as stream:
             next(iter(stream))  # it holds the only place
             for _ in range(3):
                 with pytest.raises(httpx.TimeoutException):
@@ -279,3 +279,23 @@ def test_a_stream_goes_on_while_another_model_loads(folder):
         print(f"longest gap {max(gaps) * 1000:.0f} ms while another model was loaded {loads:.0f} times")
         assert loads >= 2 and len(gaps) > 100
         assert max(gaps) < 0.5 * SLOWDOWN  # some 60 ms on two busy cores
+
+
+def test_loads_and_unloads_leave_nothing_behind(folder):
+    with Models(folder) as server:
+        def once() -> None:
+            server.answer("two", 4)
+            server.post({"model": "two"}, "/models/unload")
+            wait_for(lambda: server.state("two") == "unloaded", "two to be unloaded")
+
+        def resident() -> int:
+            fields = pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()
+            return int(fields[1]) * 4096
+
+        server.answer("one", 4)
+        for _ in range(12):
+            once()
+        before = resident()
+        for _ in range(12):
+            once()
+        assert resident() - before < 30 << 20  # one model's weights; a hundred loads leave the same

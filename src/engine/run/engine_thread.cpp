@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
+
 namespace pippin::engine {
 namespace {
 
 // MLX keeps freed GPU buffers for reuse, by default up to all memory; a step's temporaries fit in far less.
 constexpr std::size_t kept_buffers = std::size_t{1} << 30;
+// That people feel.
+constexpr std::chrono::milliseconds long_part{100};
 
 }  // namespace
 
@@ -71,8 +75,14 @@ bool EngineThread::has_tenants() const {
 }
 
 void EngineThread::let_others_work() {
-  if (Clock::now() - slice_begun_ < slice) return;
+  const auto worked = Clock::now() - slice_begun_;
+  if (worked < slice || gives_turns_) return;
+  if (worked > long_part)
+    spdlog::debug("[engine] others waited {} ms for a part of a load",
+                  std::chrono::duration_cast<std::chrono::milliseconds>(worked).count());
+  gives_turns_ = true;
   take_turns();
+  gives_turns_ = false;
   slice_begun_ = Clock::now();
 }
 

@@ -89,6 +89,7 @@ class EngineThread {
   // Of the thread.
   std::optional<Clock::time_point> earliest_;  ///< end of the tenants' rest
   Clock::time_point slice_begun_{};            ///< of the running call
+  bool gives_turns_ = false;                   ///< it pauses, which work within a turn does not
   std::thread thread_;
 };
 

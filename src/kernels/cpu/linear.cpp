@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/pause.h"
 #include "kernels/cpu/types.h"
 
 namespace pippin::cpu {
@@ -96,14 +97,25 @@ QuantizedPanels layout_of(const QuantizedSource& s) {
   return {nullptr, s.n, s.k, s.group, s.bits <= 4 ? 4 : 8, s.scale_format, s.scheme, s.factor};
 }
 
+// New memory takes most of the time: some milliseconds for so much, after which others may have the thread.
+constexpr std::size_t bytes_at_once = std::size_t{4} << 20;
+
 template <class Panels, class Pack>
 Slice pack_all(Team& team, Arena& arena, const Panels& panels, const Pack& pack) {
   const auto memory =
       arena.allocate(static_cast<std::size_t>(panels.num_panels()) * panels.panel_bytes());
-  team.parallel_for(panels.num_panels(), 8, [&](std::int64_t begin, std::int64_t end, int) {
-    for (auto i = begin; i < end; ++i)
-      pack(static_cast<int>(i), memory.data + static_cast<std::size_t>(i) * panels.panel_bytes());
-  });
+  const std::int64_t all = panels.num_panels();
+  const std::int64_t part = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(bytes_at_once / std::max<std::size_t>(1, panels.panel_bytes())));
+  for (std::int64_t first = 0; first < all; first += part) {
+    team.parallel_for(std::min(part, all - first), 8,
+                      [&](std::int64_t begin, std::int64_t end, int) {
+                        for (auto i = first + begin; i < first + end; ++i)
+                          pack(static_cast<int>(i),
+                               memory.data + static_cast<std::size_t>(i) * panels.panel_bytes());
+                      });
+    pause_point();
+  }
   return memory;
 }
 

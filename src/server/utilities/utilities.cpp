@@ -147,10 +147,12 @@ void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   service_.render(exchange, std::move(call), tell);
 }
 
-// Of a model that has not been loaded yet little is known.
+// Of a model that has not been loaded yet little is known: it may take everything.
 std::string Utilities::capabilities(const Router& router, const std::string& model) const {
   const ModelStatus status = service_.models().status(model);
   const ModelInfo info = status.info.value_or(ModelInfo());
+  json::array inputs{"text", "image", "video"};
+  if (status.info) inputs = inputs_of(info);
   json::array routes;
   json::object fields;
   for (const Router::Route& route : router.routes()) {
@@ -166,7 +168,7 @@ std::string Utilities::capabilities(const Router& router, const std::string& mod
                    {"model_type", valid_utf8(info.model_type)},
                    {"device", info.device},
                    {"max_model_len", info.max_context},
-                   {"modalities", {{"input", inputs_of(info)}, {"output", json::array{"text"}}}},
+                   {"modalities", {{"input", std::move(inputs)}, {"output", json::array{"text"}}}},
                    {"tool_parser", info.tool_parser},
                    {"reasoning_parser", info.reasoning_parser},
                    {"warnings", warnings_of(info)},
