@@ -233,6 +233,8 @@ TEST_P(RopeTest, EqualsTheDefinition) {
   check({6, 4, 2, 64, 64, 16, KvFormat::f32, none, true}, 2);
   check({5, 2, 1, 80, 48, 16, KvFormat::f16, each, true}, 1);
   check({9, 4, 2, 40, 40, 16, KvFormat::f32, whole}, 2);
+  check({9, 3, 1, 24, 24, 16, KvFormat::f32, after}, 2);
+  check({6, 4, 2, 40, 16, 16, KvFormat::f16, after, true, true, true}, 1);
   check({4, 3, 3, 64, 16, 4, KvFormat::f32, whole, true, false, true}, 1);
   check({7, 4, 2, 32, 32, 16, KvFormat::int8, each, false, false, true}, 1);
   check({3, 2, 2, 16, 16, 16, KvFormat::f32, none, false, false, true}, 1);
