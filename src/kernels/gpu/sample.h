@@ -71,7 +71,11 @@ FN void sample_set_shared_pair(SHARED uint* pairs, uint at, ulong value) {
 
 FN float sample_top(DEVICE const float* found, int parts, uint tid) {
   float top = -INFINITE;
-  for (int i = int(tid % 32u); i < parts; i += 32) top = found[2 * i] > top ? found[2 * i] : top;
+  for (int first = int(tid % 32u); first < parts; first += 64) {
+    const float one = found[2 * first], other = found[2 * min(first + 32, parts - 1)];
+    top = one > top ? one : top;
+    top = other > top ? other : top;
+  }
   for (int i = 16; i > 0; i /= 2) {
     const float other = lane_xor(top, i);
     top = other > top ? other : top;
@@ -132,10 +136,16 @@ FN SampleState sample_narrowed(SampleState s, SampleRow row, DEVICE const uint* 
                                SHARED uint* pairs, DEVICE const int* level, int parts, uint tid) {
   const uint bin = tid % 64u, turn = tid / 64u;
   ulong sum = 0u, kept = 0u;
-  for (uint part = turn; part < uint(parts); part += 4u) {
-    sum += sample_pair(bins, ulong(part) * 65u + ulong(bin));
-    if (bin == 0u) kept += sample_pair(bins, ulong(part) * 65u + 64u);
+  for (uint first = turn; first < uint(parts); first += 32u) {
+    UNROLL for (uint i = 0u; i < 8u; ++i) {  // all are waited for together
+      const uint part = min(first + 4u * i, uint(parts) - 1u);
+      const ulong one = sample_pair(bins, ulong(part) * 65u + ulong(bin));
+      sum += first + 4u * i == part ? one : 0u;
+    }
   }
+  if (level[0] == 2 && level[1] != 0 && bin == 0u)
+    for (uint part = turn; part < uint(parts); part += 4u)
+      kept += sample_pair(bins, ulong(part) * 65u + 64u);
   group_barrier();
   sample_set_shared_pair(pairs, tid, sum);
   if (bin == 0u) sample_set_shared_pair(pairs, 256u + turn, kept);

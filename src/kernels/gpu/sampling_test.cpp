@@ -172,6 +172,21 @@ TEST(Sample, CutsBetweenEqualTokens) {
   EXPECT_EQ(last(0, 1e-20f), 0);
 }
 
+// A row of more parts than the groups of any launch look at together.
+TEST(Sample, SumsAllParts) {
+  constexpr int width = rounds(300001, 140001);
+  Logits x(width, 1.0f);
+  const auto token = [&](Row row) {
+    row.uniform = 1 - 0x1p-24f;
+    return sampled(array_of(x, 1, mx::bfloat16), {row}).front();
+  };
+  EXPECT_EQ(token({.temperature = 1}), width - 1);
+  EXPECT_EQ(token({.temperature = 1, .top_p = 0.5f}), width / 2);
+  EXPECT_EQ(token({.temperature = 1, .top_k = 135000}), 134999);
+  x.back() = 40;
+  EXPECT_EQ(token({.temperature = 1, .top_p = 0.9f}), width - 1);
+}
+
 TEST(Sample, TakesWhatThereIsOfOddRows) {
   Logits x(40, -infinity);
   const Row row{.temperature = 1, .top_p = 0.9f, .uniform = 0.7f};
