@@ -11,7 +11,7 @@ VENV := build/venv/bin
 PIPPIN := build/release/pippin
 
 .DEFAULT_GOAL := help
-.PHONY: help build package package-try demo serve test asan tsan soak tsan-soak fuzz portability bench-peers bench-cache bench-load check format clean distclean
+.PHONY: help build package package-try demo serve test asan tsan soak tsan-soak fuzz portability tidy bench-peers bench-cache bench-load check format clean distclean
 .NOTPARALLEL:
 
 help: ## What can be made
@@ -73,6 +73,10 @@ fuzz: ## Fuzz what reads bytes from elsewhere, under the sanitizers (SECONDS=15 
 portability: ## Compile everything with clang and libc++, as nearly as a Mac would
 	@tools/setup/setup.sh portability
 	@tools/portability/check.sh
+
+tidy: ## Run clang-tidy over the folders that are clean, after `make portability` (WORDS="engine/": others)
+	@tools/setup/setup.sh portability
+	@$(VENV)/python tools/portability/tidy.py build/portability $(WORDS)
 
 bench-peers: build ## Compare speeds with llama.cpp and mlx-lm, side by side (FULL=1: every case, about an hour)
 	@cmake --build --preset release --target read_bandwidth

@@ -17,7 +17,7 @@ std::string first_of(const Environment& variable, std::initializer_list<const ch
 
 std::filesystem::path user_folder(const Environment& variable, const char* name,
                                   const std::filesystem::path& below) {
-  if (const auto named = first_of(variable, {name}); !named.empty()) return named;
+  if (auto named = first_of(variable, {name}); !named.empty()) return named;
   const auto home = first_of(variable, {"HOME"});
   return home.empty() ? std::filesystem::path() : std::filesystem::path(home) / below;
 }

@@ -40,7 +40,8 @@ class Writer {
     int filled = 0;
     for (int i = 0; i < count; ++i) {
       word |= std::uint64_t{codes[i]} << filled;
-      if ((filled += bits_) < 32) continue;
+      filled += bits_;
+      if (filled < 32) continue;
       out_.words.push_back(static_cast<std::uint32_t>(word));
       word >>= 32;
       filled -= 32;

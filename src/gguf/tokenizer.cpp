@@ -96,7 +96,7 @@ json::object tokenizer_config_of(const Metadata& metadata) {
   for (const auto& [key, name] :
        {std::pair("bos_token_id", "bos_token"), std::pair("eos_token_id", "eos_token"),
         std::pair("unknown_token_id", "unk_token"), std::pair("padding_token_id", "pad_token")})
-    if (auto token = named_token(metadata, vocabulary, key)) config[name] = std::move(token->text);
+    if (auto token = named_token(metadata, vocabulary, key)) config[name] = token->text;
   json::array templates;
   const std::string key = "tokenizer.chat_template";
   if (const auto text = metadata.text(key))

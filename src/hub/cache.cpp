@@ -185,7 +185,7 @@ std::optional<fs::path> find_snapshot(const fs::path& cache, const ModelName& na
   const CachedRepo repo(cache, name.repo);
   const auto commit = repo.commit_of(name.revision);
   if (!commit) return {};
-  const fs::path snapshot = repo.snapshot(*commit);
+  fs::path snapshot = repo.snapshot(*commit);
   if (auto file = find_gguf(snapshot, name.quantization)) return file;
   if (!name.quantization.empty() || !missing_files(snapshot).empty()) return {};
   return snapshot;

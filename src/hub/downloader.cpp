@@ -66,9 +66,9 @@ class Downloader::Stop {
   void check() const {
     if (wanted_) throw Stopped();
   }
-  void raise(std::exception_ptr error) {
+  void raise(const std::exception_ptr& error) {
     const MutexLock lock(mutex_);
-    if (!error_) error_ = std::move(error);
+    if (!error_) error_ = error;
     wanted_ = true;
   }
   void rethrow() {

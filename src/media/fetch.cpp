@@ -67,7 +67,8 @@ Fetched wait_for(const MediaFetcher& fetcher, std::string_view url, std::int64_t
 
 }  // namespace
 
-MediaFetcher::MediaFetcher(FetchOptions options) : MediaFetcher(options, rule_for(options)) {}
+MediaFetcher::MediaFetcher(const FetchOptions& options)
+    : MediaFetcher(options, rule_for(options)) {}
 
 MediaFetcher::MediaFetcher(FetchOptions options, AddressRule rule)
     : options_(std::move(options)),

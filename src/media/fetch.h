@@ -54,7 +54,7 @@ class MediaFetcher {
   using Result = std::variant<Fetched, std::exception_ptr>;
   using Done = std::function<void(Result)>;
 
-  explicit MediaFetcher(FetchOptions options);
+  explicit MediaFetcher(const FetchOptions& options);
   /// With a rule of its own in place of the one that allow_private_networks chooses.
   MediaFetcher(FetchOptions options, AddressRule rule);
   ~MediaFetcher();

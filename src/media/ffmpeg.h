@@ -19,7 +19,7 @@ struct FreeFfmpeg {
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
   void operator()(SwsContext* context) const { sws_freeContext(context); }
   void operator()(AVIOContext* io) const {
-    av_freep(&io->buffer);
+    av_freep(static_cast<void*>(&io->buffer));
     avio_context_free(&io);
   }
 };

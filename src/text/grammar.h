@@ -101,11 +101,11 @@ class GrammarCompiler {
   using Done = std::function<void(std::shared_ptr<const Matcher>, std::exception_ptr)>;
 
   /// `end_tokens` end an answer. Throws Error(invalid_argument) where the tokenizer's tokens can't be read as bytes.
-  GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
+  GrammarCompiler(const std::shared_ptr<const Tokenizer>& tokenizer,
                   std::span<const std::int32_t> end_tokens, Options options);
-  GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
+  GrammarCompiler(const std::shared_ptr<const Tokenizer>& tokenizer,
                   std::span<const std::int32_t> end_tokens)
-      : GrammarCompiler(std::move(tokenizer), end_tokens, Options()) {}
+      : GrammarCompiler(tokenizer, end_tokens, Options()) {}
   /// Tells those that wait Error(unavailable).
   ~GrammarCompiler();
   GrammarCompiler(const GrammarCompiler&) = delete;

@@ -79,7 +79,7 @@ class GrammarCompiler::State : public std::enable_shared_from_this<State> {
   std::shared_ptr<const Matcher> find(const Grammar& grammar);
   std::shared_ptr<const Matcher> keep(const Grammar& grammar, Matcher matcher);
   std::shared_ptr<Pending> wait(const Grammar& grammar, std::list<Waiter>& waiter);
-  void compile(std::shared_ptr<Pending> pending, const Client& client);
+  void compile(const std::shared_ptr<Pending>& pending, const Client& client);
   bool is_wanted(const Pending& pending);
   void finish(const Pending& pending, PippinStatus status, PippinMatcher* matcher,
               std::string_view error);
@@ -110,7 +110,7 @@ void GrammarCompiler::State::post(const Grammar& grammar, const Client& client, 
   make_room(largest());
   std::list<Waiter> waiter;
   waiter.push_back({client, std::move(wanted), std::move(done)});
-  if (auto pending = wait(grammar, waiter)) compile(std::move(pending), client);
+  if (const auto pending = wait(grammar, waiter)) compile(pending, client);
 }
 
 // What has to be compiled now; null where it is being compiled already. Changes nothing where it throws.
@@ -125,7 +125,8 @@ auto GrammarCompiler::State::wait(const Grammar& grammar, std::list<Waiter>& wai
   return found == pending_.end() ? pending : nullptr;
 }
 
-void GrammarCompiler::State::compile(std::shared_ptr<Pending> pending, const Client& client) {
+void GrammarCompiler::State::compile(const std::shared_ptr<Pending>& pending,
+                                     const Client& client) {
   const Grammar& grammar = pending->grammar;
   PippinGrammarOrder order{};
   order.kind = static_cast<std::int32_t>(grammar.kind);
@@ -179,7 +180,7 @@ auto GrammarCompiler::State::take_waiters(const Pending& pending) -> std::list<W
   const MutexLock lock(mutex_);
   for (auto it = pending_.begin(); it != pending_.end(); ++it) {
     if (it->get() != &pending) continue;
-    const auto taken = *it;
+    const auto taken = std::move(*it);
     pending_.erase(it);
     waiters.swap(taken->waiters);
     break;
@@ -305,7 +306,7 @@ GrammarStats GrammarCompiler::State::stats() const {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-GrammarCompiler::GrammarCompiler(std::shared_ptr<const Tokenizer> tokenizer,
+GrammarCompiler::GrammarCompiler(const std::shared_ptr<const Tokenizer>& tokenizer,
                                  std::span<const std::int32_t> end_tokens, Options options)
     : state_(std::make_shared<State>(tokenizer, end_tokens, options)) {}
 
@@ -333,10 +334,10 @@ Matcher GrammarCompiler::compile(const Grammar& grammar, const Wanted& wanted,
   const auto wait = std::make_shared<Wait>();
   post(
       grammar, client, [wait] { return !wait->given_up; },
-      [wait](std::shared_ptr<const Matcher> matcher, std::exception_ptr failure) {
+      [wait](std::shared_ptr<const Matcher> matcher, const std::exception_ptr& failure) {
         const MutexLock lock(wait->mutex);
         wait->matcher = std::move(matcher);
-        wait->failure = std::move(failure);
+        wait->failure = failure;
         wait->done = true;
         wait->ended.notify_one();
       });

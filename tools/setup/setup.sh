@@ -5,7 +5,7 @@
 #   tools/setup/setup.sh test           that, the tests' virtual environment, build/venv, and a browser
 #   tools/setup/setup.sh fuzz           what `make build` needs and clang with libFuzzer (Linux)
 #   tools/setup/setup.sh package        what `make build` needs and what builds packages (Debian 12)
-#   tools/setup/setup.sh portability    what `make build` needs and clang with libc++, and what runs programs for Arm (Linux)
+#   tools/setup/setup.sh portability    what `make build` needs, build/venv (clang-tidy), clang with libc++, and what runs programs for Arm (Linux)
 #
 # Repeatable. What was found complete once is not looked at again until this folder, the lists of packages or the
 # system changes (the stamps in build/setup).
@@ -177,15 +177,13 @@ case "$level" in build | test | fuzz | package | portability) ;; *) fail "unknow
 stamp=build/setup/$level
 key=$(stamp_key)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && command -v cargo >/dev/null && command -v cmake >/dev/null &&
-  { [ "$level" != test ] || [ -x build/venv/bin/python ]; }; then
+  { [[ $level != test && $level != portability ]] || [ -x build/venv/bin/python ]; }; then
   exit 0
 fi
 set_up_system "$level"
 set_up_rust
-if [ "$level" = test ]; then
-  set_up_venv
-  set_up_browser
-fi
+case "$level" in test | portability) set_up_venv ;; esac
+[ "$level" != test ] || set_up_browser
 mkdir -p build/setup
 echo "$key" >"$stamp"
 say "Ready to $level"

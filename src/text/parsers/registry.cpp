@@ -121,8 +121,8 @@ std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
   return parser(prompt, std::make_shared<const Tools>(tools_json));
 }
 
-std::unique_ptr<OutputParser> OutputFormat::parser(std::string_view prompt,
-                                                   std::shared_ptr<const Tools> tools) const {
+std::unique_ptr<OutputParser> OutputFormat::parser(
+    std::string_view prompt, const std::shared_ptr<const Tools>& tools) const {
   if (has_channels())
     return harmony_parser(prompt, tool_parser_ == harmony && !tools->empty(),
                           reasoning_parser_ == harmony);

@@ -37,7 +37,7 @@ class OutputFormat {
   std::unique_ptr<OutputParser> parser(std::string_view prompt, std::string_view tools_json) const;
   /// The same for several answers with the same tools, not null.
   std::unique_ptr<OutputParser> parser(std::string_view prompt,
-                                       std::shared_ptr<const Tools> tools) const;
+                                       const std::shared_ptr<const Tools>& tools) const;
 
   static std::vector<std::string> tool_parsers();
   static std::vector<std::string> reasoning_parsers();
