@@ -229,8 +229,7 @@ Quantization quantization_of(TensorType type) {
   }
 }
 
-Quantized requantized(const BlockFormat& format, std::span<const std::uint8_t> blocks,
-                      const std::function<void(std::size_t)>& read) {
+Quantized requantized(const BlockFormat& format, std::span<const std::uint8_t> blocks) {
   Quantized out;
   const auto q = quantization_of(format.type);
   const auto size = static_cast<std::size_t>(format.bytes), count = blocks.size() / size;
@@ -240,11 +239,7 @@ Quantized requantized(const BlockFormat& format, std::span<const std::uint8_t> b
   (q.mxfp4 ? out.byte_scales.reserve(groups)
            : (out.scales.reserve(groups), out.biases.reserve(groups)));
   Writer writer(out, q.bits);
-  constexpr std::size_t blocks_at_once = 1 << 15;
-  for (std::size_t i = 0; i < count; ++i) {
-    requantize(format.type, blocks.data() + i * size, writer);
-    if (read && (i + 1) % blocks_at_once == 0) read((i + 1) * size);
-  }
+  for (std::size_t i = 0; i < count; ++i) requantize(format.type, blocks.data() + i * size, writer);
   return out;
 }
 

@@ -1,9 +1,7 @@
 // GGUF's block formats, as they are and as MLX's quantizations of the same values.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,9 +27,8 @@ struct Quantized {
   std::vector<float> scales, biases;      ///< [rows, K / group]; where affine
 };
 
-/// The same values. `blocks` are whole. `read` is told now and then how many bytes of them are not needed any more.
-Quantized requantized(const BlockFormat& format, std::span<const std::uint8_t> blocks,
-                      const std::function<void(std::size_t)>& read = {});
+/// The same values. `blocks` are whole.
+Quantized requantized(const BlockFormat& format, std::span<const std::uint8_t> blocks);
 
 /// The values as floats, of any format.
 std::vector<float> dequantized(const BlockFormat& format, std::span<const std::uint8_t> blocks);

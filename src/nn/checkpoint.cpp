@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/json.h"
-#include "base/memory.h"
 #include "nn/open_tensors.h"
 #include "pippin/error.h"
 
@@ -250,14 +249,8 @@ mx::array Checkpoint::take_stored(const std::string& name, const mx::Shape& want
   return options_.scale ? scaled(name, tensor) : tensor;
 }
 
-// What conversions and packing have freed lies scattered in the heap, which gives it back only when asked to.
 void Checkpoint::note_taken(std::int64_t bytes) {
-  constexpr std::int64_t trim_every = 32 << 20;
   taken_bytes_ += bytes;
-  if (taken_bytes_ - trimmed_at_ >= trim_every) {
-    trim_heap();
-    trimmed_at_ = taken_bytes_;
-  }
   if (options_.progress)
     options_.progress(static_cast<double>(taken_bytes_) / static_cast<double>(size_.bytes));
 }

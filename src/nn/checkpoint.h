@@ -139,7 +139,7 @@ class Checkpoint {
   TensorFiles files_;
   std::map<std::string, Source> tensors_;  ///< not yet taken, by the model's name
   CheckpointSize size_;
-  std::int64_t taken_bytes_ = 0, trimmed_at_ = 0;
+  std::int64_t taken_bytes_ = 0;
 };
 
 }  // namespace pippin::nn

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <utility>
 
 #include "gguf/architecture.h"
@@ -32,12 +31,6 @@ bool fit_half(const std::vector<float>& values) {
 template <class T>
 mx::array array_of(const std::vector<T>& values, const mx::Shape& shape, mx::Dtype dtype) {
   return mx::array(values.begin(), shape, dtype);
-}
-
-// The same without a copy.
-mx::array array_over(std::vector<std::uint32_t> values, const mx::Shape& shape) {
-  const auto owner = std::make_shared<std::vector<std::uint32_t>>(std::move(values));
-  return mx::array(owner->data(), shape, mx::uint32, [owner](void*) {});
 }
 
 [[noreturn]] void throw_invalid(const std::filesystem::path& file, const gguf::Tensor& tensor,
@@ -127,13 +120,10 @@ std::size_t GgufTensors::tensor_bytes(const std::string& name) const {
   return bytes;
 }
 
-gguf::Quantized& GgufTensors::quantized(const gguf::Tensor& tensor, Part part) const {
-  const bool gone = part == Part::words && last_.quantized.words.empty();
-  if (last_.source != &tensor || gone) {
-    last_ = {};
-    const auto drop = [&](std::size_t read) { file_.mapping()->drop(tensor.offset, read); };
-    last_ = {&tensor, gguf::requantized(*tensor.format, file_.bytes(tensor), drop), 0};
-    drop(tensor.bytes);
+const gguf::Quantized& GgufTensors::quantized(const gguf::Tensor& tensor) const {
+  if (last_.source != &tensor) {
+    last_ = {&tensor, gguf::requantized(*tensor.format, file_.bytes(tensor)), 0};
+    file_.mapping()->drop(tensor.offset, tensor.bytes);
   }
   ++last_.parts_taken;
   return last_.quantized;
@@ -156,10 +146,10 @@ mx::array GgufTensors::plain(const Entry& entry) const {
 }
 
 mx::array GgufTensors::quantized_part(const Entry& entry) const {
-  auto& q = quantized(*entry.source, entry.part);
+  const auto& q = quantized(*entry.source);
   const bool mxfp4 = q.scales.empty();
   auto taken = [&] {
-    if (entry.part == Part::words) return array_over(std::move(q.words), entry.shape);
+    if (entry.part == Part::words) return array_of(q.words, entry.shape, mx::uint32);
     if (mxfp4) return array_of(q.byte_scales, entry.shape, mx::uint8);
     const bool half = gguf::quantization_of(entry.source->format->type).half_scales &&
                       fit_half(q.scales) && fit_half(q.biases);

@@ -41,13 +41,13 @@ class GgufTensors : public TensorFile {
   void add_entry(const std::string& name, Entry entry);
   mx::array plain(const Entry& entry) const;
   mx::array quantized_part(const Entry& entry) const;
-  gguf::Quantized& quantized(const gguf::Tensor& tensor, Part part) const;
+  const gguf::Quantized& quantized(const gguf::Tensor& tensor) const;
 
   gguf::File file_;
   bool groups_of_16_;
   std::vector<std::string> names_;
   std::map<std::string, Entry> entries_;
-  // A matrix's parts are taken one after the other; the words go to who takes them.
+  // A matrix's parts are taken one after the other.
   struct Last {
     const gguf::Tensor* source = nullptr;
     gguf::Quantized quantized;

@@ -3,14 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
-#include "base/memory.h"
-#include "gguf/testing.h"
 #include "kernels/testing.h"
 #include "kernels/weight.h"
-#include "nn/checkpoint.h"
-#include "nn/layers.h"
 #include "nn/open_tensors.h"
 #include "nn/safetensors.h"
 
@@ -89,60 +83,6 @@ TEST(GgufTensors, KnowTheirSizeInMemory) {
     EXPECT_EQ(files[0]->tensor_bytes(name), files[0]->tensor(name).nbytes()) << name;
   }
 }
-
-// A part that is taken again is made again.
-TEST(GgufTensors, GiveTheSameTwice) {
-  const auto files = open_tensors(folder / "blocks.gguf", {}, true);
-  for (const char* name : {"Q4_K.weight", "Q4_K.weight", "Q4_K.scales", "Q4_K.weight"})
-    EXPECT_EQ(files[0]->tensor(name).shape(), files[0]->shape(name));
-  const auto first = files[0]->tensor("Q8_0.weight"), second = files[0]->tensor("Q8_0.weight");
-  EXPECT_TRUE(mx::array_equal(first, second).item<bool>());
-}
-
-#ifdef __linux__
-// Layers of Q8_0 matrices of 3.2 MB, as qwen3 names them.
-void write_layers(const std::filesystem::path& path, int layers) {
-  const std::vector<std::uint64_t> shape = {1024, 3072};  // the innermost axis first
-  const std::size_t bytes = 1024 * 3072 / 32 * 34;
-  gguf::testing::Writer file;
-  file.header(static_cast<std::uint64_t>(layers), 2).value("general.architecture", "qwen3");
-  file.value("qwen3.block_count", static_cast<std::uint32_t>(layers));
-  for (int i = 0; i < layers; ++i)
-    file.tensor("blk." + std::to_string(i) + ".ffn_up.weight", shape, 8,
-                static_cast<std::uint64_t>(i) * bytes);
-  file.data(static_cast<std::size_t>(layers) * bytes);
-  std::ofstream(path, std::ios::binary) << file.bytes;
-}
-
-std::size_t status_bytes(const std::string& key) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
-  return 0;
-}
-
-// The peak is the weights as they stay, and what one matrix takes on its way.
-TEST(GgufTensors, TakeLittleBesideTheWeightsWhileTheyAreLoaded) {
-  constexpr int layers = 48;
-  const auto path = std::filesystem::path(::testing::TempDir()) / "layers.gguf";
-  write_layers(path, layers);
-  trim_heap();
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
-  const auto before = status_bytes("VmRSS");
-  std::vector<Linear> kept;
-  LoadOptions options;
-  options.cpu = std::make_shared<kernels::CpuBackend>(kernels::CpuOptions{.threads = 2});
-  QuantizationConfig quantization;
-  quantization.defaults = Quantization{32, 8};
-  Checkpoint checkpoint(path, quantization, [](const std::string& name) { return name; }, options);
-  for (int i = 0; i < layers; ++i)
-    kept.push_back(
-        Linear::load(checkpoint, "model.layers." + std::to_string(i) + ".mlp.up_proj", 1024, 3072));
-  const auto peak = static_cast<double>(status_bytes("VmHWM") - before);
-  EXPECT_LT(peak, 1.15 * static_cast<double>(checkpoint.size().bytes)) << checkpoint.size().bytes;
-  std::filesystem::remove(path);
-}
-#endif
 
 // Scales that float16 holds stay in it, so that a weight is no larger than in the file.
 TEST(GgufTensors, KeepHalfScales) {
