@@ -126,7 +126,7 @@ class Steps {
     return logits;
   }
 
-  // Rows of each kind that is launched in another way.
+  // Rows of each kind that is launched in another way. Filters keep little, so that a wrong cut takes another token.
   static void try_sampling(const mx::array& made) {
     const auto logits = [&] { return mx::astype(made, mx::float32); };
     const auto count = static_cast<std::size_t>(made.shape(0));
@@ -140,8 +140,8 @@ class Steps {
     }
     choose();
     for (std::size_t i = 0; i < count; ++i) {
-      rows[i].options.top_p = 0.9f;
-      rows[i].options.top_k = i % 2 ? 0 : 50;
+      rows[i].options.top_p = 0.3f;
+      rows[i].options.top_k = i % 2 ? 0 : 5;
       rows[i].options.min_p = i % 3 ? 0 : 0.01f;
     }
     choose();
