@@ -93,8 +93,6 @@ std::unique_ptr<Engine> load(const ModelSource& source, EngineOptions options,
   if (share.budget > 0) {
     options.memory_fraction = 0;
     options.memory_bytes = share.budget;
-    if (options.kv_pool_bytes == 0 && options.kv_pool_tokens == 0)
-      options.kv_pool_bytes = share.cache;
     options.decoded_bytes = 0;  // the server's, for all models
   }
   if (start.over) return Engine::load(source.dir, options, tell);
@@ -110,6 +108,22 @@ std::unique_ptr<Engine> load(const ModelSource& source, EngineOptions options,
   }
 }
 
+// Returns what is wrong with the model's files, null where nothing is: it is told where the model is loaded.
+std::exception_ptr read_sampling(const ModelSource& source, server::ServedModel& model) {
+  try {
+    model.sampling = recommended_sampling(source.dir);
+  } catch (const std::exception& failure) {
+    spdlog::error("{} can't be served: {}", model.names.front(), failure.what());
+    return std::current_exception();
+  }
+  const SamplingOptions& sampling = model.sampling;
+  spdlog::info(
+      "sampling of {}, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p "
+      "{}",
+      model.names.front(), sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p);
+  return nullptr;
+}
+
 server::ServedModel served(const WantedModel& wanted, const ServeCommand& command,
                            const std::filesystem::path& program, server::TraceWriter* trace,
                            Start& start) {
@@ -118,19 +132,15 @@ server::ServedModel served(const WantedModel& wanted, const ServeCommand& comman
   model.names = command.api.model_names;
   if (model.names.empty()) model.names = {wanted.name.empty() ? source.name : wanted.name};
   model.aliases = wanted.aliases;
-  model.aliases.push_back(wanted.model);  // what the user calls it
   model.path = source.dir.string();
   model.pinned = wanted.pinned;
   model.weight_bytes = weight_bytes(source.dir);
-  model.sampling = recommended_sampling(source.dir);
-  const SamplingOptions& sampling = model.sampling;
-  spdlog::info(
-      "sampling of {}, unless a request says otherwise: temperature {}, top_p {}, top_k {}, min_p "
-      "{}",
-      model.names.front(), sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p);
-  model.load = [source, options = watched(wanted.engine, command, trace), &start](
+  const auto broken = read_sampling(source, model);
+  model.load = [source, options = watched(wanted.engine, command, trace), &start, broken](
                    const server::MemoryShare& share, const Engine::Progress& tell) {
-    return load(source, options, share, tell, start);
+    if (!broken) return load(source, options, share, tell, start);
+    if (!start.over) start.failure = broken;
+    std::rethrow_exception(broken);
   };
   return model;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pippin/error.h"
+#include "server/schema/utf8.h"
 
 namespace pippin {
 namespace {
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 bool has_file(const fs::path& folder, const char* extension) {
   std::error_code ignored;
   for (const auto& item : fs::directory_iterator(folder, ignored))
-    if (item.path().extension() == extension) return true;
+    if (item.path().extension() == extension && item.is_regular_file(ignored)) return true;
   return false;
 }
 
@@ -27,10 +28,14 @@ bool is_model(const fs::path& path) {
   return fs::is_regular_file(path / "config.json", ignored) || has_file(path, ".gguf");
 }
 
+// Neither what is hidden nor what JSON can't name.
 std::vector<fs::path> sorted_items(const fs::path& folder) {
   std::vector<fs::path> items;
   std::error_code ignored;
-  for (const auto& item : fs::directory_iterator(folder, ignored)) items.push_back(item.path());
+  for (const auto& item : fs::directory_iterator(folder, ignored)) {
+    const std::string name = item.path().filename().string();
+    if (!name.starts_with('.') && server::valid_utf8(name) == name) items.push_back(item.path());
+  }
   std::sort(items.begin(), items.end());
   return items;
 }
@@ -63,7 +68,8 @@ void read_item(const CLI::ConfigItem& item, const std::string& field, WantedMode
     words.insert(words.end(), {"--" + item.name, text(item, field)});
 }
 
-void check_names(const std::vector<WantedModel>& models) {
+// Throws for a name of two. What the user calls a model is an alias, too, unless it is another's name.
+void check_names(std::vector<WantedModel>& models) {
   std::set<std::string> names;
   for (const WantedModel& model : models) {
     std::vector<std::string> all = model.aliases;
@@ -73,6 +79,8 @@ void check_names(const std::vector<WantedModel>& models) {
         throw Error(Code::invalid_argument, "two models are called '" + name +
                                                 "'; a --models file gives them names of their own");
   }
+  for (WantedModel& model : models)
+    if (names.insert(model.model).second) model.aliases.push_back(model.model);
 }
 
 }  // namespace
@@ -85,6 +93,10 @@ std::vector<WantedModel> models_in_folder(const fs::path& folder, const EngineOp
     WantedModel model;
     model.model = path.string();
     model.name = prefix + (is_file ? path.stem() : path.filename()).string();
+    // A folder m beside m.gguf.
+    if (std::any_of(models.begin(), models.end(),
+                    [&](const WantedModel& other) { return other.name == model.name; }))
+      model.name = prefix + path.filename().string();
     model.engine = engine;
     models.push_back(std::move(model));
   };

@@ -1,6 +1,7 @@
 #include "main/served_models.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -71,6 +72,32 @@ TEST_F(ServedModels, AFolderHasItsModels) {
             std::string::npos);
 }
 
+TEST_F(ServedModels, AFolderAndAFileOfOneNameAreTwoModels) {
+  write("m/config.json");
+  write("m.gguf");
+  const auto models = models_in_folder(dir_, {});
+  EXPECT_EQ(names(models), (std::vector<std::string>{"m", "m.gguf"}));
+}
+
+TEST_F(ServedModels, AFolderLeavesOutWhatIsNoModel) {
+  write("a/config.json");
+  write(".cache/x/config.json");
+  write("b\xff/config.json");
+  fs::create_directories(dir_ / "pipe");
+  ASSERT_EQ(::mkfifo((dir_ / "pipe/weights.gguf").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((dir_ / "c.gguf").c_str(), 0600), 0);
+  EXPECT_EQ(names(models_in_folder(dir_, {})), (std::vector<std::string>{"a"}));
+}
+
+TEST_F(ServedModels, APathIsAnAliasUnlessItIsAnothersName) {
+  const auto file = write("models.toml", "[x]\npath = \"b\"\n[b]\npath = \"c\"\n");
+  const std::string name = file.string();
+  const auto models = wanted_models(parse({"--models", name.c_str()}));
+  ASSERT_EQ(names(models), (std::vector<std::string>{"x", "b"}));
+  EXPECT_TRUE(models[0].aliases.empty());
+  EXPECT_EQ(models[1].aliases, (std::vector<std::string>{"c"}));
+}
+
 TEST_F(ServedModels, AFileHasNamesAndOptions) {
   write("models/q/config.json");
   const auto file = write("models.toml",
@@ -92,7 +119,8 @@ TEST_F(ServedModels, AFileHasNamesAndOptions) {
   ASSERT_GE(models.size(), 1u);
   EXPECT_EQ(models[0].name, "qwen3-0.6b");
   EXPECT_EQ(models[0].model, (dir_ / "models/q").string());
-  EXPECT_EQ(models[0].aliases, (std::vector<std::string>{"small", "default"}));
+  EXPECT_EQ(models[0].aliases,
+            (std::vector<std::string>{"small", "default", (dir_ / "models/q").string()}));
   EXPECT_TRUE(models[0].pinned);
   EXPECT_TRUE(models[0].loads_at_start);
   EXPECT_EQ(models[0].engine.kv_bits, 8);

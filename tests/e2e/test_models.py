@@ -178,6 +178,33 @@ def test_models_share_one_memory(folder):
         assert sum(m["memory_bytes"] for m in loaded) <= 0.45 * (1 << 30)
 
 
+def test_models_that_fit_stay_and_one_alone_gets_all(folder):
+    with Models(folder) as server:
+        for _ in range(2):
+            for name in ("one", "two", "org/three"):
+                server.answer(name, 4)
+        assert server.loaded() == {"one", "two", "org/three"}
+    with Models(folder, "--max-loaded", "1") as server:
+        for name in ("one", "two"):
+            assert server.answer(name, 4).choices
+
+
+def test_broken_models_end_no_start(folder, tmp_path):
+    (tmp_path / "good").symlink_to(folder / "one")
+    for name, text in {"text": "nope", "list": "[]", "hot": '{"temperature": "hot"}'}.items():
+        shutil.copytree(folder / "one", tmp_path / name, symlinks=True)
+        (tmp_path / name / "generation_config.json").unlink(missing_ok=True)
+        (tmp_path / name / "generation_config.json").write_text(text)
+    (tmp_path / "empty.gguf").write_bytes(b"")
+    (tmp_path / "junk.gguf").write_bytes(b"GGUF" + b"\xff" * 100)
+    with Models(tmp_path) as server:
+        assert server.answer("good", 4).choices
+        for name in ("text", "list", "hot", "empty", "junk"):
+            with pytest.raises(openai.InternalServerError) as refused:
+                server.answer(name, 4)
+            assert refused.value.code == "model_unavailable" and name in refused.value.message
+
+
 def test_idle_models_are_unloaded_and_come_back(folder):
     with Models(folder, "--idle-unload", "0.5") as server:
         first = server.answer("one").choices[0].message.content
@@ -279,6 +306,17 @@ def test_a_stream_goes_on_while_another_model_loads(folder):
         print(f"longest gap {max(gaps) * 1000:.0f} ms while another model was loaded {loads:.0f} times")
         assert loads >= 2 and len(gaps) > 100
         assert max(gaps) < 0.5 * SLOWDOWN  # some 60 ms on two busy cores
+
+
+def test_the_last_model_that_goes_leaves_no_thread(folder):
+    with Models(folder) as server:
+        counts = []
+        for _ in range(4):
+            server.answer("one", 4)
+            server.post({"model": "one"}, "/models/unload")
+            wait_for(lambda: server.state("one") == "unloaded", "one to be unloaded")
+            counts.append(len(list(pathlib.Path(f"/proc/{server.process.pid}/task").iterdir())))
+        assert counts[-1] <= counts[0]
 
 
 def test_loads_and_unloads_leave_nothing_behind(folder):

@@ -26,12 +26,10 @@ void Waker::wake() {
 }
 
 std::shared_ptr<EngineThread> EngineThread::of_process() {
-  static std::mutex mutex;
-  static std::weak_ptr<EngineThread> current;
-  const std::lock_guard lock(mutex);
-  auto thread = current.lock();
-  if (!thread) current = thread = std::make_shared<EngineThread>();
-  return thread;
+  // MLX makes a stream, with a thread of its own, for each thread that calls it, and never ends it. Not destroyed: MLX's own statics may go first.
+  static const auto* const thread =
+      new std::shared_ptr<EngineThread>(std::make_shared<EngineThread>());
+  return *thread;
 }
 
 EngineThread::EngineThread() : thread_([this] { main(); }) {}

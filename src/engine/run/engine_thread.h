@@ -43,7 +43,7 @@ class EngineThread {
     virtual std::optional<Clock::time_point> rests_until() const = 0;
   };
 
-  /// The one that engines of this process share: it lives as long as one of them keeps it.
+  /// The one that engines of this process share: it lives as long as the process.
   static std::shared_ptr<EngineThread> of_process();
 
   EngineThread();

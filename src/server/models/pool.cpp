@@ -20,9 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 // What a step and compiled grammars take beside weights, before the engine has measured it.
 constexpr std::int64_t usual_activations = std::int64_t{128} << 20;
-// That a model may take beyond what it needs where nobody else does.
-constexpr std::int64_t most_beyond = std::int64_t{1} << 30;
-// Of the memory, at least for one model's attention cache.
+// Of the memory, at least for one model's caches.
 constexpr int least_cache_share = 16;
 
 Clock::duration seconds(double count) {
@@ -39,7 +37,7 @@ std::int64_t least_bytes(const ServedModel& model) {
   return model.weight_bytes + model.weight_bytes / 8 + usual_activations;
 }
 
-// The attention cache of each: as if as many as may were loaded, the largest first.
+// What each gets for its caches (pages, grammars, encoded pictures): as if as many as may were loaded, the largest first.
 std::int64_t cache_share(const std::vector<ServedModel>& models, const PoolOptions& options) {
   std::vector<std::int64_t> sizes;
   for (const ServedModel& model : models) sizes.push_back(least_bytes(model));
@@ -82,7 +80,9 @@ struct ModelPool::Entry {
   Clock::time_point last_used = {};
   std::list<Waiter> waiters;
   std::optional<Error> failure;
-  Clock::time_point failed_at = {};
+  std::optional<Clock::time_point> failed_at = {};  ///< absent: it found no room, and was not tried
+  bool needs_more = false;  ///< its share was too little: it gets all that is free
+  bool is_too_big = false;  ///< nor was the whole memory enough
   std::optional<ModelInfo> info;
   std::int64_t bytes = 0;
   std::int64_t loads = 0, failures = 0;
@@ -111,6 +111,8 @@ struct ModelPool::State {
   Entry* longest_at_rest() const;
   std::optional<Clock::time_point> unloads_at(const Entry& entry) const;
   ModelStatus status(const Entry& entry) const;
+  void fail_impatient(Entry& entry);
+  Error no_room(const Entry& entry) const;
   void stir() {
     turning = true;
     changed.notify_all();
@@ -119,9 +121,11 @@ struct ModelPool::State {
 
 ModelPool::Entry& ModelPool::State::find(const std::string& name) const {
   if (name.empty()) return *entries.front();
-  for (const auto& entry : entries)
-    for (const auto* names : {&entry->model.names, &entry->model.aliases})
-      if (std::find(names->begin(), names->end(), name) != names->end()) return *entry;
+  for (const auto names : {&ServedModel::names, &ServedModel::aliases})
+    for (const auto& entry : entries)
+      if (const auto& all = entry->model.*names;
+          std::find(all.begin(), all.end(), name) != all.end())
+        return *entry;
   std::string has;
   constexpr std::size_t most_named = 5;
   for (std::size_t i = 0; i < std::min(entries.size(), most_named); ++i)
@@ -252,8 +256,8 @@ void ModelPool::use(const std::string& name, std::function<bool()> wanted, Ready
     const PoolOptions& options = state_->options;
     if (entry.engine) {
       use = std::make_shared<Use>(state_, entry, false);
-    } else if (entry.failure && !entry.wants_load &&
-               Clock::now() < entry.failed_at + seconds(options.failure_rest_s)) {
+    } else if (entry.failure && entry.failed_at && !entry.wants_load &&
+               Clock::now() < *entry.failed_at + seconds(options.failure_rest_s)) {
       refusal = entry.failure;
     } else {
       std::size_t waiting = 0;
@@ -275,6 +279,7 @@ void ModelPool::load(const std::string& name) {
   entry.wants_unload = false;
   if (entry.engine) return;
   entry.wants_load = true;
+  entry.is_too_big = false;
   state_->stir();
 }
 
@@ -420,21 +425,47 @@ bool ModelPool::load_one() {
     case Room::there:
       load_now(*found);
       return true;
-    case Room::wanted: {
-      const std::lock_guard lock(state_->mutex);
-      if (found->waiters.empty() ||
-          Clock::now() < found->waiters.front().since + seconds(state_->options.room_patience_s))
-        return false;
-      break;
-    }
+    case Room::wanted:
+      state_->fail_impatient(*found);
+      return false;
     case Room::none:
       break;
   }
-  fail(*found, Error(Code::unavailable,
-                     "there is no room for the model '" + found->model.names.front() +
-                         "' while others are in use or stay loaded; try again later",
-                     "model"));
+  fail(*found, state_->no_room(*found));
   return true;
+}
+
+// Those who have waited for room for as long as a request may. The others go on waiting.
+void ModelPool::State::fail_impatient(Entry& entry) {
+  std::list<Entry::Waiter> impatient;
+  const auto begun = Clock::now() - seconds(options.room_patience_s);
+  {
+    const std::lock_guard lock(mutex);
+    while (!entry.waiters.empty() && entry.waiters.front().since <= begun)
+      impatient.splice(impatient.end(), entry.waiters, entry.waiters.begin());
+  }
+  if (impatient.empty()) return;
+  const Error error = no_room(entry);
+  spdlog::error("[models] {}", error.what());
+  for (const auto& waiter : impatient)
+    if (!waiter.wanted || waiter.wanted()) waiter.failed(error);
+}
+
+Error ModelPool::State::no_room(const Entry& entry) const {
+  const std::string name = entry.model.names.front();
+  const std::lock_guard lock(mutex);
+  if (entry.is_too_big)
+    return Error(Code::unavailable,
+                 "the model '" + name + "' takes more than the memory of all models", "model");
+  std::string holders;
+  for (const auto& other : entries)
+    if (other->engine)
+      holders += (holders.empty() ? "'" : ", '") + other->model.names.front() +
+                 (other->in_use > 0 ? "' (in use)" : "' (stays loaded)");
+  return Error(
+      Code::unavailable,
+      "there is no room for the model '" + name + "' beside " + holders + "; try again later",
+      "model");
 }
 
 // Unloads at most one model for it: the one that has rested longest.
@@ -443,6 +474,7 @@ ModelPool::Room ModelPool::make_room(Entry& entry) {
   bool in_use = false;
   {
     const std::lock_guard lock(state_->mutex);
+    if (entry.is_too_big) return Room::none;
     std::int64_t used = 0;
     int loaded = 0;
     for (const auto& other : state_->entries) {
@@ -462,12 +494,18 @@ ModelPool::Room ModelPool::make_room(Entry& entry) {
   return Room::made;
 }
 
+// Where its share was too little: gives it more, another's if need be. False where there is no more.
 bool ModelPool::unload_for(Entry& entry) {
   Entry* oldest = nullptr;
   {
     const std::lock_guard lock(state_->mutex);
-    oldest = state_->longest_at_rest();
-    if (oldest) entry.state = ModelStatus::State::unloaded;
+    const bool had_all = std::exchange(entry.needs_more, true);
+    oldest = had_all ? state_->longest_at_rest() : nullptr;
+    if (oldest || !had_all) entry.state = ModelStatus::State::unloaded;
+    if (!had_all) return true;
+    const bool alone = std::none_of(state_->entries.begin(), state_->entries.end(),
+                                    [](const auto& other) { return other->engine != nullptr; });
+    entry.is_too_big = alone;
   }
   if (oldest) unload_now(*oldest, "to make room for " + entry.model.names.front());
   return oldest != nullptr;
@@ -482,8 +520,8 @@ void ModelPool::load_now(Entry& entry) {
     if (state_->options.memory_bytes > 0) {
       std::int64_t free = state_->options.memory_bytes;
       for (const auto& other : state_->entries) free -= other->bytes;
-      share.cache = state_->cache_share;
-      share.budget = std::min(free, least_bytes(entry.model) + share.cache + most_beyond);
+      share.budget =
+          entry.needs_more ? free : std::min(free, least_bytes(entry.model) + state_->cache_share);
     }
   }
   const std::string& name = entry.model.names.front();
@@ -535,9 +573,9 @@ void ModelPool::fail(Entry& entry, const Error& error) {
   std::list<Entry::Waiter> waiters;
   {
     const std::lock_guard lock(state_->mutex);
-    // What found no room has not been tried.
+    entry.failure = error;
+    entry.failed_at.reset();
     if (entry.state == ModelStatus::State::loading) {
-      entry.failure = error;
       entry.failed_at = Clock::now();
       ++entry.failures;
     }

@@ -60,7 +60,8 @@ class Pool : public ::testing::Test {
         tell(i / 100.0);
       }
       if (fails_) throw Error(Code::invalid_argument, "no config.json");
-      return std::make_unique<CountedEngine>(alive_, weight_bytes);
+      if (share.budget < needs_) throw Error(Code::invalid_argument, "too little", "memory_bytes");
+      return std::make_unique<CountedEngine>(alive_, takes_all_ ? share.budget : weight_bytes);
     };
     return model;
   }
@@ -99,6 +100,8 @@ class Pool : public ::testing::Test {
   std::map<std::string, MemoryShare> shares_;
   std::atomic<int> parts_ = 1;
   std::atomic<bool> fails_ = false;
+  std::atomic<bool> takes_all_ = false;  // engines use their budgets up, as MemoryBudget does
+  std::atomic<std::int64_t> needs_ = 0;  // bytes that an engine's budget must have
   std::optional<ModelPool> pool_;
 };
 
@@ -133,6 +136,13 @@ TEST_F(Pool, AnUnknownNameIsRefusedByName) {
   }
 }
 
+TEST_F(Pool, ANameComesBeforeAnothersAlias) {
+  ServedModel other = model("x");
+  other.aliases = {"b"};
+  start({other, model("b")});
+  EXPECT_EQ(use("b")->name(), "b");
+}
+
 // ---- room
 
 TEST_F(Pool, WhatWasUsedLeastRecentlyMakesRoom) {
@@ -158,9 +168,49 @@ TEST_F(Pool, MemoryIsSharedAndNeverMoreThanThereIs) {
   EXPECT_FALSE(is_loaded("a"));
   for (const auto& [name, share] : shares_) {
     EXPECT_LE(share.budget, 800 * mb) << name;
-    EXPECT_GE(share.cache, 800 * mb / 16) << name;
+    EXPECT_GE(share.budget, 100 * mb + 800 * mb / 16) << name;
+    EXPECT_EQ(share.cache, 0) << "the engine parts its budget itself";
   }
   EXPECT_LE(shares_["c"].budget, 700 * mb) << "b has its part";
+}
+
+TEST_F(Pool, AModelThatIsAloneGetsAllTheMemory) {
+  takes_all_ = true;
+  start({model("a", 50 * mb), model("b", 350 * mb)}, {.memory_bytes = 1750 * mb, .max_loaded = 1});
+  for (const char* name : {"a", "b", "a"}) EXPECT_NE(use(name), nullptr) << name;
+  EXPECT_EQ(shares_["b"].budget, 1750 * mb);
+}
+
+TEST_F(Pool, ModelsThatFitStayTogether) {
+  takes_all_ = true;
+  start({model("a", 350 * mb), model("b", 350 * mb), model("c", 50 * mb)},
+        {.memory_bytes = 1600 * mb});
+  for (int i = 0; i < 2; ++i)
+    for (const char* name : {"a", "b", "c"}) use(name);
+  EXPECT_EQ(alive_, 3);
+  for (const auto& [name, loads] : loads_) EXPECT_EQ(loads, 1) << name;
+}
+
+TEST_F(Pool, AModelWhoseShareIsTooLittleGetsWhatIsFree) {
+  takes_all_ = true;
+  start({model("a"), model("b")}, {.memory_bytes = 1000 * mb});
+  needs_ = 900 * mb;
+  EXPECT_NE(use("b"), nullptr);
+  EXPECT_EQ(shares_["b"].budget, 1000 * mb);
+}
+
+TEST_F(Pool, AModelThatIsTooBigTakesTheOthersPlaceOnceAtMost) {
+  start({model("a"), model("b")}, {.memory_bytes = 1000 * mb, .failure_rest_s = 0});
+  needs_ = 2000 * mb;
+  EXPECT_TRUE(ask("b").get().error);
+  const int tries = loads_["b"];
+  needs_ = 0;
+  use("a");
+  const auto outcome = ask("b").get();
+  ASSERT_TRUE(outcome.error);
+  EXPECT_NE(std::string(outcome.error->what()).find("more than the memory"), std::string::npos);
+  EXPECT_TRUE(is_loaded("a"));
+  EXPECT_EQ(loads_["b"], tries);
 }
 
 TEST_F(Pool, ModelsThatAnswerAndPinnedOnesStay) {
@@ -198,6 +248,32 @@ TEST_F(Pool, RoomIsWaitedForAsLongAsThat) {
   const auto outcome = ask("b").get();
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code(), Code::unavailable);
+}
+
+TEST_F(Pool, EachRequestWaitsForItsOwnTime) {
+  start({model("a"), model("b")}, {.max_loaded = 1, .room_patience_s = 0.4});
+  auto answering = use("a");
+  auto first = ask("b");
+  std::this_thread::sleep_for(300ms);
+  auto second = ask("b");
+  const auto outcome = first.get();
+  ASSERT_TRUE(outcome.error);
+  EXPECT_NE(std::string(outcome.error->what()).find("'a' (in use)"), std::string::npos)
+      << outcome.error->what();
+  EXPECT_EQ(second.wait_for(50ms), std::future_status::timeout);
+  answering.reset();
+  EXPECT_NE(second.get().use, nullptr);
+}
+
+TEST_F(Pool, ALoadThatFindsNoRoomIsTold) {
+  ServedModel pinned = model("pinned");
+  pinned.pinned = true;
+  start({pinned, model("a")}, {.max_loaded = 1});
+  use("pinned");
+  pool_->load("a");
+  EXPECT_TRUE(comes([&] { return pool_->status("a").failure != ""; }));
+  EXPECT_NE(pool_->status("a").failure.find("'pinned' (stays loaded)"), std::string::npos)
+      << pool_->status("a").failure;
 }
 
 // ---- what fails
