@@ -45,8 +45,12 @@ std::vector<std::uint8_t> decode_data(std::string_view text, std::int64_t max_by
 }  // namespace
 
 bool is_base64_data(std::string_view text) {
-  constexpr std::size_t kShortest = 64;  // shorter ones may be names of files
-  return text.size() >= kShortest &&
+  constexpr std::size_t kShortest =
+      64;  // shorter ones may be names of files, but for those that begin as a format's files do
+  constexpr std::string_view kBeginnings[] = {"R0lGOD", "UklGR", "iVBORw0KGgo", "/9j/", "AAAA"};
+  const bool is_known = std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
+                                    [&](auto beginning) { return text.starts_with(beginning); });
+  return (is_known || text.size() >= kShortest) &&
          std::all_of(text.begin(), text.end(), [](char c) { return is_base64(c); });
 }
 

@@ -90,6 +90,9 @@ TEST(DataUrl, TellsBareBase64) {
   EXPECT_FALSE(is_base64_data("cats/picture"));
   EXPECT_FALSE(is_base64_data("file:" + data));
   EXPECT_FALSE(is_base64_data(data + ".png"));
+  for (const char* whole : {"R0lGODlhAQABAAAAACw=", "UklGRgAAAABXRUJQ",
+                            "iVBORw0KGgo=", "/9j/2wBDAAMCAgI=", "AAAAGGZ0eXA="})
+    EXPECT_TRUE(is_base64_data(whole)) << whole;
 }
 
 TEST(DataUrl, SaysWhatIsWrong) {

@@ -12,6 +12,7 @@ use crate::base::failure::{Failure, Outcome};
 use crate::base::lock::lock;
 use crate::base::memory::{self, Charge, Ledger};
 use crate::masks::masks::Masks;
+use crate::masks::pace::{thread_time, Pace};
 use crate::masks::parser::{attempt, is_end, refuel};
 use crate::masks::rehearsal::rehearse;
 use crate::masks::words;
@@ -89,6 +90,7 @@ pub struct Matcher {
     beginning: Option<Place>,
     place: Place,
     failure: Option<Failure>,
+    pace: Pace,
     /// The charge for the memory that the matcher has taken by itself.
     charge: Charge,
     max_bytes: usize,
@@ -150,6 +152,7 @@ impl Matcher {
             beginning: Some(beginning),
             place,
             failure: None,
+            pace: Pace::new(),
             charge,
             max_bytes,
             ignored,
@@ -168,7 +171,8 @@ impl Matcher {
         charge.add(growth);
         let (shared, failure) = (self.shared.clone(), self.failure.clone());
         let (max_bytes, ignored) = (self.max_bytes, self.ignored.clone());
-        Ok(Matcher { shared, beginning: None, place, failure, charge, max_bytes, ignored })
+        let pace = self.pace.clone();
+        Ok(Matcher { shared, beginning: None, place, failure, pace, charge, max_bytes, ignored })
     }
 
     /// Bytes that it takes, and what its grammar leaves to the next ones.
@@ -219,6 +223,7 @@ impl Matcher {
     }
 
     pub fn consume(&mut self, token: i32) -> Outcome<()> {
+        self.pace.earn();
         self.attempt(|parser| {
             refuel(parser);
             parser.consume_token(token as TokenId)?;
@@ -258,9 +263,12 @@ impl Matcher {
             return Err(failure.clone());
         }
         let parser = &mut self.place.parser;
+        let begin = thread_time();
         let (outcome, growth) = memory::growth(|| attempt(parser, work));
         self.charge.add(growth);
         let outcome = outcome.and_then(|result| self.check_growth().map(|()| result));
+        let paid = self.pace.spend(thread_time().saturating_sub(begin));
+        let outcome = outcome.and_then(|result| paid.map(|()| result));
         outcome.inspect_err(|failure| self.failure = Some(failure.clone()))
     }
 

@@ -1,5 +1,6 @@
 pub mod masks;
 pub mod matcher;
+pub mod pace;
 pub mod parser;
 pub mod rehearsal;
 pub mod token_trie;

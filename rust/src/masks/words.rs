@@ -19,7 +19,7 @@ pub enum Source {
 }
 
 /// Words that name limits of llguidance's.
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 13] = [
     "fuel",
     "too many expressions",
     "too many states",
@@ -32,6 +32,7 @@ const LIMITS: [&str; 12] = [
     "precomputation failed",
     "too large",
     "relevance check",
+    "Unable to determine",
 ];
 
 /// What llguidance said of a grammar.
@@ -114,6 +115,7 @@ mod tests {
     fn no_words_of_the_library_are_shown() {
         for (error, words) in [
             ("lexer error: too many expressions constructed\n<non-verbose/>", TOO_COMPLEX),
+            ("Unable to determine if regex is empty: (And (And SearchRegex /a.{3}b/", TOO_COMPLEX),
             ("parser error: Too many items (limit 50000; ff_tokens); try avoiding", TOO_COMPLEX),
             ("fuel exhausted when checking relevance of lexemes (1000000)", TOO_COMPLEX),
             ("stopped: NoExtensionBias", NOTHING_FITS),

@@ -51,7 +51,8 @@ bool Router::knows(std::string_view path) const {
 
 std::string Router::canonical(std::string_view path) const {
   constexpr std::string_view version = "/v1";
-  if (knows(path)) return std::string(path);
+  const bool has_plain_end = path.size() == 1 || !path.ends_with('/');
+  if (has_plain_end && knows(path)) return std::string(path);
   std::string plain = with_single_slashes(path);
   while (plain.starts_with("/v1/v1/")) plain.erase(0, version.size());
   if (knows(plain)) return plain;

@@ -38,6 +38,7 @@ TEST(Router, KnowsWhatClientsMakeOfAddresses) {
     EXPECT_EQ(router.canonical(path), "/v1/models") << path;
   EXPECT_EQ(router.canonical("/models/a/b"), "/v1/models/a/b");
   EXPECT_EQ(router.canonical("/v1/models/a//b"), "/v1/models/a//b");  // a name's own
+  EXPECT_EQ(router.canonical("/v1/models/a/"), "/v1/models/a");
   for (const char* path : {"/", "//", "/v1", "/v2/models", "/v1/v2/models", "/v1/chat/x", ""})
     EXPECT_EQ(router.canonical(path), path);
 }
