@@ -83,6 +83,7 @@ EngineOptions watched(EngineOptions options, const ServeCommand& command,
 
 // Shown on a terminal only while nothing else is.
 struct Start {
+  bool of_one_model = false;  ///< whose failure ends the program, which says why
   std::atomic<bool> over = false;
   std::exception_ptr failure;  ///< of a load
 };
@@ -108,11 +109,13 @@ std::unique_ptr<Engine> load(const ModelSource& source, EngineOptions options,
   }
 }
 
-// Returns what is wrong with the model's files, null where nothing is: it is told where the model is loaded.
-std::exception_ptr read_sampling(const ModelSource& source, server::ServedModel& model) {
+// Returns what is wrong with the model's files, null where nothing is: it is told where the model is loaded. Throws it where that model is alone.
+std::exception_ptr read_sampling(const ModelSource& source, const Start& start,
+                                 server::ServedModel& model) {
   try {
     model.sampling = recommended_sampling(source.dir);
   } catch (const std::exception& failure) {
+    if (start.of_one_model) throw;
     spdlog::error("{} can't be served: {}", model.names.front(), failure.what());
     return std::current_exception();
   }
@@ -134,8 +137,9 @@ server::ServedModel served(const WantedModel& wanted, const ServeCommand& comman
   model.aliases = wanted.aliases;
   model.path = source.dir.string();
   model.pinned = wanted.pinned;
+  model.tells_failures = !start.of_one_model;
   model.weight_bytes = weight_bytes(source.dir);
-  const auto broken = read_sampling(source, model);
+  const auto broken = read_sampling(source, start, model);
   model.load = [source, options = watched(wanted.engine, command, trace), &start, broken](
                    const server::MemoryShare& share, const Engine::Progress& tell) {
     if (!broken) return load(source, options, share, tell, start);
@@ -180,13 +184,13 @@ server::PoolOptions pool_options(const ServeCommand& command, std::size_t num_mo
 }
 
 // Waits for it. What fails ends the program where there is nothing else to serve.
-void load_at_start(server::ModelPool& pool, const std::string& name, const Start& start,
-                   bool alone) {
+void load_at_start(server::ModelPool& pool, const std::string& name, const Start& start) {
   std::promise<bool> loaded;
   pool.use(
       name, {}, [&](const server::ModelUsePtr&) { loaded.set_value(true); },
       [&](const Error&) { loaded.set_value(false); });
-  if (!loaded.get_future().get() && alone && start.failure) std::rethrow_exception(start.failure);
+  if (!loaded.get_future().get() && start.of_one_model && start.failure)
+    std::rethrow_exception(start.failure);
 }
 
 std::string url_of(const server::HttpOptions& http, std::uint16_t port) {
@@ -231,7 +235,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
 
   const std::vector<WantedModel> wanted = wanted_models(command);
   const std::unique_ptr<server::TraceWriter> trace = open_trace(command);
-  Start start;
+  Start start{.of_one_model = wanted.size() == 1};
   std::vector<server::ServedModel> models =
       served_models(wanted, command, program, trace.get(), start);
   std::vector<std::string> first;
@@ -243,7 +247,7 @@ int serve(const ServeCommand& command, const std::filesystem::path& program) {
   options.body_stats = [&http] { return http.bodies(); };
   const auto pool_options = pippin::pool_options(command, models.size(), options);
   server::ModelPool pool(std::move(models), pool_options);
-  for (const std::string& name : first) load_at_start(pool, name, start, wanted.size() == 1);
+  for (const std::string& name : first) load_at_start(pool, name, start);
   start.over = true;
   server::Api api(pool, std::move(options), workers, loaders);
   server::Router router;

@@ -583,7 +583,7 @@ void ModelPool::fail(Entry& entry, const Error& error) {
     entry.wants_load = entry.wants_unload = false;
     waiters.swap(entry.waiters);
   }
-  spdlog::error("[models] {}", error.what());
+  if (entry.model.tells_failures || entry.loads > 0) spdlog::error("[models] {}", error.what());
   for (const auto& waiter : waiters)
     if (!waiter.wanted || waiter.wanted()) waiter.failed(error);
 }

@@ -32,6 +32,7 @@ struct ServedModel {
   std::int64_t weight_bytes = 0;     ///< as its files say
   /// How answers are sampled where the request says nothing.
   SamplingOptions sampling = {};
+  bool tells_failures = true;  ///< in the log; else whoever asks for it does
   /// Throws what says why it can't be loaded. On the pool's thread.
   std::function<std::unique_ptr<Engine>(const MemoryShare&, const Engine::Progress&)> load = {};
 };
