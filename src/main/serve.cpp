@@ -85,7 +85,7 @@ EngineOptions watched(EngineOptions options, const ServeCommand& command,
 struct Start {
   bool of_one_model = false;  ///< whose failure ends the program, which says why
   std::atomic<bool> over = false;
-  std::exception_ptr failure;  ///< of a load
+  std::exception_ptr failure = nullptr;  ///< of a load
 };
 
 std::unique_ptr<Engine> load(const ModelSource& source, EngineOptions options,
