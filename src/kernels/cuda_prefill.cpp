@@ -210,7 +210,7 @@ constexpr int shared_bytes(int head_dim) {
   return rows * (head_dim + 8) * 2;
 }
 
-// Of a block on the GPUs that have least (compute capability 8.6, 8.9, 12.0).
+// A block has 99 KB of shared memory on the GPUs that have least (compute capability 8.6, 8.9, 12.0).
 constexpr int max_head_dim = 256;
 static_assert(shared_bytes(held_dim) <= 99 << 10 && shared_bytes(max_head_dim) <= 99 << 10);
 

@@ -142,9 +142,8 @@ server::ServedModel served(const WantedModel& wanted, const ServeCommand& comman
   const auto broken = read_sampling(source, start, model);
   model.load = [source, options = watched(wanted.engine, command, trace), &start, broken](
                    const server::MemoryShare& share, const Engine::Progress& tell) {
-    if (!broken) return load(source, options, share, tell, start);
-    if (!start.over) start.failure = broken;
-    std::rethrow_exception(broken);
+    if (broken) std::rethrow_exception(broken);
+    return load(source, options, share, tell, start);
   };
   return model;
 }

@@ -47,20 +47,12 @@ SamplingDefaults sampling_of(const ModelPool& models) {
 }  // namespace
 
 Api::Api(ModelPool& models, ApiOptions options, ThreadPool& workers, ThreadPool& loaders)
-    : models_(models),
-      options_(std::move(options)),
-      loaders_(loaders),
-      service_(models_, options_, workers, loaders),
-      openai_(service_, sampling_of(models_)),
-      responses_(service_, sampling_of(models_), options_.responses),
-      anthropic_(service_, sampling_of(models_)),
-      ollama_(service_, sampling_of(models_)),
-      utilities_(service_) {}
+    : Api(nullptr, &models, std::move(options), workers, loaders) {}
 
-Api::Api(std::unique_ptr<ModelPool> models, ApiOptions options, ThreadPool& workers,
+Api::Api(std::unique_ptr<ModelPool> own, ModelPool* shared, ApiOptions options, ThreadPool& workers,
          ThreadPool& loaders)
-    : own_models_(std::move(models)),
-      models_(*own_models_),
+    : own_models_(std::move(own)),
+      models_(own_models_ ? *own_models_ : *shared),
       options_(std::move(options)),
       loaders_(loaders),
       service_(models_, options_, workers, loaders),
@@ -71,7 +63,7 @@ Api::Api(std::unique_ptr<ModelPool> models, ApiOptions options, ThreadPool& work
       utilities_(service_) {}
 
 Api::Api(Engine& engine, const ApiOptions& options, ThreadPool& workers, ThreadPool& loaders)
-    : Api(pool_of(engine, options), options, workers, loaders) {}
+    : Api(pool_of(engine, options), nullptr, options, workers, loaders) {}
 
 void Api::add_routes(Router& router) {
   openai_.add_routes(router);

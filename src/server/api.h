@@ -27,7 +27,7 @@ namespace pippin::server {
 
 /// Its metrics, where there are any, are shown at /metrics.
 struct ApiOptions : ChatServiceOptions {
-  /// Of a single model: names under which it is served; the first is the one that answers carry. Empty: its own.
+  /// Names under which a single model is served; the first is the one that answers carry. Empty: the model's own.
   std::vector<std::string> model_names;
   /// Further names that requests may use, which are not listed.
   std::vector<std::string> model_aliases;
@@ -53,7 +53,8 @@ class Api {
   void add_routes(Router& router);
 
  private:
-  Api(std::unique_ptr<ModelPool> models, ApiOptions options, ThreadPool& workers,
+  /// Over models of its own, or over those that others own.
+  Api(std::unique_ptr<ModelPool> own, ModelPool* shared, ApiOptions options, ThreadPool& workers,
       ThreadPool& loaders);
 
   EngineStats stats(const ModelUse& model) const;

@@ -86,7 +86,7 @@ class EngineThread {
   std::deque<Call*> calls_;        // guarded by mutex_; the callers own them
   std::vector<Tenant*> tenants_;   // guarded by mutex_
   Tenant* at_work_ = nullptr;      // guarded by mutex_: whose turn it is
-  // Of the thread.
+  // Used by the thread alone.
   std::optional<Clock::time_point> earliest_;  ///< end of the tenants' rest
   Clock::time_point slice_begun_{};            ///< of the running call
   bool gives_turns_ = false;                   ///< it pauses, which work within a turn does not

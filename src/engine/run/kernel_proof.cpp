@@ -212,7 +212,7 @@ std::vector<int> row_counts(const ProofOptions& options) {
   return counts;
 }
 
-// Of what makes a step: each operation that the model uses and whose it is, and how many layers there are.
+// What makes a step, as a number: each operation that the model uses and whose it is, and how many layers there are.
 std::uint64_t hash_of(const models::Model& model, const ProofOptions& options,
                       const std::vector<gpu::Proof>& tried) {
   Hasher hasher;

@@ -12,7 +12,7 @@ namespace pippin::engine {
 
 namespace mx = mlx::core;
 
-/// Of one token each, in order.
+/// The row's edits, one for each token, in the order of tokens.
 std::vector<kernels::gpu::LogitEdit> edits_of(const SampleRow& row);
 
 /// logits float32 [R, V] with all rows' edits, by MLX's operations.

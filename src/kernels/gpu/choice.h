@@ -39,7 +39,7 @@ int rows(const mx::array& x);
 /// The use of all operations but attention and products.
 Use use_of(Operation operation, const mx::array& x, int width);
 
-/// Of logits [R, V] before any edit.
+/// The use of sampling from logits [R, V], which nothing has edited yet.
 struct SamplingKind;
 Use sampling_use(const mx::array& logits, const SamplingKind& kind);
 

@@ -214,36 +214,39 @@ void ChatService::complete_now(const std::shared_ptr<RequestScope>& scope, const
   if (scope->answer_begins()) session->start(std::move(streams));
 }
 
-void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
-                         std::function<void(RenderedPrompt, const Engine&)> tell) {
+// Has `look` called with the call's prepared request, which is not answered, once its model is loaded.
+void ChatService::look_at(std::shared_ptr<Exchange> exchange, ChatCall call, Look look) {
   check(call.model, call.ignored);
   auto scope = scope_of(std::move(exchange), 0);
   const std::string name = call.model;
   auto shared = std::make_shared<ChatCall>(std::move(call));
   with_model(scope, name, nullptr,
-             [this, scope, shared, tell = std::move(tell)](const ModelUsePtr& model) {
+             [this, scope, shared, look = std::move(look)](const ModelUsePtr& model) {
                prepare(scope, model, std::move(*shared), false,
-                       [scope, model, tell](ChatCall& loaded, int) {
-                         RenderedPrompt prompt = model->engine().render(loaded.request);
-                         if (scope->wanted()) tell(std::move(prompt), model->engine());
+                       [scope, model, look](ChatCall& loaded, int) {
+                         look(*scope, model->engine(), loaded.request);
                        });
              });
 }
 
+void ChatService::render(std::shared_ptr<Exchange> exchange, ChatCall call,
+                         std::function<void(RenderedPrompt, const Engine&)> tell) {
+  look_at(std::move(exchange), std::move(call),
+          [tell = std::move(tell)](const RequestScope& scope, const Engine& engine,
+                                   const ChatRequest& request) {
+            RenderedPrompt prompt = engine.render(request);
+            if (scope.wanted()) tell(std::move(prompt), engine);
+          });
+}
+
 void ChatService::count_tokens(std::shared_ptr<Exchange> exchange, ChatCall call,
                                std::function<void(std::int64_t)> tell) {
-  check(call.model, call.ignored);
-  auto scope = scope_of(std::move(exchange), 0);
-  const std::string name = call.model;
-  auto shared = std::make_shared<ChatCall>(std::move(call));
-  with_model(scope, name, nullptr,
-             [this, scope, shared, tell = std::move(tell)](const ModelUsePtr& model) {
-               prepare(scope, model, std::move(*shared), false,
-                       [scope, model, tell](ChatCall& loaded, int) {
-                         const std::int64_t count = model->engine().count_tokens(loaded.request);
-                         if (scope->wanted()) tell(count);
-                       });
-             });
+  look_at(std::move(exchange), std::move(call),
+          [tell = std::move(tell)](const RequestScope& scope, const Engine& engine,
+                                   const ChatRequest& request) {
+            const std::int64_t count = engine.count_tokens(request);
+            if (scope.wanted()) tell(count);
+          });
 }
 
 void ChatService::check(const std::string& model, const std::vector<std::string>& ignored) const {

@@ -113,6 +113,9 @@ class ChatService {
                                  bool streamed);
   std::shared_ptr<RequestScope> scope_of(std::shared_ptr<Exchange> exchange,
                                          double timeout_s) const;
+  using Look = std::function<void(const RequestScope& scope, const Engine& engine,
+                                  const ChatRequest& request)>;
+  void look_at(std::shared_ptr<Exchange> exchange, ChatCall call, Look look);
   using Prepared = std::function<void(ChatCall& call, int audio_tracks)>;
   void prepare(std::shared_ptr<RequestScope> scope, ModelUsePtr model, ChatCall call, bool answers,
                Prepared then);

@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 // What a step and compiled grammars take beside weights, before the engine has measured it.
 constexpr std::int64_t usual_activations = std::int64_t{128} << 20;
-// Of the memory, at least for one model's caches.
+// A model's caches get at least one part of the memory in so many.
 constexpr int least_cache_share = 16;
 
 Clock::duration seconds(double count) {

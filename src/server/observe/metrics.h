@@ -45,7 +45,7 @@ class Metrics {
                       const AnswerTimes& times);
   void request_ended(const RequestRecord& record);
 
-  /// Of the first model alone.
+  /// The metrics of the first model alone.
   std::string text(const EngineStats& stats, const BodyStats& bodies = {}) const;
   std::string text(const std::vector<ModelMetrics>& models, const BodyStats& bodies) const;
 

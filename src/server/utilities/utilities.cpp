@@ -147,7 +147,7 @@ void Utilities::apply_template(std::shared_ptr<Exchange> exchange) const {
   service_.render(exchange, std::move(call), tell);
 }
 
-// Of a model that has not been loaded yet little is known: it may take everything.
+// Little is known about a model that has not been loaded yet: it may take everything.
 std::string Utilities::capabilities(const Router& router, const std::string& model) const {
   const ModelStatus status = service_.models().status(model);
   const ModelInfo info = status.info.value_or(ModelInfo());
